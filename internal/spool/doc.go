@@ -1,0 +1,44 @@
+// Package spool is the contract between the hook shim and the daemon: a
+// directory that both see, the exchange, and a directory of the daemon's own,
+// the memory.
+//
+// # Exchange
+//
+//	tmp/<id>/          the shim's, while it stages a request
+//	requests/<id>/     the shim's: request.json, context.tar, lock
+//	cancel/<id>        the shim's: the step is cancelled
+//	responses/<id>/    the daemon's: <offset>.log, result.json
+//	daemon.lock        the daemon's: held while it serves the exchange
+//
+// A request appears whole or not at all: it is staged below tmp and renamed.
+// One side writes a directory; the other only reads, except that the shim
+// deletes log segments that it has printed, and that the daemon clears what a
+// vanished shim left. The name of a segment is the offset of its first byte in
+// the step's log, in twenty decimal digits, so a segment that is written again
+// after a restart is recognized and no byte is printed twice.
+//
+// # States of a request
+//
+//	tmp/<id>                       staged; a crash leaves it to the daemon's sweep
+//	requests/<id>                  dropped; the daemon claims it at its next scan
+//	responses/<id>                 claimed; the log grows
+//	responses/<id>/result.json     answered; the shim prints the rest of the log,
+//	                               removes requests/<id> and exits
+//	requests/<id> gone             the daemon removes responses/<id>
+//
+// The shim holds an exclusive flock on lock from before the rename until it
+// exits. A lock that can be taken means that the shim has vanished.
+//
+// # Guarantees
+//
+// No byte of a log is lost or doubled while the exchange lasts, and no request
+// is seen half-written. Everything in the exchange is hostile input for the
+// daemon: it opens only regular files with one link that it has looked at
+// before, reads at most the limit, and never follows a link.
+//
+// # Not guaranteed
+//
+// Nothing is synced to disk: the exchange is an emptyDir and dies with its pod.
+// Nothing here says who wrote a request: whoever can write the exchange can
+// ask for a build.
+package spool

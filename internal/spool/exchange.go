@@ -1,0 +1,132 @@
+package spool
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Version is the version of the protocol. A daemon refuses requests of
+// another version, and a shim results of another.
+const Version = 1
+
+// Names below the exchange.
+const (
+	dirTmp       = "tmp"
+	dirRequests  = "requests"
+	dirCancel    = "cancel"
+	dirResponses = "responses"
+	fileDaemon   = "daemon.lock"
+
+	fileRequest = "request.json"
+	fileContext = "context.tar"
+	fileLock    = "lock"
+	fileResult  = "result.json"
+)
+
+// Sizes in bytes that no file of the exchange may pass.
+const (
+	MaxRequestBytes = 4 << 20
+	maxResultBytes  = 64 << 10
+)
+
+// Exchange is an open exchange directory. Its methods are safe for concurrent
+// use.
+type Exchange struct {
+	path string
+	root *os.Root
+}
+
+// Open opens the exchange at dir, which must exist. The error says that the
+// directory is missing or cannot be entered.
+func Open(dir string) (*Exchange, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open exchange: %w", err)
+	}
+	return &Exchange{path: dir, root: root}, nil
+}
+
+// Close releases the directory.
+func (e *Exchange) Close() error { return e.root.Close() }
+
+// Init makes the directories of the exchange, for the daemon. Their modes are
+// set and not left to the umask: the two sides may have different user ids.
+func (e *Exchange) Init() error {
+	for _, dir := range []string{dirTmp, dirRequests, dirCancel, dirResponses} {
+		err := e.root.Mkdir(dir, 0o777)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make exchange directory: %w", err)
+		}
+		if err == nil {
+			err = e.root.Chmod(dir, 0o777)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("open exchange directory to both sides: %w", err)
+		}
+	}
+	return nil
+}
+
+// Served reports whether a daemon has made the directories of the exchange.
+func (e *Exchange) Served() bool {
+	info, err := e.root.Lstat(dirRequests)
+	return err == nil && info.IsDir()
+}
+
+// WatchDirs returns the paths whose changes concern the daemon.
+func (e *Exchange) WatchDirs() []string {
+	return []string{filepath.Join(e.path, dirRequests), filepath.Join(e.path, dirCancel)}
+}
+
+// ResponsesDir returns the path below which the daemon answers.
+func (e *Exchange) ResponsesDir() string { return filepath.Join(e.path, dirResponses) }
+
+// ResponseDir returns the path of the answer to the request id.
+func (e *Exchange) ResponseDir(id string) string { return filepath.Join(e.path, dirResponses, id) }
+
+// NewID returns a request id that no other has: 26 letters and digits.
+func NewID() string { return strings.ToLower(rand.Text()) }
+
+// ValidID reports whether id has the form of a request id: 16 to 40 lower-case
+// letters and digits. It is safe as a file name and as a label value.
+func ValidID(id string) bool {
+	if len(id) < 16 || len(id) > 40 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// writeFile makes the file name whole or not at all: it is written under
+// another name in the same directory, opened to both sides and renamed.
+func writeFile(root *os.Root, name string, data []byte) error {
+	tmp := path.Join(path.Dir(name), "."+rand.Text())
+	file, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Chmod(0o666)
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = root.Rename(tmp, name)
+	}
+	if err != nil {
+		_ = root.Remove(tmp) // what is left is a dot file, which nobody reads
+	}
+	return err
+}

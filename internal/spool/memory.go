@@ -1,0 +1,62 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Memory is the daemon's own directory, which nobody else writes: one
+// directory for each request that it has accepted and not finished. Its
+// methods are safe for concurrent use.
+type Memory struct{ path string }
+
+// OpenMemory opens the memory at dir, making it when it is missing.
+func OpenMemory(dir string) (*Memory, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open memory: %w", err)
+	}
+	return &Memory{path: dir}, nil
+}
+
+// Accept makes the directory of the request id.
+func (m *Memory) Accept(id string) error {
+	if err := os.Mkdir(filepath.Join(m.path, id), 0o700); err != nil {
+		return fmt.Errorf("remember request: %w", err)
+	}
+	return nil
+}
+
+// ContextPath returns where the canonical context of the request id is kept.
+func (m *Memory) ContextPath(id string) string {
+	return filepath.Join(m.path, id, "context.tar.gz")
+}
+
+// Forget removes what is kept of the request id.
+func (m *Memory) Forget(id string) error {
+	if err := os.RemoveAll(filepath.Join(m.path, id)); err != nil {
+		return fmt.Errorf("forget request: %w", err)
+	}
+	return nil
+}
+
+// Accepted returns the ids that are kept: after a start, those that an
+// earlier run of the daemon left unfinished.
+func (m *Memory) Accepted() ([]string, error) {
+	entries, err := os.ReadDir(m.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list memory: %w", err)
+	}
+	var ids []string
+	for _, entry := range entries {
+		if entry.IsDir() && ValidID(entry.Name()) {
+			ids = append(ids, entry.Name())
+		}
+	}
+	return ids, nil
+}
