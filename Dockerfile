@@ -1,0 +1,22 @@
+# The image of kiln: two static binaries and nothing else.
+#
+#   make image IMAGE=registry.example.com/kiln:dev
+#
+# kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs.
+ARG GO_IMAGE=golang:1.26.8
+FROM ${GO_IMAGE} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY daemon daemon
+COPY hookshim hookshim
+COPY internal internal
+ARG VERSION=unknown
+RUN CGO_ENABLED=0 GOFLAGS=-trimpath go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon \
+ && CGO_ENABLED=0 GOFLAGS=-trimpath go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/kilnd /out/kiln-hook /
+USER 65532:65532
+ENTRYPOINT ["/kilnd"]

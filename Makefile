@@ -1,0 +1,134 @@
+# One entry for people and CI. `make help` lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The image's full name with registry and tag; there is no default, since none is published.
+IMAGE ?=
+GO_IMAGE ?= golang:1.26.8
+FUZZTIME ?= 30s
+# Extra arguments for `go test`, for example TESTARGS='-run TestSpool -v'.
+TESTARGS ?=
+
+# Everything but the race detector's build uses these, so that the build cache is shared.
+STATIC := CGO_ENABLED=0 GOFLAGS=-trimpath
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# The modules whose Go code is linted with types. The others compile all of Kubernetes
+# or of Kaniko for a few lines of wiring: their format is checked, and their packages
+# by internal/repo.
+TYPED_MODULES := . e2e/cluster
+MODULES := $(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,'))
+LINT := bin/golangci-lint
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: build ## Show one action from hook to result on the local cluster, and leave the cluster up
+	$(CLUSTER) up --install
+	$(STATIC) go run ./e2e/demo
+
+.PHONY: test
+test: ## Run every check: lint, unit, script and end-to-end tests; needs root or KUBECONFIG
+	@hack/test
+
+.PHONY: clean
+clean: ## Remove what make built; the cluster and its cache stay
+	rm -rf bin
+
+##@ Build
+
+CLUSTER := bin/kiln-cluster
+
+.PHONY: build
+build: bin/kilnd bin/kiln-hook $(CLUSTER) ## Build the static binaries into bin/
+
+# Go knows best what is out of date, so these run every time.
+.PHONY: bin/kilnd bin/kiln-hook $(CLUSTER)
+bin/kilnd:
+	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./daemon
+
+bin/kiln-hook:
+	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./hookshim
+
+$(CLUSTER):
+	$(STATIC) go build -C e2e/cluster -ldflags '$(LDFLAGS)' -o $(CURDIR)/$@ .
+
+.PHONY: image
+image: ## Build the image with a Docker engine: make image IMAGE=registry/kiln:tag
+	@[[ -n "$(IMAGE)" ]] || { echo 'make image: set IMAGE, for example IMAGE=registry.example.com/kiln:dev' >&2; exit 2; }
+	docker build --build-arg VERSION=$(VERSION) --build-arg GO_IMAGE=$(GO_IMAGE) --tag $(IMAGE) .
+
+##@ Check
+
+.PHONY: unit
+unit: ## Run the unit and script tests with the race detector; needs no root and no cluster
+	go test -race -shuffle=on $(TESTARGS) $$(go list ./... | grep -v '^kiln/e2e\(/\|$$\)')
+	go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
+
+.PHONY: e2e
+e2e: build ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
+	@hack/with-cluster env $(STATIC) go test -tags e2e -count=1 -timeout 30m $(TESTARGS) ./e2e/...
+
+.PHONY: e2e-long
+e2e-long: build ## Run the end-to-end tests ten times over
+	@hack/with-cluster env $(STATIC) go test -tags e2e -count=10 -timeout 4h $(TESTARGS) ./e2e/...
+
+.PHONY: bench
+bench: build ## Measure kiln against bare pods on the local cluster
+	$(CLUSTER) up --install
+	$(STATIC) go run ./e2e/bench
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (30s) each
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+	  for name in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' "$$file"); do \
+	    echo "== $$name in $$(dirname "$$file")"; \
+	    (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) .); \
+	  done; \
+	done
+
+.PHONY: lint
+lint: $(LINT) ## Run the linters, go vet for every build tag, and the format check
+	@for module in $(TYPED_MODULES); do \
+	  echo "== lint $$module"; \
+	  (cd "$$module" && $(STATIC) go vet -tags e2e ./... && $(STATIC) $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+	@echo '== format'
+	@$(LINT) fmt --diff --config .golangci.yml
+
+.PHONY: verify
+verify: ## Check that go.mod and go.sum of every module are tidy
+	@for module in $(MODULES); do \
+	  echo "== go mod tidy $$module"; \
+	  (cd "$$module" && go mod tidy -diff); \
+	done
+
+.PHONY: fmt
+fmt: $(LINT) ## Format the Go code
+	$(LINT) fmt --config .golangci.yml
+
+$(LINT): tools/go.mod tools/go.sum
+	@echo 'building golangci-lint (a few minutes with a cold cache)'
+	$(STATIC) go build -C tools -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+##@ Local cluster
+
+.PHONY: cluster-up
+cluster-up: $(CLUSTER) ## Start the local cluster and install the Debian packages it needs
+	$(CLUSTER) up --install
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## Stop the local cluster; what was built for it stays cached
+	$(CLUSTER) down

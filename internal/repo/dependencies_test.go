@@ -1,0 +1,77 @@
+package repo_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// command runs a program at the top of the work tree and returns its standard output.
+func command(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = root
+	var diagnostics strings.Builder
+	cmd.Stderr = &diagnostics
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, diagnostics.String())
+	}
+	return string(out)
+}
+
+// dependencies lists the import paths outside the standard library that pattern's
+// programs are linked from, in the order the go command prints them.
+func dependencies(t *testing.T, pattern string) []string {
+	t.Helper()
+	out := command(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pattern)
+	return strings.Fields(out)
+}
+
+// TestShimDependencies holds the shim to the little it needs. The runner starts it once
+// for each step, so its size and start time are the author's; and a package that talks
+// to Kubernetes has no business in the container that workflow code runs in.
+func TestShimDependencies(t *testing.T) {
+	allowed := []string{
+		"kiln/hookshim",
+		"kiln/internal/buildcontext",
+		"kiln/internal/hook",
+		"kiln/internal/shim",
+		"kiln/internal/spool",
+		"github.com/fsnotify/fsnotify",
+		"github.com/moby/patternmatcher",
+		"golang.org/x/sys",
+	}
+	for _, path := range dependencies(t, "./hookshim") {
+		inside := func(prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
+		if !slices.ContainsFunc(allowed, inside) {
+			t.Errorf("kiln-hook is linked from %s; `go list -deps ./hookshim` and `go mod why` tell what brings it in", path)
+		}
+	}
+}
+
+// TestProductImports keeps test programs out of the product's binaries: nothing that is
+// shipped is linked from the end-to-end suite or from a test library.
+func TestProductImports(t *testing.T) {
+	refused := map[string]string{
+		"kiln/e2e":                               "the end-to-end suite imports the product, never the other way round",
+		"github.com/google/go-cmp":               "a test library",
+		"github.com/rogpeppe/go-internal":        "a test library",
+		"pgregory.net/rapid":                     "a test library",
+		"go.uber.org/goleak":                     "a test library",
+		"k8s.io/client-go/kubernetes/fake":       "a test library",
+		"sigs.k8s.io/controller-runtime":         "two kinds in one namespace need no framework",
+		"github.com/GoogleContainerTools/kaniko": "Kaniko is an image, not a library",
+		"github.com/chainguard-dev/kaniko":       "Kaniko is an image, not a library",
+	}
+	for _, pattern := range []string{"./daemon", "./hookshim"} {
+		for _, path := range dependencies(t, pattern) {
+			for prefix, why := range refused {
+				if path == prefix || strings.HasPrefix(path, prefix+"/") {
+					t.Errorf("%s is linked from %s: %s", pattern, path, why)
+				}
+			}
+		}
+	}
+}
