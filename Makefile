@@ -36,8 +36,7 @@ help: ## List the targets
 
 .PHONY: demo
 demo: build ## Show one action from hook to result on the local cluster, and leave the cluster up
-	$(CLUSTER) up --install
-	$(STATIC) go run ./e2e/demo
+	@hack/with-cluster env $(STATIC) go run ./e2e/demo
 
 .PHONY: test
 test: ## Run every check: lint, unit, script and end-to-end tests; needs root or KUBECONFIG
@@ -87,8 +86,7 @@ e2e-long: build ## Run the end-to-end tests ten times over
 
 .PHONY: bench
 bench: build ## Measure kiln against bare pods on the local cluster
-	$(CLUSTER) up --install
-	$(STATIC) go run ./e2e/bench
+	@hack/with-cluster env $(STATIC) go run ./e2e/bench
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s) each
