@@ -1,0 +1,139 @@
+// Command standin takes the runner's place in the runner container of the
+// end-to-end tests, the demo and the bench. It is reached by exec:
+//
+//	standin wait             lives until SIGTERM, as the container's process
+//	standin step             plays one container step (package runner)
+//	standin memory NAME      prints the resident memory of the processes NAME, in bytes
+//	standin time N HOOK      prints the median time of N runs of HOOK on a malformed message, in nanoseconds
+//
+// "step" reads one line, a runner.Step as JSON, and after it a tar that is
+// unpacked into the work folder. The hook's output goes to standard output as
+// it comes, the runner.Report as JSON to standard error at the end. The exit
+// code is 0 whenever there is a report, whatever the hook's was.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"kiln/e2e/runner"
+)
+
+const workFolder = runner.WorkFolder("/home/runner/_work")
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "standin:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	switch {
+	case slices.Equal(args, []string{"wait"}):
+		<-ctx.Done()
+		return nil
+	case slices.Equal(args, []string{"step"}):
+		return step(ctx)
+	case len(args) == 2 && args[0] == "memory":
+		return memory(args[1])
+	case len(args) == 3 && args[0] == "time":
+		return startTime(ctx, args[1], args[2])
+	}
+	return fmt.Errorf("unknown arguments %q", args)
+}
+
+func step(ctx context.Context) error {
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	if err != nil {
+		return fmt.Errorf("read step: %w", err)
+	}
+	var s runner.Step
+	if err := json.Unmarshal(line, &s); err != nil {
+		return fmt.Errorf("read step: %w", err)
+	}
+	if err := workFolder.Unpack(in); err != nil {
+		return err
+	}
+	report, err := workFolder.Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, os.Stdout)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stderr).Encode(report)
+}
+
+// memory adds up VmRSS of every process of that name that this container can
+// see, which takes a pod with a shared process namespace.
+func memory(name string) error {
+	files, err := filepath.Glob("/proc/[0-9]*/status")
+	if err != nil {
+		return err
+	}
+	total, found := int64(0), 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			continue // the process has ended
+		}
+		if statusField(string(data), "Name") != name {
+			continue
+		}
+		kib, err := strconv.ParseInt(strings.TrimSuffix(statusField(string(data), "VmRSS"), " kB"), 10, 64)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", file, err)
+		}
+		total += kib << 10
+		found++
+	}
+	if found == 0 {
+		return fmt.Errorf("no process %q in sight", name)
+	}
+	fmt.Println(total)
+	return nil
+}
+
+func statusField(status, name string) string {
+	for line := range strings.Lines(status) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func startTime(ctx context.Context, rounds, hook string) error {
+	n, err := strconv.Atoi(rounds)
+	if err != nil || n < 1 {
+		return fmt.Errorf("rounds %q is not a positive number", rounds)
+	}
+	took := make([]time.Duration, 0, n)
+	for range n {
+		cmd := exec.CommandContext(ctx, hook)
+		cmd.Stdin = strings.NewReader("{\n")
+		start := time.Now()
+		err := cmd.Run()
+		took = append(took, time.Since(start))
+		// A malformed message has to fail, and only by an exit code.
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
+			return fmt.Errorf("run %s on a malformed message: got %w, want an exit code", hook, err)
+		}
+	}
+	slices.Sort(took)
+	fmt.Println(int64(took[n/2]))
+	return nil
+}
