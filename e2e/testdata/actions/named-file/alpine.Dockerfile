@@ -1,0 +1,2 @@
+FROM busybox
+ENTRYPOINT ["/bin/echo", "built from alpine.Dockerfile"]

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "working"
+exec sleep 600
