@@ -1,0 +1,168 @@
+package harness
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+)
+
+// runnerBase is what the stand-in's image adds its program to. It has bash,
+// which the runner runs hooks with.
+const runnerBase = "library/debian:bookworm-slim"
+
+// Images are the references, as the cluster pulls them, of the images that a
+// runner pod is made of.
+type Images struct {
+	Kiln   string // both binaries of kiln
+	Runner string // the stand-in on a Debian base
+	// HookSize is the size of kiln-hook in bytes.
+	HookSize int64
+}
+
+// BuildImages compiles kiln and the stand-in from the working tree, packs them
+// and pushes them under tags derived from their content. What is already in
+// the registry is not sent again.
+func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
+	dir, err := os.MkdirTemp("", "kiln-images-")
+	if err != nil {
+		return Images{}, fmt.Errorf("build images: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	for name, pkg := range map[string]string{"kilnd": "./daemon", "kiln-hook": "./hookshim", "standin": "./e2e/standin"} {
+		if err := c.compile(ctx, filepath.Join(dir, name), pkg); err != nil {
+			return Images{}, err
+		}
+	}
+	kiln, err := pack(empty.Image, v1.Config{
+		Entrypoint: []string{"/kilnd"},
+		User:       "65532:65532",
+	}, file{"kilnd", filepath.Join(dir, "kilnd")}, file{"kiln-hook", filepath.Join(dir, "kiln-hook")})
+	if err != nil {
+		return Images{}, err
+	}
+	base, err := c.base(ctx, runnerBase)
+	if err != nil {
+		return Images{}, err
+	}
+	runner, err := pack(base, v1.Config{
+		Entrypoint: []string{"/usr/local/bin/standin"},
+		Cmd:        []string{"wait"},
+		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		User:       "1001:1001",
+	}, file{"usr/local/bin/standin", filepath.Join(dir, "standin")})
+	if err != nil {
+		return Images{}, err
+	}
+	var images Images
+	if images.Kiln, err = c.push(ctx, "kiln-e2e/kiln", kiln); err != nil {
+		return Images{}, err
+	}
+	if images.Runner, err = c.push(ctx, "kiln-e2e/runner", runner); err != nil {
+		return Images{}, err
+	}
+	info, err := os.Stat(filepath.Join(dir, "kiln-hook"))
+	if err != nil {
+		return Images{}, fmt.Errorf("build images: %w", err)
+	}
+	images.HookSize = info.Size()
+	return images, nil
+}
+
+func (c *Cluster) compile(ctx context.Context, to, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, pkg)
+	cmd.Dir = c.Root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("compile %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}
+
+// file is a file of an image and where its content is.
+type file struct{ name, from string }
+
+// pack adds one layer with the files, owned by root and executable, and
+// replaces the configuration's process. The same content gives the same image.
+func pack(base v1.Image, config v1.Config, files ...file) (v1.Image, error) {
+	var layerTar bytes.Buffer
+	tw := tar.NewWriter(&layerTar)
+	for _, f := range files {
+		data, err := os.ReadFile(f.from)
+		if err != nil {
+			return nil, fmt.Errorf("pack image: %w", err)
+		}
+		header := &tar.Header{Name: f.name, Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(data))}
+		if err := tw.WriteHeader(header); err != nil {
+			return nil, fmt.Errorf("pack image: %w", err)
+		}
+		if _, err := tw.Write(data); err != nil {
+			return nil, fmt.Errorf("pack image: %w", err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		return nil, fmt.Errorf("pack image: %w", err)
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layerTar.Bytes())), nil }
+	layer, err := tarball.LayerFromOpener(open, tarball.WithCompressionLevel(gzip.BestSpeed))
+	if err != nil {
+		return nil, fmt.Errorf("pack image: %w", err)
+	}
+	img, err := mutate.AppendLayers(base, layer)
+	if err != nil {
+		return nil, fmt.Errorf("pack image: %w", err)
+	}
+	current, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("pack image: %w", err)
+	}
+	current = current.DeepCopy()
+	current.Config = config
+	current.OS, current.Architecture = "linux", "amd64"
+	if img, err = mutate.ConfigFile(img, current); err != nil {
+		return nil, fmt.Errorf("pack image: %w", err)
+	}
+	return img, nil
+}
+
+// base reads an image of the local registry from this machine.
+func (c *Cluster) base(ctx context.Context, repository string) (v1.Image, error) {
+	ref, err := name.ParseReference(c.RegistryPush+"/"+repository, name.Insecure)
+	if err != nil {
+		return nil, fmt.Errorf("read base image: %w", err)
+	}
+	img, err := remote.Image(ref, remote.WithContext(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("read base image: %w", err)
+	}
+	return img, nil
+}
+
+// push uploads an image and returns the reference by which the cluster pulls it.
+func (c *Cluster) push(ctx context.Context, repository string, img v1.Image) (string, error) {
+	digest, err := img.Digest()
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", repository, err)
+	}
+	target := repository + ":" + digest.Hex[:16]
+	ref, err := name.ParseReference(c.RegistryPush+"/"+target, name.Insecure)
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", repository, err)
+	}
+	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
+		return "", fmt.Errorf("push %s: %w", repository, err)
+	}
+	return c.Registry + "/" + target, nil
+}

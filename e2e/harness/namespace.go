@@ -1,0 +1,178 @@
+package harness
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// PullSecret is the name of the registry Secret in a namespace of [Cluster.Namespace].
+const PullSecret = "kiln-registry"
+
+// ownLabel marks what this package creates, to tell it from what kiln leaves.
+const ownLabel = "kiln-harness"
+
+// Namespace makes sure of a namespace that enforces the Pod Security level
+// baseline and holds the service account and Role of manifests/rbac.yaml and
+// the Secret of the registry that wants basic auth.
+func (c *Cluster) Namespace(ctx context.Context, name string) error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+		ownLabel:                             "true",
+		"pod-security.kubernetes.io/enforce": "baseline",
+	}}}
+	_, err := c.Kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
+	if err := ifNew(err); err != nil {
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	if err := c.rights(ctx, name); err != nil {
+		return err
+	}
+	if c.AuthRegistry == "" {
+		return nil
+	}
+	secret := registrySecret(c.AuthRegistry, c.AuthUser, c.AuthPassword)
+	_, err = c.Kube.CoreV1().Secrets(name).Create(ctx, secret, metav1.CreateOptions{})
+	if err := ifNew(err); err != nil {
+		return fmt.Errorf("create registry secret: %w", err)
+	}
+	return nil
+}
+
+// rights creates the objects of manifests/rbac.yaml in the namespace.
+func (c *Cluster) rights(ctx context.Context, namespace string) error {
+	data, err := os.ReadFile(filepath.Join(c.Root, "manifests", "rbac.yaml"))
+	if err != nil {
+		return fmt.Errorf("read rights: %w", err)
+	}
+	for doc := range strings.SplitSeq(string(data), "\n---\n") {
+		if err := c.createRight(ctx, namespace, []byte(doc)); err != nil {
+			return fmt.Errorf("create rights of manifests/rbac.yaml: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) createRight(ctx context.Context, namespace string, doc []byte) error {
+	var kind metav1.TypeMeta
+	if err := yaml.Unmarshal(doc, &kind); err != nil {
+		return err
+	}
+	var err error
+	switch kind.Kind {
+	case "ServiceAccount":
+		var o corev1.ServiceAccount
+		if err = yaml.UnmarshalStrict(doc, &o); err == nil {
+			_, err = c.Kube.CoreV1().ServiceAccounts(namespace).Create(ctx, &o, metav1.CreateOptions{})
+		}
+	case "Role":
+		var o rbacv1.Role
+		if err = yaml.UnmarshalStrict(doc, &o); err == nil {
+			_, err = c.Kube.RbacV1().Roles(namespace).Create(ctx, &o, metav1.CreateOptions{})
+		}
+	case "RoleBinding":
+		var o rbacv1.RoleBinding
+		if err = yaml.UnmarshalStrict(doc, &o); err == nil {
+			for i := range o.Subjects {
+				o.Subjects[i].Namespace = namespace
+			}
+			_, err = c.Kube.RbacV1().RoleBindings(namespace).Create(ctx, &o, metav1.CreateOptions{})
+		}
+	default:
+		return fmt.Errorf("kind %q is not expected there", kind.Kind)
+	}
+	return ifNew(err)
+}
+
+// ifNew makes nothing of an object that is there already.
+func ifNew(err error) error {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+func registrySecret(host, user, password string) *corev1.Secret {
+	config, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{
+		"username": user, "password": password,
+		"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + password)),
+	}}})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: PullSecret, Labels: map[string]string{ownLabel: "true"}},
+		Type:       corev1.SecretTypeDockerConfigJson,
+		Data:       map[string][]byte{corev1.DockerConfigJsonKey: config},
+	}
+}
+
+// DeleteNamespace starts the deletion of a namespace and does not wait for it.
+func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
+	err := c.Kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// Leftovers names the pods, Jobs and Secrets in a namespace that this package
+// did not create, once there are none or the time is up.
+func (c *Cluster) Leftovers(ctx context.Context, namespace string, within time.Duration) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var left []string
+	for {
+		now, err := c.listForeign(ctx, namespace)
+		switch {
+		case ctx.Err() != nil:
+			return left, nil
+		case err != nil:
+			return nil, fmt.Errorf("list leftovers: %w", err)
+		case len(now) == 0:
+			return nil, nil
+		}
+		left = now
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (c *Cluster) listForeign(ctx context.Context, namespace string) ([]string, error) {
+	foreign := metav1.ListOptions{LabelSelector: "!" + ownLabel}
+	var names []string
+	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, foreign)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range pods.Items {
+		names = append(names, "pod/"+o.Name)
+	}
+	jobs, err := c.Kube.BatchV1().Jobs(namespace).List(ctx, foreign)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range jobs.Items {
+		names = append(names, "job/"+o.Name)
+	}
+	secrets, err := c.Kube.CoreV1().Secrets(namespace).List(ctx, foreign)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range secrets.Items {
+		names = append(names, "secret/"+o.Name)
+	}
+	return names, nil
+}

@@ -1,0 +1,143 @@
+package harness
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
+)
+
+// Names in manifests/runner-pod.yaml.
+const (
+	RunnerContainer = "runner"
+	DaemonContainer = "kiln"
+	exchangeVolume  = "kiln-exchange"
+	workVolume      = "work"
+)
+
+const readyPort = 9464
+
+// PodOptions are what a runner pod may differ in from manifests/runner-pod.yaml
+// with the cluster's images and registry.
+type PodOptions struct {
+	Name   string
+	Images Images
+	// RegistryHost is where kiln pushes action images and nodes pull them.
+	RegistryHost string
+	// PullSecret names the registry's Secret; empty for a registry without auth.
+	PullSecret string
+	// DaemonEnv and RunnerEnv are added to the two containers' environments.
+	DaemonEnv, RunnerEnv map[string]string
+	// WithoutDaemon leaves the sidecar out, as a broken roll-out would.
+	WithoutDaemon bool
+	// ExchangeLimit, when not zero, puts the exchange on a tmpfs of that size,
+	// to have a disk that fills up.
+	ExchangeLimit resource.Quantity
+	// ShareProcesses lets the stand-in see the daemon's process.
+	ShareProcesses bool
+}
+
+// RunnerPod returns the pod of manifests/runner-pod.yaml with the images, the
+// registry and the options filled in.
+func (c *Cluster) RunnerPod(o PodOptions) (*corev1.Pod, error) {
+	data, err := os.ReadFile(filepath.Join(c.Root, "manifests", "runner-pod.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("read runner pod: %w", err)
+	}
+	var pod corev1.Pod
+	if err := yaml.UnmarshalStrict(data, &pod); err != nil {
+		return nil, fmt.Errorf("read runner pod: %w", err)
+	}
+	pod.Name = o.Name
+	pod.Labels[ownLabel] = "true"
+	if o.ShareProcesses {
+		pod.Spec.ShareProcessNamespace = new(true)
+	}
+	if err := c.fillInit(&pod, o); err != nil {
+		return nil, err
+	}
+	if err := fillRunner(&pod, o); err != nil {
+		return nil, err
+	}
+	c.fillVolumes(&pod, o)
+	return &pod, nil
+}
+
+// fillInit sets the install container and the sidecar.
+func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
+	for i := range pod.Spec.InitContainers {
+		pod.Spec.InitContainers[i].Image = o.Images.Kiln
+	}
+	i := slices.IndexFunc(pod.Spec.InitContainers, func(ct corev1.Container) bool { return ct.Name == DaemonContainer })
+	if i < 0 {
+		return fmt.Errorf("manifests/runner-pod.yaml has no init container %q", DaemonContainer)
+	}
+	if o.WithoutDaemon {
+		pod.Spec.InitContainers = slices.Delete(pod.Spec.InitContainers, i, i+1)
+		return nil
+	}
+	daemon := &pod.Spec.InitContainers[i]
+	setEnv(daemon, map[string]string{
+		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST":        o.RegistryHost,
+		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME": o.PullSecret,
+		"KILN_KANIKO_IMAGE":        c.KanikoImage,
+		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
+		"KILN_INSECURE_REGISTRIES": c.Insecure,
+	})
+	setEnv(daemon, o.DaemonEnv)
+	if daemon.StartupProbe == nil {
+		daemon.StartupProbe = &corev1.Probe{
+			PeriodSeconds: 1, FailureThreshold: 60,
+			ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
+				Path: "/readyz", Port: intstr.FromInt32(readyPort),
+			}},
+		}
+	}
+	return nil
+}
+
+// fillRunner sets the runner container: the stand-in in place of the runner.
+func fillRunner(pod *corev1.Pod, o PodOptions) error {
+	i := slices.IndexFunc(pod.Spec.Containers, func(ct corev1.Container) bool { return ct.Name == RunnerContainer })
+	if i < 0 {
+		return fmt.Errorf("manifests/runner-pod.yaml has no container %q", RunnerContainer)
+	}
+	runner := &pod.Spec.Containers[i]
+	runner.Image = o.Images.Runner
+	runner.Command = nil // the image's own
+	setEnv(runner, o.RunnerEnv)
+	return nil
+}
+
+func (c *Cluster) fillVolumes(pod *corev1.Pod, o PodOptions) {
+	for i := range pod.Spec.Volumes {
+		v := &pod.Spec.Volumes[i]
+		switch {
+		case v.Name == workVolume && v.Ephemeral != nil:
+			claim := &v.Ephemeral.VolumeClaimTemplate.Spec
+			if c.StorageClass != "" {
+				claim.StorageClassName = &c.StorageClass
+			}
+			claim.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+		case v.Name == exchangeVolume && !o.ExchangeLimit.IsZero():
+			v.EmptyDir = &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: &o.ExchangeLimit}
+		}
+	}
+}
+
+// setEnv sets variables, in the order of their names where they are new. An
+// empty value removes the variable: the setting is then unset.
+func setEnv(ct *corev1.Container, env map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		ct.Env = slices.DeleteFunc(ct.Env, func(e corev1.EnvVar) bool { return e.Name == name })
+		if env[name] != "" {
+			ct.Env = append(ct.Env, corev1.EnvVar{Name: name, Value: env[name]})
+		}
+	}
+}
