@@ -1,0 +1,239 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+)
+
+// errorLines returns what the error commands of a log say, position included.
+func errorLines(log string) []string {
+	var out []string
+	for _, c := range runner.Commands(log) {
+		if c.Name == "error" {
+			out = append(out, strings.TrimSpace(c.Properties+" "+c.Data))
+		}
+	}
+	return out
+}
+
+// stepCase is an action, how it is used, and what must come of it.
+type stepCase struct {
+	name  string
+	dir   func(stage, string) string // stage.example or stage.testdata
+	dirOf string
+	use   harness.Use
+	files harness.Files
+	check func(*testing.T, *fixture, []*harness.Result)
+}
+
+func stepCases() []stepCase {
+	example, testdata := stage.example, stage.testdata
+	return []stepCase{
+		{name: "shell with inputs and outputs", dir: example, dirOf: "hello-shell", check: checkHello,
+			use: harness.Use{With: map[string]string{"who-to-greet": "Mona Lisa", "shout": "true"}}},
+		{name: "compiled, image without a shell", dir: example, dirOf: "word-count", check: checkWordCount,
+			use:   harness.Use{With: map[string]string{"file": "words.txt"}},
+			files: harness.Files{"app/app/words.txt": {Data: []byte("one two\n three  four\n")}}},
+		{name: "pre, main and post", dir: example, dirOf: "timed-work", check: checkStages},
+		{name: "local action", dir: example, dirOf: "hello-shell", check: checkLocal,
+			use: harness.Use{Uses: "./.github/actions/hello", With: map[string]string{"who-to-greet": "local"}}},
+		{name: "Dockerfile with another name", dir: testdata, dirOf: "named-file", check: logHas("built from alpine.Dockerfile")},
+		{name: "Dockerfile in a directory", dir: testdata, dirOf: "dockerfile-in-directory", check: logHas("from the Dockerfile's own directory")},
+		{name: "what a container action is promised", dir: testdata, dirOf: "look-around", check: checkLookAround,
+			use:   harness.Use{Env: map[string]string{"INPUT_WITH-DASH": "dash"}},
+			files: harness.Files{"app/app/seen.txt": {Data: []byte("seen\n")}}},
+		{name: "exit code", dir: testdata, dirOf: "exit3", check: func(t *testing.T, _ *fixture, r []*harness.Result) {
+			if r[0].ExitCode != 3 {
+				t.Errorf("exit code = %d, want 3:\n%s", r[0].ExitCode, r[0].Log)
+			}
+		}},
+		{name: "RUN fails", dir: testdata, dirOf: "run-fails", check: func(t *testing.T, _ *fixture, r []*harness.Result) {
+			wantLog(t, r[0], "about to fail")
+			wantError(t, r[0], "Dockerfile", "7")
+		}},
+		{name: "base image missing", dir: testdata, dirOf: "missing-base", check: failsSaying("no-such-image")},
+		{name: "COPY of a missing file", dir: testdata, dirOf: "copy-missing", check: failsSaying("not-there.txt")},
+		{name: "hostile build log", dir: testdata, dirOf: "hostile-log", check: checkHostileLog},
+		{name: "20 MB of log", dir: testdata, dirOf: "big-log", check: checkBigLog},
+	}
+}
+
+// TestSteps plays every case in one runner pod, several at a time, and then
+// looks at what the pods were like and at what is left.
+func TestSteps(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "steps", nil)
+	t.Run("cases", func(t *testing.T) {
+		for _, tt := range stepCases() {
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				if tt.use.Uses == "" {
+					tt.use.Uses = "acme/" + tt.dirOf + "@v1"
+				}
+				results := f.use(t, tt.dir(f.stage, tt.dirOf), tt.use, tt.files)
+				tt.check(t, f, results)
+				for _, r := range results {
+					if r.OutputHeld || r.Response != "" {
+						t.Errorf("output held open: %v, response %q; want neither", r.OutputHeld, r.Response)
+					}
+				}
+			})
+		}
+	})
+	t.Run("nothing is left", f.wantNothingLeft)
+	t.Run("build pods hold no credentials", f.wantHarmlessBuildPods)
+	t.Run("actions run by digest and without a token", f.wantPlainActionPods)
+	t.Run("the runner container has no token", f.wantNoToken)
+}
+
+// TestTwoAtOnce plays the same action with two inputs at the same time.
+func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "two", nil)
+	t.Run("cases", func(t *testing.T) {
+		for _, name := range []string{"one", "two"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				u := harness.Use{Uses: "acme/hello-" + name + "@v1", With: map[string]string{"who-to-greet": name}}
+				results := f.use(t, f.example("hello-shell"), u, nil)
+				wantSuccess(t, results)
+				if got, want := results[0].Outputs["greeting"], "Hello, "+name+"!"; got != want {
+					t.Errorf("output greeting = %q, want %q", got, want)
+				}
+			})
+		}
+	})
+	builds := f.seen.With("kaniko")
+	if len(builds) != 2 {
+		t.Fatalf("saw %d build pods, want 2", len(builds))
+	}
+	if first, second := builds[0], builds[1]; second.CreationTimestamp.Sub(first.CreationTimestamp.Time).Seconds() > 2 {
+		t.Errorf("build pods were created at %v and %v, want both at once", first.CreationTimestamp, second.CreationTimestamp)
+	}
+	f.wantNothingLeft(t)
+}
+
+func logHas(texts ...string) func(*testing.T, *fixture, []*harness.Result) {
+	return func(t *testing.T, _ *fixture, r []*harness.Result) {
+		wantSuccess(t, r)
+		wantLog(t, r[0], texts...)
+	}
+}
+
+func failsSaying(texts ...string) func(*testing.T, *fixture, []*harness.Result) {
+	return func(t *testing.T, _ *fixture, r []*harness.Result) { wantError(t, r[0], texts...) }
+}
+
+func wantSuccess(t *testing.T, results []*harness.Result) {
+	t.Helper()
+	for i, r := range results {
+		if r.ExitCode != 0 {
+			t.Fatalf("exit code of step %d = %d, want 0:\n%s", i, r.ExitCode, tail(r.Log))
+		}
+	}
+}
+
+func checkHello(t *testing.T, _ *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	wantLog(t, r[0], "HELLO, MONA LISA!\n")
+	if got, want := r[0].Outputs["greeting"], "HELLO, MONA LISA!"; got != want {
+		t.Errorf("output greeting = %q, want %q", got, want)
+	}
+	if r[0].Outputs["time"] == "" {
+		t.Errorf("outputs = %v, want a time", r[0].Outputs)
+	}
+}
+
+func checkWordCount(t *testing.T, _ *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	if got := r[0].Outputs["words"]; got != "4" {
+		t.Errorf("output words = %q, want 4:\n%s", got, tail(r[0].Log))
+	}
+}
+
+func checkLocal(t *testing.T, _ *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	if !strings.Contains(string(r[0].Message), "/app/app/./.github/actions/hello/Dockerfile") {
+		t.Errorf("message has no /./ in its path: %s", r[0].Message)
+	}
+	if got := r[0].Outputs["greeting"]; got != "Hello, local!" {
+		t.Errorf("output greeting = %q", got)
+	}
+}
+
+func checkStages(t *testing.T, f *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	if len(r) != 3 {
+		t.Fatalf("played %d stages, want 3", len(r))
+	}
+	wantLog(t, r[0], "The clock runs.")
+	wantLog(t, r[1], "Wrote work.txt in /github/workspace")
+	wantLog(t, r[2], "The job took")
+	if r[0].State["started"] == "" || !strings.HasPrefix(r[2].Summary, "Took ") {
+		t.Errorf("state = %v, summary = %q", r[0].State, r[2].Summary)
+	}
+	if got, err := f.Run(t.Context(), "cat", "/home/runner/_work/app/app/work.txt"); err != nil || got != "worked\n" {
+		t.Errorf("work.txt = %q, %v", got, err)
+	}
+}
+
+func checkLookAround(t *testing.T, f *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	wantLog(t, r[0],
+		"directory: /github/workspace\n", "home: /github/home\n", "marks: GITHUB_ACTIONS=true CI=true\n",
+		"arguments: 5\n", "argument: <--flag>\n", "argument: <two words>\n", "argument: <>\n",
+		"argument: <$HOME and $(HOME)>\n", "argument: <say \"hi\">\n",
+		"odd name: INPUT_WITH-DASH=dash\n", "workspace file: seen\n", "same file: seen\n",
+		"event: present\n", "runner temp: present\n", "token: absent\n")
+	if r[0].Env["name"] != "value" || !cmp.Equal(r[0].Path, []string{"/opt/from-action"}) {
+		t.Errorf("env = %v, path = %v", r[0].Env, r[0].Path)
+	}
+	if got, err := f.Run(t.Context(), "cat", "/home/runner/_work/app/app/from-action.txt"); err != nil || got != "left here\n" {
+		t.Errorf("from-action.txt = %q, %v", got, err)
+	}
+}
+
+func checkHostileLog(t *testing.T, _ *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	wantLog(t, r[0], "name=EVIL", "text ##[add-matcher]/evil.json")
+	said := false
+	for _, c := range runner.Commands(r[0].Log) {
+		switch c.Name {
+		case "group", "endgroup":
+		case "notice":
+			said = said || c.Data == "said by the action"
+		default:
+			t.Errorf("the build made the runner carry out %+v", c)
+		}
+	}
+	if !said {
+		t.Errorf("the action's own command is not seen:\n%s", r[0].Log)
+	}
+}
+
+func checkBigLog(t *testing.T, _ *fixture, r []*harness.Result) {
+	wantSuccess(t, r)
+	const lines = 200_000
+	fill := strings.Repeat("x", 90)
+	next := 1
+	for line := range strings.Lines(r[0].Log) {
+		if len(line) < 9 || line[8] != ' ' || !strings.HasSuffix(line, fill+"\n") {
+			continue // not the action's
+		}
+		if want := fmt.Sprintf("%08d %s\n", next, fill); line != want {
+			t.Fatalf("line %d of the action is %q", next, line)
+		}
+		next++
+	}
+	if next-1 != lines {
+		t.Errorf("log has %d lines of the action, want %d", next-1, lines)
+	}
+}
