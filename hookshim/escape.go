@@ -1,0 +1,10 @@
+package main
+
+import "strings"
+
+// escape makes text fit the data of one workflow command: the runner ends a
+// command at a line's end and decodes these three (actions/toolkit,
+// packages/core/src/command.ts).
+func escape(text string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(text)
+}

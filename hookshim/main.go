@@ -1,0 +1,88 @@
+// Command kiln-hook is what the runner executes for a container step. It
+// hands the step to the daemon beside it through the exchange, prints the
+// step's log and exits with the step's code.
+//
+// It holds no credentials and talks to no network: it reads the Dockerfile's
+// directory with the runner's own rights, writes the exchange, and prints.
+// SIGINT and SIGTERM cancel the step; the runner sends both and kills ten
+// seconds after the first (actions/runner, ProcessInvoker.cs).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// maxInputBytes is what the runner's JSON may have: the same limit as the
+// request that carries it on.
+const maxInputBytes = 4 << 20
+
+func main() { os.Exit(run()) }
+
+// run executes one hook call and returns its exit code.
+func run() int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go func() { cancel(signalError{(<-signals).(syscall.Signal)}) }()
+
+	out := &lineWriter{w: os.Stdout}
+	code, err := runHook(ctx, os.Stdin, out)
+	if err != nil {
+		out.endLine()
+		fmt.Fprintf(out, "::error::kiln: %s\n", escape(err.Error()))
+	}
+	var stopped signalError
+	if errors.As(context.Cause(ctx), &stopped) && code != 0 {
+		return 128 + int(stopped.signal)
+	}
+	return code
+}
+
+// signalError is the reason of a cancelled step.
+type signalError struct{ signal syscall.Signal }
+
+// Error says what the author sees of the cancellation.
+func (e signalError) Error() string { return "the step was cancelled (" + e.signal.String() + ")" }
+
+// duration reads a duration from the environment. Nonsense is an error: a
+// limit that is silently another one helps nobody.
+func duration(name string, fallback time.Duration) (time.Duration, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%s is %q: write a duration such as 60s", name, text)
+	}
+	return d, nil
+}
+
+// lineWriter writes through and knows whether a line is open.
+type lineWriter struct {
+	w    io.Writer
+	open bool
+}
+
+// Write writes p and remembers how it ended.
+func (l *lineWriter) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		l.open = p[len(p)-1] != '\n'
+	}
+	return l.w.Write(p)
+}
+
+// endLine makes sure that what follows begins a line.
+func (l *lineWriter) endLine() {
+	if l.open {
+		_, _ = l.Write([]byte("\n"))
+	}
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"kiln/internal/spool"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"kiln-hook": main,
+		"daemon":    fakeDaemon,
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			exchange := filepath.Join(env.WorkDir, "exchange")
+			env.Setenv("KILN_EXCHANGE", exchange)
+			env.Setenv("KILN_DAEMON_GRACE", "200ms")
+			return os.Mkdir(exchange, 0o777)
+		},
+	})
+}
+
+// fakeDaemon serves the exchange for one request: it prints the request's
+// fields into the step's log and answers with the code of the first argument.
+// With the argument "hold" it answers nothing until the step is cancelled.
+func fakeDaemon() {
+	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
+	check(err)
+	check(exchange.Init())
+	_, err = exchange.LockDaemon()
+	check(err)
+	serveOne(exchange, os.Args[1])
+}

@@ -1,0 +1,114 @@
+// Package config is what an operator can set of the daemon: flags and
+// environment variables, their defaults and their limits.
+//
+// The registry's variables have the names that ADR 0034 of
+// actions/runner-container-hooks gives them ("Build container-action
+// Dockerfiles with Kaniko"); all others begin with KILN_. Nothing here ever
+// comes from a request. The package reads no files and talks to nobody.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/registry"
+)
+
+// Settings are the daemon's settings, filled by kong. The zero value is not
+// valid; kong sets the defaults that the tags name.
+type Settings struct {
+	RegistryHost   string `help:"Registry and path below which images are pushed and pulled, for example ghcr.io/acme/kiln." env:"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST"`
+	RegistryPush   string `name:"registry-host-push" help:"The same, for pushing only. Default: the registry host." env:"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PUSH"`
+	RegistryPull   string `name:"registry-host-pull" help:"The same, as the nodes pull it. Default: the registry host." env:"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL"`
+	RegistrySecret string `name:"registry-secret-name" help:"Secret of type kubernetes.io/dockerconfigjson in the runner's namespace with the registry's credentials." env:"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME"`
+
+	ImageName   string   `help:"One repository for all images, below the registry host. Default: the workspace's name." env:"KILN_IMAGE_NAME"`
+	Insecure    []string `name:"insecure-registries" help:"Registries that are spoken to by plain HTTP." env:"KILN_INSECURE_REGISTRIES"`
+	Mirrors     []string `name:"registry-mirrors" help:"Mirrors of registries, as docker.io=mirror.example.com." env:"KILN_REGISTRY_MIRRORS"`
+	KanikoImage string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
+
+	Exchange string `help:"Directory shared with the runner container." default:"/var/run/kiln" env:"KILN_EXCHANGE"`
+	Memory   string `help:"Directory of the daemon's own." default:"/var/lib/kiln" env:"KILN_MEMORY"`
+	Listen   string `help:"Address of /readyz." default:":9464" env:"KILN_LISTEN"`
+
+	PodName   string `help:"Name of the runner pod." env:"KILN_POD_NAME"`
+	Namespace string `help:"Namespace of the runner pod. Default: that of the service account." env:"KILN_NAMESPACE"`
+
+	ContextMaxBytes   int64         `help:"Limit of a build context, in bytes." default:"536870912" env:"KILN_CONTEXT_MAX_BYTES"`
+	ContextMaxEntries int           `help:"Limit of a build context, in files." default:"100000" env:"KILN_CONTEXT_MAX_ENTRIES"`
+	MaxInFlight       int           `help:"Steps that run at once; further ones wait." default:"10" env:"KILN_MAX_IN_FLIGHT"`
+	LogBacklogBytes   int64         `help:"Bytes of a step's log that may wait to be printed before the pod's log is read no further." default:"67108864" env:"KILN_LOG_BACKLOG_BYTES"`
+	PendingTimeout    time.Duration `help:"How long a pod may wait to start." default:"10m" env:"KILN_PENDING_TIMEOUT"`
+	BuildTimeout      time.Duration `help:"How long a build may take." default:"30m" env:"KILN_BUILD_TIMEOUT"`
+	StepTimeout       time.Duration `help:"How long an action may run; 0 is for ever." default:"0s" env:"KILN_STEP_TIMEOUT"`
+	BuildMemory       string        `help:"Memory limit of the Kaniko container." default:"2Gi" env:"KILN_BUILD_MEMORY"`
+	BuildStorage      string        `help:"Ephemeral storage limit of the Kaniko container." default:"10Gi" env:"KILN_BUILD_STORAGE"`
+}
+
+// KanikoImage is the executor's image when the operator names none: a
+// maintained fork without credential helpers, whose releases are listed at
+// https://github.com/osscontainertools/kaniko/releases.
+const KanikoImage = "ghcr.io/osscontainertools/kaniko:v1.28.3-slim"
+
+// Names returns how images are called, or an error that names the setting to
+// mend.
+func (s *Settings) Names() (registry.Names, error) {
+	push, pull := s.RegistryPush, s.RegistryPull
+	if push == "" {
+		push = s.RegistryHost
+	}
+	if pull == "" {
+		pull = s.RegistryHost
+	}
+	return registry.NewNames(push, pull, s.ImageName)
+}
+
+// Validate reports every setting that is missing or malformed, joined; each
+// error names the variable and what to write.
+func (s *Settings) Validate() error {
+	var errs []error
+	if _, err := s.Names(); err != nil {
+		errs = append(errs, err)
+	}
+	if s.PodName == "" {
+		errs = append(errs, errors.New("KILN_POD_NAME is not set: set it from the downward API field metadata.name"))
+	}
+	for _, limit := range []struct {
+		name string
+		bad  bool
+	}{
+		{"KILN_CONTEXT_MAX_BYTES", s.ContextMaxBytes <= 0},
+		{"KILN_CONTEXT_MAX_ENTRIES", s.ContextMaxEntries <= 0},
+		{"KILN_MAX_IN_FLIGHT", s.MaxInFlight <= 0},
+		{"KILN_LOG_BACKLOG_BYTES", s.LogBacklogBytes <= 0},
+		{"KILN_PENDING_TIMEOUT", s.PendingTimeout <= 0},
+		{"KILN_BUILD_TIMEOUT", s.BuildTimeout <= 0},
+		{"KILN_STEP_TIMEOUT", s.StepTimeout < 0},
+	} {
+		if limit.bad {
+			errs = append(errs, fmt.Errorf("%s must be more than zero", limit.name))
+		}
+	}
+	if _, err := registry.ParseMirrors(s.Mirrors); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := registry.ParseInsecure(s.Insecure); err != nil {
+		errs = append(errs, err)
+	}
+	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
+		errs = append(errs, fmt.Errorf("KILN_LISTEN is %q: write it as :9464", s.Listen))
+	}
+	errs = append(errs, s.validateQuantities()...)
+	return errors.Join(errs...)
+}
+
+// Limits returns the limits of a build context.
+func (s *Settings) Limits() buildcontext.Limits {
+	limits := buildcontext.DefaultLimits()
+	limits.Bytes = s.ContextMaxBytes
+	limits.Entries = s.ContextMaxEntries
+	return limits
+}
