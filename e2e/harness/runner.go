@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/watch"
@@ -52,6 +53,59 @@ func (c *Cluster) StartRunner(ctx context.Context, namespace string, o PodOption
 	return c.AwaitRunner(ctx, namespace, o.Name)
 }
 
+// specAnnotation holds the hash of the pod that was asked for.
+const specAnnotation = "kiln-harness/spec"
+
+// EnsureRunner is StartRunner for a namespace that may have the pod from an
+// earlier time: it is used again if it still is what the options ask for, and
+// replaced otherwise.
+func (c *Cluster) EnsureRunner(ctx context.Context, namespace string, o PodOptions) (r *Runner, reused bool, err error) {
+	pod, err := c.RunnerPod(o)
+	if err != nil {
+		return nil, false, err
+	}
+	pods := c.Kube.CoreV1().Pods(namespace)
+	old, err := pods.Get(ctx, o.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		return nil, false, fmt.Errorf("read runner pod: %w", err)
+	case old.Annotations[specAnnotation] == pod.Annotations[specAnnotation] &&
+		old.DeletionTimestamp == nil && old.Status.Phase == corev1.PodRunning:
+		r, err := c.AwaitRunner(ctx, namespace, o.Name)
+		return r, true, err
+	default:
+		if err := c.remove(ctx, old); err != nil {
+			return nil, false, err
+		}
+	}
+	r, err = c.StartRunner(ctx, namespace, o)
+	return r, false, err
+}
+
+// remove deletes a pod and waits until its name is free.
+func (c *Cluster) remove(ctx context.Context, pod *corev1.Pod) error {
+	err := c.Kube.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete pod %s: %w", pod.Name, err)
+	}
+	// It may be gone before the watch begins.
+	gone := func(store cache.Store) (bool, error) {
+		if len(store.ListKeys()) == 0 {
+			return false, errDeleted
+		}
+		return false, nil
+	}
+	err = c.await(ctx, pod.Namespace, pod.Name, gone, func(*corev1.Pod) (bool, error) { return false, nil })
+	if !errors.Is(err, errDeleted) {
+		return fmt.Errorf("wait until pod %s is gone: %w", pod.Name, err)
+	}
+	return nil
+}
+
+// errDeleted says that an awaited pod is gone.
+var errDeleted = errors.New("the pod was deleted")
+
 // AwaitRunner waits until the runner container of a pod runs.
 func (c *Cluster) AwaitRunner(ctx context.Context, namespace, name string) (*Runner, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -75,15 +129,21 @@ func (c *Cluster) AwaitRunner(ctx context.Context, namespace, name string) (*Run
 
 // Await watches a pod until done says so, it fails, or the pod is deleted.
 func (c *Cluster) Await(ctx context.Context, namespace, name string, done func(*corev1.Pod) (bool, error)) error {
+	return c.await(ctx, namespace, name, nil, done)
+}
+
+func (c *Cluster) await(ctx context.Context, namespace, name string,
+	precondition watchtools.PreconditionFunc, done func(*corev1.Pod) (bool, error),
+) error {
 	lw := cache.NewListWatchFromClient(c.Kube.CoreV1().RESTClient(), "pods", namespace,
 		fields.OneTermEqualSelector("metadata.name", name))
-	_, err := watchtools.UntilWithSync(ctx, lw, &corev1.Pod{}, nil, func(e watch.Event) (bool, error) {
+	_, err := watchtools.UntilWithSync(ctx, lw, &corev1.Pod{}, precondition, func(e watch.Event) (bool, error) {
 		pod, ok := e.Object.(*corev1.Pod)
 		if !ok {
 			return false, fmt.Errorf("watch pod: unexpected %T", e.Object)
 		}
 		if e.Type == watch.Deleted {
-			return false, fmt.Errorf("pod %s was deleted", name)
+			return false, errDeleted
 		}
 		return done(pod)
 	})

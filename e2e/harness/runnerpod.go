@@ -1,6 +1,9 @@
 package harness
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -66,6 +69,12 @@ func (c *Cluster) RunnerPod(o PodOptions) (*corev1.Pod, error) {
 		return nil, err
 	}
 	c.fillVolumes(&pod, o)
+	spec, err := json.Marshal(pod.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("encode runner pod: %w", err)
+	}
+	sum := sha256.Sum256(spec)
+	pod.Annotations = map[string]string{specAnnotation: hex.EncodeToString(sum[:])}
 	return &pod, nil
 }
 

@@ -11,25 +11,41 @@ type Command struct {
 	Data       string
 }
 
-// Commands returns the workflow commands in a step's log, in order, as the
-// worker's ActionCommandManager would find them: "::name props::data" at the
-// start of a line, "##[name props]data" anywhere in it, and none between
-// "::stop-commands::TOKEN" and "::TOKEN::". The stop and the resume are not in
-// the result. Only names that the worker knows count.
+// A Commander finds the workflow commands in a log, line by line, as the
+// worker's ActionCommandManager does: "::name props::data" at the start of a
+// line, "##[name props]data" anywhere in it, and none between
+// "::stop-commands::TOKEN" and "::TOKEN::". Only names that the worker knows
+// count. The zero value is ready for the start of a log.
+type Commander struct {
+	stop string
+}
+
+// Line returns the command in the next line, if there is one. The two that
+// stop and resume commands are not returned.
+func (m *Commander) Line(line string) (Command, bool) {
+	c, ok := parseCommand(strings.TrimRight(line, "\r\n"), m.stop)
+	switch {
+	case !ok:
+		return Command{}, false
+	case m.stop != "":
+		if c.Name == m.stop {
+			m.stop = ""
+		}
+		return Command{}, false
+	case c.Name == "stop-commands":
+		m.stop = c.Data
+		return Command{}, false
+	}
+	return c, true
+}
+
+// Commands returns the workflow commands in a whole log, in order. The worker
+// ends a line at "\n", at "\r\n" and at a lone "\r".
 func Commands(log string) []Command {
 	var out []Command
-	stop := ""
-	for line := range strings.Lines(log) {
-		c, ok := parseCommand(strings.TrimRight(line, "\r\n"), stop)
-		switch {
-		case !ok:
-		case stop != "":
-			if c.Name == stop {
-				stop = ""
-			}
-		case c.Name == "stop-commands":
-			stop = c.Data
-		default:
+	var m Commander
+	for line := range strings.Lines(strings.ReplaceAll(log, "\r", "\n")) {
+		if c, ok := m.Line(line); ok {
 			out = append(out, c)
 		}
 	}

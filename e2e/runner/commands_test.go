@@ -24,6 +24,7 @@ func TestCommands(t *testing.T) {
 			"::stop-commands::token-1\n::set-env name=A::b\n##[add-path]/x\n::token-1::\n::notice::on\n",
 			[]runner.Command{{Name: "notice", Data: "on"}},
 		},
+		{"a lone carriage return ends a line", "10 %\r::notice::x\n", []runner.Command{{Name: "notice", Data: "x"}}},
 		{"never resumed", "::stop-commands::token-1\n::token-2::\n::error::x\n", nil},
 	}
 	for _, tt := range tests {

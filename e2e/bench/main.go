@@ -1,0 +1,214 @@
+// Command bench measures what kiln adds to the pods that it runs: it times the
+// same Dockerfile built by a bare Kaniko pod, the image run by a bare pod, and
+// both by kiln in a runner pod, round after round in one run, and prints the
+// medians as a table with their ratios.
+//
+//	go run ./e2e/bench [--rounds 5]
+//
+// The environment is that of package harness. Only ratios within one run mean
+// anything: everything shares the machine with the cluster.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"kiln/e2e/harness"
+)
+
+// namespace is the bench's own; it is deleted at the end.
+const namespace = "kiln-bench"
+
+type cli struct {
+	Rounds int `help:"Rounds to take the medians of." default:"5"`
+}
+
+func main() {
+	var args cli
+	kong.Parse(&args, kong.Description("Measures kiln against bare pods."))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, max(args.Rounds, 1), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	*harness.Cluster
+	runner  *harness.Runner
+	context []byte // the bare Kaniko pod's
+	files   harness.Files
+	action  *harness.Action
+	times   map[string][]time.Duration
+}
+
+// The measured quantities, in the order of the table.
+const (
+	bareLog       = "bare pod, true: create → log ends"
+	bareEnd       = "bare pod, true: create → terminated seen"
+	kanikoLog     = "bare Kaniko pod: create → log ends"
+	kanikoEnd     = "bare Kaniko pod: create → terminated seen"
+	freshLog      = "bare action pod, image just pushed: create → log ends"
+	freshEnd      = "bare action pod, image just pushed: create → terminated seen"
+	readyLog      = "bare action pod, image on the node: create → log ends"
+	readyEnd      = "bare action pod, image on the node: create → terminated seen"
+	kilnCold      = "kiln, cold: hook starts → hook exits"
+	hookStart     = "kiln-hook: start → exit on a malformed message"
+	startSamples  = "20"
+	idleSettle    = 3 * time.Second
+	actionUnderIt = "hello-shell"
+)
+
+func run(ctx context.Context, rounds int, w io.Writer) (err error) {
+	b := &bench{times: map[string][]time.Duration{}}
+	if b.Cluster, err = harness.Connect(); err != nil {
+		return err
+	}
+	images, err := b.BuildImages(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.Namespace(ctx, namespace); err != nil {
+		return err
+	}
+	defer func() {
+		// The run's context may be over.
+		err = errors.Join(err, b.DeleteNamespace(context.WithoutCancel(ctx), namespace))
+	}()
+	if err := b.prepare(ctx, images); err != nil {
+		return err
+	}
+	idle, err := b.memory(ctx)
+	if err != nil {
+		return err
+	}
+	// Not measured: it pulls the images and lays out the work folder, whose
+	// parts the bare pods mount.
+	if _, err := b.step(ctx); err != nil {
+		return err
+	}
+	for round := range rounds {
+		fmt.Fprintf(w, "round %d of %d\n", round+1, rounds)
+		if err := b.round(ctx, round); err != nil {
+			return err
+		}
+	}
+	after, err := b.memory(ctx)
+	if err != nil {
+		return err
+	}
+	start, err := b.hookStart(ctx)
+	if err != nil {
+		return err
+	}
+	b.times[hookStart] = []time.Duration{start}
+	b.table(w, rounds)
+	fmt.Fprintf(w, "kiln-hook: %.1f MB; kilnd idle: %.1f MiB at first, %.1f MiB after %d steps\n",
+		float64(images.HookSize)/1e6, mib(idle), mib(after), rounds)
+	return nil
+}
+
+// prepare starts the runner pod and reads the action that all of it builds.
+func (b *bench) prepare(ctx context.Context, images harness.Images) (err error) {
+	if b.action, err = harness.ReadAction(filepath.Join(b.Root, "examples", "actions", actionUnderIt)); err != nil {
+		return err
+	}
+	if b.files, err = b.action.Files(b.use()); err != nil {
+		return err
+	}
+	if b.context, err = gzipContext(b.files); err != nil {
+		return err
+	}
+	b.runner, err = b.StartRunner(ctx, namespace, harness.PodOptions{
+		Name: "runner", Images: images, RegistryHost: b.Registry + "/" + namespace, ShareProcesses: true,
+	})
+	return err
+}
+
+// step plays the action once with kiln and returns how long the hook took.
+func (b *bench) step(ctx context.Context) (time.Duration, error) {
+	result, err := b.runner.Step(ctx, b.action.Step(harness.Main, b.use()), b.files, nil)
+	if err != nil {
+		return 0, err
+	}
+	if result.ExitCode != 0 {
+		return 0, fmt.Errorf("kiln's step ended with exit code %d:\n%s", result.ExitCode, result.Log)
+	}
+	return result.Duration, nil
+}
+
+func (b *bench) use() harness.Use { return harness.Use{Uses: "acme/" + actionUnderIt + "@v1"} }
+
+// round measures every quantity once.
+func (b *bench) round(ctx context.Context, round int) error {
+	image := fmt.Sprintf("%s/%s/bare:%d", b.Registry, namespace, time.Now().UnixNano())
+	for _, m := range []struct {
+		logEnds, terminated string
+		pod                 podRun
+	}{
+		{bareLog, bareEnd, b.truePod(round)},
+		{kanikoLog, kanikoEnd, b.kanikoPod(round, image)},
+		{freshLog, freshEnd, b.actionPod("fresh", round, image)},
+		{readyLog, readyEnd, b.actionPod("ready", round, image)},
+	} {
+		t, err := b.timePod(ctx, m.pod)
+		if err != nil {
+			return err
+		}
+		b.times[m.logEnds] = append(b.times[m.logEnds], t.logEnds)
+		b.times[m.terminated] = append(b.times[m.terminated], t.terminated)
+	}
+	took, err := b.step(ctx)
+	if err != nil {
+		return err
+	}
+	b.times[kilnCold] = append(b.times[kilnCold], took)
+	return nil
+}
+
+// memory is the resident memory of the daemon's processes, in bytes, once the
+// daemon has had time to settle.
+func (b *bench) memory(ctx context.Context) (int64, error) {
+	select {
+	case <-time.After(idleSettle):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return b.number(ctx, "memory", "kilnd")
+}
+
+func (b *bench) hookStart(ctx context.Context) (time.Duration, error) {
+	n, err := b.number(ctx, "time", startSamples, "/opt/kiln/kiln-hook")
+	return time.Duration(n), err
+}
+
+// number runs the stand-in in the runner container for a number.
+func (b *bench) number(ctx context.Context, args ...string) (int64, error) {
+	out, err := b.runner.Run(ctx, append([]string{"/usr/local/bin/standin"}, args...)...)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
+// median is the middle value; the times are not empty.
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[len(sorted)/2]
+}
