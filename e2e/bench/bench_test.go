@@ -1,0 +1,64 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kiln/e2e/harness"
+)
+
+func TestGzipContext(t *testing.T) {
+	data, err := gzipContext(harness.Files{"_actions/a/b/v1/Dockerfile": {Data: []byte("FROM scratch\n"), Mode: 0o644}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gz, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for tr := tar.NewReader(gz); ; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[h.Name] = string(content)
+	}
+	if diff := cmp.Diff(map[string]string{"Dockerfile": "FROM scratch\n"}, got); diff != "" {
+		t.Errorf("context (-want +got):\n%s", diff)
+	}
+}
+
+func TestTable(t *testing.T) {
+	b := &bench{times: map[string][]time.Duration{
+		bareLog: {1}, bareEnd: {1}, freshLog: {1}, readyLog: {1}, readyEnd: {1}, kanikoEnd: {1}, hookStart: {1},
+		kanikoLog: {time.Second, 2 * time.Second, 9 * time.Second},
+		freshEnd:  {2 * time.Second},
+		kilnCold:  {5 * time.Second, 4 * time.Second, 3 * time.Second},
+	}}
+	var out strings.Builder
+	b.table(&out, 3)
+	for _, want := range []string{
+		"kiln, cold: hook starts → hook exits                                  4.000    1.00",
+		"kiln's own overhead: kiln, cold − bare build + run                    0.000    0.00",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("table has no line %q:\n%s", want, out.String())
+		}
+	}
+}
