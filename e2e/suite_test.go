@@ -5,7 +5,10 @@ package e2e_test
 import (
 	"context"
 	"crypto/rand"
+	"flag"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +16,22 @@ import (
 
 	"kiln/e2e/harness"
 )
+
+// cases is how many tests run at once unless -parallel says otherwise. They
+// wait for pods, not for this machine's processors.
+const cases = 6
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		if err := flag.Set("test.parallel", strconv.Itoa(cases)); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // stage is what all tests share.
 type stage struct {

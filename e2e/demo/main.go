@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -84,7 +85,8 @@ func run(ctx context.Context, args cli, w io.Writer) (code int, err error) {
 	}
 	files["app/app/README.md"] = harness.File{Data: readme}
 	began := time.Now()
-	results, err := play(ctx, runner, action, use, files, w)
+	show := show{w: w, runner: runner, action: action, use: use, files: files}
+	results, err := show.play(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -130,24 +132,33 @@ func dump(cluster *harness.Cluster, w io.Writer) {
 	cluster.Dump(ctx, namespace, w)
 }
 
-// play runs the action's stages one after the other and shows their logs.
-func play(ctx context.Context, runner *harness.Runner, action *harness.Action, use harness.Use, files harness.Files, w io.Writer) ([]*harness.Result, error) {
+// show is an action that is played in the runner pod.
+type show struct {
+	w      io.Writer
+	runner *harness.Runner
+	action *harness.Action
+	use    harness.Use
+	files  harness.Files
+}
+
+// play runs the action's stages one after the other, as far as they succeed,
+// and shows their logs.
+func (s show) play(ctx context.Context) ([]*harness.Result, error) {
+	suffix := map[harness.Stage]string{harness.Pre: " (pre)", harness.Post: " (post)"}
 	var results []*harness.Result
 	state := map[string]string{}
-	for _, stage := range action.Stages(use) {
-		step := action.Step(stage, use)
+	for _, stage := range s.action.Stages(s.use) {
+		step := s.action.Step(stage, s.use)
 		for name, value := range state {
 			step.Env["STATE_"+name] = value
 		}
-		fmt.Fprintf(w, "\nuses: %s%s\n", use.Uses, map[harness.Stage]string{harness.Pre: " (pre)", harness.Post: " (post)"}[stage])
-		log := &stepLog{w: w}
-		result, err := runner.Step(ctx, step, files, log)
+		fmt.Fprintf(s.w, "\nuses: %s%s\n", s.use.Uses, suffix[stage])
+		log := &stepLog{w: s.w}
+		result, err := s.runner.Step(ctx, step, s.files, log)
 		if err = errors.Join(err, log.end()); err != nil {
 			return nil, err
 		}
-		for name, value := range result.State {
-			state[name] = value
-		}
+		maps.Copy(state, result.State)
 		results = append(results, result)
 		if result.ExitCode != 0 {
 			break
