@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"sigs.k8s.io/kind/pkg/apis/config/defaults"
+
+	"kiln/e2e/cluster/internal/debian"
+)
+
+// plan is how this machine gets its cluster.
+type plan struct {
+	// startEngine: no engine is running, one of ours is started.
+	startEngine bool
+	// buildNode: no node image can be pulled, one is made here.
+	buildNode bool
+	// nodeImage is the image to pull when buildNode is false.
+	nodeImage string
+	// buildBases: the registry's base images are made from Debian packages;
+	// else they are copied from Docker Hub.
+	buildBases bool
+}
+
+// machine is what decides about a plan.
+type machine struct {
+	engine, reach, root, debian bool
+	nodeImage                   string // the override
+}
+
+// decide makes the plan, or says in one line what is missing.
+func decide(m machine) (plan, error) {
+	p := plan{startEngine: !m.engine, nodeImage: m.nodeImage, buildBases: m.root && m.debian}
+	if p.nodeImage == "" && m.reach {
+		p.nodeImage = defaults.Image
+	}
+	p.buildNode = p.nodeImage == ""
+	switch {
+	case p.startEngine && !m.root:
+		return p, errors.New("no Docker engine is running and this is not root: start Docker, set DOCKER_HOST, or run as root on Debian")
+	case p.startEngine && !m.debian:
+		return p, errors.New("no Docker engine is running and this is not Debian, where one could be started: start Docker or set DOCKER_HOST")
+	case p.buildNode && !(m.root && m.debian):
+		return p, errors.New("no container registry is in reach and the node image can be made as root on Debian only: connect to the internet, or set KILN_KIND_NODE_IMAGE to a node image that the Docker engine has")
+	case !p.buildBases && !m.reach:
+		return p, errors.New("no container registry is in reach and the base images can be made as root on Debian only: connect to the internet, or run as root on Debian")
+	}
+	return p, nil
+}
+
+// require looks at the machine, makes the plan and installs packages when
+// that is allowed.
+func (c *Cluster) require(ctx context.Context, engineRunning bool) (plan, error) {
+	if _, err := exec.LookPath("go"); err != nil {
+		return plan{}, errors.New("the Go toolchain is not in PATH: install the version that go.mod names (https://go.dev/dl/)")
+	}
+	p, err := decide(machine{
+		engine: engineRunning, reach: registryInReach(ctx),
+		root: os.Geteuid() == 0, debian: debian.Here(), nodeImage: c.NodeImage,
+	})
+	if err != nil {
+		return p, err
+	}
+	if p.startEngine {
+		if err := c.own.CheckLength(); err != nil {
+			return p, err
+		}
+	}
+	if err := c.requirePackages(ctx, p); err != nil {
+		return p, err
+	}
+	return p, c.requireDisk(p)
+}
+
+func (c *Cluster) requirePackages(ctx context.Context, p plan) error {
+	var packages []string
+	if p.startEngine {
+		packages = append(packages, debian.EnginePackages()...)
+	}
+	if p.buildNode || p.buildBases {
+		packages = append(packages, debian.BuildPackages()...)
+	}
+	missing := debian.Missing(ctx, packages)
+	if len(packages) == 0 || len(missing) == 0 {
+		return nil
+	}
+	list := strings.Join(missing, " ")
+	if !c.Install {
+		return fmt.Errorf("missing Debian packages: %s: install them, or run with --install", list)
+	}
+	log, err := os.Create(filepath.Join(c.Dir, "apt.log"))
+	if err != nil {
+		return fmt.Errorf("create log: %w", err)
+	}
+	defer log.Close()
+	end := c.Progress.During("installing Debian packages: "+list, "", 20*time.Second)
+	err = debian.Install(ctx, log, missing)
+	end(err)
+	return err
+}
+
+// requireDisk checks the space for what is still to be made.
+func (c *Cluster) requireDisk(p plan) error {
+	const gigabyte = 1 << 30
+	need := uint64(3 * gigabyte)
+	if p.buildNode && !slices.ContainsFunc([]string{"node-image"}, func(name string) bool {
+		entries, err := os.ReadDir(filepath.Join(c.Dir, "cache", name))
+		return err == nil && len(entries) > 0
+	}) {
+		need = 10 * gigabyte
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(c.Dir, &fs); err != nil {
+		return fmt.Errorf("check disk space: %w", err)
+	}
+	if free := fs.Bavail * uint64(fs.Bsize); free < need { //nolint:gosec // a block size is positive
+		return fmt.Errorf("%s has %.1f GB free and the cluster needs %d GB: free some, or set KILN_CLUSTER_DIR to another disk",
+			c.Dir, float64(free)/gigabyte, need/gigabyte)
+	}
+	return nil
+}
+
+// registryInReach asks Docker Hub for its API version. Any answer will do; a
+// machine that is not connected fails at once or after the limit.
+func registryInReach(ctx context.Context) bool {
+	const limit = 3 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://registry-1.docker.io/v2/", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK || response.StatusCode == http.StatusUnauthorized
+}

@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/e2e/cluster/internal/command"
+)
+
+// cgroupName is the cgroup that holds every container of the own engine.
+const cgroupName = "kiln-cluster"
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// Sweep removes what an engine left, whether it was stopped or killed:
+// processes, mounts, links, packet filter rules, cgroups, sockets. Where
+// nothing is left it does nothing.
+func (o Own) Sweep(ctx context.Context) error {
+	if _, err := os.Stat(o.Dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	killAll(o.leftovers)
+	return errors.Join(
+		o.unmount(),
+		removeLinks(ctx),
+		o.restore(ctx),
+		removeCgroups(),
+		os.RemoveAll(o.path("exec")),
+		os.RemoveAll(o.path("docker.sock")),
+		os.RemoveAll(o.path("docker.pid")),
+	)
+}
+
+// leftovers lists the processes of the engine and of its containers: those in
+// its cgroup and those that were started with a path of its directory.
+func (o Own) leftovers() []int {
+	pids := cgroupPids()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return pids
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() || slices.Contains(pids, pid) {
+			continue
+		}
+		if isEngineProgram(cmdline(pid), o.Dir) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// isEngineProgram recognises dockerd, containerd and its shims by their
+// program name and a path of the engine's directory among their arguments, so
+// that an editor with the log open is left alone.
+func isEngineProgram(cmdline []byte, dir string) bool {
+	program, args, _ := bytes.Cut(cmdline, []byte{0})
+	name := filepath.Base(string(program))
+	if name != "dockerd" && !strings.HasPrefix(name, "containerd") {
+		return false
+	}
+	return bytes.Contains(args, []byte(dir+"/"))
+}
+
+func cmdline(pid int) []byte {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// cgroupPids lists the processes below the engine's cgroup, in any hierarchy.
+func cgroupPids() []int {
+	var pids []int
+	for _, dir := range cgroupDirs() {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Name() == "cgroup.procs" {
+				pids = append(pids, readPids(path)...)
+			}
+			return nil
+		})
+	}
+	slices.Sort(pids)
+	return slices.Compact(pids)
+}
+
+func readPids(path string) []int {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(raw)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// killAll kills until the list is empty or a few seconds have passed: a
+// supervisor among the processes may have started another one meanwhile.
+func killAll(list func() []int) {
+	deadline := time.Now().Add(10 * time.Second)
+	for pids := list(); len(pids) > 0 && time.Now().Before(deadline); pids = list() {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		for _, pid := range pids {
+			awaitExit(pid, time.Until(deadline))
+		}
+	}
+}
+
+// awaitExit waits for a process that need not be a child.
+func awaitExit(pid int, limit time.Duration) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // gone already
+	}
+	defer unix.Close(fd)
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	_, _ = unix.Poll(poll, int(max(limit, 0).Milliseconds()))
+}
+
+// unmount detaches every mount below the engine's directory, the last made
+// first.
+func (o Own) unmount() error {
+	raw, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	points := MountsBelow(raw, o.Dir)
+	slices.Reverse(points)
+	for _, point := range points {
+		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
+	}
+	return nil
+}
+
+// MountsBelow lists the mount points below a directory, in the order of a
+// mountinfo text (proc_pid_mountinfo(5)).
+func MountsBelow(mountinfo []byte, dir string) []string {
+	const pointField = 4
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	var points []string
+	for line := range strings.Lines(string(mountinfo)) {
+		fields := strings.Fields(line)
+		if len(fields) <= pointField {
+			continue
+		}
+		if point := unescape.Replace(fields[pointField]); strings.HasPrefix(point, dir+"/") {
+			points = append(points, point)
+		}
+	}
+	return points
+}
+
+// removeLinks deletes the bridges whose address is in one of the engine's
+// ranges; the containers' ends have gone with their network namespaces.
+func removeLinks(ctx context.Context) error {
+	links, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("list links: %w", err)
+	}
+	for _, link := range links {
+		addresses, err := link.Addrs()
+		if err != nil || !slices.ContainsFunc(addresses, ours) {
+			continue
+		}
+		if err := command.Run(ctx, command.Options{}, "ip", "link", "delete", link.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ours(address net.Addr) bool {
+	ip, _, err := net.ParseCIDR(address.String())
+	if err != nil {
+		return false
+	}
+	for _, cidr := range []string{bridgeAddress, poolBase} {
+		if _, subnet, err := net.ParseCIDR(cidr); err == nil && subnet.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// cgroupDirs are the engine's cgroups: one per controller with cgroup v1, one
+// with v2.
+func cgroupDirs() []string {
+	dirs, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", cgroupName)) // the pattern is well formed
+	if single := filepath.Join(cgroupRoot, cgroupName); exists(single) {
+		dirs = append(dirs, single)
+	}
+	return dirs
+}
+
+// removeCgroups removes the engine's cgroups, the innermost first: the kernel
+// lets go only of empty ones.
+func removeCgroups() error {
+	for _, top := range cgroupDirs() {
+		var dirs []string
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("list cgroup %s: %w", top, err)
+		}
+		slices.Reverse(dirs)
+		for _, dir := range dirs {
+			if err := removeCgroup(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeCgroup tries for a moment: a cgroup stays busy until its last process
+// has been reaped.
+func removeCgroup(dir string) error {
+	deadline := time.Now().Add(3 * time.Second)
+	for {
+		err := os.Remove(dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("remove cgroup: %w", err)
+		}
+		time.Sleep(20 * time.Millisecond) // nothing announces that a cgroup became empty with v1
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
