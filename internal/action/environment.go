@@ -1,0 +1,74 @@
+package action
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"kiln/internal/hook"
+)
+
+// maxEnvironmentBytes is what a Secret may hold (corev1.MaxSecretSize).
+const maxEnvironmentBytes = corev1.MaxSecretSize
+
+// Secret returns the Secret with the step's environment, under keys that say
+// nothing, because a variable's name need not be a valid key. Names that
+// Kubernetes refuses for a variable are left out and returned. The error says
+// that the values are too large.
+func Secret(s Step) (secret *corev1.Secret, skipped []string, err error) {
+	values := hook.StepEnv(s.Container)
+	names, skipped := variableNames(values)
+	data := make(map[string][]byte, len(names))
+	size := 0
+	for i, name := range names {
+		data[key(i)] = []byte(values[name])
+		size += len(values[name])
+	}
+	if size > maxEnvironmentBytes {
+		return nil, nil, fmt.Errorf("the step's environment has %d bytes, more than the %d that Kubernetes keeps in a Secret: pass large values through a file in the workspace", size, maxEnvironmentBytes)
+	}
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: s.meta(),
+		Type:       corev1.SecretTypeOpaque,
+		Immutable:  new(true),
+		Data:       data,
+	}, skipped, nil
+}
+
+// environment returns the container's variables, each taken from the Secret:
+// values reach no Job, and the kubelet expands nothing in them.
+func environment(s Step) []corev1.EnvVar {
+	names, _ := variableNames(hook.StepEnv(s.Container))
+	variables := make([]corev1.EnvVar, 0, len(names))
+	for i, name := range names {
+		variables = append(variables, corev1.EnvVar{
+			Name: name,
+			ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: s.Name},
+				Key:                  key(i),
+			}},
+		})
+	}
+	return variables
+}
+
+// variableNames sorts the names and sets those aside that the API server
+// refuses for an environment variable.
+func variableNames(values map[string]string) (names, refused []string) {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(validation.IsRelaxedEnvVarName(name)) > 0 {
+			refused = append(refused, name)
+			continue
+		}
+		names = append(names, name)
+	}
+	return names, refused
+}
+
+// key is the Secret's key of the variable with the given index.
+func key(index int) string { return fmt.Sprintf("E%04d", index) }
