@@ -38,7 +38,7 @@ func Canonical(dst io.Writer, src io.Reader, l Limits) (Summary, error) {
 		return sum, nil
 	case out.err != nil:
 		return Summary{}, fmt.Errorf("write context: %w", out.err)
-	case in.err != nil && in.err != io.EOF:
+	case in.err != nil && !errors.Is(in.err, io.EOF):
 		return Summary{}, fmt.Errorf("read context: %w", in.err)
 	}
 	if _, ok := errors.AsType[*InputError](err); ok {
@@ -65,7 +65,7 @@ func canonical(out io.Writer, in *source, l Limits) (Summary, error) {
 	var previous entry
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

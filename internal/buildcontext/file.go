@@ -3,6 +3,7 @@ package buildcontext
 import (
 	"archive/tar"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -45,7 +46,7 @@ func find(src io.Reader, name string, limit int64) (*tar.Header, []byte, error) 
 	tr := tar.NewReader(gz)
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil, nil, inputError(name, "there is no such file in the build context")
 		}
 		if err != nil {

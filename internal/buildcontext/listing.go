@@ -53,7 +53,7 @@ func (s *listing) field(value string) {
 	var length [8]byte
 	binary.BigEndian.PutUint64(length[:], uint64(len(value)))
 	s.hash.Write(length[:])
-	io.WriteString(s.hash, value)
+	s.hash.Write([]byte(value))
 }
 
 // admit counts e, or says which limit it breaks.

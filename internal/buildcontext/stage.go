@@ -158,7 +158,8 @@ func (s *stager) visit(name string, isDir bool, parent matches) error {
 	if err != nil {
 		return err
 	}
-	if excluded && !s.keep[name] && !(isDir && s.filter.mayInclude(name)) {
+	wanted := !excluded || s.keep[name]
+	if !wanted && (!isDir || !s.filter.mayInclude(name)) {
 		return nil
 	}
 	info, err := os.Lstat(filepath.Join(s.root, name))

@@ -61,7 +61,7 @@ func unpack(t testing.TB, data []byte) []member {
 	tr := tar.NewReader(bytes.NewReader(data))
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return members
 		}
 		if err != nil {
@@ -135,6 +135,11 @@ func stage(t testing.TB, root string) ([]member, buildcontext.Summary) {
 		t.Fatal(err)
 	}
 	return unpack(t, buf.Bytes()), sum
+}
+
+func isInputError(err error) bool {
+	_, ok := errors.AsType[*buildcontext.InputError](err)
+	return ok
 }
 
 // wantInputError checks that err blames path for a reason that holds part.
