@@ -1,0 +1,81 @@
+package podrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// ErrGone says that the pod does not exist, or that another pod has its name.
+var ErrGone = errors.New("pod is gone")
+
+// Client does kiln's pod work in one namespace. All methods are safe for
+// concurrent use and end when their context does.
+type Client struct {
+	// Kube talks to the API server.
+	Kube kubernetes.Interface
+	// Config is what Kube was made from; Attach opens its own connections.
+	Config *rest.Config
+	// Namespace holds every object the client touches.
+	Namespace string
+}
+
+// NewClient returns a client for one namespace. It works on a copy of cfg with
+// client-go's own rate limit off: the API server's fairness is the limit, and
+// five requests a second would delay short steps.
+func NewClient(cfg *rest.Config, namespace string) (Client, error) {
+	own := rest.CopyConfig(cfg)
+	own.QPS = -1
+	kube, err := kubernetes.NewForConfig(own)
+	if err != nil {
+		return Client{}, fmt.Errorf("make kubernetes client for %s: %w", cfg.Host, err)
+	}
+	return Client{Kube: kube, Config: own, Namespace: namespace}, nil
+}
+
+// Pod reads one pod. A missing pod is ErrGone.
+func (c Client) Pod(ctx context.Context, name string) (*corev1.Pod, error) {
+	pod, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, name, metav1.GetOptions{})
+	return pod, c.refused(call{"get", "pods", name}, err)
+}
+
+// CreatePod creates a pod and returns it as stored. The error wraps the API's
+// own, so apierrors.IsAlreadyExists works on it; a refusal says which right,
+// label or quota is in the way.
+func (c Client) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+	made, err := c.Kube.CoreV1().Pods(c.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+	return made, c.refused(call{"create", "pods", pod.Name}, err)
+}
+
+// CreateJob creates a Job; errors are those of CreatePod. Quota and Pod
+// Security refuse the Job's pod later, which only the Job's events show.
+func (c Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+	made, err := c.Kube.BatchV1().Jobs(c.Namespace).Create(ctx, job, metav1.CreateOptions{})
+	return made, c.refused(call{"create", "jobs", job.Name}, err)
+}
+
+// CreateSecret creates a Secret; errors are those of CreatePod and hold no value
+// of the Secret.
+func (c Client) CreateSecret(ctx context.Context, secret *corev1.Secret) error {
+	_, err := c.Kube.CoreV1().Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
+	return c.refused(call{"create", "secrets", secret.Name}, err)
+}
+
+// Events lists the events about the object of that kind and name ("Pod", "Job").
+// Reading events is an optional right: without it, or without an answer, there
+// are none.
+func (c Client) Events(ctx context.Context, kind, name string) []corev1.Event {
+	list, err := c.Kube.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.kind=" + kind + ",involvedObject.name=" + name,
+	})
+	if err != nil {
+		return nil
+	}
+	return list.Items
+}

@@ -1,0 +1,64 @@
+package podrun
+
+import (
+	"context"
+	"errors"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Delete asks for the deletion of a pod with that many seconds of grace and does
+// not wait for it (see WaitGone). A pod that does not exist is success. With a
+// precondition, a pod that differs is left alone: if only the UID was asked for,
+// the pod meant is gone, which is success; if the resource version was, the
+// error satisfies apierrors.IsConflict. The caller chooses a ctx that outlives
+// the work being cancelled.
+func (c Client) Delete(ctx context.Context, pod string, grace int64, only *metav1.Preconditions) error {
+	err := c.Kube.CoreV1().Pods(c.Namespace).Delete(ctx, pod, metav1.DeleteOptions{
+		GracePeriodSeconds: &grace,
+		Preconditions:      only,
+	})
+	if apierrors.IsConflict(err) && only != nil && only.ResourceVersion == nil {
+		return nil
+	}
+	return c.deleted("pods", pod, err)
+}
+
+// DeleteJob deletes a Job, its dependents in the background, and its pods with
+// that many seconds of grace (the garbage collector would give them their own).
+// What does not exist is success. Both halves are tried whatever the other says.
+func (c Client) DeleteJob(ctx context.Context, job string, grace int64) error {
+	background := metav1.DeletePropagationBackground
+	err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job, metav1.DeleteOptions{PropagationPolicy: &background})
+	return errors.Join(c.deleted("jobs", job, err), c.deletePodsOf(ctx, job, grace))
+}
+
+func (c Client) deletePodsOf(ctx context.Context, job string, grace int64) error {
+	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: batchv1.JobNameLabel + "=" + job,
+	})
+	if err != nil {
+		return c.refused(call{"list", "pods", "of job " + job}, err)
+	}
+	var errs []error
+	for i := range pods.Items {
+		errs = append(errs, c.Delete(ctx, pods.Items[i].Name, grace, nil))
+	}
+	return errors.Join(errs...)
+}
+
+// DeleteSecret deletes a Secret. One that does not exist is success.
+func (c Client) DeleteSecret(ctx context.Context, name string) error {
+	err := c.Kube.CoreV1().Secrets(c.Namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	return c.deleted("secrets", name, err)
+}
+
+// deleted turns the answer to a deletion into its error.
+func (c Client) deleted(resource, name string, err error) error {
+	if err == nil || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return c.refused(call{"delete", resource, name}, err)
+}

@@ -1,0 +1,150 @@
+package podrun
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	kubetesting "k8s.io/client-go/testing"
+)
+
+// podsResource names pods in errors.
+var podsResource = schema.GroupResource{Resource: "pods"}
+
+func onDelete(answer error, seen *[]metav1.DeleteOptions) kubetesting.ReactionFunc {
+	return func(action kubetesting.Action) (bool, runtime.Object, error) {
+		*seen = append(*seen, action.(kubetesting.DeleteActionImpl).DeleteOptions)
+		return true, nil, answer
+	}
+}
+
+func TestDelete(t *testing.T) {
+	uid, version := types.UID("1"), "7"
+	conflict := apierrors.NewConflict(podsResource, "p", nil)
+	tests := map[string]struct {
+		only   *metav1.Preconditions
+		answer error
+		want   bool // an error
+	}{
+		"done":                        {},
+		"not found":                   {answer: apierrors.NewNotFound(podsResource, "p")},
+		"another pod has the name":    {only: &metav1.Preconditions{UID: &uid}, answer: conflict},
+		"changed meanwhile":           {only: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}, answer: conflict, want: true},
+		"conflict out of the blue":    {answer: conflict, want: true},
+		"server is not in the mood":   {answer: apierrors.NewInternalError(http.ErrAbortHandler), want: true},
+		"not allowed to delete a pod": {answer: apierrors.NewForbidden(podsResource, "p", nil), want: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			kube := fake.NewClientset()
+			var seen []metav1.DeleteOptions
+			kube.PrependReactor("delete", "pods", onDelete(test.answer, &seen))
+			err := Client{Kube: kube, Namespace: "ns"}.Delete(t.Context(), "p", 3, test.only)
+			if (err != nil) != test.want {
+				t.Errorf("error = %v, want one: %v", err, test.want)
+			}
+			want := []metav1.DeleteOptions{{GracePeriodSeconds: new(int64(3)), Preconditions: test.only}}
+			if diff := cmp.Diff(want, seen); diff != "" {
+				t.Errorf("options differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDeleteJob(t *testing.T) {
+	labelled := aPod("1")
+	labelled.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+	other := aPod("2")
+	other.Name = "other"
+	kube := fake.NewClientset(labelled, other, &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "j"}})
+	client := Client{Kube: kube, Namespace: "ns"}
+	for range 2 { // the second time there is nothing left
+		if err := client.DeleteJob(t.Context(), "j", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pods, err := kube.CoreV1().Pods("ns").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(pods.Items) != 1 || pods.Items[0].Name != "other" {
+		t.Errorf("pods left = %v, error = %v", pods, err)
+	}
+	job := kube.Actions()[0].(kubetesting.DeleteActionImpl)
+	if got := job.DeleteOptions.PropagationPolicy; job.Resource.Resource != "jobs" || got == nil || *got != metav1.DeletePropagationBackground {
+		t.Errorf("first action = %v", job)
+	}
+}
+
+func TestDeleteJobTriesBoth(t *testing.T) {
+	kube := fake.NewClientset()
+	labelled := aPod("1")
+	labelled.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+	var jobs, pods []metav1.DeleteOptions
+	kube.PrependReactor("delete", "jobs", onDelete(apierrors.NewInternalError(http.ErrAbortHandler), &jobs))
+	kube.PrependReactor("delete", "pods", onDelete(nil, &pods))
+	kube.PrependReactor("list", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+		return true, &corev1.PodList{Items: []corev1.Pod{*labelled}}, nil
+	})
+	err := Client{Kube: kube, Namespace: "ns"}.DeleteJob(t.Context(), "j", 0)
+	contains(t, err, "delete jobs ns/j")
+	if len(pods) != 1 {
+		t.Errorf("deleted %d pods, want 1", len(pods))
+	}
+}
+
+func TestCreateRefused(t *testing.T) {
+	tests := map[string]struct{ message, want string }{
+		"PodSecurity": {
+			`violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false`,
+			"label the namespace ns with pod-security.kubernetes.io/enforce=baseline",
+		},
+		"quota":          {"exceeded quota: q, requested: pods=1, used: pods=5, limited: pods=5", "raise the ResourceQuota of namespace ns"},
+		"quota defaults": {"failed quota: q: must specify limits.cpu", "a LimitRange can supply them"},
+		"RBAC": {
+			`User "system:serviceaccount:ns:kiln" cannot create resource "pods" in API group "" in the namespace "ns"`,
+			`kiln's service account needs the verb "create" on "pods" in namespace ns`,
+		},
+		"a webhook": {`admission webhook "policy" denied the request`, `denied the request`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			kube := fake.NewClientset()
+			kube.PrependReactor("create", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+				return true, nil, &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Code: 403, Message: test.message}}
+			})
+			_, err := Client{Kube: kube, Namespace: "ns"}.CreatePod(t.Context(), aPod(""))
+			contains(t, err, "create pods ns/p", test.want)
+			if !apierrors.IsForbidden(err) {
+				t.Errorf("error %v does not wrap the API's", err)
+			}
+		})
+	}
+}
+
+func TestCreate(t *testing.T) {
+	client := Client{Kube: fake.NewClientset(), Namespace: "ns"}
+	if _, err := client.CreatePod(t.Context(), aPod("")); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.CreatePod(t.Context(), aPod("")); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("second pod: error = %v, want AlreadyExists", err)
+	}
+	if _, err := client.CreateJob(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "j"}}); err != nil {
+		t.Error(err)
+	}
+	if err := client.CreateSecret(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}); err != nil {
+		t.Error(err)
+	}
+	if err := client.DeleteSecret(t.Context(), "s"); err != nil {
+		t.Error(err)
+	}
+	if pod, err := client.Pod(t.Context(), "p"); err != nil || pod.Name != "p" {
+		t.Errorf("pod = %v, error = %v", pod, err)
+	}
+}

@@ -1,0 +1,71 @@
+package podrun
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// call names one API request in the words of a Role.
+type call struct {
+	verb, resource, name string
+}
+
+// refused wraps err with what was tried and, where the API server said no, with
+// what has to change. nil stays nil; a missing pod becomes ErrGone.
+func (c Client) refused(did call, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsNotFound(err) && strings.HasPrefix(did.resource, "pods") && did.verb != "create":
+		return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, ErrGone)
+	}
+	if hint := c.hint(err); hint != "" {
+		return fmt.Errorf("%s %s %s/%s: %w; %s", did.verb, did.resource, c.Namespace, did.name, err, hint)
+	}
+	return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, err)
+}
+
+// hint says what to change so that a forbidden call is allowed. The phrases are
+// those of the API server's authorizer (k8s.io/apiserver
+// pkg/endpoints/handlers/responsewriters/errors.go), of the PodSecurity
+// admission plugin (k8s.io/pod-security-admission) and of the ResourceQuota
+// admission plugin (k8s.io/apiserver pkg/admission/plugin/resourcequota).
+func (c Client) hint(err error) string {
+	if !apierrors.IsForbidden(err) {
+		return ""
+	}
+	message := err.Error()
+	switch {
+	case strings.Contains(message, "violates PodSecurity"):
+		return fmt.Sprintf("label the namespace %s with pod-security.kubernetes.io/enforce=baseline, the level kiln's pods need", c.Namespace)
+	case strings.Contains(message, "exceeded quota"):
+		return fmt.Sprintf("raise the ResourceQuota of namespace %s or wait until other pods have ended", c.Namespace)
+	case strings.Contains(message, "failed quota"):
+		return fmt.Sprintf("the ResourceQuota of namespace %s wants values that the pod does not set; a LimitRange can supply them", c.Namespace)
+	}
+	return c.missingRight(message)
+}
+
+// missingRight reads verb and resource out of the authorizer's refusal: the
+// server may ask for another verb than the client meant (a WebSocket attach is a
+// get, and a create besides since Kubernetes 1.35).
+func (c Client) missingRight(message string) string {
+	_, right, found := strings.Cut(message, " cannot ")
+	if !found {
+		return ""
+	}
+	verb, rest, _ := strings.Cut(right, ` resource "`)
+	resource, _, found := strings.Cut(rest, `"`)
+	if !found {
+		return ""
+	}
+	return fmt.Sprintf("kiln's service account needs the verb %q on %q in namespace %s", verb, resource, c.Namespace)
+}
+
+// final reports whether repeating a call that failed with err is pointless.
+func final(err error) bool {
+	return errors.Is(err, ErrGone) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsMethodNotSupported(err)
+}
