@@ -1,0 +1,126 @@
+package podrun
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// waits lets the container wait for that reason.
+func waits(reason, message string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "job", Image: "reg/app@sha256:1", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
+		}}
+	}
+}
+
+// schedules sets the scheduler's condition.
+func schedules(status corev1.ConditionStatus, reason, message string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: status, Reason: reason, Message: message}}
+	}
+}
+
+// happened is an event that many seconds after the others' zero.
+func happened(second int, reason, message string) corev1.Event {
+	return corev1.Event{Reason: reason, Message: message, LastTimestamp: metav1.Unix(int64(second), 0)}
+}
+
+func TestExplain(t *testing.T) {
+	tests := map[string]struct {
+		pod    *corev1.Pod
+		events []corev1.Event
+		want   string
+	}{
+		"fresh":   {pod: aPod("1")},
+		"running": {pod: with(aPod("1"), runs), events: []corev1.Event{happened(1, "FailedMount", "x")}},
+		"unschedulable": {
+			pod:  with(aPod("1"), schedules(corev1.ConditionFalse, "Unschedulable", "0/3 nodes are available: 3 Insufficient cpu.")),
+			want: "no node can take the pod: 0/3 nodes are available: 3 Insufficient cpu.",
+		},
+		"gated": {
+			pod:  with(aPod("1"), schedules(corev1.ConditionFalse, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates")),
+			want: "the pod is held back by a scheduling gate: Scheduling is blocked due to non-empty scheduling gates",
+		},
+		"cannot pull": {
+			pod:  with(aPod("1"), waits("ErrImagePull", "rpc error: code = NotFound\ndesc = not found")),
+			want: "the node cannot pull image reg/app@sha256:1: rpc error: code = NotFound desc = not found",
+		},
+		"back-off": {
+			pod:  with(aPod("1"), waits("ImagePullBackOff", `Back-off pulling image "reg/app"`)),
+			want: `the node cannot pull image reg/app@sha256:1: Back-off pulling image "reg/app"`,
+		},
+		"an unknown reason": {
+			pod:  with(aPod("1"), waits("CreateContainerConfigError", `secret "s" not found`)),
+			want: `container job cannot start (CreateContainerConfigError): secret "s" not found`,
+		},
+		"volume": {
+			pod: with(aPod("1"), waits("ContainerCreating", "")),
+			events: []corev1.Event{
+				happened(2, "FailedMount", `MountVolume.SetUp failed for volume "work"`), happened(1, "Scheduled", "assigned"),
+			},
+			want: `a volume is not ready: MountVolume.SetUp failed for volume "work"`,
+		},
+		"a trouble that is over": {
+			pod:    with(aPod("1"), waits("ContainerCreating", "")),
+			events: []corev1.Event{happened(1, "FailedScheduling", "none"), happened(2, "Pulled", "pulled")},
+		},
+		"pulling": {
+			pod:    with(aPod("1"), waits("ContainerCreating", "")),
+			events: []corev1.Event{happened(3, "Pulling", `Pulling image "reg/app"`), happened(1, "FailedScheduling", "none")},
+			want:   `waiting for the image: Pulling image "reg/app"`,
+		},
+		"creating": {pod: with(aPod("1"), waits("ContainerCreating", ""))},
+		"job refused": {
+			events: []corev1.Event{happened(1, "FailedCreate", `Error creating: pods "j-" is forbidden: exceeded quota: q`)},
+			want:   `the pod may not be created: Error creating: pods "j-" is forbidden: exceeded quota: q`,
+		},
+		"no pod, no events": {},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := Explain(test.pod, test.events); got != test.want {
+				t.Errorf("Explain = %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestHopeless(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	notFound := `failed to pull and unpack image "reg/app": failed to resolve reference: reg/app: not found`
+	tests := map[string]struct {
+		reason, message string
+		age             time.Duration
+		want            bool
+	}{
+		"creating":                {"ContainerCreating", "", time.Hour, false},
+		"bad name":                {"InvalidImageName", "couldn't parse image name", 0, true},
+		"never pull":              {"ErrImageNeverPull", "", 0, true},
+		"image just pushed":       {"ErrImagePull", notFound, time.Second, false},
+		"image missing":           {"ErrImagePull", notFound, time.Minute, true},
+		"image missing, back-off": {"ImagePullBackOff", "Back-off pulling image: ErrImagePull: " + notFound, time.Minute, true},
+		"registry away":           {"ErrImagePull", "dial tcp: connection refused", time.Hour, false},
+		"credentials":             {"ErrImagePull", "401 Unauthorized", time.Hour, false},
+		"wrong platform":          {"ErrImagePull", "no match for platform in manifest: not found", 0, true},
+		"secret not yet":          {"CreateContainerConfigError", `secret "s" not found`, time.Second, false},
+		"secret missing":          {"CreateContainerConfigError", `secret "s" not found`, time.Minute, true},
+		"nothing to run":          {"CreateContainerError", "failed to generate spec: no command specified", time.Minute, true},
+		"runtime trouble":         {"CreateContainerError", "context deadline exceeded", time.Hour, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := with(aPod("1"), waits(test.reason, test.message))
+			pod.Status.StartTime = new(metav1.NewTime(now.Add(-test.age)))
+			if reason, got := Hopeless(pod, now); got != test.want || got != (reason != "") {
+				t.Errorf("Hopeless = %q, %v, want %v", reason, got, test.want)
+			}
+		})
+	}
+	if _, got := Hopeless(aPod("1"), now); got {
+		t.Error("a pod that nobody took yet is hopeless")
+	}
+}
