@@ -1,0 +1,264 @@
+package podrun
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// logs serves f as the kubelet serves a log that grows no more. how may end a
+// response early: it gets the number of the request and the whole answer.
+func logs(f *logFile, how func(n int32, w http.ResponseWriter, answer []byte)) func(http.ResponseWriter, *http.Request) bool {
+	var n atomic.Int32
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		var since time.Time
+		if text := r.URL.Query().Get("sinceTime"); text != "" {
+			since, _ = time.Parse(time.RFC3339, text)
+		}
+		how(n.Add(1), w, f.stream(since, len(f.entries)))
+		return true
+	}
+}
+
+func whole(_ int32, w http.ResponseWriter, answer []byte) { _, _ = w.Write(answer) }
+
+// sampleLog has what is easily damaged.
+func sampleLog() *logFile {
+	f := &logFile{}
+	f.write(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 300*time.Millisecond, 16,
+		[]byte("one\r\n\ntwo \x00\xff\nlonger than one fragment of the runtime\r\rprogress\n::error::x\nno end"))
+	return f
+}
+
+// collect follows and returns the log.
+func collect(ctx context.Context, client Client) (string, error) {
+	var got bytes.Buffer
+	err := client.Follow(ctx, "p", "job", func(p []byte) error { got.Write(p); return nil })
+	return got.String(), err
+}
+
+func TestFollowEndedContainer(t *testing.T) {
+	f := sampleLog()
+	api, client := newAPIServer(t, with(aPod("1"), exits(0)))
+	api.onLog = logs(f, whole)
+	got, err := collect(until(t), client)
+	if err != nil || got != string(f.bytes()) {
+		t.Errorf("log = %q, error = %v, want %q", got, err, f.bytes())
+	}
+}
+
+// TestFollowBreaks breaks the first streams in every way while the container
+// runs; it ends after the third.
+func TestFollowBreaks(t *testing.T) {
+	breaks := map[string]func(w http.ResponseWriter, answer []byte){
+		"clean end in a line": func(w http.ResponseWriter, answer []byte) { _, _ = w.Write(answer[:min(45, len(answer))]) },
+		"clean end of the log": func(w http.ResponseWriter, answer []byte) {
+			_, _ = w.Write(answer)
+		},
+		"reset in a line": func(w http.ResponseWriter, answer []byte) {
+			_, _ = w.Write(answer[:len(answer)/2])
+			w.(http.Flusher).Flush()
+			abort()
+		},
+		"reset at once": func(http.ResponseWriter, []byte) { abort() },
+		"bad gateway":   func(w http.ResponseWriter, _ []byte) { w.WriteHeader(http.StatusBadGateway) },
+		"gone": func(w http.ResponseWriter, _ []byte) {
+			refuse(w, http.StatusGone, metav1.StatusReasonGone, "gone")
+		},
+		"kubelet out of watches": func(w http.ResponseWriter, answer []byte) {
+			_, _ = w.Write(append(answer, "failed to create fsnotify watcher: too many open files"...))
+		},
+	}
+	for name, broken := range breaks {
+		t.Run(name, func(t *testing.T) {
+			f := sampleLog()
+			api, client := newAPIServer(t, with(aPod("1"), runs))
+			api.onLog = logs(f, func(n int32, w http.ResponseWriter, answer []byte) {
+				if n == 3 {
+					api.change(exits(0))
+				}
+				if n <= 3 {
+					broken(w, answer)
+					return
+				}
+				_, _ = w.Write(answer)
+			})
+			got, err := collect(until(t), client)
+			if err != nil || got != string(f.bytes()) {
+				t.Errorf("log = %q, error = %v, want %q", got, err, f.bytes())
+			}
+		})
+	}
+}
+
+// TestFollowFullSpeed follows some megabytes through many breaks of all kinds.
+func TestFollowFullSpeed(t *testing.T) {
+	f := &logFile{}
+	line := bytes.Repeat([]byte("0123456789"), 10)
+	var output []byte
+	for i := range 20_000 {
+		output = append(append(output, line[:i%100]...), '\n')
+	}
+	f.write(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 20*time.Microsecond, 16<<10, output)
+	api, client := newAPIServer(t, with(aPod("1"), runs))
+	random := rand.New(rand.NewPCG(1, 2))
+	api.onLog = logs(f, func(n int32, w http.ResponseWriter, answer []byte) {
+		if n == 10 {
+			api.change(exits(0))
+		}
+		if n >= 15 {
+			_, _ = w.Write(answer)
+			return
+		}
+		_, _ = w.Write(answer[:len(answer)*int(n)/15+random.IntN(len(answer)/15)])
+		if n%3 == 0 {
+			abort()
+		}
+	})
+	got, err := collect(until(t), client)
+	if err != nil || got != string(output) {
+		t.Errorf("log of %d bytes came out as %d bytes, error = %v", len(output), len(got), err)
+	}
+}
+
+func TestFollowWaitsForStart(t *testing.T) {
+	f := sampleLog()
+	api, client := newAPIServer(t, aPod("1"))
+	var started atomic.Bool
+	api.onWatch = func(http.ResponseWriter, *http.Request) bool {
+		if started.CompareAndSwap(false, true) {
+			go api.change(exits(0))
+		}
+		return false
+	}
+	serve := logs(f, whole)
+	api.onLog = func(w http.ResponseWriter, r *http.Request) bool {
+		if !started.Load() {
+			t.Error("log was asked for before the container ran")
+		}
+		return serve(w, r)
+	}
+	if got, err := collect(until(t), client); err != nil || got != string(f.bytes()) {
+		t.Errorf("log = %q, error = %v", got, err)
+	}
+}
+
+func TestFollowNeverRan(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){
+		"evicted while pending": func(p *corev1.Pod) { p.Status.Phase, p.Status.Reason = corev1.PodFailed, "Evicted" },
+		"start error": func(p *corev1.Pod) {
+			exits(128)(p)
+			p.Status.ContainerStatuses[0].State.Terminated.Reason = "StartError"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api, client := newAPIServer(t, with(aPod("1"), change))
+			api.onLog = func(http.ResponseWriter, *http.Request) bool {
+				t.Error("log was asked for")
+				return true
+			}
+			if got, err := collect(until(t), client); err != nil || got != "" {
+				t.Errorf("log = %q, error = %v, want nothing", got, err)
+			}
+		})
+	}
+}
+
+func TestFollowGone(t *testing.T) {
+	f := sampleLog()
+	api, client := newAPIServer(t, with(aPod("1"), runs))
+	api.onLog = logs(f, func(n int32, w http.ResponseWriter, answer []byte) {
+		if n == 1 {
+			_, _ = w.Write(answer)
+			api.remove()
+			return
+		}
+		refuse(w, 404, metav1.StatusReasonNotFound, "no pod")
+	})
+	got, err := collect(until(t), client)
+	if !errors.Is(err, ErrGone) || got != string(f.bytes()) {
+		t.Errorf("log = %q, error = %v, want all of it and ErrGone", got, err)
+	}
+}
+
+func TestFollowForbidden(t *testing.T) {
+	api, client := newAPIServer(t, with(aPod("1"), runs))
+	api.onLog = func(w http.ResponseWriter, _ *http.Request) bool {
+		refuse(w, 403, metav1.StatusReasonForbidden, `pods "p" is forbidden: User "u" cannot get resource "pods/log" in API group "" in the namespace "ns"`)
+		return true
+	}
+	_, err := collect(until(t), client)
+	contains(t, err, "log of container job may be incomplete", `needs the verb "get" on "pods/log" in namespace ns`)
+}
+
+// TestFollowGivesUp: the log of an ended container whose node does not answer.
+func TestFollowGivesUp(t *testing.T) {
+	api, client := newAPIServer(t, with(aPod("1"), exits(0)))
+	var tries atomic.Int32
+	api.onLog = func(w http.ResponseWriter, _ *http.Request) bool {
+		tries.Add(1)
+		refuse(w, 500, metav1.StatusReasonInternalError, "dial tcp 10.0.0.1:10250: connect: no route to host")
+		return true
+	}
+	ctx := until(t)
+	f := follower{
+		client: client, pod: "p", container: "job", life: client.watchLife(ctx, "p", "job"),
+		lines:  newLines(func([]byte) error { return nil }),
+		pauses: func() *wait.Backoff { return &wait.Backoff{Duration: time.Millisecond} },
+	}
+	contains(t, f.run(ctx), "may be incomplete", "no route to host")
+	if got := tries.Load(); got != finalTries {
+		t.Errorf("asked %d times, want %d", got, finalTries)
+	}
+}
+
+func TestFollowStops(t *testing.T) {
+	t.Run("sink error", func(t *testing.T) {
+		api, client := newAPIServer(t, with(aPod("1"), runs))
+		api.onLog = logs(sampleLog(), whole)
+		mine := errors.New("mine")
+		err := client.Follow(until(t), "p", "job", func([]byte) error { return mine })
+		if !errors.Is(err, mine) {
+			t.Errorf("error = %v, want the sink's", err)
+		}
+	})
+	t.Run("context while following", func(t *testing.T) {
+		api, client := newAPIServer(t, with(aPod("1"), runs))
+		ctx, cancel := context.WithCancel(t.Context())
+		api.onLog = func(w http.ResponseWriter, r *http.Request) bool {
+			w.(http.Flusher).Flush()
+			cancel()
+			<-r.Context().Done()
+			return true
+		}
+		if _, err := collect(ctx, client); !errors.Is(err, context.Canceled) {
+			t.Errorf("error = %v, want context.Canceled", err)
+		}
+	})
+}
+
+// TestFollowSilentStream: a stream that stays open after the container's end is
+// given up.
+func TestFollowSilentStream(t *testing.T) {
+	silent, end := io.Pipe()
+	var over atomic.Bool
+	r := newStallReader(silent, time.Millisecond, over.Load, func() { _ = end.CloseWithError(context.Canceled) })
+	defer r.stop()
+	go func() {
+		_, _ = end.Write([]byte("x"))
+		over.Store(true)
+	}()
+	if got, err := io.ReadAll(r); string(got) != "x" || !errors.Is(err, context.Canceled) {
+		t.Errorf("read %q, error = %v", got, err)
+	}
+}

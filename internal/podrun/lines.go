@@ -1,0 +1,296 @@
+package podrun
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"time"
+)
+
+const (
+	// headSize is how much of a line is held back to recognise it.
+	headSize = 1 << 20
+	// readSize is the size of the read buffer; a timestamp always fits.
+	readSize = 64 << 10
+)
+
+// errCut says that a stream ended inside a timestamp or with text that is not
+// part of the log: the kubelet appends the error that stopped it.
+var errCut = errors.New("log stream was cut")
+
+// lines turns several overlapping streams of one log into the log's bytes. Each
+// line of a stream starts with a timestamp; each stream after the first begins
+// at an earlier point than where the last one broke.
+//
+// What the kubelet does (kubernetes pkg/kubelet/kuberuntime/logs, since 1.32
+// k8s.io/cri-client/pkg/logs/logs.go) decides the details:
+//
+//   - The runtime stores a long line in fragments (16 KiB with containerd), each
+//     with its own time. The kubelet joins them again and writes a timestamp only
+//     where a line begins, so what stands between two line feeds is one line, of
+//     both output streams together.
+//   - It leaves out fragments older than sinceTime. A stream can therefore begin
+//     in the middle of a line, without a timestamp; that line was seen before.
+//   - It serves the newest file. After a rotation a line may end without a line
+//     feed in one stream and go on in the next as if it were a new line.
+//   - Times are taken before the entries are written in order, so they can step
+//     back a little; only the order in the file counts.
+type lines struct {
+	sink    func([]byte) error
+	sinkErr error
+	// headMax is headSize, except in tests.
+	headMax int
+	// progress is set when a stream brings anything new.
+	progress bool
+
+	seen history
+	// cursor is the position in seen up to which the present stream has
+	// repeated what was delivered; replaying is false once it has brought
+	// something new.
+	cursor    int
+	replaying bool
+
+	// last is the time of the last line begun; zero before the first.
+	last time.Time
+	// tail is a line that has begun and of which nothing was delivered.
+	tail *tail
+	// open is a long line that was delivered in part.
+	open *openLine
+
+	// The line being read.
+	at   time.Time
+	head []byte
+	mode lineMode
+	// skip is how many further bytes of an open line were delivered before.
+	skip int64
+}
+
+// tail is an unfinished short line.
+type tail struct {
+	at   time.Time
+	head []byte
+}
+
+// openLine is an unfinished long line: its first headMax bytes as an entry, and
+// how much of it was delivered.
+type openLine struct {
+	entry     entry
+	delivered int64
+}
+
+// lineMode is what happens to the further bytes of a line.
+type lineMode int
+
+const (
+	gather lineMode = iota // not yet recognised
+	repeat                 // delivered before
+	pass                   // new
+)
+
+func newLines(sink func([]byte) error) *lines {
+	return &lines{sink: sink, headMax: headSize, seen: history{seed: maphash.MakeSeed()}}
+}
+
+// since returns where the next stream has to begin, false for the beginning.
+// sinceTime counts whole seconds; one more is for times that step back.
+func (l *lines) since() (time.Time, bool) {
+	if l.last.IsZero() {
+		return time.Time{}, false
+	}
+	return l.last.Truncate(time.Second).Add(-time.Second), true
+}
+
+// read takes one stream to its end. nil is a clean end, which proves nothing.
+func (l *lines) read(stream io.Reader, resumed bool) error {
+	l.cursor, l.replaying = 0, resumed
+	r := bufio.NewReaderSize(stream, readSize)
+	for {
+		more, err := l.line(r)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// line reads one line. more is false at the end of the stream.
+func (l *lines) line(r *bufio.Reader) (more bool, err error) {
+	piece, err := r.ReadSlice('\n')
+	if len(piece) == 0 && err == io.EOF {
+		return false, nil
+	}
+	at, content, ok := cutTimestamp(piece)
+	switch {
+	case ok:
+		l.begin(at)
+	case l.replaying && (err == nil || errors.Is(err, bufio.ErrBufferFull)):
+		l.mode = repeat // the rest of a line that began before since
+	default:
+		return false, cutBy(piece, err)
+	}
+	for ; ; piece, err = r.ReadSlice('\n') {
+		if ok {
+			piece, ok = content, false
+		}
+		if sinkErr := l.add(piece); sinkErr != nil {
+			return false, sinkErr
+		}
+		switch {
+		case err == nil:
+			return true, l.end()
+		case errors.Is(err, bufio.ErrBufferFull):
+		case err == io.EOF:
+			return false, l.cut()
+		default:
+			return false, errors.Join(l.cut(), fmt.Errorf("read log: %w", err))
+		}
+	}
+}
+
+// cutBy is the error for a stream that ends in something else than a line.
+func cutBy(piece []byte, err error) error {
+	if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
+		return fmt.Errorf("read log: %w", err)
+	}
+	return fmt.Errorf("%w: %s", errCut, sentence("", string(piece[:min(len(piece), messageMax)])))
+}
+
+// cutTimestamp splits a line as the kubelet writes it: RFC 3339 with
+// nanoseconds, a space, the content.
+func cutTimestamp(line []byte) (at time.Time, content []byte, ok bool) {
+	const longest = len("2006-01-02T15:04:05.000000000+00:00")
+	stamp, _, found := bytes.Cut(line[:min(len(line), longest+1)], []byte{' '})
+	if !found {
+		return time.Time{}, nil, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(stamp))
+	if err != nil {
+		return time.Time{}, nil, false
+	}
+	return at, line[len(stamp)+1:], true
+}
+
+// begin starts a line.
+func (l *lines) begin(at time.Time) {
+	l.at, l.head, l.mode, l.skip = at, l.head[:0], gather, 0
+}
+
+// add takes the next bytes of the line.
+func (l *lines) add(p []byte) error {
+	if l.mode == gather {
+		n := min(len(p), l.headMax-len(l.head))
+		l.head = append(l.head, p[:n]...)
+		p = p[n:]
+		if len(l.head) < l.headMax {
+			return nil
+		}
+		if err := l.recognise(); err != nil {
+			return err
+		}
+	}
+	if l.mode == repeat || len(p) == 0 {
+		return nil
+	}
+	n := min(l.skip, int64(len(p)))
+	l.skip -= n
+	return l.deliver(p[n:])
+}
+
+// end finishes a line whose line feed was read.
+func (l *lines) end() error {
+	if l.mode == gather {
+		if err := l.recognise(); err != nil {
+			return err
+		}
+	}
+	if l.mode == pass {
+		l.seen.add(l.open.entry)
+		l.open = nil
+	}
+	return nil
+}
+
+// recognise decides, with the head of a line in hand, whether it is new.
+func (l *lines) recognise() error {
+	e := l.seen.entry(l.at, l.head)
+	if l.open != nil && l.open.entry == e {
+		l.mode, l.skip, l.replaying = pass, l.open.delivered-int64(len(l.head)), false
+		return nil
+	}
+	if l.replaying {
+		if at := l.seen.find(e, l.cursor); at >= 0 {
+			l.cursor, l.mode = at+1, repeat
+			return nil
+		}
+		l.replaying = false
+	}
+	if err := l.dropTail(); err != nil {
+		return err
+	}
+	l.last, l.mode = l.at, pass
+	l.open = &openLine{entry: e}
+	return l.deliver(l.head)
+}
+
+// dropTail settles an unfinished line when a line follows: either this is that
+// line, whole, or the tail stood at the end of a file that was rotated away.
+func (l *lines) dropTail() error {
+	t := l.tail
+	l.tail = nil
+	if t == nil || t.at.Equal(l.at) {
+		return nil
+	}
+	return l.send(t.head)
+}
+
+// cut ends a stream inside a line. What is known of the line already, in whole or
+// in part, brings nothing; else it becomes the tail. The latest reading of a tail
+// wins: an earlier one may have ended in an error text of the kubelet.
+func (l *lines) cut() error {
+	if l.mode != gather {
+		return nil
+	}
+	if l.open != nil && l.open.entry.nanos == l.at.UnixNano() {
+		return nil
+	}
+	if l.replaying && l.seen.findTime(l.at, l.cursor) {
+		return nil
+	}
+	if l.tail != nil && l.tail.at.Equal(l.at) && bytes.Equal(l.tail.head, l.head) {
+		return nil
+	}
+	if err := l.dropTail(); err != nil {
+		return err
+	}
+	l.tail = &tail{at: l.at, head: bytes.Clone(l.head)}
+	l.last, l.progress = l.at, true
+	return nil
+}
+
+// finish delivers a last line that has no line feed.
+func (l *lines) finish() error {
+	t := l.tail
+	l.tail = nil
+	if t == nil {
+		return nil
+	}
+	return l.send(t.head)
+}
+
+// deliver passes on bytes of the line being read.
+func (l *lines) deliver(p []byte) error {
+	l.open.delivered += int64(len(p))
+	return l.send(p)
+}
+
+// send gives bytes to the sink.
+func (l *lines) send(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	l.progress = true
+	l.sinkErr = l.sink(p)
+	return l.sinkErr
+}
