@@ -1,0 +1,99 @@
+package kaniko
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"kiln/internal/registry"
+)
+
+// gateAddress is where the gate listens in the build pod.
+const gateAddress = "127.0.0.1:5001"
+
+// executorArgs returns the executor's flags. All of its registry traffic goes
+// to the gate, under a path that names the real registry.
+func executorArgs(b Build) ([]string, error) {
+	target, err := name.NewTag(b.Push, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("push reference %q: %w", b.Push, err)
+	}
+	destination, err := registry.Element(target.RegistryStr())
+	if err != nil {
+		return nil, err
+	}
+	args := []string{
+		"--context=tar://stdin",
+		"--dockerfile=" + b.Dockerfile,
+		"--destination=" + gateAddress + "/" + destination + "/" + target.RepositoryStr() + ":" + target.TagStr(),
+	}
+	maps, err := registryMaps(b)
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, maps...)
+	args = append(args,
+		"--skip-default-registry-fallback",
+		"--skip-push-permission-check", // a second round trip for what the push says anyway
+		"--insecure", "--insecure-pull", // to the gate alone, on the loopback interface
+		"--cache=false",
+		"--compressed-caching=false", // else whole layers are held in memory
+		"--snapshot-mode=full",
+		"--custom-platform=linux/"+b.Arch,
+		"--log-format=json",
+		"--force", // detection of a container differs between runtimes
+	)
+	return append(args, platformArgs(b.Arch)...), nil
+}
+
+// registryMaps sends every registry that the Dockerfile names to the gate.
+func registryMaps(b Build) ([]string, error) {
+	var names []string
+	for _, image := range b.Images {
+		names = append(names, image.Registry)
+	}
+	slices.Sort(names)
+	var args []string
+	for _, host := range slices.Compact(names) {
+		element, err := registry.Element(host)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--registry-map="+host+"="+gateAddress+"/"+element)
+	}
+	return args, nil
+}
+
+// platformArgs are the build arguments that BuildKit sets by itself (Dockerfile
+// reference, "Automatic platform ARGs in the global scope"); v1.25 leaves
+// them empty.
+func platformArgs(arch string) []string {
+	var args []string
+	for _, side := range []string{"BUILD", "TARGET"} {
+		args = append(args,
+			"--build-arg="+side+"PLATFORM=linux/"+arch,
+			"--build-arg="+side+"OS=linux",
+			"--build-arg="+side+"ARCH="+arch,
+		)
+	}
+	return args
+}
+
+// gateArgs returns the flags of kilnd gate.
+func gateArgs(b Build) []string {
+	args := []string{"gate", "--listen=" + gateAddress, "--push=" + b.Push}
+	for _, image := range b.Images {
+		args = append(args, "--pull="+image.Reference)
+	}
+	for _, pair := range b.Mirrors.Pairs() {
+		args = append(args, "--mirror="+pair)
+	}
+	for _, host := range b.Insecure {
+		args = append(args, "--insecure="+host)
+	}
+	if b.SecretName != "" {
+		args = append(args, "--docker-config="+secretDir+"/.dockerconfigjson")
+	}
+	return args
+}

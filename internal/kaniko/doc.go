@@ -1,0 +1,16 @@
+// Package kaniko knows the Kaniko executor: the pod that runs it, the flags it
+// gets, and what its log means.
+//
+// [Pod] is pure. The pod has two containers that run side by side. The kaniko
+// container executes a Dockerfile that nobody trusts, and a RUN step shares
+// everything with the executor, so it has no credential: no Secret, no token,
+// no volume. The gate container holds the registry's credentials and proxies
+// for it on 127.0.0.1. The pod passes Pod Security "baseline".
+//
+// Everything that is read from the log is what a Dockerfile can forge. It
+// shapes messages for the build's author and decides nothing.
+//
+// Flags and texts are those of
+// https://github.com/chainguard-dev/kaniko v1.25.16 and
+// https://github.com/osscontainertools/kaniko v1.28.
+package kaniko

@@ -1,0 +1,144 @@
+package kaniko
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The gate's share of the build pod.
+const (
+	gateMemory   = "64Mi"
+	gateGoMemory = "48MiB"
+	gateUser     = 65532
+	secretDir    = "/var/run/kiln-registry"
+	secretVolume = "registry"
+)
+
+// Pod returns the build pod. The error is about settings that Kubernetes
+// would refuse.
+func Pod(b Build) (*corev1.Pod, error) {
+	args, err := executorArgs(b)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := executorLimits(b)
+	if err != nil {
+		return nil, err
+	}
+	return &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            b.Name,
+			Namespace:       b.Namespace,
+			Labels:          b.Labels,
+			OwnerReferences: b.OwnerReferences,
+		},
+		Spec: corev1.PodSpec{
+			RestartPolicy:                 corev1.RestartPolicyNever,
+			ActiveDeadlineSeconds:         new(int64(b.Deadline.Seconds())),
+			TerminationGracePeriodSeconds: new(int64(1)),
+			AutomountServiceAccountToken:  new(false),
+			EnableServiceLinks:            new(false),
+			SecurityContext: &corev1.PodSecurityContext{
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Tolerations:      b.Tolerations,
+			ImagePullSecrets: b.ImagePullSecrets,
+			NodeSelector:     map[string]string{corev1.LabelArchStable: b.Arch},
+			Containers:       []corev1.Container{executor(b, args, limits), gate(b)},
+			Volumes:          volumes(b),
+		},
+	}, nil
+}
+
+// executorLimits returns the limits of the kaniko container.
+func executorLimits(b Build) (corev1.ResourceList, error) {
+	memory, err := resource.ParseQuantity(b.Memory)
+	if err != nil {
+		return nil, fmt.Errorf("memory limit of the build %q: %w", b.Memory, err)
+	}
+	storage, err := resource.ParseQuantity(b.EphemeralStorage)
+	if err != nil {
+		return nil, fmt.Errorf("storage limit of the build %q: %w", b.EphemeralStorage, err)
+	}
+	return corev1.ResourceList{corev1.ResourceMemory: memory, corev1.ResourceEphemeralStorage: storage}, nil
+}
+
+// executor returns the kaniko container. It has no volume: the executor
+// leaves every mounted path out of the image.
+func executor(b Build, args []string, limits corev1.ResourceList) corev1.Container {
+	return corev1.Container{
+		Name:      ContainerKaniko,
+		Image:     b.KanikoImage,
+		Args:      args,
+		Stdin:     true,
+		StdinOnce: true,
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{
+				corev1.ResourceCPU:    resource.MustParse("100m"),
+				corev1.ResourceMemory: resource.MustParse("128Mi"),
+			},
+			Limits: limits,
+		},
+		SecurityContext: &corev1.SecurityContext{
+			RunAsUser:                new(int64(0)),
+			AllowPrivilegeEscalation: new(false),
+			Capabilities: &corev1.Capabilities{
+				Drop: []corev1.Capability{"ALL"},
+				// What unpacking a base, COPY, USER and a package manager
+				// need. Without FSETID setgid bits are lost in silence.
+				Add: []corev1.Capability{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP", "SETGID", "SETUID"},
+			},
+		},
+	}
+}
+
+// gate returns the gate container, which alone has the credentials.
+func gate(b Build) corev1.Container {
+	c := corev1.Container{
+		Name:            ContainerGate,
+		Image:           b.GateImage,
+		ImagePullPolicy: b.GatePullPolicy,
+		Command:         []string{"/kilnd"},
+		Args:            gateArgs(b),
+		Env:             []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: gateGoMemory}},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{
+				corev1.ResourceCPU:    resource.MustParse("10m"),
+				corev1.ResourceMemory: resource.MustParse("16Mi"),
+			},
+			Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(gateMemory)},
+		},
+		SecurityContext: &corev1.SecurityContext{
+			RunAsNonRoot:             new(true),
+			RunAsUser:                new(int64(gateUser)),
+			RunAsGroup:               new(int64(gateUser)),
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		},
+	}
+	if b.SecretName != "" {
+		c.VolumeMounts = []corev1.VolumeMount{{Name: secretVolume, MountPath: secretDir, ReadOnly: true}}
+	}
+	return c
+}
+
+// volumes returns the volume with the registry's credentials, where there
+// are any. A Secret that does not exist is reported by the kubelet.
+func volumes(b Build) []corev1.Volume {
+	if b.SecretName == "" {
+		return nil
+	}
+	return []corev1.Volume{{
+		Name: secretVolume,
+		VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName:  b.SecretName,
+			DefaultMode: new(int32(0o444)),
+			Items:       []corev1.KeyToPath{{Key: corev1.DockerConfigJsonKey, Path: corev1.DockerConfigJsonKey}},
+		}},
+	}}
+}
