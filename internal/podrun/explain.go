@@ -8,13 +8,13 @@ import (
 )
 
 // Explain says in one line what a pod that is not running waits for, or "" when
-// there is nothing to say: it runs, or it only just began. pod may be nil while
-// a Job has none; then the Job's events explain it. events may be in any order
-// and may be none. The sentence starts in lower case and holds text of the
+// there is nothing to say: it runs, or it only just began. While a Job has no pod,
+// pod is nil or empty and events are the Job's. events may be in any order and
+// may be none. The sentence starts in lower case and holds text of the
 // scheduler, the kubelet and the registry, without line breaks.
 func Explain(pod *corev1.Pod, events []corev1.Event) string {
 	if pod == nil {
-		return explainEvents(events, noPodEvents)
+		return explainEvents(events)
 	}
 	if pod.Status.Phase != corev1.PodPending && pod.Status.Phase != "" {
 		return ""
@@ -27,7 +27,7 @@ func Explain(pod *corev1.Pod, events []corev1.Event) string {
 			return text
 		}
 	}
-	return explainEvents(events, podEvents)
+	return explainEvents(events)
 }
 
 // explainScheduling reads the scheduler's verdict. The newer of several is in
@@ -76,10 +76,11 @@ func explainWaiting(status corev1.ContainerStatus) string {
 	return sentence("container "+status.Name+" cannot start ("+waiting.Reason+")", waiting.Message)
 }
 
-// podEvents says what an event about a starting pod means; "" is an event that
-// explains no wait. The reasons are those of the scheduler, of the attach and
-// detach controller and of the kubelet (pkg/kubelet/events/event.go).
-func podEvents(reason string) string {
+// eventWords says what an event means for a pod that is to start; "" is an event
+// that explains no wait. The reasons are those of the scheduler, of the attach
+// and detach controller, of the kubelet (pkg/kubelet/events/event.go) and, for
+// a pod that quota, Pod Security or a webhook refused, of the Job controller.
+func eventWords(reason string) string {
 	switch reason {
 	case "FailedScheduling":
 		return "no node can take the pod"
@@ -89,22 +90,15 @@ func podEvents(reason string) string {
 		return "the node cannot set up the pod"
 	case "Pulling":
 		return "waiting for the image"
-	}
-	return ""
-}
-
-// noPodEvents says what an event about a Job without a pod means (the Job
-// controller's reason for a refused pod: quota, Pod Security, webhooks).
-func noPodEvents(reason string) string {
-	if reason == "FailedCreate" {
+	case "FailedCreate":
 		return "the pod may not be created"
 	}
 	return ""
 }
 
-// explainEvents explains by the newest event that words knows; words that tell
-// of a trouble that a newer event has ended do not count.
-func explainEvents(events []corev1.Event, words func(reason string) string) string {
+// explainEvents explains by the newest event that means something, unless a
+// newer one says that the trouble is over.
+func explainEvents(events []corev1.Event) string {
 	newest := slices.Clone(events)
 	slices.SortStableFunc(newest, func(a, b corev1.Event) int {
 		return eventTime(&b).Compare(eventTime(&a).Time)
@@ -114,7 +108,7 @@ func explainEvents(events []corev1.Event, words func(reason string) string) stri
 		case "Pulled", "Created", "Started", "SuccessfulCreate":
 			return ""
 		}
-		if text := words(newest[i].Reason); text != "" {
+		if text := eventWords(newest[i].Reason); text != "" {
 			return sentence(text, newest[i].Message)
 		}
 	}

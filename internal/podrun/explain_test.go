@@ -78,6 +78,11 @@ func TestExplain(t *testing.T) {
 			events: []corev1.Event{happened(1, "FailedCreate", `Error creating: pods "j-" is forbidden: exceeded quota: q`)},
 			want:   `the pod may not be created: Error creating: pods "j-" is forbidden: exceeded quota: q`,
 		},
+		"job refused, an empty pod": {
+			pod:    &corev1.Pod{},
+			events: []corev1.Event{happened(1, "FailedCreate", "violates PodSecurity")},
+			want:   "the pod may not be created: violates PodSecurity",
+		},
 		"no pod, no events": {},
 	}
 	for name, test := range tests {
@@ -115,12 +120,12 @@ func TestHopeless(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := with(aPod("1"), waits(test.reason, test.message))
 			pod.Status.StartTime = new(metav1.NewTime(now.Add(-test.age)))
-			if reason, got := Hopeless(pod, now); got != test.want || got != (reason != "") {
+			if reason, got := hopelessAt(pod, now); got != test.want || got != (reason != "") {
 				t.Errorf("Hopeless = %q, %v, want %v", reason, got, test.want)
 			}
 		})
 	}
-	if _, got := Hopeless(aPod("1"), now); got {
+	if _, got := Hopeless(aPod("1")); got {
 		t.Error("a pod that nobody took yet is hopeless")
 	}
 }

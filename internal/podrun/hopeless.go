@@ -44,9 +44,14 @@ func hopelessReasons() []hopelessReason {
 }
 
 // Hopeless reports whether a waiting pod will never run, and why, as one line.
-// It is cautious: what might still mend is left to the caller's time limit. now
-// is compared with the time the kubelet took the pod.
-func Hopeless(pod *corev1.Pod, now time.Time) (reason string, hopeless bool) {
+// It is cautious: what might still mend, or is younger than the kubelet's caches
+// may be old, is left to the caller's time limit.
+func Hopeless(pod *corev1.Pod) (reason string, hopeless bool) {
+	return hopelessAt(pod, time.Now())
+}
+
+// hopelessAt is Hopeless at a given time.
+func hopelessAt(pod *corev1.Pod, now time.Time) (reason string, hopeless bool) {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if status.State.Waiting != nil && neverMends(status.State.Waiting, age(pod, now)) {
 			return explainWaiting(status), true
