@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,9 +17,10 @@ import (
 const maxEnvironmentBytes = corev1.MaxSecretSize
 
 // Secret returns the Secret with the step's environment, under keys that say
-// nothing, because a variable's name need not be a valid key. Names that
-// Kubernetes refuses for a variable are left out and returned. The error says
-// that the values are too large.
+// nothing, because a variable's name need not be a valid key. Variables that no
+// container can have are left out and their names returned, sorted: those whose
+// name Kubernetes refuses (it takes printable ASCII without "=", since 1.32) and
+// those with a NUL in the value. The error says that the values are too large.
 func Secret(s Step) (secret *corev1.Secret, skipped []string, err error) {
 	values := hook.StepEnv(s.Container)
 	names, skipped := variableNames(values)
@@ -33,7 +35,7 @@ func Secret(s Step) (secret *corev1.Secret, skipped []string, err error) {
 	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: s.meta(),
+		ObjectMeta: s.meta(s.secretName()),
 		Type:       corev1.SecretTypeOpaque,
 		Immutable:  new(true),
 		Data:       data,
@@ -49,7 +51,7 @@ func environment(s Step) []corev1.EnvVar {
 		variables = append(variables, corev1.EnvVar{
 			Name: name,
 			ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
-				LocalObjectReference: corev1.LocalObjectReference{Name: s.Name},
+				LocalObjectReference: corev1.LocalObjectReference{Name: s.secretName()},
 				Key:                  key(i),
 			}},
 		})
@@ -57,11 +59,10 @@ func environment(s Step) []corev1.EnvVar {
 	return variables
 }
 
-// variableNames sorts the names and sets those aside that the API server
-// refuses for an environment variable.
+// variableNames sorts the names and sets those aside that cannot be variables.
 func variableNames(values map[string]string) (names, refused []string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if len(validation.IsRelaxedEnvVarName(name)) > 0 {
+		if len(validation.IsRelaxedEnvVarName(name)) > 0 || strings.ContainsRune(values[name], 0) {
 			refused = append(refused, name)
 			continue
 		}

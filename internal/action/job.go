@@ -1,6 +1,8 @@
 package action
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -25,19 +27,21 @@ func Job(s Step) (*batchv1.Job, error) {
 	}
 	return &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: s.meta(),
+		ObjectMeta: s.meta(s.Name),
 		Spec: batchv1.JobSpec{
 			BackoffLimit:            new(int32(0)),
 			TTLSecondsAfterFinished: new(int32(keepSeconds)),
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: s.Labels},
+				ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(s.Labels)},
 				Spec:       podSpec(s, mounts),
 			},
 		},
 	}, nil
 }
 
-// podSpec returns the pod around the action's container.
+// podSpec returns the pod around the action's container. It passes Pod Security's
+// baseline level. Images run as the user they name, root included, and may gain
+// privileges by setuid programs such as sudo, as with Docker.
 func podSpec(s Step, mounts []corev1.VolumeMount) corev1.PodSpec {
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
@@ -47,9 +51,9 @@ func podSpec(s Step, mounts []corev1.VolumeMount) corev1.PodSpec {
 		SecurityContext: &corev1.PodSecurityContext{
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		ImagePullSecrets: s.ImagePullSecrets,
-		Tolerations:      s.Tolerations,
-		NodeSelector:     map[string]string{corev1.LabelArchStable: s.Arch},
+		ImagePullSecrets: slices.Clone(s.ImagePullSecrets),
+		Tolerations:      slices.Clone(s.Tolerations),
+		NodeSelector:     nodeSelector(s.Arch),
 		Affinity:         sameNode(s.NodeName),
 		Containers:       []corev1.Container{container(s, mounts)},
 		Volumes: []corev1.Volume{{
@@ -85,10 +89,21 @@ func container(s Step, mounts []corev1.VolumeMount) corev1.Container {
 // environment variables").
 func literal(text string) string { return strings.ReplaceAll(text, "$", "$$") }
 
+// nodeSelector requires nodes that can run the image.
+func nodeSelector(arch string) map[string]string {
+	if arch == "" {
+		return nil
+	}
+	return map[string]string{corev1.LabelArchStable: arch}
+}
+
 // sameNode requires the node by name and not by its host name label, which
 // differs from it on some clouds. A ReadWriteOnce work volume can be mounted
 // nowhere else.
 func sameNode(name string) *corev1.Affinity {
+	if name == "" {
+		return nil
+	}
 	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
 		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
 			NodeSelectorTerms: []corev1.NodeSelectorTerm{{

@@ -16,13 +16,15 @@ const volumeWork = "work"
 // Paths of the runner's protocol.
 const (
 	dockerSocket = "/var/run/docker.sock" // sent with every step
-	workTarget   = "/__w"                 // paths of a job's container that reach arguments begin so
+	workTarget   = "/__w"                 // the work folder's path in a job's container
 )
 
 // mounts returns the mounts that the runner asks for, as parts of the work
-// volume, and the whole volume at /__w.
+// volume, and the whole volume at /__w unless the runner wants something else
+// there. Docker's socket is left out. User mounts are not looked at.
 func mounts(s Step) ([]corev1.VolumeMount, error) {
-	list := []corev1.VolumeMount{{Name: volumeWork, MountPath: workTarget}}
+	var list []corev1.VolumeMount
+	targets := make(map[string]bool)
 	for _, mount := range s.Container.SystemMountVolumes {
 		if path.Clean(mount.SourceVolumePath) == dockerSocket {
 			continue
@@ -31,21 +33,26 @@ func mounts(s Step) ([]corev1.VolumeMount, error) {
 		if err != nil {
 			return nil, err
 		}
+		if targets[m.MountPath] {
+			return nil, fmt.Errorf("the step wants two mounts at %s", m.MountPath)
+		}
+		targets[m.MountPath] = true
 		list = append(list, m)
+	}
+	if !targets[workTarget] {
+		list = append([]corev1.VolumeMount{{Name: volumeWork, MountPath: workTarget}}, list...)
 	}
 	return list, nil
 }
 
-// workMount turns a host path below the work folder into a part of its
-// volume.
+// workMount turns a host path in the work folder into a part of its volume.
 func workMount(mount hook.Mount, work string) (corev1.VolumeMount, error) {
-	source := path.Clean(mount.SourceVolumePath)
-	part, below := strings.CutPrefix(source, strings.TrimSuffix(path.Clean(work), "/")+"/")
-	if !below {
-		return corev1.VolumeMount{}, fmt.Errorf("the step wants %s of the runner at %s, and only what lies below the work folder %s can be shared with an action", mount.SourceVolumePath, mount.TargetVolumePath, work)
+	part, inside := below(mount.SourceVolumePath, work)
+	if !inside {
+		return corev1.VolumeMount{}, fmt.Errorf("the step wants %q of the runner at %q, and only what lies below the work folder %s can be shared with an action", mount.SourceVolumePath, mount.TargetVolumePath, work)
 	}
-	if !path.IsAbs(mount.TargetVolumePath) || strings.Contains(mount.TargetVolumePath, ":") {
-		return corev1.VolumeMount{}, fmt.Errorf("the step wants %s of the runner at %q, which is not an absolute path without a colon", mount.SourceVolumePath, mount.TargetVolumePath)
+	if !path.IsAbs(mount.TargetVolumePath) || strings.ContainsAny(mount.TargetVolumePath, ":\x00") {
+		return corev1.VolumeMount{}, fmt.Errorf("the step wants %q of the runner at %q, which is not an absolute path without a colon", mount.SourceVolumePath, mount.TargetVolumePath)
 	}
 	return corev1.VolumeMount{
 		Name:      volumeWork,
@@ -53,4 +60,15 @@ func workMount(mount hook.Mount, work string) (corev1.VolumeMount, error) {
 		SubPath:   part,
 		ReadOnly:  mount.ReadOnly,
 	}, nil
+}
+
+// below returns source relative to the work folder, "" for the folder itself,
+// and whether it lies in it. The result has no ".." element, which Kubernetes
+// would refuse; the kubelet keeps symbolic links in it inside the volume.
+func below(source, work string) (part string, inside bool) {
+	source, work = path.Clean(source), path.Clean(work)
+	if source == work {
+		return "", true
+	}
+	return strings.CutPrefix(source, strings.TrimSuffix(work, "/")+"/")
 }

@@ -1,6 +1,10 @@
 package action
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -13,9 +17,11 @@ const ContainerName = "job"
 
 // Step is everything that a step's objects are made of.
 type Step struct {
-	// Name is the Job's, its pod's prefix, and the Secret's: at most 63
-	// characters of a DNS label.
+	// Name is the Job's and its pod's prefix: at most 63 characters of a DNS
+	// label.
 	Name string
+	// SecretName is the Secret's; empty means Name.
+	SecretName string
 	// Namespace is the runner pod's.
 	Namespace string
 	// Image is the reference that the node pulls.
@@ -26,9 +32,10 @@ type Step struct {
 	// where the runner container mounts it.
 	Claim     string
 	WorkMount string
-	// NodeName is the node that the pod must run on.
+	// NodeName is the node that the pod must run on; empty means any.
 	NodeName string
-	// Arch is the value of kubernetes.io/arch that the pod needs.
+	// Arch is the value of kubernetes.io/arch that the pod needs; empty means
+	// any.
 	Arch string
 	// Tolerations and ImagePullSecrets are the runner pod's.
 	Tolerations      []corev1.Toleration
@@ -39,12 +46,15 @@ type Step struct {
 	OwnerReferences []metav1.OwnerReference
 }
 
-// meta is the metadata of the Job and the Secret.
-func (s Step) meta() metav1.ObjectMeta {
+// meta is the metadata of an object of the step, which shares nothing with s.
+func (s Step) meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Name:            s.Name,
+		Name:            name,
 		Namespace:       s.Namespace,
-		Labels:          s.Labels,
-		OwnerReferences: s.OwnerReferences,
+		Labels:          maps.Clone(s.Labels),
+		OwnerReferences: slices.Clone(s.OwnerReferences),
 	}
 }
+
+// secretName is the name of the step's Secret.
+func (s Step) secretName() string { return cmp.Or(s.SecretName, s.Name) }
