@@ -1,0 +1,123 @@
+package gate
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"kiln/internal/registry"
+)
+
+// Config says what one build may do. The fields are the flags of "kilnd gate".
+type Config struct {
+	// Push is where the build's manifest goes: registry, repository and tag.
+	Push string
+	// Pull are the images that may be pulled, as a Dockerfile names them.
+	Pull []string
+	// Mirrors are asked first for the registries they stand for.
+	Mirrors registry.Mirrors
+	// Insecure are the registries that may be spoken to by plain HTTP.
+	Insecure []string
+	// DockerConfig is the file with the credentials; see registry.FileKeychain.
+	DockerConfig string
+	// Log receives the lines of the package's log protocol.
+	Log io.Writer
+	// Transport carries all requests; nil means one with kiln's own limits.
+	Transport http.RoundTripper
+}
+
+// repository is one repository that a build may use.
+type repository struct {
+	// path names it in requests: <registry element>/<repository>.
+	path string
+	// sources hold it, in the order in which they are asked; the last one is
+	// the registry that the Dockerfile named.
+	sources []name.Repository
+	// tags may be pulled besides digests.
+	tags []string
+}
+
+// policy is Config, parsed.
+type policy struct {
+	push     repository
+	tag      string
+	pulls    map[string]*repository
+	insecure []string
+	keychain authn.Keychain
+}
+
+func newPolicy(config Config) (*policy, error) {
+	insecure, err := registry.ParseInsecure(config.Insecure)
+	if err != nil {
+		return nil, err
+	}
+	p := &policy{
+		pulls:    map[string]*repository{},
+		insecure: insecure,
+		keychain: registry.FileKeychain(config.DockerConfig),
+	}
+	target, err := name.NewTag(config.Push, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("push reference %q: write registry/repository:tag: %w", config.Push, err)
+	}
+	p.tag = target.TagStr()
+	if p.push, err = p.repository(target.Repository, nil); err != nil {
+		return nil, fmt.Errorf("push reference %q: %w", config.Push, err)
+	}
+	for _, image := range config.Pull {
+		if err := p.allowPull(image, config.Mirrors); err != nil {
+			return nil, fmt.Errorf("pull reference %q: %w", image, err)
+		}
+	}
+	return p, nil
+}
+
+func (p *policy) allowPull(image string, mirrors registry.Mirrors) error {
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		return err
+	}
+	allowed, err := p.repository(ref.Context(), mirrors)
+	if err != nil {
+		return err
+	}
+	if known, found := p.pulls[allowed.path]; found {
+		allowed = *known
+	}
+	if tag, ok := ref.(name.Tag); ok {
+		allowed.tags = append(allowed.tags, tag.TagStr())
+	}
+	p.pulls[allowed.path] = &allowed
+	return nil
+}
+
+func (p *policy) repository(repo name.Repository, mirrors registry.Mirrors) (repository, error) {
+	element, err := registry.Element(repo.RegistryStr())
+	if err != nil {
+		return repository{}, err
+	}
+	known := repository{path: element + "/" + repo.RepositoryStr()}
+	if mirrored, found := mirrors.Repository(repo); found {
+		known.sources = append(known.sources, p.withScheme(mirrored))
+	}
+	known.sources = append(known.sources, p.withScheme(repo))
+	return known, nil
+}
+
+// withScheme marks the registries that may be spoken to by plain HTTP.
+func (p *policy) withScheme(repo name.Repository) name.Repository {
+	if !slices.Contains(p.insecure, repo.RegistryStr()) {
+		return repo
+	}
+	if reg, err := name.NewRegistry(repo.RegistryStr(), name.Insecure); err == nil {
+		repo.Registry = reg
+	}
+	return repo
+}
+
+// origin is the registry that the repository was named by.
+func (r *repository) origin() name.Repository { return r.sources[len(r.sources)-1] }

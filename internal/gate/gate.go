@@ -1,0 +1,112 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// maxConnections bounds what a client can make the gate hold in memory.
+	maxConnections = 64
+	maxHeader      = 32 << 10
+)
+
+// Gate is the registry proxy of one build. It is an [http.Handler]; see the
+// package documentation for what it lets through.
+type Gate struct {
+	policy   *policy
+	upstream *upstream
+	uploads  uploads
+	slot     slot
+	report   report
+}
+
+// New returns a gate for the build that config describes. It makes no request;
+// errors are about config.
+func New(config Config) (*Gate, error) {
+	p, err := newPolicy(config)
+	if err != nil {
+		return nil, err
+	}
+	out := config.Log
+	if out == nil {
+		out = io.Discard
+	}
+	return &Gate{
+		policy:   p,
+		upstream: newUpstream(config.Transport, p),
+		uploads:  uploads{addresses: map[string]*url.URL{}},
+		report:   report{out: out},
+	}, nil
+}
+
+// Serve answers connections from listener until ctx is done, which is no error,
+// and closes the listener. Requests under way are cut off then: the build is
+// over, and nobody reads their answers.
+func (g *Gate) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           g,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(noteWriter{&g.report}, "", 0),
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	g.report.line("listening")
+	err := server.Serve(newLimitListener(listener, maxConnections))
+	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// noteWriter makes diagnoses of what net/http logs.
+type noteWriter struct{ report *report }
+
+func (w noteWriter) Write(line []byte) (int, error) {
+	w.report.note("%s", line[:max(0, len(line)-1)])
+	return len(line), nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	op, reason := g.policy.route(r)
+	if reason != "" {
+		g.deny(w, r, reason)
+		return
+	}
+	switch op.action {
+	case ping:
+		w.WriteHeader(http.StatusOK)
+	case pull:
+		g.pull(w, r, op)
+	case ownManifest:
+		// The client asks whether there is something to push. Whatever the
+		// registry holds under this tag, this build's manifest replaces it.
+		fail(w, http.StatusNotFound, codeManifestUnknown, "not pushed by this build")
+	case findBlob:
+		g.findBlob(w, r, op)
+	case startUpload:
+		g.startUpload(w, r, op)
+	case continueUpload:
+		g.continueUpload(w, r, op)
+	case putManifest:
+		g.putManifest(w, r, op)
+	}
+}
+
+// deny refuses a request and reports it.
+func (g *Gate) deny(w http.ResponseWriter, r *http.Request, reason string) {
+	g.report.denied(r.Method, r.URL.EscapedPath(), reason)
+	// What is left of the body is not worth reading.
+	w.Header().Set("Connection", "close")
+	fail(w, http.StatusForbidden, codeDenied, reason)
+}

@@ -1,0 +1,163 @@
+package gate
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// maxManifest is the size that registries accept at most, in bytes:
+// https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-manifests.
+const maxManifest = 4 << 20
+
+// Media types of image manifests; those of indexes are missing on purpose.
+const (
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	ociManifest    = "application/vnd.oci.image.manifest.v1+json"
+)
+
+// slot remembers the one manifest of the build. Its lock is held while a
+// manifest is read and forwarded, so there is never more than one in memory.
+type slot struct {
+	mu     sync.Mutex
+	digest string
+	pushed bool
+}
+
+// putManifest forwards the build's manifest. Once one was forwarded, only the
+// same bytes are: the client may not have seen the registry's answer.
+func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation) {
+	g.slot.mu.Lock()
+	defer g.slot.mu.Unlock()
+	mediaType, body, reason := readManifest(w, r)
+	if reason != "" {
+		g.deny(w, r, reason)
+		return
+	}
+	sum := sha256.Sum256(body)
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	if g.slot.digest != "" && g.slot.digest != digest {
+		g.deny(w, r, "a build pushes one manifest only")
+		return
+	}
+	g.slot.digest = digest
+	response, err := g.forwardManifest(r, op.ref, mediaType, body)
+	if err != nil {
+		g.failUpstream(w, g.policy.push.origin().RegistryStr(), err)
+		return
+	}
+	if response.StatusCode < 200 || response.StatusCode > 299 {
+		relay(w, response)
+		return
+	}
+	discard(response)
+	if !g.slot.pushed {
+		g.slot.pushed = true
+		g.report.line("pushed " + digest)
+	}
+	w.Header().Set("Location", manifestPath(g.policy.push.path, digest))
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.WriteHeader(http.StatusCreated)
+}
+
+func (g *Gate) forwardManifest(r *http.Request, tag, mediaType string, body []byte) (*http.Response, error) {
+	repo := g.policy.push.origin()
+	target := address(repo, manifestPath(repo.RepositoryStr(), tag))
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodPut, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", mediaType)
+	return g.upstream.write(request, repo)
+}
+
+// readManifest returns the manifest that a request carries and the media type
+// to send it with, or the rule that it breaks.
+func readManifest(w http.ResponseWriter, r *http.Request) (mediaType string, body []byte, reason string) {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != dockerManifest && mediaType != ociManifest {
+		return "", nil, "only an image manifest may be pushed"
+	}
+	if r.ContentLength > maxManifest {
+		return "", nil, fmt.Sprintf("the manifest is larger than %d bytes", maxManifest)
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxManifest))
+	if err != nil {
+		return "", nil, fmt.Sprintf("the manifest cannot be read or is larger than %d bytes", maxManifest)
+	}
+	if reason := checkManifest(body, mediaType); reason != "" {
+		return "", nil, reason
+	}
+	return mediaType, body, ""
+}
+
+// checkManifest returns the rule that a manifest breaks. Registries do not agree
+// on what they read first, the media type or the members, so both must say
+// that this is an image and nothing else. A subject would attach the manifest
+// to another image.
+func checkManifest(body []byte, mediaType string) string {
+	members, err := topLevel(body)
+	if err != nil {
+		return "the manifest is not one JSON object with each member once"
+	}
+	known := []string{"schemaVersion", "mediaType", "config", "layers", "annotations"}
+	for member := range members {
+		if !slices.Contains(known, member) {
+			return fmt.Sprintf("an image manifest has no member %q", clip(member, 40))
+		}
+	}
+	var manifest struct {
+		SchemaVersion int    `json:"schemaVersion"`
+		MediaType     string `json:"mediaType"`
+		Config        struct {
+			Digest string `json:"digest"`
+		} `json:"config"`
+	}
+	switch err := json.Unmarshal(body, &manifest); {
+	case err != nil, manifest.SchemaVersion != 2, !digestForm.MatchString(manifest.Config.Digest):
+		return "the manifest is not one of an image"
+	case manifest.MediaType != mediaType && manifest.MediaType != "":
+		return "the manifest's media type is not the request's"
+	}
+	return ""
+}
+
+// topLevel returns the members of the one JSON object in body. A member that
+// comes twice is an error: readers differ in which one they take.
+func topLevel(body []byte) (map[string]bool, error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if opening, err := decoder.Token(); err != nil || opening != json.Delim('{') {
+		return nil, fmt.Errorf("no object: %w", err)
+	}
+	members := map[string]bool{}
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		member, ok := key.(string)
+		if !ok || members[member] {
+			return nil, fmt.Errorf("member %v twice", key)
+		}
+		members[member] = true
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("more than one value: %w", err)
+	}
+	return members, nil
+}

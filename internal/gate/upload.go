@@ -1,0 +1,193 @@
+package gate
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// maxUploads bounds how many uploads are open at once.
+const maxUploads = 1000
+
+// uploads maps the numbers that the client sees to the addresses that the
+// registry gave. Addresses carry state and signatures; the client neither sees
+// nor makes them. It is safe for concurrent use.
+type uploads struct {
+	mu        sync.Mutex
+	last      int
+	addresses map[string]*url.URL
+}
+
+// open returns the number for a new upload, or "" if too many are open.
+func (u *uploads) open(address *url.URL) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.addresses) >= maxUploads {
+		return ""
+	}
+	u.last++
+	number := strconv.Itoa(u.last)
+	u.addresses[number] = address
+	return number
+}
+
+func (u *uploads) find(number string) (*url.URL, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	address, found := u.addresses[number]
+	return address, found
+}
+
+func (u *uploads) move(number string, address *url.URL) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, found := u.addresses[number]; found {
+		u.addresses[number] = address
+	}
+}
+
+func (u *uploads) close(number string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.addresses, number)
+}
+
+// startUpload opens an upload, or mounts a blob of a listed image that is on
+// the same registry. A mount that the registry refuses becomes an upload: it is
+// an optimization, and registries differ in how they say no.
+func (g *Gate) startUpload(w http.ResponseWriter, r *http.Request, op operation) {
+	repo := g.policy.push.origin()
+	digest := op.query.Get("mount")
+	if from, found := g.mountSource(op.query.Get("from")); found && digestForm.MatchString(digest) {
+		query := url.Values{"mount": {digest}, "from": {from.RepositoryStr()}}
+		response, err := g.postUpload(r, query, from.Scope(transport.PullScope))
+		switch {
+		case err != nil:
+			g.report.note("mount a blob of %s: %s", from, err)
+		case response.StatusCode == http.StatusCreated:
+			discard(response)
+			g.blobCreated(w, digest)
+			return
+		case response.StatusCode == http.StatusAccepted:
+			g.uploadOpened(w, response)
+			return
+		default:
+			discard(response)
+		}
+	}
+	response, err := g.postUpload(r, nil)
+	switch {
+	case err != nil:
+		g.failUpstream(w, repo.RegistryStr(), err)
+	case response.StatusCode == http.StatusAccepted:
+		g.uploadOpened(w, response)
+	default:
+		relay(w, response)
+	}
+}
+
+// mountSource returns where the push registry holds the repository that the
+// client wants to mount from, if the Dockerfile names it.
+func (g *Gate) mountSource(path string) (name.Repository, bool) {
+	listed, found := g.policy.pulls[path]
+	if !found {
+		return name.Repository{}, false
+	}
+	for _, source := range listed.sources {
+		if source.RegistryStr() == g.policy.push.origin().RegistryStr() {
+			return source, true
+		}
+	}
+	return name.Repository{}, false
+}
+
+func (g *Gate) postUpload(r *http.Request, query url.Values, scopes ...string) (*http.Response, error) {
+	repo := g.policy.push.origin()
+	target := address(repo, uploadsPath(repo.RepositoryStr(), ""))
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, target, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	return g.upstream.write(request, repo, scopes...)
+}
+
+// uploadOpened gives the client a number for the upload that the registry
+// opened.
+func (g *Gate) uploadOpened(w http.ResponseWriter, response *http.Response) {
+	location, err := response.Location()
+	if err != nil {
+		discard(response)
+		fail(w, http.StatusBadGateway, codeUnavailable, "the registry opened an upload without an address")
+		return
+	}
+	number := g.uploads.open(location)
+	if number == "" {
+		discard(response)
+		fail(w, http.StatusTooManyRequests, codeDenied, "too many uploads are open")
+		return
+	}
+	w.Header().Set("Location", uploadsPath(g.policy.push.path, number))
+	relay(w, response)
+}
+
+// continueUpload passes on a piece of a blob, its end, or a question about how
+// far it got.
+func (g *Gate) continueUpload(w http.ResponseWriter, r *http.Request, op operation) {
+	target, found := g.uploads.find(op.upload)
+	if !found {
+		fail(w, http.StatusNotFound, codeUploadUnknown, "no such upload")
+		return
+	}
+	repo := g.policy.push.origin()
+	digest := op.query.Get("digest")
+	request, err := uploadRequest(r, target, digest)
+	if err != nil {
+		g.failUpstream(w, repo.RegistryStr(), err)
+		return
+	}
+	response, err := g.upstream.write(request, repo)
+	if err != nil {
+		g.failUpstream(w, repo.RegistryStr(), err)
+		return
+	}
+	if digest != "" && response.StatusCode == http.StatusCreated {
+		discard(response)
+		g.uploads.close(op.upload)
+		g.blobCreated(w, digest)
+		return
+	}
+	if location, err := response.Location(); err == nil {
+		g.uploads.move(op.upload, location)
+	}
+	w.Header().Set("Location", uploadsPath(g.policy.push.path, op.upload))
+	relay(w, response)
+}
+
+func uploadRequest(r *http.Request, target *url.URL, digest string) (*http.Request, error) {
+	end := *target
+	if digest != "" {
+		query := end.Query()
+		query.Set("digest", digest)
+		end.RawQuery = query.Encode()
+	}
+	request, err := http.NewRequestWithContext(r.Context(), r.Method, end.String(), r.Body)
+	if err != nil {
+		return nil, err
+	}
+	request.ContentLength = r.ContentLength
+	copyHeader(request.Header, r.Header, "Content-Type", "Content-Range")
+	return request, nil
+}
+
+func (g *Gate) blobCreated(w http.ResponseWriter, digest string) {
+	w.Header().Set("Location", blobPath(g.policy.push.path, digest))
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.WriteHeader(http.StatusCreated)
+}

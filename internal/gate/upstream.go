@@ -1,0 +1,215 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+const (
+	// sessionAge is how long a login is used. Tokens that say nothing about
+	// their age are good for 60 seconds
+	// (https://distribution.github.io/distribution/spec/auth/token/), and the
+	// transport cannot log in again in the middle of an upload.
+	sessionAge = 45 * time.Second
+	// maxRedirects is how often a download may be sent elsewhere.
+	maxRedirects = 5
+)
+
+// credentialsError marks credentials that cannot be read.
+type credentialsError struct{ error }
+
+func (e *credentialsError) Unwrap() error { return e.error }
+
+// upstream speaks to registries with the gate's credentials. It is safe for
+// concurrent use.
+type upstream struct {
+	base     http.RoundTripper
+	keychain authn.Keychain
+	mu       sync.Mutex
+	sessions map[string]*session
+}
+
+// session is a login to one registry for a set of scopes. Its number is bounded
+// by the policy: scopes are made of repositories that the policy lists.
+type session struct {
+	mu      sync.Mutex
+	carrier http.RoundTripper
+	since   time.Time
+}
+
+func newUpstream(base http.RoundTripper, p *policy) *upstream {
+	if base == nil {
+		base = newTransport()
+	}
+	return &upstream{
+		base:     transport.NewUserAgent(&plainGuard{base: base, allowed: p.insecure}, "kiln-gate"),
+		keychain: p.keychain,
+		sessions: map[string]*session{},
+	}
+}
+
+// newTransport returns a transport whose memory is bounded: HTTP/2 would buffer
+// megabytes for each download.
+func newTransport() http.RoundTripper {
+	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    15 * time.Second,
+		ResponseHeaderTimeout:  5 * time.Minute,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        15 * time.Second,
+		MaxIdleConnsPerHost:    8,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		Protocols:              httpOne(),
+	}
+}
+
+func httpOne() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
+}
+
+// plainGuard refuses plain HTTP to hosts that the operator did not name. The
+// library under it would fall back to plain HTTP for private addresses, which
+// lets whoever answers there read the credentials.
+type plainGuard struct {
+	base    http.RoundTripper
+	allowed []string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "https" || slices.Contains(g.allowed, strings.ToLower(r.URL.Host)) {
+		return g.base.RoundTrip(r)
+	}
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return nil, fmt.Errorf("plain HTTP to %s is not allowed: KILN_INSECURE_REGISTRIES does not name it", r.URL.Host)
+}
+
+// login returns what carries requests to repo's registry with credentials for
+// the given scopes. The credentials are sent to that registry's host and its
+// token server only.
+func (u *upstream) login(ctx context.Context, repo name.Repository, scopes ...string) (http.RoundTripper, error) {
+	s := u.session(repo.RegistryStr() + " " + strings.Join(scopes, " "))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.carrier != nil && time.Since(s.since) < sessionAge {
+		return s.carrier, nil
+	}
+	auth, err := authn.Resolve(ctx, u.keychain, repo)
+	if err != nil {
+		return nil, &credentialsError{err}
+	}
+	carrier, err := transport.NewWithContext(ctx, repo.Registry, auth, u.base, scopes)
+	if err != nil {
+		return nil, err
+	}
+	s.carrier, s.since = carrier, time.Now()
+	return carrier, nil
+}
+
+func (u *upstream) session(key string) *session {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s, found := u.sessions[key]
+	if !found {
+		s = &session{}
+		u.sessions[key] = s
+	}
+	return s
+}
+
+// read sends a GET or HEAD for a path of repo's registry, with the header
+// fields that a download needs, and follows redirects. The scope is that of
+// the login to use.
+func (u *upstream) read(r *http.Request, repo name.Repository, path, scope string) (*http.Response, error) {
+	carrier, err := u.login(r.Context(), repo, repo.Scope(scope))
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(r.Context(), r.Method, address(repo, path), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	copyHeader(request.Header, r.Header, "Accept", "Range")
+	// The carrier adds credentials for the registry's own host only, and the
+	// client drops them from redirected requests.
+	client := http.Client{Transport: carrier, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return errors.New("the registry redirects too often")
+		}
+		return nil
+	}}
+	response, err := client.Do(request)
+	// The address of a redirect is left out: its signature reads the blob.
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return nil, failed.Err
+	}
+	return response, err
+}
+
+// write sends a request that changes the push repository; extra are scopes
+// besides the one for pushing. Redirects are not followed: the client's body
+// cannot be sent twice.
+func (u *upstream) write(request *http.Request, repo name.Repository, extra ...string) (*http.Response, error) {
+	scopes := append([]string{repo.Scope(transport.PushScope)}, extra...)
+	carrier, err := u.login(request.Context(), repo, scopes...)
+	if err != nil {
+		return nil, err
+	}
+	return carrier.RoundTrip(request)
+}
+
+// address returns the URL of a path of repo's registry. The scheme is settled
+// by the carrier, which found out what the registry speaks.
+func address(repo name.Repository, path string) string {
+	return repo.Scheme() + "://" + repo.RegistryStr() + path
+}
+
+// copyHeader copies the named fields.
+func copyHeader(to, from http.Header, fields ...string) {
+	for _, field := range fields {
+		if values := from.Values(field); len(values) > 0 {
+			to[http.CanonicalHeaderKey(field)] = slices.Clone(values)
+		}
+	}
+}
+
+// relay passes a registry's answer on: status, the fields that a registry
+// client reads, and the body, without holding more than a piece of it. Fields
+// such as cookies, challenges and addresses stay here.
+func relay(w http.ResponseWriter, response *http.Response) {
+	defer response.Body.Close()
+	copyHeader(w.Header(), response.Header, "Content-Type", "Content-Length", "Content-Range", "Content-Encoding",
+		"Docker-Content-Digest", "Docker-Distribution-Api-Version", "Docker-Upload-Uuid", "Etag", "Range", "Retry-After")
+	w.WriteHeader(response.StatusCode)
+	if _, err := io.Copy(w, response.Body); err != nil {
+		// A client must not take half a blob for a whole one.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// discard ends the use of an answer that is not passed on, reading a little so
+// that the connection can be used again.
+func discard(response *http.Response) {
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10)
+	_ = response.Body.Close()
+}
