@@ -1,12 +1,12 @@
 package spool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 	"time"
 )
 
@@ -26,7 +26,15 @@ type Claim struct {
 	dir      *os.Root
 	response *os.Root
 	lock     *os.File
+	reserve  *os.File
 }
+
+// resultReserve is the space in bytes that every claim takes for its result,
+// so that a full disk does not keep the shim from it.
+const resultReserve = 4 << 10
+
+// ErrAnswered is returned for a request that has a result already.
+var ErrAnswered = errors.New("the request has its result")
 
 // Requests returns the ids of the requests that are in the exchange, and how
 // many other names lie beside them. At most ten thousand names are looked at.
@@ -63,9 +71,14 @@ func (e *Exchange) ids(dir string) (ids []string, foreign int, err error) {
 }
 
 // Claim opens the request id for answering; backlog is the number of bytes of
-// its log that may wait to be printed. The error means that nothing can be
-// answered: the exchange itself fails, or the request is gone.
+// its log that may wait to be printed. An answer that an earlier run of the
+// daemon began is begun anew. The error means that nothing can be answered:
+// the exchange itself fails, the request is gone or no directory, or it has
+// its result ([ErrAnswered]).
 func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
 	dir, err := openDir(e.root, path.Join(dirRequests, id))
 	if err != nil {
 		return nil, fmt.Errorf("open request %s: %w", id, err)
@@ -73,9 +86,10 @@ func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
 	response, err := e.makeResponse(id)
 	if err != nil {
 		_ = dir.Close()
-		return nil, err
+		return nil, fmt.Errorf("answer request %s: %w", id, err)
 	}
 	claim := &Claim{ID: id, Log: newLog(response, backlog), exchange: e, dir: dir, response: response}
+	claim.reserve = reserve(response)
 	claim.Request, claim.Bad = claim.read()
 	return claim, nil
 }
@@ -84,19 +98,34 @@ func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
 // other side may have put there.
 func (e *Exchange) makeResponse(id string) (*os.Root, error) {
 	name := path.Join(dirResponses, id)
-	err := e.root.Mkdir(name, 0o777)
-	if errors.Is(err, fs.ErrExist) {
-		if err = e.root.RemoveAll(name); err == nil {
-			err = e.root.Mkdir(name, 0o777)
-		}
+	if _, err := readPlain(e.root, path.Join(name, fileResult), maxResultBytes); err == nil {
+		return nil, ErrAnswered
 	}
-	if err == nil {
-		err = e.root.Chmod(name, 0o777)
+	if err := removeFlat(e.root, name); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("answer request %s: %w", id, err)
+	if err := makeOpen(e.root, name); err != nil {
+		return nil, err
 	}
 	return openDir(e.root, name)
+}
+
+// reserve writes the file that becomes the result. Without it the result is
+// written like any other file.
+func reserve(response *os.Root) *os.File {
+	if writeNew(response, fileReserve, make([]byte, resultReserve)) != nil {
+		return nil
+	}
+	return openReserve(response)
+}
+
+// openReserve opens the file that becomes the result.
+func openReserve(response *os.Root) *os.File {
+	file, err := response.OpenFile(fileReserve, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	return file
 }
 
 // read opens the request's lock and reads what is asked.
@@ -125,25 +154,55 @@ func (c *Claim) Vanished() bool {
 	return c.lock == nil || free(c.lock)
 }
 
-// Finish publishes the rest of the log and the result.
+// Finish publishes the rest of the log and the result, which it may be called
+// again for when it failed. Where the log could not be written, the result
+// says so and the code is not zero. After [Log.Stop] it returns
+// [ErrLogStopped]: nobody waits for a result.
 func (c *Claim) Finish(exitCode int) error {
-	if err := c.Log.Flush(); err != nil {
+	err := c.Log.Flush()
+	if errors.Is(err, ErrLogStopped) {
 		return err
 	}
-	return c.finish(Result{ExitCode: exitCode, LogBytes: c.Log.Bytes()})
+	result := Result{ExitCode: exitCode, LogBytes: c.Log.published()}
+	if err != nil {
+		result.ExitCode = max(exitCode, 1)
+		result.Message = fmt.Sprintf("the rest of the step's log is lost: %v", err)
+	}
+	return c.finish(result)
 }
 
 // finish writes the result.
 func (c *Claim) finish(result Result) error {
 	result.Version = Version
-	data, err := json.Marshal(result)
+	data, err := encode(result)
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}
-	if err := writeFile(c.response, fileResult, data); err != nil {
-		return fmt.Errorf("write result: %w", err)
+	defer c.closeReserve()
+	if c.fill(data) {
+		return nil
 	}
-	return nil
+	return writeFile(c.response, fileResult, data)
+}
+
+// fill writes the result into the space that was reserved for it.
+func (c *Claim) fill(data []byte) bool {
+	if c.reserve == nil || len(data) > resultReserve {
+		return false
+	}
+	_, err := c.reserve.WriteAt(data, 0)
+	if err == nil {
+		err = c.reserve.Truncate(int64(len(data)))
+	}
+	return err == nil && c.response.Rename(fileReserve, fileResult) == nil
+}
+
+// closeReserve closes what the result was or would have been written to.
+func (c *Claim) closeReserve() {
+	if c.reserve != nil {
+		_ = c.reserve.Close()
+		c.reserve = nil
+	}
 }
 
 // Close releases the claim's files. The log takes no more writes.
@@ -151,32 +210,45 @@ func (c *Claim) Close() {
 	c.Log.Stop()
 	_ = c.dir.Close()
 	_ = c.response.Close()
+	c.closeReserve()
 	if c.lock != nil {
 		_ = c.lock.Close()
 	}
 }
 
 // Abandon answers the request id that an earlier run of the daemon left
-// unfinished. The shim prints message after what it finds of the log.
+// unfinished. The shim prints message after what it finds of the log. A
+// request that has its result keeps it.
 func (e *Exchange) Abandon(id, message string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
 	response, err := openDir(e.root, path.Join(dirResponses, id))
-	if errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		response, err = e.makeResponse(id)
 	}
 	if err != nil {
 		return fmt.Errorf("answer request %s: %w", id, err)
 	}
 	defer response.Close()
-	claim := Claim{response: response}
+	if _, err := readPlain(response, fileResult, maxResultBytes); err == nil {
+		return nil
+	}
+	claim := Claim{response: response, reserve: openReserve(response)}
 	return claim.finish(Result{ExitCode: 1, Message: message})
 }
 
 // Clear removes everything of the request id that can be removed: what a
-// vanished shim left, and the answer. The error names what stays.
+// vanished shim left, and the answer. The error names what stays: what
+// another user made unremovable, or nested directories, which kiln never
+// makes.
 func (e *Exchange) Clear(id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
 	var errs []error
 	for _, dir := range []string{dirRequests, dirCancel, dirResponses} {
-		errs = append(errs, e.root.RemoveAll(path.Join(dir, id)))
+		errs = append(errs, removeFlat(e.root, path.Join(dir, id)))
 	}
 	return errors.Join(errs...)
 }
@@ -191,7 +263,7 @@ func (e *Exchange) Sweep(age time.Duration) error {
 	var errs []error
 	for _, name := range names {
 		if e.abandoned(path.Join(dirTmp, name), age) {
-			errs = append(errs, e.root.RemoveAll(path.Join(dirTmp, name)))
+			errs = append(errs, removeFlat(e.root, path.Join(dirTmp, name)))
 		}
 	}
 	return errors.Join(errs...)

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,11 +26,11 @@ type Draft struct {
 func (e *Exchange) NewDraft() (*Draft, error) {
 	id := NewID()
 	name := path.Join(dirTmp, id)
-	if err := e.root.Mkdir(name, 0o777); err != nil {
-		return nil, fmt.Errorf("stage request: %w", err)
+	if err := e.root.Mkdir(name, modeDir); err != nil {
+		return nil, fmt.Errorf("stage request: make %s: %w", dirTmp, bare(err))
 	}
 	draft := &Draft{ID: id, exchange: e}
-	err := e.root.Chmod(name, 0o777)
+	err := e.root.Chmod(name, modeDir)
 	if err == nil {
 		draft.dir, err = e.root.OpenRoot(name)
 	}
@@ -46,15 +45,15 @@ func (e *Exchange) NewDraft() (*Draft, error) {
 }
 
 // WriteContext stages the build context: write is called with the file to
-// fill.
+// fill. Its error is returned as it is.
 func (d *Draft) WriteContext(write func(io.Writer) error) error {
-	file, err := d.dir.OpenFile(fileContext, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := d.dir.OpenFile(fileContext, os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeFile)
 	if err != nil {
-		return fmt.Errorf("stage context: %w", err)
+		return fmt.Errorf("stage context: %w", bare(err))
 	}
 	err = write(file)
 	if err == nil {
-		err = file.Chmod(0o666)
+		err = file.Chmod(modeFile)
 	}
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
@@ -66,7 +65,7 @@ func (d *Draft) WriteContext(write func(io.Writer) error) error {
 // sees it.
 func (d *Draft) Drop(request Request) error {
 	request.Version = Version
-	data, err := json.Marshal(request)
+	data, err := encode(request)
 	if err != nil {
 		return fmt.Errorf("encode request: %w", err)
 	}
@@ -86,7 +85,7 @@ func (d *Draft) Drop(request Request) error {
 // Cancel tells the daemon that the step is cancelled. Saying it twice is not
 // an error.
 func (d *Draft) Cancel() error {
-	file, err := d.exchange.root.OpenFile(path.Join(dirCancel, d.ID), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := d.exchange.root.OpenFile(path.Join(dirCancel, d.ID), os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeFile)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -105,13 +104,13 @@ func (d *Draft) Claimed() bool {
 // Remove takes the request out of the exchange and releases its lock. It can
 // be called at any time, and more than once.
 func (d *Draft) Remove() {
-	where := dirTmp
-	if d.dropped {
-		where = dirRequests
+	root, draft := d.exchange.root, path.Join(dirTmp, d.ID)
+	// The daemon removes what cannot be removed here.
+	_ = root.Remove(path.Join(dirCancel, d.ID))
+	if d.dropped && root.Rename(path.Join(dirRequests, d.ID), draft) != nil {
+		_ = removeFlat(root, path.Join(dirRequests, d.ID))
 	}
-	// The daemon sweeps what cannot be removed here.
-	_ = d.exchange.root.Remove(path.Join(dirCancel, d.ID))
-	_ = d.exchange.root.RemoveAll(path.Join(where, d.ID))
+	_ = removeFlat(root, draft)
 	if d.dir != nil {
 		_ = d.dir.Close()
 	}

@@ -27,6 +27,13 @@ const (
 	fileContext = "context.tar"
 	fileLock    = "lock"
 	fileResult  = "result.json"
+	fileReserve = ".result"
+)
+
+// Modes of what both sides use, whatever their user ids and umasks.
+const (
+	modeDir  fs.FileMode = 0o777
+	modeFile fs.FileMode = 0o666
 )
 
 // Sizes in bytes that no file of the exchange may pass.
@@ -57,20 +64,48 @@ func (e *Exchange) Close() error { return e.root.Close() }
 
 // Init makes the directories of the exchange, for the daemon. Their modes are
 // set and not left to the umask: the two sides may have different user ids.
+// Something else in the place of a directory is an error that names it.
 func (e *Exchange) Init() error {
 	for _, dir := range []string{dirTmp, dirRequests, dirCancel, dirResponses} {
-		err := e.root.Mkdir(dir, 0o777)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make exchange directory: %w", err)
-		}
-		if err == nil {
-			err = e.root.Chmod(dir, 0o777)
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("open exchange directory to both sides: %w", err)
+		if err := e.makeDir(dir); err != nil {
+			return fmt.Errorf("make exchange directory %s: %w", filepath.Join(e.path, dir), err)
 		}
 	}
 	return nil
+}
+
+// makeDir makes one directory that both sides may write. One that is there
+// may be what an earlier run had not opened yet, or another user's.
+func (e *Exchange) makeDir(name string) error {
+	info, err := e.root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return makeOpen(e.root, name)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return errors.New("something else has that name: remove it")
+	case info.Mode().Perm() == modeDir:
+		return nil
+	}
+	return e.root.Chmod(name, modeDir)
+}
+
+// makeOpen makes a directory that is open to both sides from the moment that
+// it has its name: a reader may wait for it.
+func makeOpen(root *os.Root, name string) error {
+	tmp := path.Join(path.Dir(name), "."+rand.Text())
+	if err := root.Mkdir(tmp, modeDir); err != nil {
+		return bare(err)
+	}
+	err := root.Chmod(tmp, modeDir)
+	if err == nil {
+		err = root.Rename(tmp, name)
+	}
+	if err != nil {
+		_ = root.Remove(tmp)
+	}
+	return bare(err)
 }
 
 // Served reports whether a daemon has made the directories of the exchange.
@@ -107,26 +142,53 @@ func ValidID(id string) bool {
 	return true
 }
 
+// checkID refuses an id that no request can have. It stands before whatever
+// removes: an empty id would name the directory of all requests.
+func checkID(id string) error {
+	if !ValidID(id) {
+		return fmt.Errorf("%q is not a request id", id)
+	}
+	return nil
+}
+
 // writeFile makes the file name whole or not at all: it is written under
 // another name in the same directory, opened to both sides and renamed.
 func writeFile(root *os.Root, name string, data []byte) error {
-	tmp := path.Join(path.Dir(name), "."+rand.Text())
-	file, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Chmod(0o666)
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
+	tmp := "." + rand.Text()
+	err := writeNew(root, tmp, data)
 	if err == nil {
 		err = root.Rename(tmp, name)
 	}
 	if err != nil {
 		_ = root.Remove(tmp) // what is left is a dot file, which nobody reads
+		return fmt.Errorf("write %s: %w", name, bare(err))
+	}
+	return nil
+}
+
+// writeNew writes a file that must not exist.
+func writeNew(root *os.Root, name string, data []byte) error {
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeFile)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Chmod(modeFile)
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// bare takes the name of a temporary file out of an error.
+func bare(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	if linkErr, ok := errors.AsType[*os.LinkError](err); ok {
+		return linkErr.Err
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // ErrLocked is returned when another process holds a lock.
@@ -19,11 +20,11 @@ func (l *Lock) Release() error { return l.file.Close() }
 // lockExclusive takes the lock name below root without waiting, making the
 // file when it is missing.
 func lockExclusive(root *os.Root, name string) (*Lock, error) {
-	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, 0o666)
+	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, modeFile)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	err = file.Chmod(0o666)
+	err = file.Chmod(modeFile)
 	if errors.Is(err, os.ErrPermission) {
 		err = nil // another user's file that this one can open all the same
 	}
@@ -65,10 +66,34 @@ func flock(file *os.File, how int) error {
 	return lockErr
 }
 
-// LockDaemon takes the daemon's lock. It is a hint for shims alone: whoever
-// can write the exchange can hold it, so a daemon that finds it held serves
-// all the same and tries again later.
-func (e *Exchange) LockDaemon() (*Lock, error) { return lockExclusive(e.root, fileDaemon) }
+// LockDaemon takes the daemon's lock, or returns [ErrLocked]. It is a hint for
+// shims alone: whoever can write the exchange can hold it, so a daemon that
+// finds it held serves all the same and tries again later. A shim that looks
+// holds it for a moment, so it is tried for some milliseconds.
+func (e *Exchange) LockDaemon() (*Lock, error) {
+	info, err := e.root.Lstat(fileDaemon)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("lock exchange: %s %w", fileDaemon, errNotPlain)
+	}
+	var lock *Lock
+	for range lockTries {
+		lock, err = lockExclusive(e.root, fileDaemon)
+		if !errors.Is(err, ErrLocked) {
+			break
+		}
+		time.Sleep(lockPause)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock exchange: %w", err)
+	}
+	return lock, nil
+}
+
+// How long a lock that somebody holds is tried.
+const (
+	lockTries = 10
+	lockPause = time.Millisecond
+)
 
 // DaemonAlive reports whether some process holds the daemon's lock.
 func (e *Exchange) DaemonAlive() bool {

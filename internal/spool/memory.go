@@ -23,6 +23,9 @@ func OpenMemory(dir string) (*Memory, error) {
 
 // Accept makes the directory of the request id.
 func (m *Memory) Accept(id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
 	if err := os.Mkdir(filepath.Join(m.path, id), 0o700); err != nil {
 		return fmt.Errorf("remember request: %w", err)
 	}
@@ -36,6 +39,9 @@ func (m *Memory) ContextPath(id string) string {
 
 // Forget removes what is kept of the request id.
 func (m *Memory) Forget(id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(filepath.Join(m.path, id)); err != nil {
 		return fmt.Errorf("forget request: %w", err)
 	}

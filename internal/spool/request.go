@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -60,5 +61,18 @@ func parseResult(data []byte) (Result, error) {
 	if result.Version != Version {
 		return Result{}, fmt.Errorf("%s has protocol version %d, this shim speaks %d: use kiln-hook and kilnd of one release", fileResult, result.Version, Version)
 	}
+	if result.ExitCode < 0 || result.ExitCode > 255 {
+		return Result{}, fmt.Errorf("%s has the exit code %d, which no process can have", fileResult, result.ExitCode)
+	}
 	return result, nil
+}
+
+// encode returns v as JSON with <, > and & as they are: the size of a request
+// is limited, and escapes take six bytes for one.
+func encode(v any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
+	return buffer.Bytes(), err
 }

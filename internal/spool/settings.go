@@ -1,0 +1,41 @@
+package spool
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// fileSettings is where the daemon publishes what shims should know.
+const fileSettings = "settings.json"
+
+// Settings are the limits that the daemon will enforce, told to shims so that
+// they need not stage what would be refused. They are hints: whoever can
+// write the exchange can change them, and the daemon never reads them.
+type Settings struct {
+	// ContextMaxBytes is the limit of a context in bytes.
+	ContextMaxBytes int64 `json:"context_max_bytes"`
+	// ContextMaxEntries is the limit of a context in files and directories.
+	ContextMaxEntries int `json:"context_max_entries"`
+}
+
+// Publish writes the settings for shims.
+func (e *Exchange) Publish(settings Settings) error {
+	data, err := json.Marshal(settings)
+	if err != nil {
+		return fmt.Errorf("encode settings: %w", err)
+	}
+	if err := writeFile(e.root, fileSettings, data); err != nil {
+		return fmt.Errorf("publish settings: %w", err)
+	}
+	return nil
+}
+
+// Settings returns the daemon's settings, or none where they cannot be read.
+func (e *Exchange) Settings() Settings {
+	var settings Settings
+	data, err := readPlain(e.root, fileSettings, maxResultBytes)
+	if err != nil || json.Unmarshal(data, &settings) != nil {
+		return Settings{}
+	}
+	return settings
+}
