@@ -1,0 +1,323 @@
+package spool_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kiln/internal/spool"
+)
+
+// TestVanishedShim kills a shim: its lock is free at once, and all that it
+// left can be cleared.
+func TestVanishedShim(t *testing.T) {
+	dir := exchangeDir(t)
+	exchange := open(t, dir)
+	shim := start(t, "hold", dir, nil)
+	id := shim.line(t)
+	c := claim(t, exchange, id)
+	if c.Bad != nil || c.Vanished() {
+		t.Fatalf("Bad = %v, Vanished() = %v while the shim lives", c.Bad, c.Vanished())
+	}
+	shim.kill(t)
+	if !c.Vanished() {
+		t.Error("Vanished() = false after the shim's death")
+	}
+	if err := exchange.Clear(id); err != nil {
+		t.Fatal(err)
+	}
+	if paths := left(t, dir); len(paths) > 0 {
+		t.Errorf("left behind: %v", paths)
+	}
+}
+
+// TestDaemonLock shows a shim whether the daemon lives, and a daemon that
+// another one does.
+func TestDaemonLock(t *testing.T) {
+	dir := exchangeDir(t)
+	exchange := open(t, dir)
+	if exchange.DaemonAlive() {
+		t.Error("DaemonAlive() = true before there is one")
+	}
+	daemon := start(t, "lock", dir, nil)
+	daemon.line(t)
+	if !exchange.DaemonAlive() {
+		t.Error("DaemonAlive() = false")
+	}
+	if _, err := exchange.LockDaemon(); !errors.Is(err, spool.ErrLocked) {
+		t.Errorf("LockDaemon = %v, want %v", err, spool.ErrLocked)
+	}
+	daemon.kill(t)
+	if exchange.DaemonAlive() {
+		t.Error("DaemonAlive() = true after the daemon's death")
+	}
+	lock, err := exchange.LockDaemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if exchange.DaemonAlive() {
+		t.Error("DaemonAlive() = true after Release")
+	}
+}
+
+// TestDaemonLockIntruders puts things in the lock's place: nobody hangs, and
+// the daemon is told.
+func TestDaemonLockIntruders(t *testing.T) {
+	for kind, place := range intruders() {
+		t.Run(kind, func(t *testing.T) {
+			dir := exchangeDir(t)
+			exchange := open(t, dir)
+			place(t, filepath.Join(dir, "daemon.lock"))
+			if exchange.DaemonAlive() {
+				t.Error("DaemonAlive() = true")
+			}
+			if lock, err := exchange.LockDaemon(); err == nil && kind != "hard link" {
+				t.Errorf("LockDaemon takes a %s", kind)
+				_ = lock.Release()
+			} else if err == nil {
+				_ = lock.Release()
+			}
+		})
+	}
+}
+
+// TestRequestTakenAway tells a shim that its request has gone.
+func TestRequestTakenAway(t *testing.T) {
+	dir := exchangeDir(t)
+	exchange := open(t, dir)
+	draft := drop(t, exchange, "")
+	if err := os.RemoveAll(filepath.Join(dir, "requests", draft.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := draft.Result(io.Discard); ok || err == nil || !strings.Contains(err.Error(), "removed") {
+		t.Errorf("Result = %v, %v", ok, err)
+	}
+}
+
+// TestAbandon answers what an earlier run of the daemon left, in each state.
+func TestAbandon(t *testing.T) {
+	for name, test := range map[string]struct {
+		before  func(t *testing.T, e *spool.Exchange, id string)
+		want    spool.Result
+		printed string
+	}{
+		"dropped": {
+			before: func(*testing.T, *spool.Exchange, string) {},
+			want:   spool.Result{Version: 1, ExitCode: 1, Message: "lost"},
+		},
+		"claimed": {
+			before: func(t *testing.T, e *spool.Exchange, id string) { claim(t, e, id).Close() },
+			want:   spool.Result{Version: 1, ExitCode: 1, Message: "lost"},
+		},
+		"logging": {
+			before: func(t *testing.T, e *spool.Exchange, id string) {
+				c := claim(t, e, id)
+				write(t, c.Log, "so far")
+				if err := c.Log.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				c.Close()
+			},
+			want:    spool.Result{Version: 1, ExitCode: 1, Message: "lost"},
+			printed: "so far",
+		},
+		"answered": {
+			before: func(t *testing.T, e *spool.Exchange, id string) {
+				c := claim(t, e, id)
+				write(t, c.Log, "all")
+				if err := c.Finish(0); err != nil {
+					t.Fatal(err)
+				}
+				c.Close()
+			},
+			want:    spool.Result{Version: 1, LogBytes: 3},
+			printed: "all",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := exchangeDir(t)
+			exchange := open(t, dir)
+			draft := drop(t, exchange, "")
+			test.before(t, exchange, draft.ID)
+			for range 2 {
+				if err := exchange.Abandon(draft.ID, "lost"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := exchange.Claim(draft.ID, 1); !errors.Is(err, spool.ErrAnswered) {
+				t.Errorf("Claim = %v, want %v", err, spool.ErrAnswered)
+			}
+			var printed bytes.Buffer
+			result, ok, err := draft.Result(&printed)
+			if !ok || err != nil {
+				t.Fatalf("Result = %v, %v", ok, err)
+			}
+			if diff := cmp.Diff(test.want, result); diff != "" {
+				t.Errorf("result (-want +got):\n%s", diff)
+			}
+			if printed.String() != test.printed {
+				t.Errorf("printed %q, want %q", printed.String(), test.printed)
+			}
+			draft.Remove()
+			if err := exchange.Clear(draft.ID); err != nil || len(left(t, dir)) > 0 {
+				t.Errorf("Clear = %v, left %v", err, left(t, dir))
+			}
+		})
+	}
+}
+
+// TestClaimAgain claims after a restart and writes the log anew: the shim
+// prints what it has not printed.
+func TestClaimAgain(t *testing.T) {
+	exchange := open(t, exchangeDir(t))
+	draft := drop(t, exchange, "")
+	first := claim(t, exchange, draft.ID)
+	write(t, first.Log, "one two ")
+	if err := first.Log.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	if err := draft.Print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	second := claim(t, exchange, draft.ID)
+	write(t, second.Log, "one ")
+	if err := second.Log.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := draft.Print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	write(t, second.Log, "two three")
+	if err := second.Finish(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := draft.Result(&printed); !ok || err != nil {
+		t.Fatalf("Result = %v, %v", ok, err)
+	}
+	if printed.String() != "one two three" {
+		t.Errorf("printed %q", printed.String())
+	}
+}
+
+// TestFinishStopped writes no result for nobody.
+func TestFinishStopped(t *testing.T) {
+	exchange := open(t, exchangeDir(t))
+	c := claim(t, exchange, drop(t, exchange, "").ID)
+	c.Log.Stop()
+	if _, err := c.Log.Write([]byte("x")); !errors.Is(err, spool.ErrLogStopped) {
+		t.Fatalf("Write = %v", err)
+	}
+	if err := c.Finish(0); !errors.Is(err, spool.ErrLogStopped) {
+		t.Errorf("Finish = %v, want %v", err, spool.ErrLogStopped)
+	}
+}
+
+// TestSweep removes the drafts of vanished shims and no others.
+func TestSweep(t *testing.T) {
+	dir := exchangeDir(t)
+	exchange := open(t, dir)
+	held, err := exchange.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Remove()
+	crashed, err := exchange.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	crashed.Crash()
+	live := drop(t, exchange, "")
+	tmp := filepath.Join(dir, "tmp")
+	for name, target := range map[string]string{"link": "../requests/" + live.ID, "outside": "/etc"} {
+		if err := os.Symlink(target, filepath.Join(tmp, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(tmp, "file"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := exchange.Sweep(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(segments(t, tmp)); got != 5 {
+		t.Errorf("%d names stay below tmp, want all 5: they are new", got)
+	}
+	if err := exchange.Sweep(0); err != nil {
+		t.Fatal(err)
+	}
+	got := segments(t, tmp)
+	if _, ok := got[held.ID]; !ok {
+		t.Error("a draft was swept whose shim is there")
+	}
+	delete(got, held.ID)
+	delete(got, "link") // leads to a lock that is held
+	if len(got) > 0 {
+		t.Errorf("not swept: %v", got)
+	}
+	if c := claim(t, exchange, live.ID); c.Bad != nil {
+		t.Errorf("the sweep disturbed a request: %v", c.Bad)
+	}
+}
+
+// TestMemory remembers and forgets.
+func TestMemory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "memory")
+	memory, err := spool.OpenMemory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, other := spool.NewID(), spool.NewID()
+	for _, id := range []string{id, other} {
+		if err := memory.Accept(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := memory.Accept(id); !errors.Is(err, os.ErrExist) {
+		t.Errorf("Accept again = %v, want %v", err, os.ErrExist)
+	}
+	if err := os.WriteFile(memory.ContextPath(id), []byte("x"), 0o600); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"lost+found", ".hidden"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, spool.NewID()), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if memory, err = spool.OpenMemory(dir); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := memory.Forget(other); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids, err := memory.Accepted(); err != nil || !cmp.Equal(ids, []string{id}) {
+		t.Errorf("Accepted() = %v, %v, want %s alone", ids, err, id)
+	}
+	info, err := os.Stat(filepath.Join(dir, id))
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v, %v: the memory is the daemon's alone", info.Mode(), err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := memory.Accepted(); err != nil || len(ids) > 0 {
+		t.Errorf("Accepted() = %v, %v without a directory", ids, err)
+	}
+}
