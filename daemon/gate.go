@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+
+	"kiln/internal/gate"
+	"kiln/internal/registry"
+)
+
+// gateCommand is the registry proxy of one build pod.
+type gateCommand struct {
+	Listen       string   `help:"Address to serve the registry API at." default:"127.0.0.1:5001"`
+	Push         string   `help:"The one reference that may be pushed: registry/repository:tag." required:""`
+	Pull         []string `help:"An image that may be pulled." sep:"none"`
+	Mirror       []string `help:"A mirror to ask first, as docker.io=mirror.example.com." sep:"none"`
+	Insecure     []string `help:"A registry that is spoken to by plain HTTP." sep:"none"`
+	DockerConfig string   `help:"File with the credentials, of the form of a Docker config.json." type:"path"`
+}
+
+// Run serves until ctx ends.
+func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
+	mirrors, err := registry.ParseMirrors(c.Mirror)
+	if err != nil {
+		return err
+	}
+	proxy, err := gate.New(gate.Config{
+		Push:         c.Push,
+		Pull:         c.Pull,
+		Mirrors:      mirrors,
+		Insecure:     c.Insecure,
+		DockerConfig: c.DockerConfig,
+		Log:          stdout,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return proxy.Serve(ctx, listener)
+}

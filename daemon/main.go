@@ -1,0 +1,84 @@
+// Command kilnd is kiln's daemon and its tools: the sidecar of a runner pod
+// (run), the program that puts the hook shim on a volume (install), and the
+// registry proxy of a build pod (gate).
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"kiln/internal/config"
+)
+
+// version is set at link time.
+var version = "dev"
+
+// cli is the command line.
+type cli struct {
+	Run     runCommand     `cmd:"" help:"Serve the exchange: the sidecar of a runner pod."`
+	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
+	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var line cli
+	exited := -1
+	parser, err := kong.New(&line,
+		kong.Name("kilnd"),
+		kong.Description("Builds and runs container actions that ship a Dockerfile."),
+		kong.Vars{"kaniko_image": config.KanikoImage},
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "kilnd:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil && len(args) > 0 && args[0] == "run" {
+		// A sidecar that exits keeps its runner from every job, so it serves
+		// and tells each step what is wrong.
+		err = line.Run.broken(ctx, err)
+	} else if err == nil {
+		err = command.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "kilnd:", err)
+		return 1
+	}
+	return 0
+}
+
+// versionCommand prints the version.
+type versionCommand struct{}
+
+// Run prints one line.
+func (versionCommand) Run(stdout io.Writer) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		_, err := fmt.Fprintln(stdout, version)
+		return err
+	}
+	_, err := fmt.Fprintln(stdout, version, info.GoVersion)
+	return err
+}

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/spool"
+)
+
+// answer runs one claimed request and writes its result. What the shim does
+// meanwhile is watched by its lock.
+func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, claim *spool.Claim) {
+	defer claim.Close()
+	watched, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	go watchShim(watched, cancel, claim)
+	code := s.handle(ctx, claim)
+	// The memory forgets last: a daemon that dies in between ends the step
+	// with an error and does not run it twice.
+	defer func() {
+		if err := s.memory.Forget(claim.ID); err != nil {
+			s.log.Error("forget request", zap.String("request", claim.ID), zap.Error(err))
+		}
+	}()
+	if claim.Vanished() {
+		if err := s.exchange.Clear(claim.ID); err != nil {
+			s.log.Warn("clear what a vanished hook process left", zap.String("request", claim.ID), zap.Error(err))
+		}
+		return
+	}
+	if err := claim.Finish(code); err != nil {
+		s.log.Error("write result", zap.String("request", claim.ID), zap.Error(err))
+	}
+}
+
+// handle waits for a free slot and has the step run.
+func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
+	if s.broken != nil {
+		return refuse(claim, s.broken)
+	}
+	if err := s.memory.Accept(claim.ID); err != nil {
+		return refuse(claim, err)
+	}
+	select {
+	case s.slots <- struct{}{}:
+	case <-ctx.Done():
+		return refuse(claim, context.Cause(ctx))
+	}
+	defer func() { <-s.slots }()
+	return s.handler.Handle(ctx, claim)
+}
+
+// refuse answers a request that is not run.
+func refuse(claim *spool.Claim, reason error) int {
+	_, _ = claim.Log.Write([]byte("::error::kiln: " + escape(reason.Error()) + "\n"))
+	return 1
+}
+
+// watchShim cancels the step when its shim has vanished.
+func watchShim(ctx context.Context, cancel context.CancelCauseFunc, claim *spool.Claim) {
+	ticker := time.NewTicker(livenessInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if claim.Vanished() {
+				claim.Log.Stop() // frees a writer that waits for a reader
+				cancel(errVanished)
+				return
+			}
+		}
+	}
+}

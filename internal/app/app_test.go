@@ -1,0 +1,248 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"kiln/internal/app"
+	"kiln/internal/config"
+	"kiln/internal/spool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scripted is a handler whose behaviour a test chooses.
+type scripted struct {
+	handle    func(ctx context.Context, claim *spool.Claim) int
+	discarded chan string
+}
+
+func (s *scripted) Handle(ctx context.Context, claim *spool.Claim) int { return s.handle(ctx, claim) }
+
+func (s *scripted) Discard(_ context.Context, id string) error {
+	s.discarded <- id
+	return nil
+}
+
+// daemon starts an App over fresh directories and returns its exchange.
+func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*spool.Exchange, *app.App) {
+	t.Helper()
+	settings := &config.Settings{
+		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0",
+		Exchange: t.TempDir(), Memory: t.TempDir(),
+		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
+		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
+	}
+	if change != nil {
+		change(settings)
+	}
+	a, err := app.New(app.Options{Settings: settings, Handler: handler, Log: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	exchange, err := spool.Open(settings.Exchange)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = exchange.Close() })
+	return exchange, a
+}
+
+// drop hands an empty request over.
+func drop(t *testing.T, exchange *spool.Exchange) *spool.Draft {
+	t.Helper()
+	draft, err := exchange.NewDraft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := draft.Drop(spool.Request{Args: json.RawMessage(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	return draft
+}
+
+// result waits for the answer and returns it with the log.
+func result(t *testing.T, draft *spool.Draft) (spool.Result, string) {
+	t.Helper()
+	var log bytes.Buffer
+	var found spool.Result
+	eventually(t, func() bool {
+		r, ok, err := draft.Result(&log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = r
+		return ok
+	})
+	return found, log.String()
+}
+
+// eventually polls until done or the test's patience ends.
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("did not happen within ten seconds")
+		}
+	}
+}
+
+// empty reports whether nothing of any request is in the exchange.
+func empty(t *testing.T, exchange *spool.Exchange) bool {
+	t.Helper()
+	requests, _, err := exchange.Requests()
+	responses, err2 := exchange.Responses()
+	cancels, err3 := exchange.Cancelled()
+	if err := errors.Join(err, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	return len(requests)+len(responses)+len(cancels) == 0
+}
+
+func TestStepIsAnsweredAndCleared(t *testing.T) {
+	exchange, _ := daemon(t, &scripted{handle: func(_ context.Context, claim *spool.Claim) int {
+		_, _ = io.WriteString(claim.Log, "hello\n")
+		return 7
+	}}, nil)
+	draft := drop(t, exchange)
+	got, log := result(t, draft)
+	if got.ExitCode != 7 || log != "hello\n" {
+		t.Errorf("result = %+v, log = %q", got, log)
+	}
+	draft.Remove()
+	eventually(t, func() bool { return empty(t, exchange) })
+}
+
+func TestCancelReachesTheHandler(t *testing.T) {
+	started := make(chan struct{})
+	exchange, _ := daemon(t, &scripted{handle: func(ctx context.Context, claim *spool.Claim) int {
+		close(started)
+		<-ctx.Done()
+		_, _ = io.WriteString(claim.Log, context.Cause(ctx).Error())
+		return 1
+	}}, nil)
+	draft := drop(t, exchange)
+	<-started
+	if err := draft.Cancel(); err != nil {
+		t.Fatal(err)
+	}
+	_, log := result(t, draft)
+	if log != "the step was cancelled" {
+		t.Errorf("cause = %q", log)
+	}
+	draft.Remove()
+	eventually(t, func() bool { return empty(t, exchange) })
+}
+
+func TestRemovedRequestCancels(t *testing.T) {
+	started, ended := make(chan struct{}), make(chan error, 1)
+	exchange, _ := daemon(t, &scripted{handle: func(ctx context.Context, _ *spool.Claim) int {
+		close(started)
+		<-ctx.Done()
+		ended <- context.Cause(ctx)
+		return 1
+	}}, nil)
+	draft := drop(t, exchange)
+	<-started
+	draft.Remove()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "has gone") {
+		t.Errorf("cause = %v", err)
+	}
+	eventually(t, func() bool { return empty(t, exchange) })
+}
+
+func TestNoMoreThanTheLimitRunAtOnce(t *testing.T) {
+	running, release := make(chan struct{}, 3), make(chan struct{})
+	exchange, _ := daemon(t, &scripted{handle: func(context.Context, *spool.Claim) int {
+		running <- struct{}{}
+		<-release
+		return 0
+	}}, func(s *config.Settings) { s.MaxInFlight = 2 })
+	drafts := []*spool.Draft{drop(t, exchange), drop(t, exchange), drop(t, exchange)}
+	<-running
+	<-running
+	eventually(t, func() bool { return drafts[0].Claimed() && drafts[1].Claimed() && drafts[2].Claimed() })
+	select {
+	case <-running:
+		t.Error("a third step ran beside two")
+	default:
+	}
+	close(release)
+	for _, draft := range drafts {
+		result(t, draft)
+		draft.Remove()
+	}
+}
+
+func TestBadSettingsAreToldToEveryStep(t *testing.T) {
+	exchange, a := daemon(t, nil, func(s *config.Settings) { s.RegistryHost = "" })
+	draft := drop(t, exchange)
+	got, log := result(t, draft)
+	if got.ExitCode != 1 || !strings.HasPrefix(log, "::error::kiln: ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set") {
+		t.Errorf("result = %+v, log = %q", got, log)
+	}
+	draft.Remove()
+	response, err := http.Get("http://" + a.Addr().String() + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	if response.StatusCode != http.StatusOK || !strings.Contains(string(body), "REGISTRY_HOST is not set") {
+		t.Errorf("/readyz = %d %s", response.StatusCode, body)
+	}
+}
+
+func TestRestartEndsWhatWasLeft(t *testing.T) {
+	exchangeDir, memoryDir := t.TempDir(), t.TempDir()
+	exchange, err := spool.Open(exchangeDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exchange.Close()
+	if err := exchange.Init(); err != nil {
+		t.Fatal(err)
+	}
+	draft := drop(t, exchange)
+	memory, err := spool.OpenMemory(memoryDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := memory.Accept(draft.ID); err != nil {
+		t.Fatal(err)
+	}
+	handler := &scripted{discarded: make(chan string, 1), handle: func(context.Context, *spool.Claim) int {
+		t.Error("the step ran again")
+		return 0
+	}}
+	daemon(t, handler, func(s *config.Settings) { s.Exchange, s.Memory = exchangeDir, memoryDir })
+	got, _ := result(t, draft)
+	if got.ExitCode != 1 || !strings.Contains(got.Message, "was restarted") {
+		t.Errorf("result = %+v", got)
+	}
+	if id := <-handler.discarded; id != draft.ID {
+		t.Errorf("discarded %s", id)
+	}
+	draft.Remove()
+	eventually(t, func() bool { return empty(t, exchange) })
+}

@@ -1,0 +1,252 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/spool"
+)
+
+// Intervals of the daemon.
+const (
+	livenessInterval = 500 * time.Millisecond // between two looks at a shim's lock
+	sweepInterval    = 5 * time.Second
+	draftAge         = 10 * time.Second // of a draft that nobody holds any more
+	discardTimeout   = 20 * time.Second
+)
+
+// Bounds on what a hostile exchange can make the daemon hold.
+const (
+	maxClaims = 100  // requests that wait or run
+	maxWarned = 1000 // warnings that are remembered
+)
+
+// Reasons for which a step ends early, as its author reads them.
+var (
+	errCancelled = errors.New("the step was cancelled")
+	errVanished  = errors.New("the runner's hook process has gone")
+	errStopping  = errors.New("kiln's daemon is being stopped: the runner pod is shutting down")
+)
+
+// interrupted is the answer to a step that an earlier run of the daemon left.
+const interrupted = "kiln's daemon was restarted while this step ran: run the job again; an operator finds the reason in the log of the kiln container"
+
+// serving is one run of the daemon. Its maps belong to the goroutine of run.
+type serving struct {
+	*App
+	active map[string]*flight // steps in flight and answered ones
+	warned map[string]bool    // what was said once already
+	locked *spool.Lock
+	swept  time.Time
+	wait   sync.WaitGroup
+}
+
+// flight is a request that was claimed.
+type flight struct {
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when it is answered
+}
+
+// newServing returns a run of a.
+func newServing(a *App) *serving {
+	return &serving{App: a, active: map[string]*flight{}, warned: map[string]bool{}}
+}
+
+// run scans the exchange after every wake until ctx ends.
+func (s *serving) run(ctx context.Context) error {
+	watcher := spool.Watch(ctx, s.exchange.WatchDirs()...)
+	if watcher.Polling {
+		s.log.Warn("the kernel gives no inotify instance, the exchange is polled")
+	}
+	s.resume(ctx)
+	s.publish()
+	for {
+		s.lock()
+		s.scan(ctx)
+		select {
+		case <-ctx.Done():
+			return s.stop()
+		case <-watcher.C:
+		}
+	}
+}
+
+// publish tells shims the limits.
+func (s *serving) publish() {
+	err := s.exchange.Publish(spool.Settings{
+		ContextMaxBytes:   s.settings.ContextMaxBytes,
+		ContextMaxEntries: s.settings.ContextMaxEntries,
+	})
+	s.warn("publish settings", err)
+}
+
+// lock takes the daemon's lock, which tells shims that they are served.
+func (s *serving) lock() {
+	if s.locked != nil {
+		return
+	}
+	lock, err := s.exchange.LockDaemon()
+	if err != nil {
+		// A shim that looks holds it for an instant; whoever keeps it only
+		// deceives shims about a daemon that is there.
+		s.warn("take the daemon's lock", err)
+		return
+	}
+	s.locked = lock
+}
+
+// stop cancels what is in flight and waits for it.
+func (s *serving) stop() error {
+	for _, f := range s.active {
+		f.cancel(errStopping)
+	}
+	s.wait.Wait()
+	if s.locked != nil {
+		return s.locked.Release()
+	}
+	return nil
+}
+
+// resume ends what an earlier run of the daemon left unfinished.
+func (s *serving) resume(ctx context.Context) {
+	ids, err := s.memory.Accepted()
+	s.warn("read the memory", err)
+	for _, id := range ids {
+		s.log.Warn("ending a step that an earlier run left", zap.String("request", id))
+		if s.handler != nil {
+			discard, cancel := context.WithTimeout(ctx, discardTimeout)
+			s.warn("discard "+id, s.handler.Discard(discard, id))
+			cancel()
+		}
+		s.warn("answer "+id, s.exchange.Abandon(id, interrupted))
+		s.warn("forget "+id, s.memory.Forget(id))
+		s.active[id] = finished()
+	}
+}
+
+// finished is a flight that has been answered.
+func finished() *flight {
+	f := &flight{cancel: func(error) {}, done: make(chan struct{})}
+	close(f.done)
+	return f
+}
+
+// scan compares the exchange with what is known and acts on the difference.
+func (s *serving) scan(ctx context.Context) {
+	present, foreign, err := s.exchange.Requests()
+	s.warn("scan the exchange", err)
+	if foreign > 0 {
+		s.warn("scan the exchange", fmt.Errorf("%d names in it are not requests", foreign))
+	}
+	if err != nil {
+		return
+	}
+	waiting := s.unanswered()
+	for _, id := range present {
+		if s.active[id] == nil && waiting < maxClaims {
+			waiting++
+			s.claim(ctx, id)
+		}
+	}
+	s.cancelled(present)
+	s.collect(present)
+	if time.Since(s.swept) >= sweepInterval {
+		s.swept = time.Now()
+		s.sweep(present)
+	}
+}
+
+// unanswered counts the steps that wait or run.
+func (s *serving) unanswered() int {
+	count := 0
+	for _, f := range s.active {
+		if !f.answered() {
+			count++
+		}
+	}
+	return count
+}
+
+// sweep removes what vanished shims left.
+func (s *serving) sweep(present []string) {
+	s.warn("sweep the exchange", s.exchange.Sweep(draftAge))
+	for _, id := range present {
+		if f := s.active[id]; f != nil && f.answered() && s.exchange.Vanished(id) {
+			s.warn("clear "+id, s.exchange.Clear(id))
+		}
+	}
+	if len(s.warned) > maxWarned {
+		clear(s.warned)
+	}
+}
+
+// claim starts to answer the request id.
+func (s *serving) claim(ctx context.Context, id string) {
+	claim, err := s.exchange.Claim(id, s.settings.LogBacklogBytes)
+	if err != nil {
+		s.warn("claim "+id, err)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	f := &flight{cancel: cancel, done: make(chan struct{})}
+	s.active[id] = f
+	s.wait.Go(func() {
+		defer cancel(nil)
+		defer close(f.done)
+		s.answer(ctx, cancel, claim)
+	})
+}
+
+// cancelled cancels the steps whose shim asks for it, and removes the wishes
+// of shims that have no step.
+func (s *serving) cancelled(present []string) {
+	ids, err := s.exchange.Cancelled()
+	s.warn("scan the exchange", err)
+	for _, id := range ids {
+		if f := s.active[id]; f != nil {
+			f.cancel(errCancelled)
+		} else if !slices.Contains(present, id) {
+			s.warn("clear "+id, s.exchange.Clear(id))
+		}
+	}
+}
+
+// collect removes the answers whose shim has gone.
+func (s *serving) collect(present []string) {
+	answered, err := s.exchange.Responses()
+	s.warn("scan the exchange", err)
+	for _, id := range answered {
+		if slices.Contains(present, id) {
+			continue
+		}
+		if f := s.active[id]; f == nil || f.answered() {
+			s.warn("clear "+id, s.exchange.Clear(id))
+			delete(s.active, id)
+		}
+	}
+}
+
+// answered reports whether the flight's result is written.
+func (f *flight) answered() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// warn says err once for each what.
+func (s *serving) warn(what string, err error) {
+	if err == nil || s.warned[what] {
+		return
+	}
+	s.warned[what] = true
+	s.log.Warn(what, zap.Error(err))
+}

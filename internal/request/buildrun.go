@@ -1,0 +1,267 @@
+package request
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/kaniko"
+	"kiln/internal/podrun"
+	"kiln/internal/preflight"
+)
+
+// How long a finished build may take to say so by its other channels.
+const (
+	tailGrace    = time.Second     // for the last lines of Kaniko's log
+	verdictGrace = 5 * time.Second // for the gate's last word, or the pod's status
+)
+
+// build is one build pod from its creation on. Its fields belong to the
+// goroutine of run.
+type build struct {
+	*step
+	dockerfile *preflight.Dockerfile
+	name       string
+	pod        *corev1.Pod // the latest state; nil before the first
+	output     *kanikoLog
+	gate       chan string // lines of the gate's log
+	sent       chan error  // the outcome of sending the context
+	deadline   *time.Timer // of the present phase
+	why        waiting
+
+	gateFollowed bool
+	gateListens  bool
+	sending      bool
+	digest       string
+	denied       string // the gate's last refusal
+}
+
+// newBuild returns the build in the pod called name.
+func newBuild(s *step, dockerfile *preflight.Dockerfile, name string) *build {
+	return &build{
+		step:       s,
+		dockerfile: dockerfile,
+		name:       name,
+		output:     newKanikoLog(s.log),
+		gate:       make(chan string),
+		sent:       make(chan error, 1),
+		deadline:   time.NewTimer(s.Settings.PendingTimeout),
+		why:        waiting{step: s, kind: "Pod", name: name},
+	}
+}
+
+// run handles what happens to the build pod until its image is pushed, whose
+// digest it returns, or cannot be.
+func (b *build) run(ctx context.Context) (string, error) {
+	defer b.deadline.Stop()
+	defer b.output.close()
+	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
+		return b.Pods.Watch(ctx, b.name, onChange)
+	})
+	ticker := time.NewTicker(explainInterval)
+	defer ticker.Stop()
+	for b.digest == "" {
+		var err error
+		select {
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case b.pod = <-feed.pods:
+			err = b.observe(ctx)
+		case err = <-feed.done:
+			err = fmt.Errorf("the build pod went away: %w", err)
+		case line := <-b.gate:
+			b.hear(ctx, line)
+		case err = <-b.sent:
+			err = b.unsent(ctx, err)
+		case <-ticker.C:
+			err = b.explain(ctx)
+		case <-b.deadline.C:
+			err = b.late()
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	b.times.mark("build")
+	b.output.awaitPush(ctx, tailGrace)
+	return b.digest, nil
+}
+
+// observe acts on a new state of the pod.
+func (b *build) observe(ctx context.Context) error {
+	if !b.gateFollowed && started(b.pod, kaniko.ContainerGate) {
+		b.gateFollowed = true
+		go b.followGate(ctx)
+	}
+	b.send(ctx)
+	if podrun.Over(b.pod, kaniko.ContainerKaniko) || podrun.Over(b.pod, kaniko.ContainerGate) {
+		return b.verdict(ctx)
+	}
+	return nil
+}
+
+// followGate passes the lines of the gate's log on.
+func (b *build) followGate(ctx context.Context) {
+	var line []byte
+	_ = b.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
+		line = append(line, chunk...)
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			return nil
+		}
+		select {
+		case b.gate <- strings.TrimSuffix(string(line), "\n"):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		line = line[:0]
+		return nil
+	})
+}
+
+// hear acts on a line of the gate's log.
+func (b *build) hear(ctx context.Context, line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "listening":
+		b.gateListens = true
+		b.send(ctx)
+	case "pushed":
+		b.digest = rest
+	case "denied":
+		b.denied = rest
+		b.logger.Warn("gate denied a request", zap.String("denied", rest))
+	}
+}
+
+// send starts the build by sending the context, once the gate listens and
+// Kaniko waits for its input.
+func (b *build) send(ctx context.Context) {
+	if b.sending || !b.gateListens || b.pod == nil || !podrun.Running(b.pod, kaniko.ContainerKaniko) {
+		return
+	}
+	b.sending = true
+	b.times.mark("schedule")
+	b.deadline.Reset(b.Settings.BuildTimeout)
+	go func() {
+		b.sent <- b.sendContext(func(r io.Reader) error {
+			return b.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
+		})
+	}()
+	go b.output.follow(func(sink func([]byte) error) error {
+		return b.Pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
+	})
+}
+
+// unsent acts on the outcome of sending the context. Where Kaniko has ended,
+// its own words say more than a broken stream does.
+func (b *build) unsent(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	b.sent = nil
+	b.output.awaitEnd(ctx, verdictGrace)
+	if b.output.ended() {
+		return nil // the pod's next state brings the verdict
+	}
+	return fmt.Errorf("send the build context: %w", err)
+}
+
+// verdict says how the build ended, once one of its containers has.
+func (b *build) verdict(ctx context.Context) error {
+	if b.gateFollowed && b.awaitDigest(ctx) {
+		return nil
+	}
+	if b.sending {
+		b.output.awaitEnd(ctx, verdictGrace)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if reason, failed := podrun.Failed(b.pod); failed {
+		return failf("the build was ended by the cluster: %s", reason)
+	}
+	return b.failure()
+}
+
+// awaitDigest gives the gate time to say what was pushed, where Kaniko ended
+// well.
+func (b *build) awaitDigest(ctx context.Context) bool {
+	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
+	if !ok || end.ExitCode != 0 {
+		return false
+	}
+	timeout := time.After(verdictGrace)
+	for b.digest == "" {
+		select {
+		case line := <-b.gate:
+			b.hear(ctx, line)
+		case <-timeout:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// explain says why the pod does not start.
+func (b *build) explain(ctx context.Context) error {
+	if b.sending {
+		return nil
+	}
+	return b.why.look(ctx, b.pod)
+}
+
+// late is the error of a phase that took too long.
+func (b *build) late() error {
+	if b.sending {
+		return failf("the build took longer than %s (KILN_BUILD_TIMEOUT)", b.Settings.BuildTimeout)
+	}
+	return failf("the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
+}
+
+// failure explains a build whose container ended by itself.
+func (b *build) failure() error {
+	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
+	switch {
+	case !ok:
+		return failf("the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
+	case end.ExitCode == 0:
+		return failf("Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
+	}
+	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
+	shown := shownPath(b.claim.Request.Path, b.claim.Request.Workspace)
+	line := b.dockerfile.Line(found.Instruction, found.Image)
+	err := failf("%s: %s", located(shown, line), found.Message)
+	return &placedError{place: place{file: shown, line: line}, err: err}
+}
+
+// located names a place in a sentence.
+func located(file string, line int) string {
+	if line <= 0 {
+		return file
+	}
+	return fmt.Sprintf("%s line %d", file, line)
+}
+
+// deniedHint tells what the gate refused last, if anything.
+func (b *build) deniedHint() string {
+	if b.denied == "" {
+		return ""
+	}
+	return "; it refused " + oneLine(b.denied)
+}
+
+// orUnknown stands in for a reason that nobody gave.
+func orUnknown(reason string) string {
+	if reason == "" {
+		return "the cluster gives no reason"
+	}
+	return reason
+}

@@ -1,0 +1,86 @@
+package request
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/podrun"
+)
+
+// explainInterval is how often a waiting pod is asked why.
+const explainInterval = 3 * time.Second
+
+// feed turns a watch into a channel of pod states that a select can wait for.
+type feed struct {
+	pods chan *corev1.Pod
+	done chan error
+}
+
+// startFeed runs watch until ctx ends. Every state arrives, in order.
+func startFeed(ctx context.Context, watch func(context.Context, podrun.OnChange) error) *feed {
+	f := &feed{pods: make(chan *corev1.Pod), done: make(chan error, 1)}
+	go func() {
+		f.done <- watch(ctx, func(pod *corev1.Pod) (bool, error) {
+			select {
+			case f.pods <- pod:
+				return false, nil
+			case <-ctx.Done():
+				return true, ctx.Err()
+			}
+		})
+	}()
+	return f
+}
+
+// waiting explains a pod that does not start: a line in the step's log when
+// the reason changes, and an error when it is hopeless.
+type waiting struct {
+	*step
+	kind string // of the object that events are about
+	name string
+	said string
+}
+
+// look asks why pod waits. A nil pod has not been seen.
+func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
+	if pod == nil {
+		pod = &corev1.Pod{}
+	}
+	if reason, hopeless := podrun.Hopeless(pod); hopeless {
+		return failf("the pod %s cannot start: %s", pod.Name, reason)
+	}
+	kind, name := w.kind, w.name
+	if pod.Name != "" {
+		kind, name = "Pod", pod.Name
+	}
+	reason := podrun.Explain(pod, w.Pods.Events(ctx, kind, name))
+	if reason != "" && reason != w.said {
+		w.said = reason
+		w.log.Line("kiln: waiting: %s", oneLine(reason))
+	}
+	return nil
+}
+
+// started reports whether container of pod runs or has run.
+func started(pod *corev1.Pod, container string) bool {
+	state, ok := containerState(pod, container)
+	return ok && (state.Running != nil || state.Terminated != nil)
+}
+
+// running reports whether container of pod runs.
+func running(pod *corev1.Pod, container string) bool {
+	state, ok := containerState(pod, container)
+	return ok && state.Running != nil
+}
+
+// containerState returns the state of container of pod.
+func containerState(pod *corev1.Pod, container string) (corev1.ContainerState, bool) {
+	for _, status := range pod.Status.ContainerStatuses {
+		if status.Name == container {
+			return status.State, true
+		}
+	}
+	return corev1.ContainerState{}, false
+}

@@ -1,0 +1,123 @@
+package request
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"kiln/internal/kaniko"
+)
+
+// kanikoLog shows Kaniko's log to the author and keeps its end. Its methods
+// are safe for concurrent use; follow is called once.
+type kanikoLog struct {
+	log    *stepLog
+	pushed chan struct{} // closed when Kaniko says that it has pushed
+	done   chan struct{} // closed when the log has ended
+
+	mu     sync.Mutex
+	read   kaniko.Log
+	line   []byte // the piece of a line that has not ended
+	said   bool
+	closed bool
+}
+
+// newKanikoLog returns a log that is shown in log.
+func newKanikoLog(log *stepLog) *kanikoLog {
+	return &kanikoLog{log: log, pushed: make(chan struct{}), done: make(chan struct{})}
+}
+
+// follow shows what read passes to its sink.
+func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
+	defer close(k.done)
+	_ = read(k.sink)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.line) > 0 && !k.closed {
+		k.showLocked(string(k.line))
+	}
+}
+
+// errClosed ends the reading of a log that nobody wants any more.
+var errClosed = errors.New("the build's log is closed")
+
+// close makes sure that nothing more is shown: what a build prints must not
+// come after the shield around it has ended.
+func (k *kanikoLog) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+}
+
+// failure explains why the build ended with exitCode.
+func (k *kanikoLog) failure(exitCode int32, oomKilled bool) kaniko.Failure {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.read.Failure(exitCode, oomKilled)
+}
+
+// sink takes a line, or a piece of a long one.
+func (k *kanikoLog) sink(chunk []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return errClosed
+	}
+	k.line = append(k.line, chunk...)
+	if !bytes.HasSuffix(chunk, []byte("\n")) && len(k.line) < maxLine {
+		return nil
+	}
+	k.showLocked(string(bytes.TrimRight(k.line, "\r\n")))
+	k.line = k.line[:0]
+	return k.log.Err()
+}
+
+// maxLine bounds a line of build output; a longer one is broken.
+const maxLine = 64 << 10
+
+// showLocked prints what the author is to see of one line.
+func (k *kanikoLog) showLocked(line string) {
+	for _, shown := range k.read.Line(line) {
+		k.log.Line("%s", shown)
+	}
+	if k.read.Pushed && !k.said {
+		k.said = true
+		close(k.pushed)
+	}
+}
+
+// awaitPush waits until Kaniko has said that it pushed, its log has ended, or
+// grace is over. A RUN step can say so too: that costs nothing but the last
+// lines of the log.
+func (k *kanikoLog) awaitPush(ctx context.Context, grace time.Duration) {
+	await(ctx, grace, k.done, k.pushed)
+}
+
+// awaitEnd waits until the log has ended, or grace is over.
+func (k *kanikoLog) awaitEnd(ctx context.Context, grace time.Duration) {
+	await(ctx, grace, k.done, nil)
+}
+
+// await waits for one of two channels, or until grace is over.
+func await(ctx context.Context, grace time.Duration, a, b <-chan struct{}) {
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-a:
+	case <-b:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// ended reports whether the whole log was shown.
+func (k *kanikoLog) ended() bool {
+	select {
+	case <-k.done:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,129 @@
+package request
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// tokenPattern is a stop token: long enough that no build guesses it.
+var tokenPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// stepLog composes what the author of a step sees. Its methods are safe for
+// concurrent use.
+//
+// What a build prints is shielded: inside ::stop-commands:: the runner
+// executes no workflow command, so a Dockerfile cannot drive it (GitHub Docs,
+// "Stopping and starting workflow commands").
+type stepLog struct {
+	mu       sync.Mutex
+	w        io.Writer
+	token    string
+	shielded bool
+	open     bool // the last line has no end yet
+	err      error
+}
+
+// newStepLog returns a log over w with the shim's stop token.
+func newStepLog(w io.Writer, token string) *stepLog {
+	return &stepLog{w: w, token: token}
+}
+
+// Write passes p on as it is.
+func (l *stepLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.writeLocked(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Line writes one line of kiln's own.
+func (l *stepLog) Line(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lineLocked(fmt.Sprintf(format, args...))
+}
+
+// Shield opens a group and stops workflow commands until Unshield.
+func (l *stepLog) Shield(title string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lineLocked("::group::" + oneLine(title))
+	l.lineLocked("::stop-commands::" + l.token)
+	l.shielded = true
+}
+
+// Unshield lets workflow commands through again and closes the group. Without
+// a Shield it does nothing.
+func (l *stepLog) Unshield() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.shielded {
+		return
+	}
+	l.lineLocked("::" + l.token + "::")
+	l.lineLocked("::endgroup::")
+	l.shielded = false
+}
+
+// Error writes one ::error:: line, at the Dockerfile's line where that is
+// known.
+func (l *stepLog) Error(err error) {
+	l.Unshield()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	properties := ""
+	if place, ok := placeOf(err); ok {
+		properties = fmt.Sprintf(" file=%s,line=%d", escapeProperty(place.file), place.line)
+	}
+	l.lineLocked("::error" + properties + "::" + escapeData(err.Error()))
+}
+
+// lineLocked writes text as a line of its own.
+func (l *stepLog) lineLocked(text string) {
+	if l.open {
+		_ = l.writeLocked([]byte("\n"))
+	}
+	_ = l.writeLocked([]byte(text + "\n"))
+}
+
+// writeLocked writes p and keeps the first error.
+func (l *stepLog) writeLocked(p []byte) error {
+	if len(p) == 0 || l.err != nil {
+		return l.err
+	}
+	l.open = p[len(p)-1] != '\n'
+	_, l.err = l.w.Write(p)
+	return l.err
+}
+
+// Err returns the error that ended the log, if any.
+func (l *stepLog) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// oneLine makes untrusted text fit one line.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// escapeData and escapeProperty make text fit a workflow command: the runner
+// decodes these sequences (actions/toolkit, packages/core/src/command.ts).
+func escapeData(text string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(text)
+}
+
+func escapeProperty(text string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(text)
+}

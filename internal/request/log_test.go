@@ -1,0 +1,84 @@
+package request
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestShieldSurroundsWhatABuildPrints(t *testing.T) {
+	const token = "0123456789abcdef0123456789abcdef"
+	var out strings.Builder
+	log := newStepLog(&out, token)
+	log.Shield("Build x\n::set-env::")
+	log.Line("%s", "::set-env name=A::b")
+	log.Unshield()
+	log.Unshield()
+	_, _ = log.Write([]byte("no newline"))
+	log.Error(errors.New("50% of\nit"))
+	want := "::group::Build x ::set-env::\n::stop-commands::" + token + "\n::set-env name=A::b\n::" + token + "::\n::endgroup::\nno newline\n::error::50%25 of%0Ait\n"
+	if got := out.String(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestErrorEndsAnOpenShield(t *testing.T) {
+	var out strings.Builder
+	log := newStepLog(&out, "T")
+	log.Shield("g")
+	log.Error(&placedError{place: place{file: "a,b/Dockerfile", line: 3}, err: errors.New("bad")})
+	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error file=a%2Cb/Dockerfile,line=3::bad\n"
+	if got := out.String(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+type brokenWriter struct{ calls int }
+
+func (b *brokenWriter) Write([]byte) (int, error) { b.calls++; return 0, errors.New("gone") }
+
+func TestLogStopsAtTheFirstError(t *testing.T) {
+	broken := &brokenWriter{}
+	log := newStepLog(broken, "T")
+	log.Line("a")
+	log.Line("b")
+	if log.Err() == nil || broken.calls != 1 {
+		t.Errorf("err = %v after %d writes", log.Err(), broken.calls)
+	}
+}
+
+func TestStopToken(t *testing.T) {
+	good := strings.Repeat("0a", 16)
+	for _, tc := range []struct {
+		token string
+		kept  bool
+	}{{good, true}, {"", false}, {"short", false}, {good + "\n::set-env", false}, {strings.ToUpper(good), false}} {
+		if got := stopToken(tc.token); (got == tc.token) != tc.kept || len(got) < 20 {
+			t.Errorf("stopToken(%q) = %q", tc.token, got)
+		}
+	}
+}
+
+func TestShownPath(t *testing.T) {
+	const workspace = "/home/runner/_work/app/app"
+	for path, want := range map[string]string{
+		workspace + "/./.github/actions/foo/Dockerfile":       ".github/actions/foo/Dockerfile",
+		"/home/runner/_work/_actions/acme/lint/v1/Dockerfile": "acme/lint/v1/Dockerfile",
+		"/elsewhere/Dockerfile":                               "/elsewhere/Dockerfile",
+		workspace + "2/Dockerfile":                            workspace + "2/Dockerfile",
+	} {
+		if got := shownPath(path, workspace); got != want {
+			t.Errorf("shownPath(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestRepository(t *testing.T) {
+	for reference, want := range map[string]string{
+		"ghcr.io/a/b:t": "ghcr.io/a/b", "host:5000/a:t": "host:5000/a", "host:5000/a": "host:5000/a",
+	} {
+		if got := repository(reference); got != want {
+			t.Errorf("repository(%q) = %q, want %q", reference, got, want)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/config"
+	"kiln/internal/hook"
+	"kiln/internal/podrun"
+	"kiln/internal/registry"
+	"kiln/internal/spool"
+)
+
+// Labels of every object that kiln makes.
+const (
+	labelRequest   = "kiln.build/request"
+	labelRole      = "kiln.build/role"
+	labelRunnerPod = "runner-pod" // what the stock hook and ARC select by
+)
+
+// cleanupTimeout bounds the deletion of a step's objects. It does not end
+// with the step's own context.
+const cleanupTimeout = 10 * time.Second
+
+// Handler runs steps. It is safe for concurrent use once its fields are set.
+type Handler struct {
+	// Settings are the operator's.
+	Settings *config.Settings
+	// Names says how images are called.
+	Names registry.Names
+	// Mirrors and Insecure are the operator's, parsed.
+	Mirrors  registry.Mirrors
+	Insecure []string
+	// Pods reaches the cluster.
+	Pods podrun.Client
+	// Self reads the runner pod.
+	Self *SelfReader
+	// Memory keeps the contexts.
+	Memory *spool.Memory
+	// Log is the operator's log.
+	Log *zap.Logger
+}
+
+// step is one request on its way.
+type step struct {
+	*Handler
+	claim     *spool.Claim
+	container hook.Container
+	self      Self
+	log       *stepLog
+	times     *times
+	logger    *zap.Logger
+}
+
+// Handle carries claim out and returns the exit code for the shim. The step's
+// log is complete when it returns. When ctx ends the step is cancelled, its
+// cause told to the author, and everything of it deleted.
+func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
+	s := &step{
+		Handler: h,
+		claim:   claim,
+		log:     newStepLog(claim.Log, stopToken(claim.Request.StopToken)),
+		times:   newTimes(),
+		logger:  h.Log.With(zap.String("request", claim.ID)),
+	}
+	code, err := s.run(ctx)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		code = max(code, 1)
+		s.log.Error(err)
+	}
+	fields := append(s.times.fields(), zap.Int("exit_code", code), zap.Error(err))
+	s.logger.Info("step ended", fields...)
+	return code
+}
+
+// stopToken returns the shim's token, or one that no build can guess when the
+// request's has not the right form.
+func stopToken(token string) string {
+	if tokenPattern.MatchString(token) {
+		return token
+	}
+	return spool.NewID()
+}
+
+// run does the work of Handle.
+func (s *step) run(ctx context.Context) (int, error) {
+	if s.claim.Bad != nil {
+		return 1, fmt.Errorf("the daemon cannot read the request: %w", s.claim.Bad)
+	}
+	container, err := hook.Input{Command: hook.RunContainerStep, Args: s.claim.Request.Args}.Container()
+	if err != nil {
+		return 1, err
+	}
+	s.container = container
+	if s.self, err = s.Self.Read(ctx); err != nil {
+		return 1, err
+	}
+	image := container.Image
+	if container.Dockerfile != "" {
+		if image, err = s.build(ctx); err != nil {
+			return 1, err
+		}
+	}
+	code, err := s.runAction(ctx, image)
+	if err != nil {
+		return code, err
+	}
+	if err := s.log.Err(); err != nil {
+		return 1, err
+	}
+	s.log.Line("kiln: %s", s.times)
+	return code, nil
+}
+
+// labels returns the labels of an object of this step.
+func (s *step) labels(role string) map[string]string {
+	return map[string]string{labelRequest: s.claim.ID, labelRole: role}
+}
+
+// Discard deletes the objects that an earlier run of the daemon made for the
+// request id. What does not exist is no error.
+func (h *Handler) Discard(ctx context.Context, id string) error {
+	name := objectName(id)
+	return errors.Join(
+		h.Pods.Delete(ctx, name, 0, nil),
+		h.Pods.DeleteJob(ctx, name, 0),
+		h.Pods.DeleteSecret(ctx, name),
+	)
+}
+
+// objectName is the name of the build pod, the Job and the Secret of the
+// request id. It follows from the id, so that a daemon that has forgotten
+// everything else still finds them.
+func objectName(id string) string { return "kiln-" + id }

@@ -1,0 +1,195 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/internal/action"
+	"kiln/internal/podrun"
+)
+
+// jobPodGrace is how many seconds an action has between SIGTERM and SIGKILL.
+const jobPodGrace = 5
+
+// runAction runs image as the step's Job and returns the action's exit code.
+func (s *step) runAction(ctx context.Context, image string) (int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	spec := s.actionStep(image)
+	job, err := action.Job(spec)
+	if err != nil {
+		return 1, err
+	}
+	secret, skipped, err := action.Secret(spec)
+	if err != nil {
+		return 1, err
+	}
+	if len(skipped) > 0 {
+		s.log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", escapeData(strings.Join(skipped, ", ")))
+	}
+	if err := s.Pods.CreateSecret(ctx, secret); err != nil {
+		return 1, fmt.Errorf("create the step's Secret: %w", err)
+	}
+	defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, spec.Name) })
+	if _, err := s.Pods.CreateJob(ctx, job); err != nil {
+		return 1, fmt.Errorf("create the action's Job: %w", err)
+	}
+	defer s.cleanup("action Job", func(ctx context.Context) error { return s.Pods.DeleteJob(ctx, spec.Name, jobPodGrace) })
+	return s.newActionRun(spec.Name).run(ctx)
+}
+
+// actionStep collects what the action's Job is made of.
+func (s *step) actionStep(image string) action.Step {
+	secrets := slices.Clone(s.self.PullSecrets)
+	if name := s.Settings.RegistrySecret; name != "" {
+		secrets = append(secrets, corev1.LocalObjectReference{Name: name})
+	}
+	labels := s.labels("action")
+	labels[labelRunnerPod] = s.self.Name
+	name := objectName(s.claim.ID)
+	return action.Step{
+		Name:             name,
+		Namespace:        s.Pods.Namespace,
+		Image:            image,
+		Container:        s.container,
+		Claim:            s.self.Claim,
+		WorkMount:        s.self.WorkMount,
+		NodeName:         s.self.NodeName,
+		Arch:             runtime.GOARCH,
+		Tolerations:      s.self.Tolerations,
+		ImagePullSecrets: secrets,
+		Labels:           labels,
+		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
+	}
+}
+
+// actionRun is one action's pod. Its fields belong to the goroutine of run.
+type actionRun struct {
+	*step
+	pod      *corev1.Pod // the latest state; nil before the first
+	logged   chan error  // the outcome of reading the log
+	deadline *time.Timer // of the present phase
+	why      waiting
+
+	following bool
+	read      bool // the whole log was read
+}
+
+// newActionRun returns the run of the Job called name.
+func (s *step) newActionRun(name string) *actionRun {
+	return &actionRun{
+		step:     s,
+		logged:   make(chan error, 1),
+		deadline: time.NewTimer(s.Settings.PendingTimeout),
+		why:      waiting{step: s, kind: "Job", name: name},
+	}
+}
+
+// run handles what happens to the action's pod until its log is read and its
+// exit code known.
+func (r *actionRun) run(ctx context.Context) (int, error) {
+	defer r.deadline.Stop()
+	job := r.why.name
+	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
+		return r.Pods.WatchJobPod(ctx, job, onChange)
+	})
+	ticker := time.NewTicker(explainInterval)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case r.pod = <-feed.pods:
+			r.follow(ctx)
+		case err = <-feed.done:
+			err = lost(err)
+		case err = <-r.logged:
+			r.read = true
+		case <-ticker.C:
+			err = r.explain(ctx)
+		case <-r.deadline.C:
+			err = r.late()
+		}
+		if err != nil {
+			return 1, err
+		}
+		if code, over, err := r.outcome(); over {
+			return code, err
+		}
+	}
+}
+
+// lost is the error of a pod that went away: whatever it did, nobody knows
+// how it ended.
+func lost(err error) error {
+	if errors.Is(err, podrun.ErrGone) {
+		return failf("the action's pod was deleted while it ran: its node may be gone, or somebody removed it")
+	}
+	return fmt.Errorf("watch the action's pod: %w", err)
+}
+
+// follow starts to read the action's log once there is one.
+func (r *actionRun) follow(ctx context.Context) {
+	if r.following || !started(r.pod, action.ContainerName) {
+		return
+	}
+	r.following = true
+	r.times.mark("start")
+	r.deadline.Stop()
+	if limit := r.Settings.StepTimeout; limit > 0 {
+		r.deadline.Reset(limit)
+	}
+	name := r.pod.Name
+	go func() {
+		r.logged <- r.Pods.Follow(ctx, name, action.ContainerName, func(chunk []byte) error {
+			_, err := r.log.Write(chunk)
+			return err
+		})
+	}()
+}
+
+// outcome returns the action's exit code once everything is known.
+func (r *actionRun) outcome() (code int, over bool, err error) {
+	if r.pod == nil || !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
+		return 0, false, nil
+	}
+	r.times.mark("run")
+	if reason, failed := podrun.Failed(r.pod); failed {
+		return 1, true, failf("the action's pod was ended by the cluster: %s", reason)
+	}
+	end, ok := podrun.Terminated(r.pod, action.ContainerName)
+	if !ok {
+		return 1, true, failf("the action's pod ended without running the action")
+	}
+	if reason := end.Reason; reason == "OOMKilled" {
+		r.log.Line("::error::kiln: the action was killed because it used more memory than it may")
+	} else if reason == "StartError" || reason == "ContainerCannotRun" {
+		r.log.Line("::error::kiln: the action could not be started: %s", escapeData(oneLine(end.Message)))
+	}
+	return int(end.ExitCode), true, nil
+}
+
+// explain says why the pod does not start.
+func (r *actionRun) explain(ctx context.Context) error {
+	if r.following {
+		return nil
+	}
+	return r.why.look(ctx, r.pod)
+}
+
+// late is the error of a phase that took too long.
+func (r *actionRun) late() error {
+	if r.following {
+		return failf("the action ran longer than %s (KILN_STEP_TIMEOUT)", r.Settings.StepTimeout)
+	}
+	return failf("the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
+}

@@ -1,0 +1,137 @@
+package request
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Names that a runner pod has by convention: the runner container's is fixed
+// by Actions Runner Controller, the volume's by its chart, and the sidecar's
+// by kiln.
+const (
+	containerKiln   = "kiln"
+	containerRunner = "runner"
+	volumeWork      = "work"
+)
+
+// Self is what the daemon needs to know of the pod that it runs in.
+type Self struct {
+	// Name and UID are the runner pod's.
+	Name string
+	UID  string
+	// NodeName is the node that the work volume is attached to.
+	NodeName string
+	// Image and PullPolicy are the sidecar's own, used for the gate.
+	Image      string
+	PullPolicy corev1.PullPolicy
+	// PullSecrets and Tolerations are inherited by every pod that kiln makes.
+	PullSecrets []corev1.LocalObjectReference
+	Tolerations []corev1.Toleration
+	// Claim is the persistent volume claim of the work volume, and WorkMount
+	// the runner container's path to it.
+	Claim     string
+	WorkMount string
+}
+
+// Owner is the owner reference that ties an object to the runner pod, so that
+// it goes when the pod goes.
+func (s Self) Owner() metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: s.Name, UID: types.UID(s.UID)}
+}
+
+// SelfReader reads the daemon's own pod once and remembers it. It is safe for
+// concurrent use.
+type SelfReader struct {
+	// Kube, Namespace and PodName say where the pod is.
+	Kube      kubernetes.Interface
+	Namespace string
+	PodName   string
+
+	mu   sync.Mutex
+	self *Self
+}
+
+// Read returns the pod's facts. A failure is not remembered: the next step
+// tries again.
+func (r *SelfReader) Read(ctx context.Context) (Self, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.self != nil {
+		return *r.self, nil
+	}
+	pod, err := r.Kube.CoreV1().Pods(r.Namespace).Get(ctx, r.PodName, metav1.GetOptions{})
+	if err != nil {
+		return Self{}, fmt.Errorf("read the runner pod %s/%s: %w", r.Namespace, r.PodName, err)
+	}
+	self, err := selfOf(pod)
+	if err != nil {
+		return Self{}, err
+	}
+	r.self = &self
+	return self, nil
+}
+
+// selfOf takes the facts out of the runner pod.
+func selfOf(pod *corev1.Pod) (Self, error) {
+	self := Self{
+		Name:        pod.Name,
+		UID:         string(pod.UID),
+		NodeName:    pod.Spec.NodeName,
+		PullSecrets: pod.Spec.ImagePullSecrets,
+		Tolerations: pod.Spec.Tolerations,
+	}
+	kiln, ok := findContainer(pod, containerKiln)
+	if !ok {
+		return Self{}, fmt.Errorf("the runner pod %s has no container %q: name kiln's sidecar so", pod.Name, containerKiln)
+	}
+	self.Image, self.PullPolicy = kiln.Image, kiln.ImagePullPolicy
+	var err error
+	self.Claim, self.WorkMount, err = workVolume(pod)
+	return self, err
+}
+
+// findContainer returns the container or init container called name.
+func findContainer(pod *corev1.Pod, name string) (corev1.Container, bool) {
+	for _, list := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
+		for _, container := range list {
+			if container.Name == name {
+				return container, true
+			}
+		}
+	}
+	return corev1.Container{}, false
+}
+
+// workVolume returns the claim behind the runner's work folder and where the
+// runner container mounts it.
+func workVolume(pod *corev1.Pod) (claim, mount string, err error) {
+	runner, _ := findContainer(pod, containerRunner)
+	for _, m := range runner.VolumeMounts {
+		if m.Name == volumeWork {
+			mount = m.MountPath
+		}
+	}
+	if mount == "" {
+		return "", "", fmt.Errorf("the container %q of the runner pod %s mounts no volume %q: actions need the work folder", containerRunner, pod.Name, volumeWork)
+	}
+	for _, volume := range pod.Spec.Volumes {
+		if volume.Name != volumeWork {
+			continue
+		}
+		if volume.PersistentVolumeClaim != nil {
+			return volume.PersistentVolumeClaim.ClaimName, mount, nil
+		}
+		if volume.Ephemeral != nil {
+			// The name that Kubernetes gives the claim of a generic ephemeral
+			// volume (Kubernetes docs, "PersistentVolumeClaim naming").
+			return pod.Name + "-" + volumeWork, mount, nil
+		}
+	}
+	return "", "", fmt.Errorf("the volume %q of the runner pod %s is not a persistent volume claim: an action's pod can share no other", volumeWork, pod.Name)
+}
