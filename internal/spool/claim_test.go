@@ -23,12 +23,12 @@ func TestVanishedShim(t *testing.T) {
 	shim := start(t, "hold", dir, nil)
 	id := shim.line(t)
 	c := claim(t, exchange, id)
-	if c.Bad != nil || c.Vanished() {
-		t.Fatalf("Bad = %v, Vanished() = %v while the shim lives", c.Bad, c.Vanished())
+	if c.Bad != nil || c.Vanished() || exchange.Vanished(id) {
+		t.Fatalf("Bad = %v, Vanished() = %v, %v while the shim lives", c.Bad, c.Vanished(), exchange.Vanished(id))
 	}
 	shim.kill(t)
-	if !c.Vanished() {
-		t.Error("Vanished() = false after the shim's death")
+	if !c.Vanished() || !exchange.Vanished(id) {
+		t.Errorf("Vanished() = %v, %v after the shim's death", c.Vanished(), exchange.Vanished(id))
 	}
 	if err := exchange.Clear(id); err != nil {
 		t.Fatal(err)

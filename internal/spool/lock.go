@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"syscall"
 	"time"
 )
@@ -103,4 +104,15 @@ func (e *Exchange) DaemonAlive() bool {
 	}
 	defer file.Close()
 	return !free(file)
+}
+
+// Vanished reports whether nobody holds the lock of the request id: its shim
+// has gone, or the request is not one.
+func (e *Exchange) Vanished(id string) bool {
+	lock, err := openPlain(e.root, path.Join(dirRequests, id, fileLock))
+	if err != nil {
+		return true
+	}
+	defer lock.Close()
+	return free(lock)
 }
