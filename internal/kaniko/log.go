@@ -88,7 +88,7 @@ var instructionPattern = regexp.MustCompile(`^(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|E
 func isInstruction(msg string) bool { return instructionPattern.MatchString(msg) }
 
 // gatePattern is a name below the gate: the registry's path element follows.
-var gatePattern = regexp.MustCompile(`127\.0\.0\.1:5001/(?:v2/)?([a-z0-9._-]+)`)
+var gatePattern = regexp.MustCompile(`127\.0\.0\.1:5001/(?:v2/)?([a-z0-9_-]+)`)
 
 // Translate gives the names in a line of the log back the registries that the
 // author knows: the executor sees the gate alone.

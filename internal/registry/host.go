@@ -29,23 +29,28 @@ func Canonical(host string) (string, error) {
 	return reg.RegistryStr(), nil
 }
 
-// Element writes a registry as one path element of a repository name: the port
-// follows "_", because a repository name holds no ":", and a host name holds no
-// "_" that it could be mistaken for. "kiln-registry:5000" becomes
-// "kiln-registry_5000".
+// Element writes a registry as one path element of a repository name that is
+// not taken for a registry itself: image references take a first element with
+// a dot or a colon for one (github.com/google/go-containerregistry/pkg/name).
+// A dot becomes "__" and the colon of a port "_", which no host name holds:
+// "registry.example.com:5000" becomes "registry__example__com_5000". The bare
+// host "localhost" has no such form and is an error.
 func Element(registry string) (string, error) {
 	canonical, err := Canonical(registry)
 	if err != nil {
 		return "", err
 	}
-	return strings.Replace(canonical, ":", "_", 1), nil
+	if canonical == "localhost" {
+		return "", fmt.Errorf("registry host %q is whatever runs the build, not a registry: write its name or its port", registry)
+	}
+	return strings.NewReplacer(".", "__", ":", "_").Replace(canonical), nil
 }
 
 // FromElement is the inverse of [Element].
 func FromElement(element string) (string, error) {
-	registry := strings.Replace(element, "_", ":", 1)
+	registry := strings.Replace(strings.ReplaceAll(element, "__", "."), "_", ":", 1)
 	canonical, err := Canonical(registry)
-	if err != nil || canonical != registry {
+	if err != nil || canonical != registry || strings.Contains(element, ".") {
 		return "", fmt.Errorf("path element %q names no registry", element)
 	}
 	return registry, nil

@@ -11,11 +11,11 @@ import (
 
 func TestElement(t *testing.T) {
 	tests := []struct{ host, element, back string }{
-		{"ghcr.io", "ghcr.io", "ghcr.io"},
-		{"GHCR.io", "ghcr.io", "ghcr.io"},
-		{"docker.io", "index.docker.io", "index.docker.io"},
+		{"ghcr.io", "ghcr__io", "ghcr.io"},
+		{"GHCR.io", "ghcr__io", "ghcr.io"},
+		{"docker.io", "index__docker__io", "index.docker.io"},
 		{"kiln-registry:5000", "kiln-registry_5000", "kiln-registry:5000"},
-		{"10.0.0.7:5000", "10.0.0.7_5000", "10.0.0.7:5000"},
+		{"10.0.0.7:5000", "10__0__0__7_5000", "10.0.0.7:5000"},
 	}
 	for _, tt := range tests {
 		element, err := registry.Element(tt.host)
@@ -35,7 +35,7 @@ func TestElementRefuses(t *testing.T) {
 			t.Errorf("Element(%q) = %q, want an error", host, element)
 		}
 	}
-	for _, element := range []string{"", "..", "Ghcr.io", "a_b", "a_1_2", "docker.io", "a:5000_1"} {
+	for _, element := range []string{"", "..", "Ghcr.io", "a_b", "a_1_2", "docker__io", "a:5000_1", "ghcr.io"} {
 		if host, err := registry.FromElement(element); err == nil {
 			t.Errorf("FromElement(%q) = %q, want an error", element, host)
 		}
