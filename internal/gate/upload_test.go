@@ -145,7 +145,7 @@ func testMounts(t *testing.T, target *upstream, refuses bool) {
 	}
 	tests := []struct{ from, mount, want string }{
 		{element + "/base", someDigest, "from=base&"},
-		{"index.docker.io/library/busybox", someDigest, "from=hub%2Flibrary%2Fbusybox&"},
+		{"index__docker__io/library/busybox", someDigest, "from=hub%2Flibrary%2Fbusybox&"},
 		{"ghcr.io/acme/base", someDigest, ""},
 		{element + "/secret", someDigest, ""},
 		{"base", someDigest, ""},
