@@ -88,11 +88,12 @@ func upgradeCause(err error) error {
 // countedReader counts what is read and notes how reading ended. Once closed it
 // reads no more: the executor's copying goroutine may outlive the call.
 type countedReader struct {
-	mu     sync.Mutex
-	source io.Reader
-	count  int64
-	end    error
-	closed bool
+	mu       sync.Mutex
+	source   io.Reader
+	count    int64
+	complete bool  // the source has ended
+	failure  error // the source has failed
+	closed   bool
 }
 
 // Read implements io.Reader.
@@ -104,7 +105,11 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.source.Read(p)
 	r.count += int64(n)
-	r.end = err
+	if err == io.EOF {
+		r.complete = true
+	} else {
+		r.failure = err
+	}
 	return n, err
 }
 
@@ -112,7 +117,7 @@ func (r *countedReader) Read(p []byte) (int, error) {
 func (r *countedReader) untouched() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.count == 0 && r.end == nil
+	return r.count == 0 && !r.complete && r.failure == nil
 }
 
 // close ends reading and returns the bytes read, whether that was all, and the
@@ -121,8 +126,5 @@ func (r *countedReader) close() (count int64, complete bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	if r.end != nil && r.end != io.EOF {
-		return r.count, false, r.end
-	}
-	return r.count, r.end == io.EOF, nil
+	return r.count, r.complete, r.failure
 }

@@ -151,7 +151,7 @@ func (l *lines) line(r *bufio.Reader) (more bool, err error) {
 
 // cutBy is the error for a stream that ends in something else than a line.
 func cutBy(piece []byte, err error) error {
-	if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return fmt.Errorf("read log: %w", err)
 	}
 	return fmt.Errorf("%w: %s", errCut, sentence("", string(piece[:min(len(piece), messageMax)])))

@@ -54,7 +54,7 @@ func TestLinesAnyCuts(t *testing.T) {
 			since, resumed := l.since()
 			stream := f.stream(since, rapid.IntRange(0, len(f.entries)).Draw(t, "written"))
 			cut := rapid.IntRange(0, len(stream)).Draw(t, "cut")
-			var end error = io.EOF
+			end := io.EOF
 			if rapid.Bool().Draw(t, "reset") {
 				end = errors.New("connection reset")
 			}

@@ -91,7 +91,7 @@ func TestWatchSurvives(t *testing.T) {
 func TestWatchSurvivesDownServer(t *testing.T) {
 	api, client := newAPIServer(t, aPod("1"))
 	var lists atomic.Int32
-	api.onList = func(w http.ResponseWriter, _ *http.Request) bool {
+	api.onList = func(http.ResponseWriter, *http.Request) bool {
 		if lists.Add(1) > 2 {
 			return false
 		}
