@@ -120,7 +120,10 @@ func parse(command string, args []string, stderr io.Writer) (options, error) {
 	}
 	tree, err := source.Find()
 	o.Tree = tree
-	return o, err
+	if err != nil && (command == "up" || command == "prepare") { // the others build nothing
+		return o, err
+	}
+	return o, nil
 }
 
 // splitName separates a leading --name from the arguments that are kubectl's

@@ -19,12 +19,12 @@ func main() {
 	for _, file := range runcspec.Files(os.Args[1:]) {
 		relax(file)
 	}
-	real := os.Getenv("KILN_RUNC")
-	if real == "" {
-		real = "/usr/sbin/runc"
+	runc := os.Getenv("KILN_RUNC")
+	if runc == "" {
+		runc = "/usr/sbin/runc"
 	}
-	err := syscall.Exec(real, append([]string{"runc"}, os.Args[1:]...), os.Environ())
-	fmt.Fprintf(os.Stderr, "start %s: %v\n", real, err)
+	err := syscall.Exec(runc, append([]string{"runc"}, os.Args[1:]...), os.Environ())
+	fmt.Fprintf(os.Stderr, "start %s: %v\n", runc, err)
 	os.Exit(1)
 }
 

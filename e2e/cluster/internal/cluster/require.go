@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +38,8 @@ type machine struct {
 
 // decide makes the plan, or says in one line what is missing.
 func decide(m machine) (plan, error) {
-	p := plan{startEngine: !m.engine, nodeImage: m.nodeImage, buildBases: m.root && m.debian}
+	canBuild := m.root && m.debian
+	p := plan{startEngine: !m.engine, nodeImage: m.nodeImage, buildBases: canBuild}
 	if p.nodeImage == "" && m.reach {
 		p.nodeImage = defaults.Image
 	}
@@ -49,7 +49,7 @@ func decide(m machine) (plan, error) {
 		return p, errors.New("no Docker engine is running and this is not root: start Docker, set DOCKER_HOST, or run as root on Debian")
 	case p.startEngine && !m.debian:
 		return p, errors.New("no Docker engine is running and this is not Debian, where one could be started: start Docker or set DOCKER_HOST")
-	case p.buildNode && !(m.root && m.debian):
+	case p.buildNode && !canBuild:
 		return p, errors.New("no container registry is in reach and the node image can be made as root on Debian only: connect to the internet, or set KILN_KIND_NODE_IMAGE to a node image that the Docker engine has")
 	case !p.buildBases && !m.reach:
 		return p, errors.New("no container registry is in reach and the base images can be made as root on Debian only: connect to the internet, or run as root on Debian")
@@ -112,10 +112,7 @@ func (c *Cluster) requirePackages(ctx context.Context, p plan) error {
 func (c *Cluster) requireDisk(p plan) error {
 	const gigabyte = 1 << 30
 	need := uint64(3 * gigabyte)
-	if p.buildNode && !slices.ContainsFunc([]string{"node-image"}, func(name string) bool {
-		entries, err := os.ReadDir(filepath.Join(c.Dir, "cache", name))
-		return err == nil && len(entries) > 0
-	}) {
+	if images, err := os.ReadDir(filepath.Join(c.Dir, "cache", "node-image")); p.buildNode && (err != nil || len(images) == 0) {
 		need = 10 * gigabyte
 	}
 	var fs unix.Statfs_t

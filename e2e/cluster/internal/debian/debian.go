@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -116,14 +115,10 @@ func disableServices(ctx context.Context, packages []string) error {
 	if !slices.Contains(packages, "docker.io") {
 		return nil
 	}
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
+	if _, err := os.Stat("/run/systemd/system"); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	systemctl, err := exec.LookPath("systemctl")
-	if err != nil {
-		return nil
-	}
-	return command.Run(ctx, command.Options{}, systemctl, "disable", "--now", "docker.service", "docker.socket", "containerd.service")
+	return command.Run(ctx, command.Options{}, "systemctl", "disable", "--now", "docker.service", "docker.socket", "containerd.service")
 }
 
 // Bootstrap writes a root file system to a tar file. The variant is one of

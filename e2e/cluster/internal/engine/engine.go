@@ -75,6 +75,9 @@ func (o Own) Start(ctx context.Context, filter string) error {
 	if err := o.Sweep(ctx); err != nil {
 		return fmt.Errorf("remove what an earlier engine left: %w", err)
 	}
+	if err := foreign(); err != nil {
+		return err
+	}
 	if err := o.saveBefore(ctx); err != nil {
 		return err
 	}
@@ -123,7 +126,10 @@ func (o Own) awaitAnswer(ctx context.Context, exited <-chan error) error {
 	for {
 		select {
 		case err := <-exited:
-			return fmt.Errorf("dockerd ended (%v): %s; its log is %s", err, o.lastLogLine(), o.path("dockerd.log"))
+			if err == nil {
+				err = errors.New("exit status 0")
+			}
+			return fmt.Errorf("dockerd ended: %w: %s; its log is %s", err, o.lastLogLine(), o.path("dockerd.log"))
 		case <-ctx.Done():
 			return fmt.Errorf("dockerd does not answer: %w; its log is %s", ctx.Err(), o.path("dockerd.log"))
 		case <-time.After(100 * time.Millisecond):

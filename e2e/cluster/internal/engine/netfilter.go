@@ -3,9 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -16,6 +14,10 @@ import (
 
 const forwardFile = "/proc/sys/net/ipv4/ip_forward"
 
+// beforeFile notes what the machine was like. It is there from before an
+// engine starts until after everything of it has been removed.
+const beforeFile = "before.json"
+
 // before is what the engine changes in the machine's network, as it was when
 // the engine was started.
 type before struct {
@@ -25,12 +27,9 @@ type before struct {
 	Forward string `json:"forward"`
 }
 
-// saveBefore notes the state of the machine's network. What an engine that was
-// killed noted stays, until it has been restored.
+// saveBefore notes the state of the machine's network, in which no engine of
+// ours is.
 func (o Own) saveBefore(ctx context.Context) error {
-	if exists(o.path("before.json")) {
-		return nil
-	}
 	rules, err := command.Output(ctx, "iptables-save")
 	if err != nil {
 		return fmt.Errorf("save packet filter: %w", err)
@@ -46,16 +45,17 @@ func (o Own) saveBefore(ctx context.Context) error {
 	if err := os.MkdirAll(o.Dir, 0o711); err != nil {
 		return fmt.Errorf("create engine directory: %w", err)
 	}
-	return os.WriteFile(o.path("before.json"), raw, 0o600)
+	tmp := o.path(beforeFile) + ".tmp"
+	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
+		return fmt.Errorf("save network settings: %w", err)
+	}
+	return os.Rename(tmp, o.path(beforeFile))
 }
 
 // restore takes the engine's rules and chains out of the packet filter and
 // resets forwarding.
 func (o Own) restore(ctx context.Context) error {
-	raw, err := os.ReadFile(o.path("before.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	raw, err := os.ReadFile(o.path(beforeFile))
 	if err != nil {
 		return fmt.Errorf("read network settings: %w", err)
 	}
@@ -75,7 +75,7 @@ func (o Own) restore(ctx context.Context) error {
 	if err := os.WriteFile(forwardFile, []byte(was.Forward+"\n"), 0o644); err != nil {
 		return fmt.Errorf("reset forwarding: %w", err)
 	}
-	return os.Remove(o.path("before.json"))
+	return os.Remove(o.path(beforeFile))
 }
 
 // Undo compares two outputs of iptables-save and returns the iptables calls

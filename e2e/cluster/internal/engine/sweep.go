@@ -26,22 +26,39 @@ const cgroupName = "kiln-cluster"
 const cgroupRoot = "/sys/fs/cgroup"
 
 // Sweep removes what an engine left, whether it was stopped or killed:
-// processes, mounts, links, packet filter rules, cgroups, sockets. Where
-// nothing is left it does nothing.
+// processes, mounts, links, packet filter rules, cgroups, sockets. It does
+// nothing when the last engine of this directory was swept already: links and
+// cgroups that look like its own are then another directory's.
 func (o Own) Sweep(ctx context.Context) error {
-	if _, err := os.Stat(o.Dir); errors.Is(err, fs.ErrNotExist) {
+	if !exists(o.path(beforeFile)) {
 		return nil
 	}
 	killAll(o.leftovers)
-	return errors.Join(
+	err := errors.Join(
 		o.unmount(),
 		removeLinks(ctx),
-		o.restore(ctx),
 		removeCgroups(),
 		os.RemoveAll(o.path("exec")),
 		os.RemoveAll(o.path("docker.sock")),
 		os.RemoveAll(o.path("docker.pid")),
 	)
+	if err != nil {
+		return err
+	}
+	return o.restore(ctx)
+}
+
+// foreign returns an error when another engine of this kind runs on the
+// machine, out of another directory: they would share addresses.
+func foreign() error {
+	links, err := ownLinks()
+	if err != nil {
+		return err
+	}
+	if len(links) > 0 || len(cgroupPids()) > 0 {
+		return errors.New("another kiln-cluster engine runs on this machine, with another KILN_CLUSTER_DIR: use that directory, or take its cluster down first")
+	}
+	return nil
 }
 
 // leftovers lists the processes of the engine and of its containers: those in
@@ -173,23 +190,39 @@ func MountsBelow(mountinfo []byte, dir string) []string {
 	return points
 }
 
-// removeLinks deletes the bridges whose address is in one of the engine's
-// ranges; the containers' ends have gone with their network namespaces.
+// removeLinks deletes the engine's bridges and what is plugged into them.
 func removeLinks(ctx context.Context) error {
-	links, err := net.Interfaces()
+	links, err := ownLinks()
 	if err != nil {
-		return fmt.Errorf("list links: %w", err)
+		return err
 	}
-	for _, link := range links {
-		addresses, err := link.Addrs()
-		if err != nil || !slices.ContainsFunc(addresses, ours) {
-			continue
+	for _, bridge := range links {
+		ports, _ := filepath.Glob(filepath.Join("/sys/class/net", bridge, "brif", "*")) // the pattern is well formed
+		for _, port := range ports {
+			// The kernel may be taking it away just now, with its namespace.
+			_ = command.Run(ctx, command.Options{}, "ip", "link", "delete", filepath.Base(port))
 		}
-		if err := command.Run(ctx, command.Options{}, "ip", "link", "delete", link.Name); err != nil {
+		if err := command.Run(ctx, command.Options{}, "ip", "link", "delete", bridge); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ownLinks names the links whose address is in one of the engine's ranges.
+func ownLinks() ([]string, error) {
+	links, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	var names []string
+	for _, link := range links {
+		addresses, err := link.Addrs()
+		if err == nil && slices.ContainsFunc(addresses, ours) {
+			names = append(names, link.Name)
+		}
+	}
+	return names, nil
 }
 
 func ours(address net.Addr) bool {

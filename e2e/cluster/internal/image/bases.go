@@ -94,7 +94,12 @@ func Compiler(ctx context.Context, rootfs, busybox, architecture, layerPath stri
 // CompilerExcess is a drop function for FilterTar: what a C compiler's
 // packages hold beside the compiler. It is most of them.
 func CompilerExcess(name string, dir bool) bool {
-	if Below([]string{"usr/share", "var", "etc/alternatives"})(name, dir) {
+	if Below([]string{
+		"usr/share", "var", "etc/alternatives", "usr/lib/x86_64-linux-gnu/gconv",
+		"usr/include/rpcsvc", "usr/include/tirpc", "usr/include/rdma", "usr/include/sound", "usr/include/misc",
+		"usr/include/drm", "usr/include/scsi", "usr/include/video", "usr/include/xen", "usr/include/mtd",
+		"usr/include/linux/netfilter", "usr/include/linux/dvb", "usr/include/linux/usb", "usr/include/linux/tc_act",
+	})(name, dir) {
 		return true
 	}
 	base := path.Base(name)

@@ -19,6 +19,9 @@ import (
 // certificates is where Debian keeps the public certificate authorities.
 const certificates = "/etc/ssl/certs/ca-certificates.crt"
 
+// compilerRootFS names the compiler's files in the cache.
+const compilerRootFS = "gcc-rootfs"
+
 // Base is an image that the cluster's registry serves.
 type Base struct {
 	// Tags are its names in the registry, as repository:tag.
@@ -132,7 +135,7 @@ func (m Maker) debianImage(ctx context.Context) (Base, error) {
 }
 
 func (m Maker) compilerImage(ctx context.Context, busybox string) (Base, error) {
-	rootfs, err := m.rootFS(ctx, "gcc-rootfs", "extract", []string{"gcc", "libc6-dev"}, image.CompilerExcess)
+	rootfs, err := m.rootFS(ctx, compilerRootFS, "extract", []string{"gcc", "libc6-dev"}, image.CompilerExcess)
 	if err != nil {
 		return Base{}, err
 	}
@@ -148,10 +151,10 @@ func (m Maker) baseKey(path string) string {
 }
 
 // archive keeps an image as a docker archive.
-func (m Maker) archive(entry, key string, make func(work string) (v1.Image, error)) (string, error) {
+func (m Maker) archive(entry, key string, build func(work string) (v1.Image, error)) (string, error) {
 	dir, err := m.Store.Get(entry, key, func(dir string) error {
 		return m.inScratch(func(work string) error {
-			img, err := make(work)
+			img, err := build(work)
 			if err != nil {
 				return err
 			}

@@ -28,8 +28,9 @@ import (
 // Layouts of parts that are made by this program itself, not by one of the
 // hashed sources. Raise them when the code that makes the part changes.
 const (
-	nodeLayout  = "1"
-	basesLayout = "1"
+	nodeLayout     = "1"
+	basesLayout    = "1"
+	compilerLayout = "2"
 )
 
 // KanikoVersion is the release of the executor.
@@ -79,7 +80,7 @@ func (m Maker) Kubernetes(ctx context.Context) (string, error) {
 
 // KubernetesCached says whether the binary is there, and where.
 func (m Maker) KubernetesCached(ctx context.Context) (string, bool) {
-	if !m.builder().Cached(ctx, kubernetes()) {
+	if m.Tree.Root == "" || !m.builder().Cached(ctx, kubernetes()) {
 		return "", false
 	}
 	path, err := m.Kubernetes(ctx)
@@ -190,7 +191,7 @@ func (m Maker) kindFiles(ctx context.Context) (string, error) {
 // rootFS is a Debian root file system as a tar, without the entries that drop
 // names.
 func (m Maker) rootFS(ctx context.Context, name, variant string, packages []string, drop func(string, bool) bool) (string, error) {
-	key := cache.Key(debian.Release, runtime.GOARCH, variant, strings.Join(packages, ","), basesLayout)
+	key := cache.Key(debian.Release, runtime.GOARCH, variant, strings.Join(packages, ","), layout(name))
 	dir, err := m.Store.Get(name, key, func(dir string) error {
 		end := m.Progress.During("making "+name+" from Debian packages", "10 seconds to 2 minutes", 20*time.Second)
 		err := m.bootstrap(ctx, variant, packages, drop, filepath.Join(dir, "rootfs.tar"))
@@ -198,6 +199,14 @@ func (m Maker) rootFS(ctx context.Context, name, variant string, packages []stri
 		return err
 	})
 	return filepath.Join(dir, "rootfs.tar"), err
+}
+
+// layout is the version of the code that makes a root file system.
+func layout(name string) string {
+	if name == compilerRootFS {
+		return compilerLayout
+	}
+	return basesLayout
 }
 
 func (m Maker) bootstrap(ctx context.Context, variant string, packages []string, drop func(string, bool) bool, out string) error {

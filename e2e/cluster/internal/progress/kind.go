@@ -35,10 +35,13 @@ func (l KindLogger) print(message string) { l.Printer.Printf("%s", strings.TrimS
 
 type infoLogger struct{ printer *Printer }
 
+// Info prints a line.
 func (l infoLogger) Info(message string) { KindLogger{l.printer}.print(message) }
 
+// Infof prints a line.
 func (l infoLogger) Infof(format string, args ...any) {
 	l.printer.Printf(strings.TrimSpace(format), args...)
 }
 
+// Enabled says that the lines are printed.
 func (l infoLogger) Enabled() bool { return true }
