@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -28,6 +29,9 @@ type Config struct {
 	Log io.Writer
 	// Transport carries all requests; nil means one with kiln's own limits.
 	Transport http.RoundTripper
+	// Retries are the pauses before a registry that cannot be reached is asked
+	// for an image again; nil means a second, then three.
+	Retries []time.Duration
 }
 
 // repository is one repository that a build may use.

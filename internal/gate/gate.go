@@ -25,6 +25,7 @@ type Gate struct {
 	uploads  uploads
 	slot     slot
 	report   report
+	retries  []time.Duration
 }
 
 // New returns a gate for the build that config describes. It makes no request;
@@ -38,7 +39,12 @@ func New(config Config) (*Gate, error) {
 	if out == nil {
 		out = io.Discard
 	}
+	retries := config.Retries
+	if retries == nil {
+		retries = []time.Duration{time.Second, 3 * time.Second}
+	}
 	return &Gate{
+		retries:  retries,
 		policy:   p,
 		upstream: newUpstream(config.Transport, p),
 		uploads:  uploads{addresses: map[string]*url.URL{}},

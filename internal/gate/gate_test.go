@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -141,6 +142,7 @@ func start(t *testing.T, config gate.Config) running {
 	output := &logBuffer{}
 	config.Log = output
 	config.Transport = transport(t)
+	config.Retries = []time.Duration{time.Millisecond}
 	handler, err := gate.New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 	g.slot.digest = digest
 	response, err := g.forwardManifest(r, op.ref, mediaType, body)
 	if err != nil {
-		g.failUpstream(w, g.policy.push.origin().RegistryStr(), err)
+		g.failUpstream(w, http.StatusBadGateway, g.policy.push.origin().RegistryStr(), err)
 		return
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {

@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -25,12 +26,31 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 		}
 		missed += fmt.Sprintf(" (and its mirror %s: %s)", mirror.RegistryStr(), err)
 	}
-	response, err := g.readContent(r, origin, op)
+	response, err := g.readOrigin(r, op)
 	if err != nil {
-		g.failUpstream(w, origin.RegistryStr(), fmt.Errorf("%w%s", err, missed))
+		// Clients try again after a 502 and lose its text; the gate has tried
+		// again already, and the text is what the build's author needs.
+		g.failUpstream(w, http.StatusFailedDependency, origin.RegistryStr(), fmt.Errorf("%w%s", err, missed))
 		return
 	}
 	relay(w, response)
+}
+
+// readOrigin reads from the registry that the Dockerfile names, again after a
+// while if it cannot be reached.
+func (g *Gate) readOrigin(r *http.Request, op operation) (*http.Response, error) {
+	for _, delay := range g.retries {
+		response, err := g.readContent(r, op.repo.origin(), op)
+		if err == nil || !temporary(err) {
+			return response, err
+		}
+		select {
+		case <-time.After(delay):
+		case <-r.Context().Done():
+			return nil, err
+		}
+	}
+	return g.readContent(r, op.repo.origin(), op)
 }
 
 func (g *Gate) readContent(r *http.Request, source name.Repository, op operation) (*http.Response, error) {
@@ -47,7 +67,7 @@ func (g *Gate) findBlob(w http.ResponseWriter, r *http.Request, op operation) {
 	repo := g.policy.push.origin()
 	response, err := g.upstream.read(r, repo, blobPath(repo.RepositoryStr(), op.ref), transport.PushScope)
 	if err != nil {
-		g.failUpstream(w, repo.RegistryStr(), err)
+		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 		return
 	}
 	relay(w, response)

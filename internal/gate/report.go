@@ -94,10 +94,10 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 	_, _ = w.Write(body)
 }
 
-// failUpstream answers for a registry that could not be used. Credentials that
-// a registry refuses while the gate logs in become its 401 or 403, so that the
-// client does not try again.
-func (g *Gate) failUpstream(w http.ResponseWriter, host string, err error) {
+// failUpstream answers for a registry that could not be used, with the given
+// status unless the reason is one that trying again does not change: settings,
+// or credentials that the registry refuses while the gate logs in.
+func (g *Gate) failUpstream(w http.ResponseWriter, status int, host string, err error) {
 	message := fmt.Sprintf("use registry %s: %s", host, err)
 	g.report.note("%s", message)
 	if refused, ok := errors.AsType[*transport.Error](err); ok {
@@ -110,9 +110,9 @@ func (g *Gate) failUpstream(w http.ResponseWriter, host string, err error) {
 			return
 		}
 	}
-	if _, ok := errors.AsType[*credentialsError](err); ok {
+	if _, ok := errors.AsType[*settingsError](err); ok {
 		fail(w, http.StatusForbidden, codeDenied, message)
 		return
 	}
-	fail(w, http.StatusBadGateway, codeUnavailable, message)
+	fail(w, status, codeUnavailable, message)
 }

@@ -82,7 +82,7 @@ func (g *Gate) startUpload(w http.ResponseWriter, r *http.Request, op operation)
 	response, err := g.postUpload(r, nil)
 	switch {
 	case err != nil:
-		g.failUpstream(w, repo.RegistryStr(), err)
+		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 	case response.StatusCode == http.StatusAccepted:
 		g.uploadOpened(w, response)
 	default:
@@ -149,12 +149,12 @@ func (g *Gate) continueUpload(w http.ResponseWriter, r *http.Request, op operati
 	digest := op.query.Get("digest")
 	request, err := uploadRequest(r, target, digest)
 	if err != nil {
-		g.failUpstream(w, repo.RegistryStr(), err)
+		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 		return
 	}
 	response, err := g.upstream.write(request, repo)
 	if err != nil {
-		g.failUpstream(w, repo.RegistryStr(), err)
+		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 		return
 	}
 	if digest != "" && response.StatusCode == http.StatusCreated {

@@ -28,10 +28,22 @@ const (
 	maxRedirects = 5
 )
 
-// credentialsError marks credentials that cannot be read.
-type credentialsError struct{ error }
+// settingsError marks what only the operator can change: credentials that cannot
+// be read, a registry that must not be spoken to by plain HTTP.
+type settingsError struct{ error }
 
-func (e *credentialsError) Unwrap() error { return e.error }
+func (e *settingsError) Unwrap() error { return e.error }
+
+// temporary reports whether a registry may answer if it is asked again.
+func temporary(err error) bool {
+	if _, ok := errors.AsType[*settingsError](err); ok {
+		return false
+	}
+	if answered, ok := errors.AsType[*transport.Error](err); ok {
+		return answered.Temporary()
+	}
+	return true
+}
 
 // upstream speaks to registries with the gate's credentials. It is safe for
 // concurrent use.
@@ -101,7 +113,7 @@ func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		_ = r.Body.Close()
 	}
-	return nil, fmt.Errorf("plain HTTP to %s is not allowed: KILN_INSECURE_REGISTRIES does not name it", r.URL.Host)
+	return nil, &settingsError{fmt.Errorf("plain HTTP to %s is not allowed: KILN_INSECURE_REGISTRIES does not name it", r.URL.Host)}
 }
 
 // login returns what carries requests to repo's registry with credentials for
@@ -116,7 +128,7 @@ func (u *upstream) login(ctx context.Context, repo name.Repository, scopes ...st
 	}
 	auth, err := authn.Resolve(ctx, u.keychain, repo)
 	if err != nil {
-		return nil, &credentialsError{err}
+		return nil, &settingsError{err}
 	}
 	carrier, err := transport.NewWithContext(ctx, repo.Registry, auth, u.base, scopes)
 	if err != nil {

@@ -53,7 +53,7 @@ func TestRedirectsAreFollowedWithoutCredentials(t *testing.T) {
 	config.Insecure = config.Insecure[:1]
 	g = start(t, config)
 	status, body := blobOf(t, g, bases, "base")
-	if status != http.StatusBadGateway || !strings.Contains(body, "plain HTTP to") || strings.Contains(body+g.log.String(), "s3cret") {
+	if status != http.StatusForbidden || !strings.Contains(body, "plain HTTP to") || strings.Contains(body+g.log.String(), "s3cret") {
 		t.Errorf("answer %d %s, log %q", status, body, g.log.String())
 	}
 }
@@ -120,6 +120,28 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// A registry that drops the connection once is asked again.
+func TestReadsAreTriedAgain(t *testing.T) {
+	drops := 1
+	bases := newUpstream(t, func(content http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/blobs/") && drops > 0 {
+				drops--
+				panic(http.ErrAbortHandler)
+			}
+			content.ServeHTTP(w, r)
+		})
+	})
+	bases.write(t, "base:1")
+	g := start(t, gate.Config{
+		Push:         bases.host + "/app:k1-0",
+		Pull:         []string{bases.host + "/base:1"},
+		Insecure:     []string{bases.host},
+		DockerConfig: dockerConfig(t, bases.host),
+	})
+	pullAll(t, g, bases.host+"/base:1")
+}
+
 func TestUnreachableRegistry(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -141,8 +163,8 @@ func TestUnreachableRegistry(t *testing.T) {
 	}
 	status, body := g.do(t, "GET", "/v2/"+element+"/base/manifests/1", "", "")
 	for _, want := range []string{"use registry " + host, "connection refused", "its mirror " + mirror.host + ": it answers 401"} {
-		if status != http.StatusBadGateway || !strings.Contains(body, want) {
-			t.Errorf("answer %d %s, want 502 with %q", status, body, want)
+		if status != http.StatusFailedDependency || !strings.Contains(body, want) {
+			t.Errorf("answer %d %s, want 424 with %q", status, body, want)
 		}
 	}
 	if strings.Contains(g.log.String(), "denied") || !strings.Contains(g.log.String(), "# use registry") {
@@ -160,7 +182,7 @@ func TestPlainHTTPOnlyWhereNamed(t *testing.T) {
 		DockerConfig: dockerConfig(t, target.host),
 	})
 	status, body := blobOf(t, g, target, "base")
-	if status != http.StatusBadGateway || !strings.Contains(body, "KILN_INSECURE_REGISTRIES does not name it") {
+	if status != http.StatusForbidden || !strings.Contains(body, "KILN_INSECURE_REGISTRIES does not name it") {
 		t.Errorf("answer %d %s", status, body)
 	}
 	if lines := target.requests(""); len(lines) > 0 {
