@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,6 +51,7 @@ func stepCases() []stepCase {
 		{name: "what a container action is promised", dir: testdata, dirOf: "look-around", check: checkLookAround,
 			use:   harness.Use{Env: map[string]string{"INPUT_WITH-DASH": "dash"}},
 			files: harness.Files{"app/app/seen.txt": {Data: []byte("seen\n")}}},
+		{name: "ready image", dir: testdata, dirOf: "ready-image", check: logHas("no build at all\n")},
 		{name: "exit code", dir: testdata, dirOf: "exit3", check: func(t *testing.T, _ *fixture, r []*harness.Result) {
 			if r[0].ExitCode != 3 {
 				t.Errorf("exit code = %d, want 3:\n%s", r[0].ExitCode, r[0].Log)
@@ -98,25 +100,28 @@ func TestSteps(t *testing.T) {
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "two", nil)
-	t.Run("cases", func(t *testing.T) {
-		for _, name := range []string{"one", "two"} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				u := harness.Use{Uses: "acme/hello-" + name + "@v1", With: map[string]string{"who-to-greet": name}}
-				results := f.use(t, f.example("hello-shell"), u, nil)
-				wantSuccess(t, results)
-				if got, want := results[0].Outputs["greeting"], "Hello, "+name+"!"; got != want {
-					t.Errorf("output greeting = %q, want %q", got, want)
-				}
-			})
-		}
-	})
-	builds := f.seen.With("kaniko")
-	if len(builds) != 2 {
-		t.Fatalf("saw %d build pods, want 2", len(builds))
+	names := []string{"one", "two"}
+	results := make([][]*harness.Result, len(names))
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			u := harness.Use{Uses: "acme/hello-" + name + "@v1", With: map[string]string{"who-to-greet": name}}
+			results[i], errs[i] = f.play(t.Context(), f.example("hello-shell"), u, nil)
+		})
 	}
-	if first, second := builds[0], builds[1]; second.CreationTimestamp.Sub(first.CreationTimestamp.Time).Seconds() > 2 {
-		t.Errorf("build pods were created at %v and %v, want both at once", first.CreationTimestamp, second.CreationTimestamp)
+	wg.Wait()
+	for i, name := range names {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		wantSuccess(t, results[i])
+		if got, want := results[i][0].Outputs["greeting"], "Hello, "+name+"!"; got != want {
+			t.Errorf("output greeting = %q, want %q", got, want)
+		}
+	}
+	if n := f.seen.Most("kaniko"); n != 2 {
+		t.Errorf("at most %d build pods were there at the same time, want 2", n)
 	}
 	f.wantNothingLeft(t)
 }

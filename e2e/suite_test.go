@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -105,21 +106,28 @@ func (s stage) testdata(name string) string {
 	return filepath.Join(s.Root, "e2e", "testdata", "actions", name)
 }
 
-// use plays all stages of an action, one after the other, and carries its
-// state from one to the next as the runner does. It stops after one that fails.
+// use is play for the test's own goroutine: it fails the test on an error.
 func (f *fixture) use(t *testing.T, dir string, u harness.Use, more harness.Files) []*harness.Result {
 	t.Helper()
-	action, err := harness.ReadAction(dir)
+	results, err := f.play(t.Context(), dir, u, more)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return results
+}
+
+// play plays all stages of an action, one after the other, and carries its
+// state from one to the next as the runner does. It stops after one that fails.
+func (f *fixture) play(ctx context.Context, dir string, u harness.Use, more harness.Files) ([]*harness.Result, error) {
+	action, err := harness.ReadAction(dir)
+	if err != nil {
+		return nil, err
 	}
 	files, err := action.Files(u)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	for name, file := range more {
-		files[name] = file
-	}
+	maps.Copy(files, more)
 	var results []*harness.Result
 	state := map[string]string{}
 	for _, stage := range action.Stages(u) {
@@ -127,19 +135,17 @@ func (f *fixture) use(t *testing.T, dir string, u harness.Use, more harness.File
 		for name, value := range state {
 			step.Env["STATE_"+name] = value
 		}
-		result, err := f.Step(t.Context(), step, files, nil)
+		result, err := f.Step(ctx, step, files, nil)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		for name, value := range result.State {
-			state[name] = value
-		}
+		maps.Copy(state, result.State)
 		results = append(results, result)
 		if result.ExitCode != 0 {
 			break
 		}
 	}
-	return results
+	return results, nil
 }
 
 // wantNothingLeft fails the test if steps that have ended left something in

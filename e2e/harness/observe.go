@@ -97,6 +97,24 @@ func (o *Observer) First(container string, state func(*corev1.Pod) bool) (time.T
 	return time.Time{}, false
 }
 
+// Most returns how many pods with that container were there at the same time.
+func (o *Observer) Most(container string) int {
+	there := map[string]bool{}
+	most := 0
+	for _, s := range o.Sightings() {
+		if !HasContainer(s.Pod, container) {
+			continue
+		}
+		if s.Type == watch.Deleted {
+			delete(there, s.Pod.Name)
+		} else {
+			there[s.Pod.Name] = true
+		}
+		most = max(most, len(there))
+	}
+	return most
+}
+
 // HasContainer says whether a pod has a main container of that name.
 func HasContainer(pod *corev1.Pod, name string) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name })

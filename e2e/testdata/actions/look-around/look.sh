@@ -9,7 +9,7 @@ echo "arguments: $#"
 for argument in "$@"; do
   echo "argument: <$argument>"
 done
-echo "odd name: $(env | grep '^INPUT_WITH-DASH=')"
+echo "odd name: $(tr '\0' '\n' < /proc/1/environ | grep '^INPUT_WITH-DASH=')"
 echo "workspace file: $(cat seen.txt)"
 echo "same file: $(cat /__w/app/app/seen.txt)"
 test -s "$GITHUB_EVENT_PATH" && echo "event: present"
