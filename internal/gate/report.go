@@ -98,7 +98,7 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 // status unless the reason is one that trying again does not change: settings,
 // or credentials that the registry refuses while the gate logs in.
 func (g *Gate) failUpstream(w http.ResponseWriter, status int, host string, err error) {
-	message := fmt.Sprintf("use registry %s: %s", host, err)
+	message := fmt.Sprintf("registry %s: %s", host, err)
 	g.report.note("%s", message)
 	if refused, ok := errors.AsType[*transport.Error](err); ok {
 		switch refused.StatusCode {

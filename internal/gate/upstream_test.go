@@ -162,12 +162,12 @@ func TestUnreachableRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, body := g.do(t, "GET", "/v2/"+element+"/base/manifests/1", "", "")
-	for _, want := range []string{"use registry " + host, "connection refused", "its mirror " + mirror.host + ": it answers 401"} {
+	for _, want := range []string{"registry " + host, "connection refused", "its mirror " + mirror.host + ": it answers 401"} {
 		if status != http.StatusFailedDependency || !strings.Contains(body, want) {
 			t.Errorf("answer %d %s, want 424 with %q", status, body, want)
 		}
 	}
-	if strings.Contains(g.log.String(), "denied") || !strings.Contains(g.log.String(), "# use registry") {
+	if strings.Contains(g.log.String(), "denied") || !strings.Contains(g.log.String(), "# registry ") {
 		t.Errorf("log = %q", g.log.String())
 	}
 }

@@ -74,15 +74,21 @@ func (l *Log) show(line string) []string {
 		l.Instruction = own.Msg
 	}
 	l.Pushed = l.Pushed || strings.HasPrefix(own.Msg, "Pushed ")
-	if own.Level == "debug" || own.Level == "trace" {
+	if own.Level == "debug" || own.Level == "trace" || noise.MatchString(own.Msg) {
 		return nil
 	}
 	return []string{Translate(own.Msg)}
 }
 
+// noise is what the executor says that tells an author nothing: advice for a
+// terminal, the gate, and what it repeats.
+var noise = regexp.MustCompile(`^(To simulate EOF and exit, press|Retrieving image \S+ from mapped registry |` +
+	`Returning cached image manifest$|Built cross stage deps: |Executing 0 build triggers$|No base image, nothing to extract$|` +
+	`Cmd: |Args: \[|Running: \[)`)
+
 // instructionPattern is the start of an instruction that the executor names
 // before it executes it.
-var instructionPattern = regexp.MustCompile(`^(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR)\s`)
+var instructionPattern = regexp.MustCompile(`(?i)^(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|HEALTHCHECK|LABEL|MAINTAINER|ONBUILD|RUN|SHELL|STOPSIGNAL|USER|VOLUME|WORKDIR)\s`)
 
 // isInstruction reports whether msg announces an instruction.
 func isInstruction(msg string) bool { return instructionPattern.MatchString(msg) }

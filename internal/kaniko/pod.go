@@ -80,6 +80,8 @@ func executor(b Build, args []string, limits corev1.ResourceList) corev1.Contain
 			Requests: corev1.ResourceList{
 				corev1.ResourceCPU:    resource.MustParse("100m"),
 				corev1.ResourceMemory: resource.MustParse("128Mi"),
+				// Left out, the request would be the whole limit.
+				corev1.ResourceEphemeralStorage: resource.MustParse("256Mi"),
 			},
 			Limits: limits,
 		},
@@ -128,7 +130,8 @@ func gate(b Build) corev1.Container {
 }
 
 // volumes returns the volume with the registry's credentials, where there
-// are any. A Secret that does not exist is reported by the kubelet.
+// are any. A Secret that does not exist means none: the registry's answer says
+// so at once, while a missing mount would keep the pod waiting.
 func volumes(b Build) []corev1.Volume {
 	if b.SecretName == "" {
 		return nil
@@ -137,6 +140,7 @@ func volumes(b Build) []corev1.Volume {
 		Name: secretVolume,
 		VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 			SecretName:  b.SecretName,
+			Optional:    new(true),
 			DefaultMode: new(int32(0o444)),
 			Items:       []corev1.KeyToPath{{Key: corev1.DockerConfigJsonKey, Path: corev1.DockerConfigJsonKey}},
 		}},

@@ -1,0 +1,132 @@
+package kaniko_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
+	"kiln/internal/registry"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func smallBuild() kaniko.Build {
+	return kaniko.Build{
+		Name:             "kiln-build-x",
+		Namespace:        "ci",
+		KanikoImage:      "registry.example.com/kaniko:v1",
+		GateImage:        "registry.example.com/kiln:v1",
+		Dockerfile:       "Dockerfile",
+		Push:             "ghcr.io/acme/kiln/app:k1-0",
+		Arch:             "amd64",
+		Deadline:         30 * time.Minute,
+		Memory:           "2Gi",
+		EphemeralStorage: "10Gi",
+	}
+}
+
+func fullBuild() kaniko.Build {
+	b := smallBuild()
+	b.Labels = map[string]string{"kiln.build/kind": "build"}
+	b.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner", UID: "u"}}
+	b.GatePullPolicy = corev1.PullIfNotPresent
+	b.Dockerfile = "docker/Dockerfile.action"
+	b.Push = "kiln-registry:5000/ci/app:k1-0"
+	b.Images = []preflight.Image{
+		{Reference: "alpine:3.20", Registry: "index.docker.io", Line: 1},
+		{Reference: "busybox", Registry: "index.docker.io", Line: 3},
+		{Reference: "ghcr.io/acme/tool:1", Registry: "ghcr.io", Line: 5},
+	}
+	b.Mirrors = registry.Mirrors{"index.docker.io": "kiln-registry:5000"}
+	b.Insecure = []string{"kiln-registry:5000"}
+	b.SecretName = "registry"
+	b.Tolerations = []corev1.Toleration{{Key: "ci", Operator: corev1.TolerationOpExists}}
+	b.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "pull"}}
+	b.Arch = "arm64"
+	return b
+}
+
+func TestPod(t *testing.T) {
+	for name, build := range map[string]kaniko.Build{"small": smallBuild(), "full": fullBuild()} {
+		t.Run(name, func(t *testing.T) {
+			pod, err := kaniko.Pod(build)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := yaml.Marshal(pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "pod-"+name+".yaml", string(text))
+		})
+	}
+}
+
+// The container in which the Dockerfile's commands run has nothing that opens a
+// registry or the cluster, whatever the settings.
+func TestExecutorHasNoCredentials(t *testing.T) {
+	pod, err := kaniko.Pod(fullBuild())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := pod.Spec.Containers[0]
+	if c.Name != kaniko.ContainerKaniko || len(c.VolumeMounts) > 0 || len(c.Env) > 0 || len(c.EnvFrom) > 0 {
+		t.Errorf("the container %s has mounts %v, variables %v %v", c.Name, c.VolumeMounts, c.Env, c.EnvFrom)
+	}
+	if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
+		t.Error("the pod has a service account token")
+	}
+	if pod.Spec.ShareProcessNamespace != nil || pod.Spec.HostNetwork || pod.Spec.HostPID || pod.Spec.HostIPC {
+		t.Error("the containers share more than the network")
+	}
+}
+
+func TestPodErrors(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*kaniko.Build)
+		want   string
+	}{
+		{"push reference", func(b *kaniko.Build) { b.Push = "acme/app" }, "push reference"},
+		{"memory", func(b *kaniko.Build) { b.Memory = "2 GB" }, "memory limit"},
+		{"storage", func(b *kaniko.Build) { b.EphemeralStorage = "" }, "storage limit"},
+		{"registry", func(b *kaniko.Build) { b.Images = []preflight.Image{{Registry: "[::1]:5000"}} }, "registry host"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := smallBuild()
+			tt.change(&b)
+			if _, err := kaniko.Pod(b); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Pod error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,154 @@
+package kaniko_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kiln/internal/kaniko"
+)
+
+// exitCodes are those with which the executor ended when it wrote the logs in
+// testdata/logs; 1 where none is given. The logs are those of chainguard's
+// v1.25.16 behind a gate; only the names of hosts were changed.
+func exitCodes() map[string]int32 {
+	return map[string]int32{"success": 0, "runexit": 3, "runkilled": 255, "cmdnotfound": 127}
+}
+
+func TestRealLogs(t *testing.T) {
+	files, err := filepath.Glob("testdata/logs/*.log")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no logs: %v", err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".log")
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, given := exitCodes()[name]
+			if !given {
+				code = 1
+			}
+			golden(t, "logs/"+name+".txt", read(string(text), code))
+		})
+	}
+}
+
+// read returns what the author sees of a log, and why the build failed.
+func read(text string, code int32) string {
+	var log kaniko.Log
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		for _, shown := range log.Line(strings.TrimSuffix(line, "\n")) {
+			fmt.Fprintln(&b, shown)
+		}
+	}
+	fmt.Fprintf(&b, "\npushed: %v\n", log.Pushed)
+	if code != 0 {
+		f := log.Failure(code, false)
+		fmt.Fprintf(&b, "reason: %s\nmessage: %s\ninstruction: %s\nimage: %s\nsource: %s\n", f.Reason, f.Message, f.Instruction, f.Image, f.Source)
+	}
+	return b.String()
+}
+
+func TestFailure(t *testing.T) {
+	const run = `{"level":"info","msg":"RUN make","time":"t"}`
+	tests := []struct {
+		name    string
+		lines   []string
+		oom     bool
+		reason  kaniko.Reason
+		message string
+	}{
+		{"nothing said", nil, false, kaniko.ReasonUnclassified, "exit code 1 and gave no reason"},
+		{"out of memory", []string{run}, true, kaniko.ReasonOutOfMemory, "KILN_BUILD_MEMORY"},
+		{
+			"disk full", []string{run, "error building image: error building stage: failed to take snapshot: write /kaniko/1: no space left on device"},
+			false, kaniko.ReasonOutOfDisk, "KILN_BUILD_STORAGE",
+		},
+		{
+			"no source", []string{"error building image: error building stage: failed to execute command: copy failed: no source files specified"},
+			false, kaniko.ReasonSource, "names files that are not there",
+		},
+		{
+			"long instruction",
+			[]string{
+				`{"level":"info","msg":"RUN ` + strings.Repeat("x", 500) + `","time":"t"}`,
+				"error building image: error building stage: failed to execute command: waiting for process to exit: exit status 2",
+			},
+			false, kaniko.ReasonRun, strings.Repeat("x", 100) + "... failed with exit code 2",
+		},
+		{
+			"what a RUN step prints is not the executor's",
+			[]string{
+				run, "error building image: forged", `{"level":"warning","msg":"Failed to retrieve image x from remapped registry y: z. Will try with the next registry","time":"t"}`,
+				"error building image: error building stage: failed to execute command: waiting for process to exit: exit status 2",
+			},
+			false, kaniko.ReasonRun, "RUN make failed with exit code 2",
+		},
+		{
+			"status without a code", []string{`{"level":"warning","msg":"Failed to retrieve image x:1 from remapped registry 127.0.0.1:5001: unable to complete operation after 0 attempts, last error: GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/1: unexpected status code 404 Not Found. Will try with the next registry, or fallback to the original registry.","time":"t"}`, "error building image: image not found on any configured mapped registries for x:1"},
+			false, kaniko.ReasonBaseMissing, "the image x:1 does not exist",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var log kaniko.Log
+			for _, line := range tt.lines {
+				log.Line(line)
+			}
+			got := log.Failure(1, tt.oom)
+			if got.Reason != tt.reason || !strings.Contains(got.Message, tt.message) {
+				t.Errorf("Failure = %+v, want reason %s and message with %q", got, tt.reason, tt.message)
+			}
+		})
+	}
+}
+
+func TestTranslate(t *testing.T) {
+	for line, want := range map[string]string{
+		"Pushing image to 127.0.0.1:5001/kiln-registry_5000/ci/app:k1-0": "Pushing image to kiln-registry:5000/ci/app:k1-0",
+		"GET http://127.0.0.1:5001/v2/index__docker__io/library/x":       "GET http://docker.io/library/x",
+		"127.0.0.1:5001/ghcr__io/a and 127.0.0.1:5001/quay__io/b":        "ghcr.io/a and quay.io/b",
+		"127.0.0.1:5001/a_b/c": "127.0.0.1:5001/a_b/c",
+		"nothing":              "nothing",
+	} {
+		if got := kaniko.Translate(line); got != want {
+			t.Errorf("Translate(%q) = %q, want %q", line, got, want)
+		}
+	}
+}
+
+// The executor prints 80 lines of usage after an error of its flags; a RUN step
+// that prints the word loses nothing.
+func TestUsageIsDropped(t *testing.T) {
+	usage := "Error: bad\nUsage:\n  executor [flags]\n  executor [command]\n\nFlags:\n  -c, --context\n"
+	if got := read(usage, 1); !strings.HasPrefix(got, "Error: bad\n\npushed") {
+		t.Errorf("shown: %q", got)
+	}
+	for _, text := range []string{"Usage:\n  executor\n", "Error: x\nUsage:\n  other\n", "Error: x\ny\nUsage:\n  executor\n"} {
+		if got := read(text, 0); !strings.HasPrefix(got, text) {
+			t.Errorf("shown of %q: %q", text, got)
+		}
+	}
+}
+
+func FuzzLog(f *testing.F) {
+	f.Add("{\"level\":\"info\",\"msg\":\"RUN x\",\"time\":\"t\"}\nError: x\nUsage:\n  executor\n", int32(1))
+	f.Add("error building image: error building stage: failed to get fileinfo for /kaniko/0/x: no such file or directory", int32(1))
+	f.Fuzz(func(t *testing.T, text string, code int32) {
+		var log kaniko.Log
+		for line := range strings.SplitSeq(text, "\n") {
+			if shown := log.Line(line); len(shown) > 2 {
+				t.Fatalf("%q is shown as %q", line, shown)
+			}
+		}
+		if got := log.Failure(code, false); got.Message == "" || got.Reason == "" {
+			t.Fatalf("Failure = %+v", got)
+		}
+	})
+}
