@@ -1,0 +1,146 @@
+package action_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/action"
+	"kiln/internal/hook"
+)
+
+const extension = `
+apiVersion: v1
+kind: PodTemplate
+metadata:
+  labels: {team: ci, runner-pod: stolen}
+  annotations: {cost-centre: "42"}
+spec:
+  restartPolicy: OnFailure
+  priorityClassName: builds
+  securityContext: {runAsUser: 1001, fsGroup: 1001}
+  tolerations: [{key: ci, operator: Exists}]
+  volumes: [{name: cache, emptyDir: {}}]
+  containers:
+  - name: $job
+    image: other
+    command: [evil]
+    args: [more]
+    workingDir: /elsewhere
+    env: [{name: EXTRA, value: "1"}, {name: HOME, value: /root}]
+    volumeMounts: [{name: cache, mountPath: /cache}]
+    resources: {limits: {memory: 1Gi}}
+  - name: $redis
+    image: ignored
+  - name: proxy
+    image: proxy:1
+`
+
+// templated applies text to the Job of a step with one variable and an entry
+// point.
+func templated(t *testing.T, text string) (corev1.PodTemplateSpec, map[string]string, []string) {
+	t.Helper()
+	template, err := action.ParseTemplate([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := action.Job(action.Step{
+		Name: "kiln-x", Image: "img", Claim: "c", WorkMount: "/w",
+		Labels:    map[string]string{"runner-pod": "runner-1"},
+		Container: hook.Container{EntryPoint: "/run", WorkingDirectory: "/github/workspace", EnvironmentVariables: map[string]string{"HOME": "/github/home"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored, err := template.Apply(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job.Spec.Template, job.Labels, ignored
+}
+
+func TestTemplate(t *testing.T) {
+	pod, jobLabels, ignored := templated(t, extension)
+	wantLabels := map[string]string{"team": "ci", "runner-pod": "runner-1"}
+	if diff := cmp.Diff(wantLabels, pod.Labels) + cmp.Diff(wantLabels, jobLabels); diff != "" {
+		t.Errorf("labels: %s", diff)
+	}
+	if pod.Annotations["cost-centre"] != "42" || pod.Spec.PriorityClassName != "builds" || *pod.Spec.SecurityContext.FSGroup != 1001 {
+		t.Errorf("pod = %+v", pod)
+	}
+	if pod.Spec.RestartPolicy != corev1.RestartPolicyNever || len(pod.Spec.Volumes) != 2 || len(pod.Spec.Containers) != 2 || pod.Spec.Containers[1].Name != "proxy" {
+		t.Errorf("spec = %+v", pod.Spec)
+	}
+	job := pod.Spec.Containers[0]
+	if job.Name != "job" || job.Image != "img" || job.WorkingDir != "/github/workspace" || len(job.Args) != 0 || cmp.Diff([]string{"/run"}, job.Command) != "" {
+		t.Errorf("container = %+v", job)
+	}
+	if job.Resources.Limits.Memory().String() != "1Gi" || len(job.VolumeMounts) != 2 {
+		t.Errorf("container = %+v", job)
+	}
+	last := job.Env[len(job.Env)-1]
+	if last.Name != "EXTRA" || last.Value != "1" {
+		t.Errorf("last variable = %+v", last)
+	}
+	for _, variable := range job.Env {
+		if variable.Name == "HOME" && variable.ValueFrom == nil {
+			t.Error("the template replaced HOME")
+		}
+	}
+	want := []string{"$job.args", "$job.command", "$job.env HOME", "$job.image", "$job.workingDir", "metadata runner-pod", "spec.restartPolicy"}
+	if diff := cmp.Diff(want, ignored); diff != "" {
+		t.Errorf("ignored (-want +got):\n%s", diff)
+	}
+}
+
+func TestTemplateIsNotUsedUp(t *testing.T) {
+	template, err := action.ParseTemplate([]byte(extension))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pods []corev1.PodSpec
+	for range 2 {
+		job, err := action.Job(action.Step{Name: "kiln-x", Image: "img", Claim: "c", WorkMount: "/w"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := template.Apply(job); err != nil {
+			t.Fatal(err)
+		}
+		pods = append(pods, job.Spec.Template.Spec)
+	}
+	if diff := cmp.Diff(pods[0], pods[1]); diff != "" {
+		t.Errorf("second use (-first +second):\n%s", diff)
+	}
+}
+
+func TestNoTemplate(t *testing.T) {
+	job, err := action.Job(action.Step{Name: "kiln-x", Image: "img", Claim: "c", WorkMount: "/w"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var none *action.Template
+	if ignored, err := none.Apply(job); err != nil || ignored != nil {
+		t.Errorf("Apply = %v, %v", ignored, err)
+	}
+}
+
+func TestParseTemplateRefuses(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"not yaml":         {"a: [", "parse pod template"},
+		"not an object":    {"- a", "parse pod template"},
+		"unknown key":      {"spec: {nodeSelectr: {}}", "nodeSelectr"},
+		"wrong type":       {"spec: {priorityClassName: [1]}", "priorityClassName"},
+		"the name job":     {"spec: {containers: [{name: job}]}", "call it $job"},
+		"no name":          {"spec: {containers: [{image: x}]}", "call it $job"},
+		"a bare container": {"spec: {containers: [x]}", "parse pod template"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := action.ParseTemplate([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error = %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
