@@ -88,3 +88,15 @@ func TestFullExchange(t *testing.T) {
 	wantSuccess(t, results)
 	f.wantNothingLeft(t)
 }
+
+// TestBrokenSettings starts the daemon with a setting that it cannot read: the
+// runner pod starts all the same, and the step that needs kiln says why not.
+func TestBrokenSettings(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "broken", func(_ stage, o *harness.PodOptions) {
+		o.DaemonEnv = map[string]string{"KILN_BUILD_TIMEOUT": "soon"}
+	})
+	results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
+	wantError(t, results[0], "KILN_BUILD_TIMEOUT")
+	f.wantNothingLeft(t)
+}

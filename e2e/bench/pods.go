@@ -87,23 +87,30 @@ func (b *bench) actionPod(name string, round int, image string) podRun {
 // podTimes count from the request that creates a pod.
 type podTimes struct{ logEnds, terminated time.Duration }
 
+// endSeen is when a pod's end was seen, or why it was not.
+type endSeen struct {
+	after time.Duration
+	err   error
+}
+
 // timePod creates the pod, sends its input, reads its log to the end, and
 // waits until its container is seen to have ended with exit code 0.
 func (b *bench) timePod(ctx context.Context, p podRun) (t podTimes, err error) {
 	name := p.pod.Name
-	ended := make(chan error, 1)
+	ended := make(chan endSeen, 1)
 	running := make(chan struct{})
 	began := time.Now()
 	if _, err := b.Kube.CoreV1().Pods(namespace).Create(ctx, p.pod, metav1.CreateOptions{}); err != nil {
 		return t, fmt.Errorf("create pod %s: %w", name, err)
 	}
 	go func() {
-		ended <- b.Await(ctx, namespace, name, awaitEnd(running))
+		err := b.Await(ctx, namespace, name, awaitEnd(running))
+		ended <- endSeen{time.Since(began), err}
 	}()
 	select {
 	case <-running:
-	case err := <-ended:
-		return t, fmt.Errorf("wait for pod %s: %w", name, err)
+	case end := <-ended:
+		return t, fmt.Errorf("wait for pod %s: %w", name, end.err)
 	}
 	// An attach lasts as long as its container.
 	sent := make(chan error, 1)
@@ -117,10 +124,11 @@ func (b *bench) timePod(ctx context.Context, p podRun) (t podTimes, err error) {
 		return t, fmt.Errorf("read log of pod %s: %w", name, err)
 	}
 	t.logEnds = time.Since(began)
-	if err := <-ended; err != nil {
-		return t, fmt.Errorf("wait for pod %s: %w\n%s", name, err, text)
+	end := <-ended
+	if end.err != nil {
+		return t, fmt.Errorf("wait for pod %s: %w\n%s", name, end.err, text)
 	}
-	t.terminated = time.Since(began)
+	t.terminated = end.after
 	if err := <-sent; err != nil {
 		return t, err
 	}
