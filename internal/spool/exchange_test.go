@@ -347,12 +347,13 @@ func sharedBinary(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(exchangeDir(t), "spool.test")
-	if err := os.WriteFile(path, data, 0o755); err != nil {
+	// Not written by this process: a descriptor that is open for writing would be
+	// inherited by what another test starts meanwhile, and exec refuses the file as busy.
+	if out, err := exec.Command("cp", self, path).CombinedOutput(); err != nil {
+		t.Fatalf("copy test binary: %v: %s", err, out)
+	}
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -81,10 +81,14 @@ func (l *Log) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Flush publishes everything that was written.
+// Flush publishes everything that was written. After Stop it fails with
+// [ErrLogStopped].
 func (l *Log) Flush() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err == nil && l.isStopped() {
+		l.err = ErrLogStopped
+	}
 	l.flushLocked()
 	return l.err
 }
