@@ -47,7 +47,7 @@ const user, password = "robot", "hunter2"
 func newUpstream(t *testing.T, wrap func(content http.Handler) http.Handler) *upstream {
 	t.Helper()
 	u := &upstream{content: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
-	var handler = u.content
+	handler := u.content
 	if wrap != nil {
 		handler = wrap(u.content)
 	}

@@ -3,6 +3,7 @@ package gate
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -13,7 +14,7 @@ import (
 // it, else from the registry that the Dockerfile names.
 func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 	origin := op.repo.origin()
-	missed := ""
+	var missed strings.Builder
 	for _, mirror := range op.repo.sources[:len(op.repo.sources)-1] {
 		response, err := g.readContent(r, mirror, op)
 		if err == nil && response.StatusCode < http.StatusMultipleChoices {
@@ -24,13 +25,13 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 			discard(response)
 			err = fmt.Errorf("it answers %s", response.Status)
 		}
-		missed += fmt.Sprintf(" (and its mirror %s: %s)", mirror.RegistryStr(), err)
+		fmt.Fprintf(&missed, " (and its mirror %s: %s)", mirror.RegistryStr(), err)
 	}
 	response, err := g.readOrigin(r, op)
 	if err != nil {
 		// Clients try again after a 502 and lose its text; the gate has tried
 		// again already, and the text is what the build's author needs.
-		g.failUpstream(w, http.StatusFailedDependency, origin.RegistryStr(), fmt.Errorf("%w%s", err, missed))
+		g.failUpstream(w, http.StatusFailedDependency, origin.RegistryStr(), fmt.Errorf("%w%s", err, missed.String()))
 		return
 	}
 	relay(w, response)

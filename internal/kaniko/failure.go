@@ -3,6 +3,7 @@ package kaniko
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -49,8 +50,8 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 		}
 	}
 	tail := l.last[max(0, len(l.last)-keptLines):]
-	for i := len(tail) - 1; i >= 0; i-- {
-		if f, found := l.explain(tail[i]); found {
+	for _, line := range slices.Backward(tail) {
+		if f, found := l.explain(line); found {
 			return f
 		}
 	}

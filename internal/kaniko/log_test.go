@@ -67,11 +67,13 @@ func TestFailure(t *testing.T) {
 		{"nothing said", nil, false, kaniko.ReasonUnclassified, "exit code 1 and gave no reason"},
 		{"out of memory", []string{run}, true, kaniko.ReasonOutOfMemory, "KILN_BUILD_MEMORY"},
 		{
-			"disk full", []string{run, "error building image: error building stage: failed to take snapshot: write /kaniko/1: no space left on device"},
+			"disk full",
+			[]string{run, "error building image: error building stage: failed to take snapshot: write /kaniko/1: no space left on device"},
 			false, kaniko.ReasonOutOfDisk, "KILN_BUILD_STORAGE",
 		},
 		{
-			"no source", []string{"error building image: error building stage: failed to execute command: copy failed: no source files specified"},
+			"no source",
+			[]string{"error building image: error building stage: failed to execute command: copy failed: no source files specified"},
 			false, kaniko.ReasonSource, "names files that are not there",
 		},
 		{
@@ -91,7 +93,8 @@ func TestFailure(t *testing.T) {
 			false, kaniko.ReasonRun, "RUN make failed with exit code 2",
 		},
 		{
-			"status without a code", []string{`{"level":"warning","msg":"Failed to retrieve image x:1 from remapped registry 127.0.0.1:5001: unable to complete operation after 0 attempts, last error: GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/1: unexpected status code 404 Not Found. Will try with the next registry, or fallback to the original registry.","time":"t"}`, "error building image: image not found on any configured mapped registries for x:1"},
+			"status without a code",
+			[]string{`{"level":"warning","msg":"Failed to retrieve image x:1 from remapped registry 127.0.0.1:5001: unable to complete operation after 0 attempts, last error: GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/1: unexpected status code 404 Not Found. Will try with the next registry, or fallback to the original registry.","time":"t"}`, "error building image: image not found on any configured mapped registries for x:1"},
 			false, kaniko.ReasonBaseMissing, "the image x:1 does not exist",
 		},
 	}
