@@ -98,6 +98,7 @@ func TestExportQuotes(t *testing.T) {
 func TestKindConfig(t *testing.T) {
 	var config struct {
 		Nodes                   []struct{ Role string }
+		KubeadmConfigPatches    []string
 		ContainerdConfigPatches []string
 	}
 	if err := yaml.UnmarshalStrict([]byte(strings.Replace(kindConfig(3), "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n", "", 1)), &config); err != nil {

@@ -32,8 +32,10 @@ func (c *Cluster) Down(ctx context.Context) error {
 		return fmt.Errorf("remove cluster directory: %w", err)
 	}
 	switch {
-	case !running || !own:
+	case !running:
 		return c.own.Sweep(ctx) // what an engine of ours that was killed left
+	case !own:
+		return errors.Join(registries.RemoveNetwork(ctx), c.own.Sweep(ctx))
 	default:
 		return c.stopUnused(ctx)
 	}
@@ -71,8 +73,7 @@ func (c *Cluster) stopUnused(ctx context.Context) error {
 // still take its rules out of the packet filter.
 func (c *Cluster) stopEngine(ctx context.Context) error {
 	end := c.Progress.During("stopping the Docker engine", "", 20*time.Second)
-	_ = command.Run(ctx, command.Options{}, "docker", "network", "rm", registries.Network) // it may not exist
-	err := c.own.Stop(ctx)
+	err := errors.Join(registries.RemoveNetwork(ctx), c.own.Stop(ctx))
 	end(err)
 	return err
 }

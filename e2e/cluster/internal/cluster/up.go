@@ -113,7 +113,7 @@ func (c *Cluster) create(ctx context.Context, p plan, m made) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if err := c.connect(ctx, &state); err != nil {
+	if err := c.configureNodes(); err != nil {
 		return err
 	}
 	if err := c.awaitReady(ctx); err != nil {
@@ -153,6 +153,9 @@ func (c *Cluster) startRegistries(ctx context.Context, m made, state *State) err
 		if err := registries.Load(ctx, img, tag, scratch); err != nil {
 			return err
 		}
+	}
+	if err := registries.EnsureNetwork(ctx); err != nil {
+		return err
 	}
 	for registry, address := range map[registries.Registry]*string{
 		c.open(): &state.Push, c.guarded(state.User, state.Password): &state.AuthPush,
@@ -215,36 +218,35 @@ func (c *Cluster) createNodes(image string) error {
 }
 
 // kindConfig is kind's configuration
-// (https://kind.sigs.k8s.io/docs/user/configuration/). The patch makes
-// containerd read the registries' hosts.toml files; newer node images do so by
-// themselves.
+// (https://kind.sigs.k8s.io/docs/user/configuration/). etcd does not wait for
+// the disk: nothing in it outlives the containers. Its arguments are a map in
+// one version of kubeadm's configuration and a list in the next, and a patch
+// counts only for the version that it names. The last patch makes containerd
+// read the registries' hosts.toml files; newer node images do so by themselves.
 func kindConfig(nodes int) string {
 	workers := strings.Repeat("- role: worker\n", max(nodes-1, 0))
 	return `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
-` + workers + `containerdConfigPatches:
+` + workers + `kubeadmConfigPatches:
+- |
+  kind: ClusterConfiguration
+  apiVersion: kubeadm.k8s.io/v1beta3
+  etcd: {local: {extraArgs: {unsafe-no-fsync: "true"}}}
+- |
+  kind: ClusterConfiguration
+  apiVersion: kubeadm.k8s.io/v1beta4
+  etcd: {local: {extraArgs: [{name: unsafe-no-fsync, value: "true"}]}}
+containerdConfigPatches:
 - |-
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "/etc/containerd/certs.d"
 `
 }
 
-// connect makes nodes and registries known to each other. Joining a network
-// gives a container a new published port, so the addresses are read again.
-func (c *Cluster) connect(ctx context.Context, state *State) (err error) {
-	for _, registry := range []registries.Registry{c.open(), c.guarded("", "")} {
-		if err := registry.Join(ctx); err != nil {
-			return err
-		}
-	}
-	if state.Push, err = c.open().Published(ctx); err != nil {
-		return err
-	}
-	if state.AuthPush, err = c.guarded("", "").Published(ctx); err != nil {
-		return err
-	}
+// configureNodes tells every node's containerd about the registries.
+func (c *Cluster) configureNodes() error {
 	nodes, err := c.provider().ListInternalNodes(c.Name)
 	if err != nil {
 		return fmt.Errorf("list nodes: %w", err)

@@ -43,7 +43,7 @@ func EnginePackages() []string {
 
 // BuildPackages are those that make root file systems and node images.
 func BuildPackages() []string {
-	return []string{"mmdebstrap", "containerd", "ca-certificates", "debian-archive-keyring"}
+	return []string{"mmdebstrap", "ca-certificates", "debian-archive-keyring"}
 }
 
 // Missing returns the packages of the list that are not installed, sorted.

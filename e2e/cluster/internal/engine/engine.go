@@ -1,7 +1,7 @@
 // Package engine finds the machine's Docker engine or runs one of its own.
 //
 // The own engine keeps everything below one directory: data, sockets, pid
-// file, log. It uses address ranges of its own, so that what it leaves in the
+// file, log. It uses addresses of its own, so that what it leaves in the
 // machine's network can be told from anything else, and Stop takes all of it
 // away again: processes, mounts, links, packet filter rules and cgroups. Only
 // the data directory stays; it holds the images.
@@ -29,12 +29,12 @@ import (
 	"kiln/e2e/cluster/internal/runcspec"
 )
 
-// Address ranges of the own engine. They are private (RFC 1918) and unlikely
-// to be the machine's own.
+// Addresses of the own engine's networks. They are private (RFC 1918) and
+// unlikely to be the machine's own. There is no default bridge: its name,
+// docker0, may be another engine's.
 const (
-	bridgeAddress = "172.28.255.1/24"
-	poolBase      = "172.29.0.0/16"
-	poolSize      = 24
+	poolBase = "172.29.0.0/16"
+	poolSize = 24
 )
 
 // Own is an engine of ours in a directory.
@@ -171,12 +171,12 @@ func (o Own) settings(filter string) map[string]any {
 		"exec-root":             o.path("exec"),
 		"pidfile":               o.path("docker.pid"),
 		"hosts":                 []string{o.Host()},
-		"bip":                   bridgeAddress,
+		"bridge":                "none",
 		"default-address-pools": []map[string]any{{"base": poolBase, "size": poolSize}},
 		"iptables":              true,
 		"ip6tables":             false,
 		"exec-opts":             []string{"native.cgroupdriver=cgroupfs"},
-		"cgroup-parent":         "/" + cgroupName,
+		"cgroup-parent":         "/" + o.cgroup(),
 		"log-driver":            "json-file",
 		"log-opts":              map[string]string{"max-size": "10m", "max-file": "2"},
 	}

@@ -23,11 +23,10 @@ const busy = `*nat
 :DOCKER - [0:0]
 :OTHER - [0:0]
 -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
--A POSTROUTING -s 172.28.255.0/24 ! -o docker0 -j MASQUERADE
 -A POSTROUTING -s 172.29.0.0/24 ! -o br-1234 -j MASQUERADE
 -A POSTROUTING -s 192.168.7.0/24 -j MASQUERADE
 -A POSTROUTING -s 172.29.0.2/32 -d 172.29.0.2/32 -p tcp -m tcp --dport 6443 -j MASQUERADE
--A DOCKER -i docker0 -j RETURN
+-A DOCKER -i br-1234 -j RETURN
 -A OTHER -m comment --comment "somebody else" -j RETURN
 COMMIT
 *filter
@@ -44,7 +43,6 @@ COMMIT
 func TestUndo(t *testing.T) {
 	want := [][]string{
 		{"-t", "nat", "-D", "PREROUTING", "-m", "addrtype", "--dst-type", "LOCAL", "-j", "DOCKER"},
-		{"-t", "nat", "-D", "POSTROUTING", "-s", "172.28.255.0/24", "!", "-o", "docker0", "-j", "MASQUERADE"},
 		{"-t", "nat", "-D", "POSTROUTING", "-s", "172.29.0.0/24", "!", "-o", "br-1234", "-j", "MASQUERADE"},
 		{"-t", "nat", "-D", "POSTROUTING", "-s", "172.29.0.2/32", "-d", "172.29.0.2/32", "-p", "tcp", "-m", "tcp", "--dport", "6443", "-j", "MASQUERADE"},
 		{"-t", "filter", "-D", "FORWARD", "-j", "DOCKER-USER"},

@@ -79,7 +79,7 @@ func (o Own) restore(ctx context.Context) error {
 }
 
 // Undo compares two outputs of iptables-save and returns the iptables calls
-// that remove what a Docker engine with this package's address ranges added
+// that remove what a Docker engine with this package's addresses added
 // between them: its rules, then its chains, then the policy that it set on
 // FORWARD. Rules and chains of others stay, also new ones.
 func Undo(was, now string) [][]string {
@@ -109,19 +109,14 @@ func Undo(was, now string) [][]string {
 // or names its bridges or its addresses.
 func dockers(args []string) bool {
 	return slices.ContainsFunc(args, func(arg string) bool {
-		if strings.HasPrefix(arg, "DOCKER") || arg == "docker0" || strings.HasPrefix(arg, "br-") {
+		if strings.HasPrefix(arg, "DOCKER") || strings.HasPrefix(arg, "br-") {
 			return true
 		}
 		prefix, err := netip.ParsePrefix(arg)
 		if err != nil {
 			return false
 		}
-		for _, cidr := range []string{bridgeAddress, poolBase} {
-			if netip.MustParsePrefix(cidr).Masked().Overlaps(prefix) {
-				return prefix.Bits() > 0
-			}
-		}
-		return false
+		return prefix.Bits() > 0 && netip.MustParsePrefix(poolBase).Overlaps(prefix)
 	})
 }
 

@@ -17,11 +17,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kiln/e2e/cluster/internal/cache"
 	"kiln/e2e/cluster/internal/command"
 )
-
-// cgroupName is the cgroup that holds every container of the own engine.
-const cgroupName = "kiln-cluster"
 
 const cgroupRoot = "/sys/fs/cgroup"
 
@@ -37,7 +35,7 @@ func (o Own) Sweep(ctx context.Context) error {
 	err := errors.Join(
 		o.unmount(),
 		removeLinks(ctx),
-		removeCgroups(),
+		removeCgroups(o.cgroup()),
 		os.RemoveAll(o.path("exec")),
 		os.RemoveAll(o.path("docker.sock")),
 		os.RemoveAll(o.path("docker.pid")),
@@ -55,7 +53,7 @@ func foreign() error {
 	if err != nil {
 		return err
 	}
-	if len(links) > 0 || len(cgroupPids()) > 0 {
+	if len(links) > 0 {
 		return errors.New("another kiln-cluster engine runs on this machine, with another KILN_CLUSTER_DIR: use that directory, or take its cluster down first")
 	}
 	return nil
@@ -64,7 +62,7 @@ func foreign() error {
 // leftovers lists the processes of the engine and of its containers: those in
 // its cgroup and those that were started with a path of its directory.
 func (o Own) leftovers() []int {
-	pids := cgroupPids()
+	pids := cgroupPids(o.cgroup())
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return pids
@@ -101,10 +99,10 @@ func cmdline(pid int) []byte {
 	return raw
 }
 
-// cgroupPids lists the processes below the engine's cgroup, in any hierarchy.
-func cgroupPids() []int {
+// cgroupPids lists the processes below a cgroup, in any hierarchy.
+func cgroupPids(name string) []int {
 	var pids []int
-	for _, dir := range cgroupDirs() {
+	for _, dir := range cgroupDirs(name) {
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Name() == "cgroup.procs" {
 				pids = append(pids, readPids(path)...)
@@ -209,7 +207,7 @@ func removeLinks(ctx context.Context) error {
 	return nil
 }
 
-// ownLinks names the links whose address is in one of the engine's ranges.
+// ownLinks names the links whose address is in the engine's range.
 func ownLinks() ([]string, error) {
 	links, err := net.Interfaces()
 	if err != nil {
@@ -230,28 +228,27 @@ func ours(address net.Addr) bool {
 	if err != nil {
 		return false
 	}
-	for _, cidr := range []string{bridgeAddress, poolBase} {
-		if _, subnet, err := net.ParseCIDR(cidr); err == nil && subnet.Contains(ip) {
-			return true
-		}
-	}
-	return false
+	_, pool, err := net.ParseCIDR(poolBase)
+	return err == nil && pool.Contains(ip)
 }
 
-// cgroupDirs are the engine's cgroups: one per controller with cgroup v1, one
-// with v2.
-func cgroupDirs() []string {
-	dirs, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", cgroupName)) // the pattern is well formed
-	if single := filepath.Join(cgroupRoot, cgroupName); exists(single) {
+// cgroup is the name of the cgroup that holds every container of the engine.
+func (o Own) cgroup() string { return "kiln-" + cache.Key(o.Dir) }
+
+// cgroupDirs are the directories of a cgroup: one per controller with cgroup
+// v1, one with v2.
+func cgroupDirs(name string) []string {
+	dirs, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", name)) // the pattern is well formed
+	if single := filepath.Join(cgroupRoot, name); exists(single) {
 		dirs = append(dirs, single)
 	}
 	return dirs
 }
 
-// removeCgroups removes the engine's cgroups, the innermost first: the kernel
-// lets go only of empty ones.
-func removeCgroups() error {
-	for _, top := range cgroupDirs() {
+// removeCgroups removes a cgroup, the innermost first: the kernel lets go only
+// of empty ones.
+func removeCgroups(name string) error {
+	for _, top := range cgroupDirs(name) {
 		var dirs []string
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {

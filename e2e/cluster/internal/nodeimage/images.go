@@ -44,51 +44,62 @@ func imageNames() map[string][]string {
 }
 
 // preload puts the images into the containerd of the node's file system, by
-// running a containerd of the same version on it for a moment.
+// running that file system's own containerd for a moment.
 func (b builder) preload(ctx context.Context) error {
 	archive := filepath.Join(b.work, "images.tar")
 	if err := b.writeImages(ctx, archive); err != nil {
 		return err
 	}
-	state := filepath.Join(b.work, "containerd")
-	socket := filepath.Join(state, "c.sock")
-	config := filepath.Join(b.work, "containerd.toml")
-	if err := os.MkdirAll(b.path("var/lib/containerd"), 0o711); err != nil {
-		return err
-	}
-	text := fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
-		b.path("var/lib/containerd"), state, socket)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return err
-	}
-	stop, err := startContainerd(ctx, config, socket)
+	stop, err := b.startContainerd(ctx)
 	if err != nil {
 		return err
 	}
-	err = command.Run(ctx, command.Options{}, "ctr", "--address", socket, "--namespace", "k8s.io",
-		"images", "import", "--all-platforms", "--snapshotter", "overlayfs", archive)
-	return errors.Join(err, stop())
+	err = b.importImages(ctx, archive)
+	return errors.Join(err, stop(), os.RemoveAll(b.path(preloadState)))
 }
 
-// startContainerd runs containerd until stop is called.
-func startContainerd(ctx context.Context, config, socket string) (stop func() error, err error) {
+func (b builder) importImages(ctx context.Context, archive string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return command.Run(ctx, command.Options{Stdin: file}, "chroot", b.root, "ctr", "--address", "/"+preloadSocket,
+		"--namespace", "k8s.io", "images", "import", "--all-platforms", "--snapshotter", "overlayfs", "-")
+}
+
+// Paths of the containerd that preloads, in the node's file system.
+const (
+	preloadState  = "run/kiln-preload"
+	preloadSocket = preloadState + "/containerd.sock"
+)
+
+// startContainerd runs the node's containerd until stop is called. It has
+// namespaces of its own for mounts and processes, so whatever happens to this
+// program, nothing of it stays.
+func (b builder) startContainerd(ctx context.Context) (stop func() error, err error) {
+	config := fmt.Sprintf("version = 2\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
+		"/"+preloadState, "/"+preloadSocket)
+	if err := b.write(preloadState+"/config.toml", []byte(config), 0o644); err != nil {
+		return nil, err
+	}
 	var log bytes.Buffer
-	cmd := exec.CommandContext(ctx, "containerd", "--config", config)
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child=SIGTERM", "--mount-proc="+b.path("proc"),
+		"chroot", b.root, "containerd", "--config", "/"+preloadState+"/config.toml")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // never without this program
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
 	stop = func() error {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait() // containerd reports the signal as its exit
+		_ = cmd.Process.Kill() // unshare passes it on as SIGTERM
+		_ = cmd.Wait()         // returns when containerd has closed its output
 		return nil
 	}
 	const tries, pause = 100, 100 * time.Millisecond
 	for range tries {
-		if _, err := command.Output(ctx, "ctr", "--address", socket, "version"); err == nil {
+		if _, err := command.Output(ctx, "chroot", b.root, "ctr", "--address", "/"+preloadSocket, "version"); err == nil {
 			return stop, nil
 		}
 		time.Sleep(pause) // containerd announces readiness to systemd only

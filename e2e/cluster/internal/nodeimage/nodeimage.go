@@ -8,7 +8,7 @@
 // library; crictl, and with it kind's own `kind load docker-image`, is not in
 // it.
 //
-// It needs root and the machine's containerd, and works in a directory that it
+// It needs root, tar, chroot and unshare, and works in a directory that it
 // is given.
 package nodeimage
 

@@ -28,7 +28,7 @@ import (
 // Layouts of parts that are made by this program itself, not by one of the
 // hashed sources. Raise them when the code that makes the part changes.
 const (
-	nodeLayout     = "1"
+	nodeLayout     = "2"
 	basesLayout    = "1"
 	compilerLayout = "2"
 )

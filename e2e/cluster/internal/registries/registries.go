@@ -27,7 +27,8 @@ import (
 // Port is the one that every registry listens on, in its container.
 const Port = "5000"
 
-// Network is the engine's network that kind puts its nodes on.
+// Network is the engine's network that kind puts its nodes on. kind takes it as
+// it finds it.
 const Network = "kind"
 
 // Registry is one registry container.
@@ -66,7 +67,7 @@ func (r Registry) Start(ctx context.Context, image string) error {
 		return err
 	}
 	args := []string{
-		"run", "--detach", "--name", r.Name, "--hostname", r.Name,
+		"run", "--detach", "--name", r.Name, "--hostname", r.Name, "--network", Network,
 		"--label", label + "=" + r.Cluster, "--publish", "127.0.0.1::" + Port,
 	}
 	var env []string
@@ -77,10 +78,23 @@ func (r Registry) Start(ctx context.Context, image string) error {
 	return command.Run(ctx, command.Options{Env: env}, "docker", append(args, image)...)
 }
 
-// Join connects the container to the nodes' network, which kind makes with the
-// first cluster.
-func (r Registry) Join(ctx context.Context) error {
-	return command.Run(ctx, command.Options{}, "docker", "network", "connect", Network, r.Name)
+// EnsureNetwork makes the nodes' network if the engine does not have it: the
+// registries are there before kind is.
+func EnsureNetwork(ctx context.Context) error {
+	if _, err := command.Output(ctx, "docker", "network", "inspect", "--format", "{{.Id}}", Network); err == nil {
+		return nil
+	}
+	return command.Run(ctx, command.Options{}, "docker", "network", "create", "--driver", "bridge",
+		"--opt", "com.docker.network.bridge.enable_ip_masquerade=true", Network)
+}
+
+// RemoveNetwork removes the nodes' network unless something is on it.
+func RemoveNetwork(ctx context.Context) error {
+	out, err := command.Output(ctx, "docker", "network", "inspect", "--format", "{{len .Containers}}", Network)
+	if err != nil || out != "0" {
+		return nil //nolint:nilerr // it is not there, or in use
+	}
+	return command.Run(ctx, command.Options{}, "docker", "network", "rm", Network)
 }
 
 // Published is the registry's address for this machine.
