@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -134,14 +135,14 @@ type stallReader struct {
 
 func newStallReader(source io.Reader, limit time.Duration, due func() bool, cancel func()) *stallReader {
 	r := &stallReader{source: source, limit: limit}
-	r.timer = time.AfterFunc(limit, func() {
+	// Not armed before the first Read: the function uses the timer that is made here.
+	r.timer = time.AfterFunc(math.MaxInt64, func() {
 		if due() {
 			cancel()
 			return
 		}
 		r.timer.Reset(limit)
 	})
-	r.timer.Stop()
 	return r
 }
 
