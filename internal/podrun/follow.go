@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,9 +18,20 @@ import (
 // without learning anything: about 12 seconds with the pauses of retries.
 const finalTries = 8
 
-// stalled is how long the stream of an ended container may be silent before it
-// is given up and opened again.
-const stalled = 10 * time.Second
+// How long a stream may be silent before another takes its place.
+const (
+	// quietBurst is for a stream that has just brought much. The kubelet
+	// misses a rotation that happens before it has read a file to its end
+	// once, and goes on waiting at the end of the old file.
+	quietBurst = 2 * time.Second
+	// quietOver is for the stream of an ended container, which the kubelet
+	// ends by itself within a second.
+	quietOver = 10 * time.Second
+	// quiet is for any other stream: a connection may be dead on one side.
+	quiet = time.Minute
+	// burst is how many bytes are much.
+	burst = 1 << 20
+)
 
 // Follow hands the whole log of a container to sink, in order, each byte once,
 // and returns when the container has ended and all of it was read. It waits for
@@ -48,7 +60,7 @@ func (c Client) Follow(ctx context.Context, pod, container string, sink func(lin
 		cancel()
 		<-life.ended
 	}()
-	f := follower{client: c, pod: pod, container: container, life: life, lines: newLines(sink), pauses: retries}
+	f := follower{client: c, pod: pod, container: container, life: life, lines: newLines(sink), pauses: retries, tick: time.Second}
 	return f.run(ctx)
 }
 
@@ -60,6 +72,8 @@ type follower struct {
 	lines          *lines
 	// pauses makes the pauses between two streams.
 	pauses func() *wait.Backoff
+	// tick is how often a stream's silence is looked at.
+	tick time.Duration
 }
 
 // run reads streams until the log is known to be complete.
@@ -107,51 +121,78 @@ func (f *follower) ended(err error) error {
 }
 
 // read opens one stream, to the present end for an ended container, else to
-// follow, and feeds it to the lines until it breaks.
+// follow, and feeds it to the lines until it breaks or is silent for too long.
 func (f *follower) read(ctx context.Context, over bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	options := &corev1.PodLogOptions{Container: f.container, Timestamps: true, Follow: !over}
 	since, resumed := f.lines.since()
 	if resumed {
 		options.SinceTime = new(metav1.NewTime(since))
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	stream, err := f.client.Kube.CoreV1().Pods(f.client.Namespace).GetLogs(f.pod, options).Stream(ctx)
 	if err != nil {
+		cancel()
 		return f.client.refused(call{"get", "pods/log", f.pod}, err)
 	}
-	defer stream.Close()
-	watched := newStallReader(stream, stalled, f.life.isOver, cancel)
-	defer watched.stop()
-	return f.lines.read(watched, resumed)
+	timed := &timedReader{source: stream}
+	var guard sync.WaitGroup
+	guard.Go(func() { f.guard(ctx, cancel, timed) })
+	defer func() {
+		cancel()
+		guard.Wait()
+		_ = stream.Close()
+	}()
+	return f.lines.read(timed, resumed)
 }
 
-// stallReader cancels a stream that stays silent although it should have ended.
-type stallReader struct {
-	source io.Reader
-	limit  time.Duration
-	timer  *time.Timer
-}
-
-func newStallReader(source io.Reader, limit time.Duration, due func() bool, cancel func()) *stallReader {
-	r := &stallReader{source: source, limit: limit}
-	// Not armed before the first Read: the function uses the timer that is made here.
-	r.timer = time.AfterFunc(math.MaxInt64, func() {
-		if due() {
-			cancel()
+// guard cancels a stream that is silent for too long. It ends with ctx.
+func (f *follower) guard(ctx context.Context, cancel func(), stream *timedReader) {
+	before := f.lines.sent.Load()
+	ticker := time.NewTicker(f.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
 			return
+		case now := <-ticker.C:
+			if stream.silence(now) > f.patience(f.lines.sent.Load()-before) {
+				cancel()
+				return
+			}
 		}
-		r.timer.Reset(limit)
-	})
-	return r
+	}
 }
 
-// Read implements io.Reader. The clock runs only while Read waits, so a slow
-// sink is no stall.
-func (r *stallReader) Read(p []byte) (int, error) {
-	r.timer.Reset(r.limit)
-	defer r.timer.Stop()
+// patience is how long a stream that brought that many new bytes may be silent.
+func (f *follower) patience(brought int64) time.Duration {
+	switch {
+	case f.life.isOver():
+		return quietOver
+	case brought >= burst:
+		return quietBurst
+	}
+	return quiet
+}
+
+// timedReader knows how long its reader has been waiting for the source. A slow
+// reader is no silence.
+type timedReader struct {
+	source io.Reader
+	began  atomic.Pointer[time.Time]
+}
+
+// Read implements io.Reader.
+func (r *timedReader) Read(p []byte) (int, error) {
+	r.began.Store(new(time.Now()))
+	defer r.began.Store(nil)
 	return r.source.Read(p)
 }
 
-func (r *stallReader) stop() { r.timer.Stop() }
+// silence is how long the present Read has been waiting.
+func (r *timedReader) silence(now time.Time) time.Duration {
+	began := r.began.Load()
+	if began == nil {
+		return 0
+	}
+	return now.Sub(*began)
+}

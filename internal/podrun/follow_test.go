@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -215,6 +216,7 @@ func TestFollowGivesUp(t *testing.T) {
 		client: client, pod: "p", container: "job", life: client.watchLife(ctx, "p", "job"),
 		lines:  newLines(func([]byte) error { return nil }),
 		pauses: func() *wait.Backoff { return &wait.Backoff{Duration: time.Millisecond} },
+		tick:   time.Second,
 	}
 	contains(t, f.run(ctx), "may be incomplete", "no route to host")
 	if got := tries.Load(); got != finalTries {
@@ -247,18 +249,72 @@ func TestFollowStops(t *testing.T) {
 	})
 }
 
-// TestFollowSilentStream: a stream that stays open after the container's end is
-// given up.
-func TestFollowSilentStream(t *testing.T) {
-	silent, end := io.Pipe()
-	var over atomic.Bool
-	r := newStallReader(silent, time.Millisecond, over.Load, func() { _ = end.CloseWithError(context.Canceled) })
-	defer r.stop()
+// TestFollowMissedRotation: after a burst the kubelet sits at the end of a file
+// that was rotated away; the log goes on in the next one.
+func TestFollowMissedRotation(t *testing.T) {
+	f := &logFile{}
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	f.write(start, time.Millisecond, 16<<10, bytes.Repeat(append(bytes.Repeat([]byte("x"), 1023), '\n'), burst>>10))
+	rotated := len(f.entries)
+	f.write(start.Add(time.Minute), time.Millisecond, 16<<10, []byte("in the next file\n"))
+	api, client := newAPIServer(t, with(aPod("1"), runs))
+	var n atomic.Int32
+	next := logs(f, func(_ int32, w http.ResponseWriter, answer []byte) {
+		_, _ = w.Write(answer)
+		api.change(exits(0))
+	})
+	api.onLog = func(w http.ResponseWriter, r *http.Request) bool {
+		if n.Add(1) > 1 {
+			return next(w, r)
+		}
+		_, _ = w.Write(f.stream(time.Time{}, rotated))
+		f.rotated = rotated
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+		return true
+	}
+	got, err := collect(until(t), client)
+	if err != nil || got != string(f.bytes()) {
+		t.Errorf("log of %d bytes came out as %d bytes, error = %v", len(f.bytes()), len(got), err)
+	}
+}
+
+func TestPatience(t *testing.T) {
+	over, runs := &life{latest: phase{ran: true, over: true}}, &life{latest: phase{ran: true}}
+	tests := map[string]struct {
+		life    *life
+		brought int64
+		want    time.Duration
+	}{
+		"running":       {runs, burst - 1, quiet},
+		"after a burst": {runs, burst, quietBurst},
+		"ended":         {over, burst, quietOver},
+	}
+	for name, test := range tests {
+		f := follower{life: test.life}
+		if got := f.patience(test.brought); got != test.want {
+			t.Errorf("%s: patience = %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestTimedReader(t *testing.T) {
+	source, end := io.Pipe()
+	r := &timedReader{source: source}
+	if got := r.silence(time.Now()); got != 0 {
+		t.Errorf("silence before a read = %v", got)
+	}
+	read := make(chan struct{})
 	go func() {
-		_, _ = end.Write([]byte("x"))
-		over.Store(true)
+		defer close(read)
+		_, _ = r.Read(make([]byte, 1))
 	}()
-	if got, err := io.ReadAll(r); string(got) != "x" || !errors.Is(err, context.Canceled) {
-		t.Errorf("read %q, error = %v", got, err)
+	for r.silence(time.Now().Add(time.Hour)) < time.Minute {
+		runtime.Gosched()
+	}
+	_ = end.Close()
+	<-read
+	if got := r.silence(time.Now().Add(time.Hour)); got != 0 {
+		t.Errorf("silence after a read = %v", got)
 	}
 }

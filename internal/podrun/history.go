@@ -52,6 +52,13 @@ func (h *history) find(e entry, from int) int {
 	return -1
 }
 
+// reaches reports whether the last line delivered is not older than at, give or
+// take what times step back.
+func (h *history) reaches(at time.Time) bool {
+	n := len(h.entries)
+	return n > h.dropped && h.entries[n-1].nanos > at.Add(-100*time.Millisecond).UnixNano()
+}
+
 // findTime reports whether a line of that time stands at or after from.
 func (h *history) findTime(at time.Time, from int) bool {
 	nanos := at.UnixNano()

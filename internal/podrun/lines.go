@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,8 +35,11 @@ var errCut = errors.New("log stream was cut")
 //     both output streams together.
 //   - It leaves out fragments older than sinceTime. A stream can therefore begin
 //     in the middle of a line, without a timestamp; that line was seen before.
-//   - It serves the newest file. After a rotation a line may end without a line
-//     feed in one stream and go on in the next as if it were a new line.
+//   - It serves the newest file. The runtime starts the new file in the middle of
+//     a line when it can (containerd's loggers are replaced between two reads of
+//     the pipe). So a line may end without a line feed in one stream and go on in
+//     the next as if it were a new line, and a stream may begin with such a rest
+//     of a line that was seen whole.
 //   - Times are taken before the entries are written in order, so they can step
 //     back a little; only the order in the file counts.
 type lines struct {
@@ -45,6 +49,8 @@ type lines struct {
 	headMax int
 	// progress is set when a stream brings anything new.
 	progress bool
+	// sent counts the bytes delivered; it may be read concurrently.
+	sent atomic.Int64
 
 	seen history
 	// cursor is the position in seen up to which the present stream has
@@ -59,6 +65,11 @@ type lines struct {
 	tail *tail
 	// open is a long line that was delivered in part.
 	open *openLine
+	// held is a line at the beginning of a stream that may be the rest of one
+	// that was delivered; what follows it tells.
+	held *tail
+	// atStart: no line of the stream was recognised yet.
+	atStart bool
 
 	// The line being read.
 	at   time.Time
@@ -105,12 +116,15 @@ func (l *lines) since() (time.Time, bool) {
 
 // read takes one stream to its end. nil is a clean end, which proves nothing.
 func (l *lines) read(stream io.Reader, resumed bool) error {
-	l.cursor, l.replaying = 0, resumed
+	l.cursor, l.replaying, l.atStart, l.held = 0, resumed, resumed, nil
 	r := bufio.NewReaderSize(stream, readSize)
 	for {
 		more, err := l.line(r)
-		if err != nil || !more {
+		if err != nil {
 			return err
+		}
+		if !more {
+			return l.acceptHeld()
 		}
 	}
 }
@@ -186,7 +200,7 @@ func (l *lines) add(p []byte) error {
 		if len(l.head) < l.headMax {
 			return nil
 		}
-		if err := l.recognise(); err != nil {
+		if err := l.recognise(false); err != nil {
 			return err
 		}
 	}
@@ -201,7 +215,7 @@ func (l *lines) add(p []byte) error {
 // end finishes a line whose line feed was read.
 func (l *lines) end() error {
 	if l.mode == gather {
-		if err := l.recognise(); err != nil {
+		if err := l.recognise(true); err != nil {
 			return err
 		}
 	}
@@ -213,20 +227,32 @@ func (l *lines) end() error {
 }
 
 // recognise decides, with the head of a line in hand, whether it is new.
-func (l *lines) recognise() error {
+func (l *lines) recognise(whole bool) error {
 	e := l.seen.entry(l.at, l.head)
+	first := l.atStart
+	l.atStart = false
+	if l.unfinished(l.at) {
+		l.held = nil
+	}
 	if l.open != nil && l.open.entry == e {
 		l.mode, l.skip, l.replaying = pass, l.open.delivered-int64(len(l.head)), false
 		return nil
 	}
 	if l.replaying {
 		if at := l.seen.find(e, l.cursor); at >= 0 {
-			l.cursor, l.mode = at+1, repeat
+			l.cursor, l.mode, l.held = at+1, repeat, nil
+			return nil
+		}
+		if first && whole && l.seen.reaches(l.at) {
+			l.mode, l.held = repeat, &tail{at: l.at, head: bytes.Clone(l.head)}
 			return nil
 		}
 		l.replaying = false
 	}
-	if err := l.dropTail(); err != nil {
+	if err := l.acceptHeld(); err != nil {
+		return err
+	}
+	if err := l.dropTail(l.at); err != nil {
 		return err
 	}
 	l.last, l.mode = l.at, pass
@@ -234,12 +260,33 @@ func (l *lines) recognise() error {
 	return l.deliver(l.head)
 }
 
-// dropTail settles an unfinished line when a line follows: either this is that
-// line, whole, or the tail stood at the end of a file that was rotated away.
-func (l *lines) dropTail() error {
+// unfinished reports whether the line that began at that time is known in part.
+func (l *lines) unfinished(at time.Time) bool {
+	return l.tail != nil && l.tail.at.Equal(at) || l.open != nil && l.open.entry.nanos == at.UnixNano()
+}
+
+// acceptHeld delivers the held line: it was new after all.
+func (l *lines) acceptHeld() error {
+	h := l.held
+	if h == nil {
+		return nil
+	}
+	l.held, l.replaying = nil, false
+	if err := l.dropTail(h.at); err != nil {
+		return err
+	}
+	l.last, l.open = h.at, nil
+	l.seen.add(l.seen.entry(h.at, h.head))
+	return l.send(h.head)
+}
+
+// dropTail settles an unfinished line when the line that begins at at follows:
+// either this is that line, whole, or the tail stood at the end of a file that
+// was rotated away.
+func (l *lines) dropTail(at time.Time) error {
 	t := l.tail
 	l.tail = nil
-	if t == nil || t.at.Equal(l.at) {
+	if t == nil || t.at.Equal(at) {
 		return nil
 	}
 	return l.send(t.head)
@@ -258,10 +305,15 @@ func (l *lines) cut() error {
 	if l.replaying && l.seen.findTime(l.at, l.cursor) {
 		return nil
 	}
+	if !l.unfinished(l.at) {
+		if err := l.acceptHeld(); err != nil {
+			return err
+		}
+	}
 	if l.tail != nil && l.tail.at.Equal(l.at) && bytes.Equal(l.tail.head, l.head) {
 		return nil
 	}
-	if err := l.dropTail(); err != nil {
+	if err := l.dropTail(l.at); err != nil {
 		return err
 	}
 	l.tail = &tail{at: l.at, head: bytes.Clone(l.head)}
@@ -291,6 +343,7 @@ func (l *lines) send(p []byte) error {
 		return nil
 	}
 	l.progress = true
+	l.sent.Add(int64(len(p)))
 	l.sinkErr = l.sink(p)
 	return l.sinkErr
 }

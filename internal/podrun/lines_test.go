@@ -67,8 +67,8 @@ func TestLinesAnyCuts(t *testing.T) {
 	})
 }
 
-// TestLinesRotation: a rotation between two streams loses and doubles nothing if
-// what was rotated away had been read, also inside the line being read.
+// TestLinesRotation: a rotation between two streams, also inside a line, loses and
+// doubles nothing if what was rotated away had been read.
 func TestLinesRotation(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawLog(t, rapid.IntRange(1, 30).Draw(t, "lines"))
@@ -81,7 +81,7 @@ func TestLinesRotation(t *testing.T) {
 			read = rapid.IntRange(read, len(f.entries)).Draw(t, "read")
 			since, resumed := l.since()
 			_ = l.read(bytes.NewReader(f.stream(since, read)), resumed)
-			f.rotated = wholeLines(f, rapid.IntRange(f.rotated, read).Draw(t, "rotated"), read)
+			f.rotated = splittable(f, rapid.IntRange(f.rotated, read).Draw(t, "rotated"), read, l.headMax < 1000)
 		}
 		readToEnd(t, f, l)
 		if diff := cmp.Diff(string(f.bytes()), got.String()); diff != "" {
@@ -90,13 +90,24 @@ func TestLinesRotation(t *testing.T) {
 	})
 }
 
-// wholeLines moves a rotation point forward to the next line, or to the end of
-// what was read: a line that was read whole is not split.
-func wholeLines(f *logFile, rotated, read int) int {
-	for rotated > 0 && rotated < read && !bytes.HasSuffix(f.entries[rotated-1].data, []byte{'\n'}) {
-		rotated++
+// splittable moves a rotation point forward to the end of its line where the rest
+// of the line cannot be told from a new one: that line is the last that was read
+// whole, or its rest is too long to be held back.
+func splittable(f *logFile, rotated, read int, tooLong bool) int {
+	ends := func(i int) bool { return bytes.HasSuffix(f.entries[i].data, []byte{'\n'}) }
+	if rotated == 0 || ends(rotated-1) {
+		return rotated
 	}
-	return rotated
+	end := rotated
+	for end < read && !ends(end) {
+		end++
+	}
+	for next := end + 1; next < read; next++ {
+		if ends(next) && !tooLong {
+			return rotated
+		}
+	}
+	return min(end+1, read)
 }
 
 // distinctTimes lets every entry have its own time: after a rotation equal lines
