@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,16 +15,109 @@ import (
 	"kiln/internal/spool"
 )
 
-// commandContainerStep is the one hook command that kiln serves.
-const commandContainerStep = "run_container_step"
+// maxDelegatedBytes is what a message may have that is not kiln's: far more
+// than a job has, and far less than the runner's memory.
+const maxDelegatedBytes = 64 << 20
 
-// runHook reads the runner's message and carries the step out. The code is 1
-// with every error.
-func runHook(ctx context.Context, stdin io.Reader, out *lineWriter) (int, error) {
-	input, container, err := readInput(stdin)
-	if err != nil {
-		return 1, err
+// receive reads the runner's message and returns the container step that is
+// kiln's to run. A call that is the delegate's is handed over: then receive
+// returns only if that fails.
+func receive(stdin io.Reader, out io.Writer) (hook.Input, hook.Container, error) {
+	other := delegate(os.Getenv(envDelegate))
+	limit := maxInputBytes
+	if other != "" {
+		limit = maxDelegatedBytes
 	}
+	message, err := readMessage(stdin, limit)
+	if err != nil {
+		return hook.Input{}, hook.Container{}, err
+	}
+	input, err := hook.Parse(message)
+	if err != nil {
+		return hook.Input{}, hook.Container{}, err
+	}
+	own, err := isOwn(input, other, out)
+	switch {
+	case err != nil:
+	case !own:
+		err = other.takeOver(message)
+	case len(message) > maxInputBytes:
+		err = tooLarge(maxInputBytes)
+	}
+	if err != nil {
+		return hook.Input{}, hook.Container{}, err
+	}
+	container, err := input.Container()
+	return input, container, err
+}
+
+// readMessage reads the runner's message, which may have limit bytes.
+func readMessage(stdin io.Reader, limit int) ([]byte, error) {
+	message, err := io.ReadAll(io.LimitReader(stdin, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the runner's message: %w", err)
+	}
+	if len(message) > limit {
+		return nil, tooLarge(limit)
+	}
+	return message, nil
+}
+
+// tooLarge is the error for a message above the limit.
+func tooLarge(limit int) error {
+	return fmt.Errorf("the runner's message is larger than %d bytes: pass less in the step's inputs and environment", limit)
+}
+
+// isOwn says whether kiln runs what is asked, and not the delegate.
+func isOwn(input hook.Input, other delegate, out io.Writer) (bool, error) {
+	if input.Command != hook.RunContainerStep {
+		if other == "" {
+			return false, unknownCommand(input.Command)
+		}
+		return false, nil
+	}
+	all, err := handlesAll(other, out)
+	if err != nil || all {
+		return all, err
+	}
+	return !isReadyImage(input.Args), nil
+}
+
+// handlesAll says whether kiln runs container steps of ready images too. In
+// sealed mode it always does: there is nobody else.
+func handlesAll(other delegate, out io.Writer) (bool, error) {
+	const dockerfile, all = "dockerfile", "all"
+	value := os.Getenv(envHandle)
+	switch {
+	case value != "" && value != dockerfile && value != all:
+		return false, fmt.Errorf("%s is %q: write %s or %s", envHandle, value, dockerfile, all)
+	case other != "":
+		return value == all, nil
+	case value == dockerfile:
+		fmt.Fprintf(out, "::warning::%s=%s has no effect without %s: kiln runs every container step\n", envHandle, value, envDelegate)
+	}
+	return true, nil
+}
+
+// isReadyImage says whether a container step names an image and no Dockerfile.
+// Of anything else kiln says itself what is wrong.
+func isReadyImage(args json.RawMessage) bool {
+	var step struct{ Image, Dockerfile string }
+	return json.Unmarshal(args, &step) == nil && step.Image != "" && step.Dockerfile == ""
+}
+
+// unknownCommand is the error for a hook command that is not kiln's.
+func unknownCommand(command string) error {
+	switch command {
+	case hook.PrepareJob, hook.RunScriptStep, hook.CleanupJob:
+		return fmt.Errorf("kiln does not run %s: remove container: and services: from the job, this runner runs container actions only", command)
+	default:
+		return fmt.Errorf("kiln does not know the hook command %q: it runs %s; update kiln or the runner", command, hook.RunContainerStep)
+	}
+}
+
+// runStep carries a container step out. The code is 1 with every error.
+func runStep(ctx context.Context, input hook.Input, container hook.Container, out *lineWriter) (int, error) {
 	warnMisplaced(out)
 	step, err := openStep(out)
 	if err != nil {
@@ -37,36 +131,6 @@ func runHook(ctx context.Context, stdin io.Reader, out *lineWriter) (int, error)
 		return 1, err
 	}
 	return step.follow(ctx)
-}
-
-// readInput reads and checks the runner's message.
-func readInput(stdin io.Reader) (hook.Input, hook.Container, error) {
-	data, err := io.ReadAll(io.LimitReader(stdin, maxInputBytes+1))
-	if err != nil {
-		return hook.Input{}, hook.Container{}, fmt.Errorf("read the runner's message: %w", err)
-	}
-	if len(data) > maxInputBytes {
-		return hook.Input{}, hook.Container{}, fmt.Errorf("the runner's message is larger than %d bytes: pass less in the step's inputs and environment", maxInputBytes)
-	}
-	input, err := hook.Parse(data)
-	if err != nil {
-		return hook.Input{}, hook.Container{}, err
-	}
-	if input.Command != commandContainerStep {
-		return hook.Input{}, hook.Container{}, unknownCommand(input.Command)
-	}
-	container, err := input.Container()
-	return input, container, err
-}
-
-// unknownCommand is the error for a hook command that is not kiln's.
-func unknownCommand(command string) error {
-	switch command {
-	case "prepare_job", "run_script_step", "cleanup_job":
-		return fmt.Errorf("kiln does not run %s: remove container: and services: from the job, this runner runs container actions only", command)
-	default:
-		return fmt.Errorf("kiln does not know the hook command %q: it runs %s; update kiln or the runner", command, commandContainerStep)
-	}
 }
 
 // warnMisplaced says which settings of the daemon stand on the runner

@@ -1,6 +1,10 @@
-// Command kiln-hook is what the runner executes for a container step. It
-// hands the step to the daemon beside it through the exchange, prints the
-// step's log and exits with the step's code.
+// Command kiln-hook is what the runner executes as its container hook. It
+// hands a container step to the daemon beside it through the exchange, prints
+// the step's log and exits with the step's code.
+//
+// Where KILN_DELEGATE names another hook, that one gets all calls that kiln
+// does not serve, and this process becomes it. Without one, in sealed mode,
+// such a call fails with one clear line.
 //
 // It holds no credentials and talks to no network: it reads the Dockerfile's
 // directory with the runner's own rights, writes the exchange, and prints.
@@ -25,25 +29,37 @@ const maxInputBytes = 4 << 20
 
 func main() { os.Exit(run()) }
 
-// run executes one hook call and returns its exit code.
+// run executes one hook call and returns its exit code. Signals are taken
+// over once there is a step to cancel: before, they end the process, and a
+// delegate finds them as the runner left them.
 func run() int {
+	out := &lineWriter{w: os.Stdout}
+	input, container, err := receive(os.Stdin, out)
+	if err != nil {
+		complain(out, err)
+		return 1
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	go func() { cancel(signalError{(<-signals).(syscall.Signal)}) }()
 
-	out := &lineWriter{w: os.Stdout}
-	code, err := runHook(ctx, os.Stdin, out)
+	code, err := runStep(ctx, input, container, out)
 	if err != nil {
-		out.endLine()
-		fmt.Fprintf(out, "::error::kiln: %s\n", escape(err.Error()))
+		complain(out, err)
 	}
 	var stopped signalError
 	if errors.As(context.Cause(ctx), &stopped) && code != 0 {
 		return 128 + int(stopped.signal)
 	}
 	return code
+}
+
+// complain tells the step's author why it failed, on a line of its own.
+func complain(out *lineWriter, err error) {
+	out.endLine()
+	fmt.Fprintf(out, "::error::kiln: %s\n", escape(err.Error()))
 }
 
 // signalError is the reason of a cancelled step.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -14,6 +15,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"kiln-hook": main,
 		"daemon":    fakeDaemon,
+		"interrupt": interrupt,
 	})
 }
 
@@ -21,6 +23,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			shim, err := exec.LookPath("kiln-hook")
+			if err != nil {
+				return err
+			}
+			env.Setenv("SHIM", shim) // for scripts that change PATH
 			exchange := filepath.Join(env.WorkDir, "exchange")
 			env.Setenv("KILN_EXCHANGE", exchange)
 			env.Setenv("KILN_DAEMON_GRACE", "200ms")
