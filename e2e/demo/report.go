@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,14 +88,13 @@ Look around
 `, kubectl)
 }
 
-// kubectlCommand is how this machine reaches the cluster: kubectl where it is
-// installed, else the one that the local cluster's program brings.
+// kubectlCommand is how this machine reaches the cluster: the local cluster
+// brings its own kubectl, any other is the caller's.
 func kubectlCommand(cluster *harness.Cluster) string {
-	if _, err := exec.LookPath("kubectl"); err == nil {
-		return "KUBECONFIG=" + os.Getenv("KUBECONFIG") + " kubectl"
-	}
-	if _, err := os.Stat(filepath.Join(cluster.Root, "bin", "kiln-cluster")); err == nil {
-		return "bin/kiln-cluster kubectl"
+	const program = "bin/kiln-cluster"
+	path, err := exec.Command(filepath.Join(cluster.Root, program), "kubeconfig").Output()
+	if err == nil && strings.TrimSpace(string(path)) == os.Getenv("KUBECONFIG") {
+		return program + " kubectl"
 	}
 	return "kubectl"
 }

@@ -5,6 +5,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -33,44 +36,34 @@ type Images struct {
 }
 
 // BuildImages compiles kiln and the stand-in from the working tree, packs them
-// and pushes them under tags derived from their content. What is already in
-// the registry is not sent again.
+// and pushes them under tags derived from their content. What is up to date in
+// bin/e2e or in the registry is not made again.
 func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
-	dir, err := os.MkdirTemp("", "kiln-images-")
-	if err != nil {
-		return Images{}, fmt.Errorf("build images: %w", err)
-	}
-	defer os.RemoveAll(dir)
+	dir := filepath.Join(c.Root, "bin", "e2e")
 	for name, pkg := range map[string]string{"kilnd": "./daemon", "kiln-hook": "./hookshim", "standin": "./e2e/standin"} {
 		if err := c.compile(ctx, filepath.Join(dir, name), pkg); err != nil {
 			return Images{}, err
 		}
 	}
-	kiln, err := pack(empty.Image, v1.Config{
-		Entrypoint: []string{"/kilnd"},
-		User:       "65532:65532",
-	}, file{"kilnd", filepath.Join(dir, "kilnd")}, file{"kiln-hook", filepath.Join(dir, "kiln-hook")})
-	if err != nil {
-		return Images{}, err
-	}
 	base, err := c.base(ctx, runnerBase)
 	if err != nil {
 		return Images{}, err
 	}
-	runner, err := pack(base, v1.Config{
+	var images Images
+	images.Kiln, err = c.provide(ctx, "kiln-e2e/kiln", recipe{base: empty.Image, config: v1.Config{
+		Entrypoint: []string{"/kilnd"},
+		User:       "65532:65532",
+	}, files: []file{{"kilnd", filepath.Join(dir, "kilnd")}, {"kiln-hook", filepath.Join(dir, "kiln-hook")}}})
+	if err != nil {
+		return Images{}, err
+	}
+	images.Runner, err = c.provide(ctx, "kiln-e2e/runner", recipe{base: base, config: v1.Config{
 		Entrypoint: []string{"/usr/local/bin/standin"},
 		Cmd:        []string{"wait"},
 		Env:        []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 		User:       "1001:1001",
-	}, file{"usr/local/bin/standin", filepath.Join(dir, "standin")})
+	}, files: []file{{"usr/local/bin/standin", filepath.Join(dir, "standin")}}})
 	if err != nil {
-		return Images{}, err
-	}
-	var images Images
-	if images.Kiln, err = c.push(ctx, "kiln-e2e/kiln", kiln); err != nil {
-		return Images{}, err
-	}
-	if images.Runner, err = c.push(ctx, "kiln-e2e/runner", runner); err != nil {
 		return Images{}, err
 	}
 	info, err := os.Stat(filepath.Join(dir, "kiln-hook"))
@@ -91,15 +84,69 @@ func (c *Cluster) compile(ctx context.Context, to, pkg string) error {
 	return nil
 }
 
+// A recipe is an image that is yet to be packed: a base, a process, and one
+// layer with files.
+type recipe struct {
+	base   v1.Image
+	config v1.Config
+	files  []file
+}
+
 // file is a file of an image and where its content is.
 type file struct{ name, from string }
 
+// tag is derived from all that goes into the image. It takes no compression
+// to tell it, unlike the image's digest.
+func (r recipe) tag() (string, error) {
+	sum := sha256.New()
+	digest, err := r.base.Digest()
+	if err != nil {
+		return "", fmt.Errorf("read base image: %w", err)
+	}
+	if err := json.NewEncoder(sum).Encode([]any{digest.String(), r.config}); err != nil {
+		return "", fmt.Errorf("hash image configuration: %w", err)
+	}
+	for _, f := range r.files {
+		data, err := os.ReadFile(f.from)
+		if err != nil {
+			return "", fmt.Errorf("hash image: %w", err)
+		}
+		fmt.Fprintf(sum, "%s %x\n", f.name, sha256.Sum256(data))
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16], nil
+}
+
+// provide makes sure that the registry has the image and returns the reference
+// by which the cluster pulls it.
+func (c *Cluster) provide(ctx context.Context, repository string, r recipe) (string, error) {
+	tag, err := r.tag()
+	if err != nil {
+		return "", err
+	}
+	target := repository + ":" + tag
+	ref, err := name.ParseReference(c.RegistryPush+"/"+target, name.Insecure)
+	if err != nil {
+		return "", fmt.Errorf("push %s: %w", repository, err)
+	}
+	if _, err := remote.Head(ref, remote.WithContext(ctx)); err == nil {
+		return c.Registry + "/" + target, nil
+	}
+	img, err := r.pack()
+	if err != nil {
+		return "", err
+	}
+	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
+		return "", fmt.Errorf("push %s: %w", repository, err)
+	}
+	return c.Registry + "/" + target, nil
+}
+
 // pack adds one layer with the files, owned by root and executable, and
-// replaces the configuration's process. The same content gives the same image.
-func pack(base v1.Image, config v1.Config, files ...file) (v1.Image, error) {
+// replaces the configuration's process. The same recipe gives the same image.
+func (r recipe) pack() (v1.Image, error) {
 	var layerTar bytes.Buffer
 	tw := tar.NewWriter(&layerTar)
-	for _, f := range files {
+	for _, f := range r.files {
 		data, err := os.ReadFile(f.from)
 		if err != nil {
 			return nil, fmt.Errorf("pack image: %w", err)
@@ -120,7 +167,7 @@ func pack(base v1.Image, config v1.Config, files ...file) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack image: %w", err)
 	}
-	img, err := mutate.AppendLayers(base, layer)
+	img, err := mutate.AppendLayers(r.base, layer)
 	if err != nil {
 		return nil, fmt.Errorf("pack image: %w", err)
 	}
@@ -129,7 +176,7 @@ func pack(base v1.Image, config v1.Config, files ...file) (v1.Image, error) {
 		return nil, fmt.Errorf("pack image: %w", err)
 	}
 	current = current.DeepCopy()
-	current.Config = config
+	current.Config = r.config
 	current.OS, current.Architecture = "linux", "amd64"
 	if img, err = mutate.ConfigFile(img, current); err != nil {
 		return nil, fmt.Errorf("pack image: %w", err)
@@ -148,21 +195,4 @@ func (c *Cluster) base(ctx context.Context, repository string) (v1.Image, error)
 		return nil, fmt.Errorf("read base image: %w", err)
 	}
 	return img, nil
-}
-
-// push uploads an image and returns the reference by which the cluster pulls it.
-func (c *Cluster) push(ctx context.Context, repository string, img v1.Image) (string, error) {
-	digest, err := img.Digest()
-	if err != nil {
-		return "", fmt.Errorf("push %s: %w", repository, err)
-	}
-	target := repository + ":" + digest.Hex[:16]
-	ref, err := name.ParseReference(c.RegistryPush+"/"+target, name.Insecure)
-	if err != nil {
-		return "", fmt.Errorf("push %s: %w", repository, err)
-	}
-	if err := remote.Write(ref, img, remote.WithContext(ctx)); err != nil {
-		return "", fmt.Errorf("push %s: %w", repository, err)
-	}
-	return c.Registry + "/" + target, nil
 }
