@@ -40,27 +40,30 @@ type Log struct {
 // keptLines is how much of the log is kept to tell what went wrong.
 const keptLines = 40
 
-// Line reads one line without its end and returns what the build's author is
-// to see of it: none, one or two lines.
+// Line reads one line without its end and returns it as it came: none, one or
+// two lines, because the usage text that follows an error of the executor's
+// command line is left out. Nothing is left out once a step has begun.
 func (l *Log) Line(line string) []string {
-	if l.usage {
+	switch {
+	case l.usage:
 		return nil
-	}
-	if l.held {
+	case l.held:
 		l.held = false
 		if l.usage = strings.HasPrefix(line, "  executor"); l.usage {
 			return nil
 		}
-		return append([]string{"Usage:"}, l.show(line)...)
-	}
-	if l.held = l.errored && line == "Usage:"; l.held {
+		l.keep(line)
+		return []string{"Usage:", line}
+	case l.errored && line == "Usage:" && l.Instruction == "":
+		l.held = true
 		return nil
 	}
-	return l.show(line)
+	l.keep(line)
+	return []string{line}
 }
 
-// show keeps a line and returns it as the author is to see it.
-func (l *Log) show(line string) []string {
+// keep remembers a line and what it says.
+func (l *Log) keep(line string) {
 	l.errored = strings.HasPrefix(line, "Error: ")
 	l.last = append(l.last, line)
 	if len(l.last) > 2*keptLines {
@@ -68,23 +71,13 @@ func (l *Log) show(line string) []string {
 	}
 	own, ok := parseRecord(line)
 	if !ok {
-		return []string{Translate(line)}
+		return
 	}
 	if isInstruction(own.Msg) {
 		l.Instruction = own.Msg
 	}
 	l.Pushed = l.Pushed || strings.HasPrefix(own.Msg, "Pushed ")
-	if own.Level == "debug" || own.Level == "trace" || noise.MatchString(own.Msg) {
-		return nil
-	}
-	return []string{Translate(own.Msg)}
 }
-
-// noise is what the executor says that tells an author nothing: advice for a
-// terminal, the gate, and what it repeats.
-var noise = regexp.MustCompile(`^(To simulate EOF and exit, press|Retrieving image \S+ from mapped registry |` +
-	`Returning cached image manifest$|Built cross stage deps: |Executing 0 build triggers$|No base image, nothing to extract$|` +
-	`Cmd: |Args: \[|Running: \[)`)
 
 // instructionPattern is the start of an instruction that the executor names
 // before it executes it.

@@ -1,13 +1,17 @@
 package kaniko_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
 )
 
 // exitCodes are those with which the executor ended when it wrote the logs in
@@ -33,18 +37,40 @@ func TestRealLogs(t *testing.T) {
 			if !given {
 				code = 1
 			}
-			golden(t, "logs/"+name+".txt", read(string(text), code))
+			golden(t, "logs/"+name+".txt", read(string(text), dockerfile(t, name), code))
 		})
 	}
 }
 
-// read returns what the author sees of a log, and why the build failed.
-func read(text string, code int32) string {
+// dockerfile returns the Dockerfile of a log where it was kept.
+func dockerfile(t *testing.T, name string) *preflight.Dockerfile {
+	t.Helper()
+	data, err := os.ReadFile("testdata/logs/" + name + ".Dockerfile")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := preflight.Parse("Dockerfile", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// read returns what the author sees of a log of which a line arrives every
+// tenth of a second, and why the build failed.
+func read(text string, d *preflight.Dockerfile, code int32) string {
 	var log kaniko.Log
 	var b strings.Builder
+	progress, now := kaniko.NewProgress(d), time.Time{}
 	for line := range strings.Lines(text) {
-		for _, shown := range log.Line(strings.TrimSuffix(line, "\n")) {
-			fmt.Fprintln(&b, shown)
+		now = now.Add(100 * time.Millisecond)
+		for _, kept := range log.Line(strings.TrimSuffix(line, "\n")) {
+			for _, shown := range progress.Line(kept, now) {
+				fmt.Fprintln(&b, shown)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "\npushed: %v\n", log.Pushed)
@@ -129,14 +155,18 @@ func TestTranslate(t *testing.T) {
 // The executor prints 80 lines of usage after an error of its flags; a RUN step
 // that prints the word loses nothing.
 func TestUsageIsDropped(t *testing.T) {
-	usage := "Error: bad\nUsage:\n  executor [flags]\n  executor [command]\n\nFlags:\n  -c, --context\n"
-	if got := read(usage, 1); !strings.HasPrefix(got, "Error: bad\n\npushed") {
+	const usage = "Error: bad\nUsage:\n  executor [flags]\n  executor [command]\n\nFlags:\n  -c, --context\n"
+	if got := read(usage, nil, 1); !strings.HasPrefix(got, "Error: bad\n\npushed") {
 		t.Errorf("shown: %q", got)
 	}
 	for _, text := range []string{"Usage:\n  executor\n", "Error: x\nUsage:\n  other\n", "Error: x\ny\nUsage:\n  executor\n"} {
-		if got := read(text, 0); !strings.HasPrefix(got, text) {
+		if got := read(text, nil, 0); !strings.HasPrefix(got, text) {
 			t.Errorf("shown of %q: %q", text, got)
 		}
+	}
+	got := read(`{"level":"info","msg":"RUN x","time":"t"}`+"\n"+usage, nil, 0)
+	if want := strings.Count(usage, "\n"); strings.Count(got, "\n#1 ") != want {
+		t.Errorf("shown of a RUN's usage text: %q", got)
 	}
 }
 
@@ -145,9 +175,12 @@ func FuzzLog(f *testing.F) {
 	f.Add("error building image: error building stage: failed to get fileinfo for /kaniko/0/x: no such file or directory", int32(1))
 	f.Fuzz(func(t *testing.T, text string, code int32) {
 		var log kaniko.Log
+		progress := kaniko.NewProgress(nil)
 		for line := range strings.SplitSeq(text, "\n") {
-			if shown := log.Line(line); len(shown) > 2 {
-				t.Fatalf("%q is shown as %q", line, shown)
+			for _, kept := range log.Line(line) {
+				if shown := progress.Line(kept, time.Time{}); len(shown) > 2 || strings.Contains(strings.Join(shown, ""), "\n") {
+					t.Fatalf("%q is shown as %q", kept, shown)
+				}
 			}
 		}
 		if got := log.Failure(code, false); got.Message == "" || got.Reason == "" {

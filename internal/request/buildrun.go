@@ -48,7 +48,7 @@ func newBuild(s *step, dockerfile *preflight.Dockerfile, name string) *build {
 		step:       s,
 		dockerfile: dockerfile,
 		name:       name,
-		output:     newKanikoLog(s.log),
+		output:     newKanikoLog(s.log, dockerfile, s.claim.Request.Debug),
 		gate:       make(chan string),
 		sent:       make(chan error, 1),
 		deadline:   time.NewTimer(s.Settings.PendingTimeout),
@@ -90,6 +90,7 @@ func (b *build) run(ctx context.Context) (string, error) {
 	}
 	b.times.mark("build")
 	b.output.awaitPush(ctx, tailGrace)
+	b.output.finish()
 	return b.digest, nil
 }
 

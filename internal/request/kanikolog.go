@@ -8,25 +8,35 @@ import (
 	"time"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
 )
 
-// kanikoLog shows Kaniko's log to the author and keeps its end. Its methods
-// are safe for concurrent use; follow is called once.
+// kanikoLog shows Kaniko's log to the author, as steps or, for debugging, as
+// it is, and keeps its end. Its methods are safe for concurrent use; follow is
+// called once.
 type kanikoLog struct {
 	log    *stepLog
+	debug  bool
 	pushed chan struct{} // closed when Kaniko says that it has pushed
 	done   chan struct{} // closed when the log has ended
 
-	mu     sync.Mutex
-	read   kaniko.Log
-	line   []byte // the piece of a line that has not ended
-	said   bool
-	closed bool
+	mu       sync.Mutex
+	read     kaniko.Log
+	progress *kaniko.Progress
+	line     []byte // the piece of a line that has not ended
+	said     bool
+	closed   bool
 }
 
 // newKanikoLog returns a log that is shown in log.
-func newKanikoLog(log *stepLog) *kanikoLog {
-	return &kanikoLog{log: log, pushed: make(chan struct{}), done: make(chan struct{})}
+func newKanikoLog(log *stepLog, dockerfile *preflight.Dockerfile, debug bool) *kanikoLog {
+	return &kanikoLog{
+		log:      log,
+		debug:    debug,
+		pushed:   make(chan struct{}),
+		done:     make(chan struct{}),
+		progress: kaniko.NewProgress(dockerfile),
+	}
 }
 
 // follow shows what read passes to its sink.
@@ -49,6 +59,23 @@ func (k *kanikoLog) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closed = true
+}
+
+// finish ends the last step of a build that is done, and closes the log.
+func (k *kanikoLog) finish() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.debug && !k.closed {
+		k.printLocked(k.progress.Done(time.Now()))
+	}
+	k.closed = true
+}
+
+// now returns the step that is being built and since when, "" for none.
+func (k *kanikoLog) now() (title string, since time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.progress.Now()
 }
 
 // failure explains why the build ended with exitCode.
@@ -79,12 +106,26 @@ const maxLine = 64 << 10
 
 // showLocked prints what the author is to see of one line.
 func (k *kanikoLog) showLocked(line string) {
-	for _, shown := range k.read.Line(line) {
-		k.log.Line("%s", shown)
+	now := time.Now()
+	for _, kept := range k.read.Line(line) {
+		steps := k.progress.Line(kept, now)
+		if !k.debug {
+			k.printLocked(steps)
+		}
+	}
+	if k.debug {
+		k.printLocked([]string{kaniko.Translate(line)})
 	}
 	if k.read.Pushed && !k.said {
 		k.said = true
 		close(k.pushed)
+	}
+}
+
+// printLocked prints lines.
+func (k *kanikoLog) printLocked(lines []string) {
+	for _, line := range lines {
+		k.log.Line("%s", line)
 	}
 }
 

@@ -1,0 +1,191 @@
+package kaniko
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"kiln/internal/preflight"
+)
+
+// Progress turns the executor's log into what the build's author reads:
+// numbered steps in the form of BuildKit's plain progress, with the output of
+// RUN steps below them.
+//
+//	#3 [build 2/3] RUN make
+//	#3 0.41 cc -c main.c
+//	#3 DONE 1.2s
+//
+// Times are those at which lines arrived. What a RUN step prints can look like
+// the executor's own words and then make steps that do not exist; it can hide
+// nothing that another step prints. Every line that is returned is one line,
+// begins with "#" and a digit where a step is under way, and has no limit of
+// length but that of the line it shows.
+//
+// It is for one goroutine.
+type Progress struct {
+	plan   plan
+	number int // of the last step
+	step   progressStep
+	seen   map[string]bool // images whose metadata were loaded
+	output bool            // a RUN's process is running
+}
+
+// progressStep is the step under way; the zero value is none.
+type progressStep struct {
+	title string
+	began time.Time
+	timed bool // its end is shown
+}
+
+// NewProgress returns the progress of building dockerfile, which gives the
+// steps their places in it. Nil is allowed.
+func NewProgress(dockerfile *preflight.Dockerfile) *Progress {
+	return &Progress{plan: newPlan(dockerfile), seen: map[string]bool{}}
+}
+
+// Line reads one line, without its end, that arrived at the time now, and
+// returns what the author is to see for it.
+func (p *Progress) Line(line string, now time.Time) []string {
+	if own, ok := parseRecord(line); ok {
+		return p.own(own, line, now)
+	}
+	return p.text(line, now)
+}
+
+// Now returns what is being done and since when, "" when nothing is.
+func (p *Progress) Now() (title string, since time.Time) {
+	return p.step.title, p.step.began
+}
+
+// Done ends the step under way and returns what is to be shown for it.
+func (p *Progress) Done(now time.Time) []string {
+	ended := p.step
+	p.step, p.output = progressStep{}, false
+	if !ended.timed {
+		return nil
+	}
+	return []string{fmt.Sprintf("#%d DONE %.1fs", p.number, now.Sub(ended.began).Seconds())}
+}
+
+// begin ends the step under way and begins another one.
+func (p *Progress) begin(position, title string, timed bool, now time.Time) []string {
+	shown := p.Done(now)
+	title = shorten(title)
+	p.number++
+	p.step = progressStep{title: title, began: now, timed: timed}
+	return append(shown, fmt.Sprintf("#%d %s%s", p.number, position, title))
+}
+
+// What the executor says of its own work. chatter is what its steps consist
+// of, which tells an author nothing.
+var (
+	metadataPattern = regexp.MustCompile(`^Retrieving image manifest (\S+)$`)
+	stagePattern    = regexp.MustCompile(`^Building stage '(.*)' \[idx: '(\d+)', base-idx: '-?\d+'\]$`)
+	pushPattern     = regexp.MustCompile(`^Pushing image to (\S+)$`)
+	pushedPattern   = regexp.MustCompile(`^(Pushed|Immutable tag error ignored for) \S+$`)
+	runningPattern  = regexp.MustCompile(`^Running: \[`)
+	chatter         = regexp.MustCompile(`^(Adding (exposed port|remote URL|volume) |Applying label |Args: |Base image from previous stage |` +
+		`Built cross stage deps: |Changed working directory to |Cmd: |Creating directory |Deleting filesystem|Executing \d+ build triggers$|` +
+		`Failed to retrieve image \S+ from remapped registry |Initializing snapshotter|No base image, nothing to extract|No files (were )?changed|` +
+		`Replacing StopSignal |Resolved base name |Resolving srcs |Retrieving image |Returning cached image manifest$|Saving file |` +
+		`Skipping unpacking|Storing source image |Taking snapshot of |To simulate EOF and exit, press |Unpacking (local tar archive|rootfs) |` +
+		`Using (dockerignore file|files from context): )`)
+)
+
+// own shows a line that has the form of the executor's own ones. While a RUN
+// runs, what the executor never says is what the RUN prints: many programs
+// log in the same form.
+func (p *Progress) own(r record, line string, now time.Time) []string {
+	if found := metadataPattern.FindStringSubmatch(r.Msg); found != nil && !p.seen[found[1]] {
+		p.seen[found[1]] = true
+		return p.begin("", "load metadata for "+Translate(found[1]), true, now)
+	}
+	if found := stagePattern.FindStringSubmatch(r.Msg); found != nil {
+		return p.stage(found[1], found[2], now)
+	}
+	if found := pushPattern.FindStringSubmatch(r.Msg); found != nil {
+		return p.begin("", "pushing "+Translate(found[1]), true, now)
+	}
+	switch {
+	case isInstruction(r.Msg):
+		return p.begin(p.plan.instruction(r.Msg), r.Msg, counts(strings.Fields(r.Msg)), now)
+	case pushedPattern.MatchString(r.Msg):
+		return p.Done(now)
+	case runningPattern.MatchString(r.Msg):
+		p.output = true
+		return nil
+	case chatter.MatchString(r.Msg):
+		p.output = false
+		return nil
+	case p.output:
+		return p.text(line, now)
+	case r.Level == "warning" || r.Level == "error" || r.Level == "fatal":
+		return []string{p.prefix() + r.Level + ": " + printable(Translate(r.Msg))}
+	}
+	return nil
+}
+
+// stage begins a stage with its FROM; the empty image is nothing to wait for.
+func (p *Progress) stage(base, index string, now time.Time) []string {
+	number, err := strconv.Atoi(index)
+	if err != nil {
+		number = -1
+	}
+	position := p.plan.stage(number)
+	if base == "scratch" {
+		return p.Done(now)
+	}
+	return p.begin(position, "FROM "+Translate(base), true, now)
+}
+
+// errorPattern is the line with which the executor gives up.
+var errorPattern = regexp.MustCompile(`^error (?:building|pushing) image: ` +
+	`(?:error building stage: )?(?:failed to execute command: )?(?:waiting for process to exit: )?(.*)$`)
+
+// text shows a line that is not the executor's own, or its last one.
+func (p *Progress) text(line string, now time.Time) []string {
+	if found := errorPattern.FindStringSubmatch(line); found != nil {
+		p.step.timed = false
+		return []string{p.prefix() + "ERROR: " + printable(Translate(found[1]))}
+	}
+	line = overwritten(line)
+	if p.step.title == "" {
+		return []string{Translate(line)}
+	}
+	return []string{fmt.Sprintf("%s%.2f %s", p.prefix(), now.Sub(p.step.began).Seconds(), line)}
+}
+
+// prefix names the step under way.
+func (p *Progress) prefix() string {
+	if p.step.title == "" {
+		return ""
+	}
+	return fmt.Sprintf("#%d ", p.number)
+}
+
+// overwritten returns what a terminal still shows of a line whose parts
+// overwrite each other, as progress bars do. The runner would end a line at
+// each carriage return.
+func overwritten(line string) string {
+	line = strings.TrimRight(line, "\r")
+	return line[strings.LastIndexByte(line, '\r')+1:]
+}
+
+// shorten makes an instruction fit a line that is read at a glance.
+func shorten(text string) string {
+	const most = 120
+	text = printable(text)
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
+// printable makes text one line without control characters.
+func printable(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+}

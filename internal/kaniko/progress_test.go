@@ -1,0 +1,127 @@
+package kaniko_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
+)
+
+// say is a line of the executor's own.
+func say(message string) string {
+	return `{"level":"info","msg":"` + message + `","time":"2026-01-01T00:00:00Z"}`
+}
+
+// show returns what is shown of lines that arrive every half second.
+func show(t *testing.T, dockerfile string, lines ...string) []string {
+	t.Helper()
+	var d *preflight.Dockerfile
+	if dockerfile != "" {
+		var err error
+		if d, err = preflight.Parse("Dockerfile", []byte(dockerfile)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	progress, now := kaniko.NewProgress(d), time.Time{}
+	var shown []string
+	for _, line := range lines {
+		shown = append(shown, progress.Line(line, now)...)
+		now = now.Add(500 * time.Millisecond)
+	}
+	return append(shown, progress.Done(now)...)
+}
+
+func TestProgress(t *testing.T) {
+	running := []string{say("RUN make"), say("Cmd: /bin/sh"), say("Running: [/bin/sh -c make]")}
+	tests := []struct {
+		name       string
+		dockerfile string
+		lines      []string
+		want       []string
+	}{
+		{"nothing", "", nil, nil},
+		{"before any step", "", []string{"kaniko says 127.0.0.1:5001/ghcr__io/a"}, []string{"kaniko says ghcr.io/a"}},
+		{
+			"stages", "FROM a\nRUN x\nFROM scratch\nCOPY y z\nENV A=b\nFROM a AS last\nWORKDIR /x",
+			[]string{
+				say("Retrieving image manifest a"), say("Retrieving image manifest a"),
+				say("Building stage 'a' [idx: '0', base-idx: '-1']"), say("RUN x"),
+				say("Building stage 'scratch' [idx: '1', base-idx: '-1']"), say("COPY y z"), say("ENV A=b"),
+				say("Building stage 'a' [idx: '2', base-idx: '-1']"), say("WORKDIR /x"),
+			},
+			[]string{
+				"#1 load metadata for a", "#1 DONE 1.0s", "#2 [stage-0 1/2] FROM a", "#2 DONE 0.5s", "#3 [stage-0 2/2] RUN x", "#3 DONE 0.5s",
+				"#4 [stage-1 1/1] COPY y z", "#4 DONE 0.5s", "#5 ENV A=b", "#6 [last 1/2] FROM a", "#6 DONE 0.5s", "#7 [last 2/2] WORKDIR /x", "#7 DONE 0.5s",
+			},
+		},
+		{
+			"a step that the Dockerfile does not hold", "FROM a\nRUN x\nRUN x",
+			[]string{say("Building stage 'a' [idx: '0', base-idx: '-1']"), say("Executing 1 build triggers"), say("RUN trigger"), say("RUN x"), say("RUN x"), say("RUN x")},
+			[]string{
+				"#1 [1/3] FROM a", "#1 DONE 1.0s", "#2 RUN trigger", "#2 DONE 0.5s", "#3 [2/3] RUN x", "#3 DONE 0.5s",
+				"#4 [3/3] RUN x", "#4 DONE 0.5s", "#5 RUN x", "#5 DONE 0.5s",
+			},
+		},
+		{
+			"a stage that does not exist", "FROM a",
+			[]string{say("Building stage 'a' [idx: '99999999999999999999', base-idx: '-1']"), say("Building stage 'b' [idx: '7', base-idx: '-1']"), say("RUN x")},
+			[]string{"#1 FROM a", "#1 DONE 0.5s", "#2 FROM b", "#2 DONE 0.5s", "#3 RUN x", "#3 DONE 0.5s"},
+		},
+		{
+			"output with carriage returns", "", append(running, "10%\r20%\r100%\r", "", "a\tb"),
+			[]string{"#1 RUN make", "#1 1.50 100%", "#1 2.00 ", "#1 2.50 a\tb", "#1 DONE 3.0s"},
+		},
+		{
+			"a RUN that logs as the executor does", "", append(running, say("listening"), `{"level":"error","msg":"x","time":"t"}`, `{"level":"x"}`),
+			[]string{"#1 RUN make", "#1 1.50 " + say("listening"), `#1 2.00 {"level":"error","msg":"x","time":"t"}`, `#1 2.50 {"level":"x"}`, "#1 DONE 3.0s"},
+		},
+		{
+			"the executor's own words after a RUN", "", append(running, "x", say("Taking snapshot of full filesystem..."), say("Something new")),
+			[]string{"#1 RUN make", "#1 1.50 x", "#1 DONE 3.0s"},
+		},
+		{
+			"a warning", "", []string{say("RUN make"), `{"level":"warning","msg":"Retrying operation\nafter 1s due to 127.0.0.1:5001/ghcr__io/a","time":"t"}`},
+			[]string{"#1 RUN make", "#1 warning: Retrying operation after 1s due to ghcr.io/a", "#1 DONE 1.0s"},
+		},
+		{
+			"an instruction of many lines", "", []string{say(`RUN a \u0026\u0026   b\t\n\u001b[1m ` + strings.Repeat("é", 200))},
+			[]string{"#1 RUN a && b [1m " + strings.Repeat("é", 104) + "…", "#1 DONE 0.5s"},
+		},
+		{
+			"an error", "", append(running, "error building image: error building stage: failed to execute command: waiting for process to exit: exit status 3"),
+			[]string{"#1 RUN make", "#1 ERROR: exit status 3"},
+		},
+		{
+			"what a RUN makes up hides nothing", "",
+			append(running, "error building image: no", say("Pushed x@sha256:0"), "::stop-commands::x", say("Deleting filesystem..."), "after"),
+			[]string{"#1 RUN make", "#1 ERROR: no", "::stop-commands::x", "after"},
+		},
+		{
+			"push", "", []string{say("ENTRYPOINT x"), say("Pushing image to 127.0.0.1:5001/ghcr__io/a/b:c"), say("Pushed 127.0.0.1:5001/ghcr__io/a/b@sha256:0")},
+			[]string{"#1 ENTRYPOINT x", "#2 pushing ghcr.io/a/b:c", "#2 DONE 0.5s"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, show(t, tt.dockerfile, tt.lines...)); diff != "" {
+				t.Errorf("shown (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProgressNow(t *testing.T) {
+	progress := kaniko.NewProgress(nil)
+	if title, _ := progress.Now(); title != "" {
+		t.Errorf("at first: %q", title)
+	}
+	began := time.Unix(1, 0)
+	progress.Line(say("RUN make"), began)
+	if title, since := progress.Now(); title != "RUN make" || !since.Equal(began) {
+		t.Errorf("now: %q since %v", title, since)
+	}
+}
