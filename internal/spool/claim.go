@@ -159,10 +159,10 @@ func (c *Claim) Vanished() bool {
 // says so and the code is not zero. After [Log.Stop] it returns
 // [ErrLogStopped]: nobody waits for a result.
 func (c *Claim) Finish(exitCode int) error {
-	err := c.Log.Flush()
-	if errors.Is(err, ErrLogStopped) {
-		return err
+	if c.Log.isStopped() {
+		return ErrLogStopped
 	}
+	err := c.Log.Flush()
 	result := Result{ExitCode: exitCode, LogBytes: c.Log.published()}
 	if err != nil {
 		result.ExitCode = max(exitCode, 1)

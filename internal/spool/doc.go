@@ -9,13 +9,15 @@
 //	cancel/<id>        the shim's: the step is cancelled
 //	responses/<id>/    the daemon's: <offset>.log, result.json
 //	daemon.lock        the daemon's: held while it serves the exchange
+//	settings.json      the daemon's: limits that a shim may know beforehand
 //
 // A request appears whole or not at all: it is staged below tmp and renamed.
 // One side writes a directory; the other only reads, except that the shim
 // deletes log segments that it has printed, and that the daemon clears what a
 // vanished shim left. The name of a segment is the offset of its first byte in
 // the step's log, in twenty decimal digits, so a segment that is written again
-// after a restart is recognized and no byte is printed twice.
+// after a restart is recognized and no byte is printed twice. Names that begin
+// with a dot are files and directories on their way to their own name.
 //
 // # States of a request
 //
@@ -31,10 +33,14 @@
 //
 // # Guarantees
 //
-// No byte of a log is lost or doubled while the exchange lasts, and no request
-// is seen half-written. Everything in the exchange is hostile input for the
-// daemon: it opens only regular files with one link that it has looked at
-// before, reads at most the limit, and never follows a link.
+// No byte of a log is lost or doubled while the exchange lasts, no request is
+// seen half-written, and none is answered twice. Everything in the exchange is
+// hostile input for the daemon: it opens only regular files with one link that
+// it has looked at before, reads at most the limit, never follows a link, and
+// walks no tree.
+//
+// A full disk is an error that says so to both sides. The result still comes
+// out: every claim takes the space for it beforehand.
 //
 // # Not guaranteed
 //

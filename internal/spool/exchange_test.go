@@ -308,6 +308,7 @@ func TestTwoUsers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root to run processes as other users")
 	}
+	self := sharedBinary(t) // before anything forks: a file that is open for writing cannot be executed
 	for _, test := range []struct {
 		name         string
 		shim, daemon uint32
@@ -319,7 +320,7 @@ func TestTwoUsers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			dir, self := exchangeDir(t), sharedBinary(t)
+			dir := exchangeDir(t)
 			run := func(uid uint32) func(*exec.Cmd) {
 				return func(cmd *exec.Cmd) { as(uid)(cmd); cmd.Path, cmd.Dir = self, "/" }
 			}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"kiln/internal/spool"
 )
@@ -408,20 +409,16 @@ func TestSwap(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			if err := os.Mkdir(filepath.Join(dir, "in"), 0o777); err != nil {
-				t.Fatal(err)
-			}
-			name := filepath.Join(dir, "in", "file")
-			good, bad := filepath.Join(dir, "good"), filepath.Join(dir, "bad")
+			name, bad := filepath.Join(dir, "file"), filepath.Join(dir, "bad")
 			place(t, bad)
-			if err := os.WriteFile(good, []byte("plain"), 0o666); err != nil {
+			if err := os.WriteFile(name, []byte("plain"), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			stop := swap(t, name, good, bad)
+			stop := swap(t, name, bad)
 			defer stop()
 			var plain, refused int
 			for deadline := time.Now().Add(50 * time.Millisecond); time.Now().Before(deadline); {
-				data, err := spool.ReadPlain(dir, "in/file", 100)
+				data, err := spool.ReadPlain(dir, "file", 100)
 				switch {
 				case err != nil:
 					refused++
@@ -440,40 +437,36 @@ func TestSwap(t *testing.T) {
 // directory opens, and a FIFO does not stop the opener.
 func TestSwapDirectory(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "in"), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	name, good, bad := filepath.Join(dir, "in", "sub"), filepath.Join(dir, "good"), filepath.Join(dir, "bad")
-	if err := os.Mkdir(good, 0o777); err != nil {
+	name, bad := filepath.Join(dir, "sub"), filepath.Join(dir, "bad")
+	if err := os.Mkdir(name, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Mkfifo(bad, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	stop := swap(t, name, good, bad)
+	stop := swap(t, name, bad)
 	defer stop()
 	for deadline := time.Now().Add(200 * time.Millisecond); time.Now().Before(deadline); {
-		_ = spool.OpenDir(dir, "in/sub")
+		_ = spool.OpenDir(dir, "sub")
 	}
 }
 
-// swap puts good and bad in turn at name until it is stopped.
-func swap(t *testing.T, name, good, bad string) (stop func()) {
+// swap exchanges the files at two paths, as fast as it can, until it is
+// stopped.
+func swap(t *testing.T, a, b string) (stop func()) {
 	t.Helper()
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
-			for _, path := range []string{good, bad} {
-				select {
-				case <-quit:
-					return
-				default:
-				}
-				if err := errors.Join(os.Rename(path, name), os.Rename(name, path)); err != nil {
-					t.Error(err)
-					return
-				}
+			select {
+			case <-quit:
+				return
+			default:
+			}
+			if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
+				t.Error(err)
+				return
 			}
 		}
 	}()
