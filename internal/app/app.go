@@ -6,23 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
-	"k8s.io/client-go/rest"
 
 	"kiln/internal/config"
-	"kiln/internal/podrun"
-	"kiln/internal/registry"
-	"kiln/internal/request"
 	"kiln/internal/spool"
 )
-
-// namespaceFile holds the namespace of the pod's service account
-// (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).
-const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 // Handler runs one claimed step and returns its exit code; see
 // [request.Handler].
@@ -76,7 +66,7 @@ func New(options Options) (*App, error) {
 		a.broken = a.settings.Validate()
 	}
 	if a.broken == nil && a.handler == nil {
-		a.handler, a.broken = newHandler(a.settings, a.memory, a.log)
+		a.reach()
 	}
 	if a.broken != nil {
 		a.log.Error("kiln cannot run steps", zap.Error(a.broken))
@@ -86,46 +76,14 @@ func New(options Options) (*App, error) {
 	return a, nil
 }
 
-// newHandler makes the handler that reaches the cluster.
-func newHandler(settings *config.Settings, memory *spool.Memory, log *zap.Logger) (Handler, error) {
-	cluster, err := rest.InClusterConfig()
+// reach makes the handler that reaches the cluster.
+func (a *App) reach() {
+	handler, err := newHandler(a.settings, a.memory, a.log)
 	if err != nil {
-		return nil, fmt.Errorf("reach the cluster: %w: mount a service account token in the kiln container", err)
+		a.broken = err
+		return
 	}
-	namespace := settings.Namespace
-	if namespace == "" {
-		data, err := os.ReadFile(namespaceFile)
-		if err != nil {
-			return nil, fmt.Errorf("KILN_NAMESPACE is not set and the service account has none: %w", err)
-		}
-		namespace = strings.TrimSpace(string(data))
-	}
-	pods, err := podrun.NewClient(cluster, namespace)
-	if err != nil {
-		return nil, err
-	}
-	names, err := settings.Names()
-	if err != nil {
-		return nil, err
-	}
-	mirrors, err := registry.ParseMirrors(settings.Mirrors)
-	if err != nil {
-		return nil, err
-	}
-	insecure, err := registry.ParseInsecure(settings.Insecure)
-	if err != nil {
-		return nil, err
-	}
-	return &request.Handler{
-		Settings: settings,
-		Names:    names,
-		Mirrors:  mirrors,
-		Insecure: insecure,
-		Pods:     pods,
-		Self:     &request.SelfReader{Kube: pods.Kube, Namespace: namespace, PodName: settings.PodName},
-		Memory:   memory,
-		Log:      log.Named("request"),
-	}, nil
+	a.handler = handler
 }
 
 // listen binds the address of /readyz. Without it kiln works all the same.

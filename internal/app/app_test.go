@@ -42,6 +42,7 @@ func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*sp
 		Exchange: t.TempDir(), Memory: t.TempDir(),
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
 		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
+		Placement: config.PlacementSameNode,
 	}
 	if change != nil {
 		change(settings)

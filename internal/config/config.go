@@ -37,6 +37,10 @@ type Settings struct {
 	PodName   string `help:"Name of the runner pod." env:"KILN_POD_NAME"`
 	Namespace string `help:"Namespace of the runner pod. Default: that of the service account." env:"KILN_NAMESPACE"`
 
+	ActionTemplate string `name:"hook-template" help:"File with a pod template that is merged into the Jobs of actions by the stock hook's rules." env:"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE"`
+	BuildTemplate  string `help:"File with a pod template that places and marks build pods." env:"KILN_BUILD_TEMPLATE"`
+	Placement      string `help:"Where actions run: same-node, as a ReadWriteOnce work volume needs it, or anywhere." default:"same-node" env:"KILN_PLACEMENT"`
+
 	ContextMaxBytes   int64         `help:"Limit of a build context, in bytes." default:"536870912" env:"KILN_CONTEXT_MAX_BYTES"`
 	ContextMaxEntries int           `help:"Limit of a build context, in files." default:"100000" env:"KILN_CONTEXT_MAX_ENTRIES"`
 	MaxInFlight       int           `help:"Steps that run at once; further ones wait." default:"10" env:"KILN_MAX_IN_FLIGHT"`
@@ -52,6 +56,12 @@ type Settings struct {
 // maintained fork without credential helpers, whose releases are listed at
 // https://github.com/osscontainertools/kaniko/releases.
 const KanikoImage = "ghcr.io/osscontainertools/kaniko:v1.28.3-slim"
+
+// Values of Settings.Placement.
+const (
+	PlacementSameNode = "same-node"
+	PlacementAnywhere = "anywhere"
+)
 
 // Names returns how images are called, or an error that names the setting to
 // mend.
@@ -100,6 +110,9 @@ func (s *Settings) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
 		errs = append(errs, fmt.Errorf("KILN_LISTEN is %q: write it as :9464", s.Listen))
+	}
+	if s.Placement != PlacementSameNode && s.Placement != PlacementAnywhere {
+		errs = append(errs, fmt.Errorf("KILN_PLACEMENT is %q: write %s or %s", s.Placement, PlacementSameNode, PlacementAnywhere))
 	}
 	errs = append(errs, s.validateQuantities()...)
 	return errors.Join(errs...)

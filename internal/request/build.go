@@ -50,7 +50,7 @@ func repository(reference string) string {
 
 // buildPod returns the specification of the build pod.
 func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.Pod, error) {
-	return kaniko.Pod(kaniko.Build{
+	pod, err := kaniko.Pod(kaniko.Build{
 		Name:             objectName(s.claim.ID),
 		Namespace:        s.Pods.Namespace,
 		Labels:           s.labels("build"),
@@ -71,6 +71,11 @@ func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.
 		Memory:           s.Settings.BuildMemory,
 		EphemeralStorage: s.Settings.BuildStorage,
 	})
+	if err != nil {
+		return nil, err
+	}
+	s.BuildTemplate.Apply(pod)
+	return pod, nil
 }
 
 // runBuild creates the build pod, sees it through and deletes it.

@@ -239,6 +239,9 @@ func (b *build) failure() error {
 	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
 	shown := shownPath(b.claim.Request.Path, b.claim.Request.Workspace)
 	line := b.dockerfile.Line(found.Instruction, found.Image)
+	if line == 0 {
+		line = b.dockerfile.SourceLine(found.Source)
+	}
 	err := failf("%s: %s", located(shown, line), found.Message)
 	return &placedError{place: place{file: shown, line: line}, err: err}
 }

@@ -8,8 +8,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"kiln/internal/action"
 	"kiln/internal/config"
 	"kiln/internal/hook"
+	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/spool"
@@ -35,6 +37,9 @@ type Handler struct {
 	// Mirrors and Insecure are the operator's, parsed.
 	Mirrors  registry.Mirrors
 	Insecure []string
+	// ActionTemplate and BuildTemplate are the operator's, or nil.
+	ActionTemplate *action.Template
+	BuildTemplate  *kaniko.Template
 	// Pods reaches the cluster.
 	Pods podrun.Client
 	// Self reads the runner pod.

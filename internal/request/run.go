@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/action"
+	"kiln/internal/config"
 	"kiln/internal/podrun"
 )
 
@@ -27,6 +29,13 @@ func (s *step) runAction(ctx context.Context, image string) (int, error) {
 	job, err := action.Job(spec)
 	if err != nil {
 		return 1, err
+	}
+	ignored, err := s.ActionTemplate.Apply(job)
+	if err != nil {
+		return 1, err
+	}
+	if len(ignored) > 0 {
+		s.logger.Warn("the hook template sets what belongs to actions", zap.Strings("ignored", ignored))
 	}
 	secret, skipped, err := action.Secret(spec)
 	if err != nil {
@@ -62,13 +71,21 @@ func (s *step) actionStep(image string) action.Step {
 		Container:        s.container,
 		Claim:            s.self.Claim,
 		WorkMount:        s.self.WorkMount,
-		NodeName:         s.self.NodeName,
+		NodeName:         s.nodeName(),
 		Arch:             runtime.GOARCH,
 		Tolerations:      s.self.Tolerations,
 		ImagePullSecrets: secrets,
 		Labels:           labels,
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
 	}
+}
+
+// nodeName is the node that actions must run on, or empty.
+func (s *step) nodeName() string {
+	if s.Settings.Placement == config.PlacementAnywhere {
+		return ""
+	}
+	return s.self.NodeName
 }
 
 // actionRun is one action's pod. Its fields belong to the goroutine of run.
