@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,7 +38,8 @@ func Key(parts ...string) string {
 
 // FilesKey is the Key of the names and contents of the files that match one of
 // the patterns (filepath.Glob) below root. Names count relative to root, so
-// the key does not depend on where the checkout is.
+// the key does not depend on where the checkout is. Go's test files do not
+// count: nothing is built from them.
 func FilesKey(root string, patterns ...string) (string, error) {
 	var parts []string
 	for _, pattern := range patterns {
@@ -47,6 +49,9 @@ func FilesKey(root string, patterns ...string) (string, error) {
 		}
 		slices.Sort(files)
 		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
 			content, err := os.ReadFile(file)
 			if err != nil {
 				return "", fmt.Errorf("hash inputs: %w", err)

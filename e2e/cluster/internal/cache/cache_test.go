@@ -41,6 +41,7 @@ func TestFilesKey(t *testing.T) {
 	}{
 		"another directory, the same files": {map[string]string{"a.go": "1", "go.mod": "m"}, true},
 		"a file that does not count":        {map[string]string{"a.go": "1", "go.mod": "m", "README": "x"}, true},
+		"a test more":                       {map[string]string{"a.go": "1", "a_test.go": "t", "go.mod": "m"}, true},
 		"another content":                   {map[string]string{"a.go": "2", "go.mod": "m"}, false},
 		"another name":                      {map[string]string{"b.go": "1", "go.mod": "m"}, false},
 		"one file more":                     {map[string]string{"a.go": "1", "b.go": "", "go.mod": "m"}, false},

@@ -13,6 +13,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -75,6 +76,8 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir(), "kubeconfi
 
 func (c *Cluster) dir() string { return filepath.Join(c.Dir, "clusters", c.Name) }
 
+func (c *Cluster) work() string { return filepath.Join(c.Dir, "work") }
+
 // controlPlane is the name that kind gives the first node.
 func (c *Cluster) controlPlane() string { return c.Name + "-control-plane" }
 
@@ -82,7 +85,7 @@ func (c *Cluster) maker() parts.Maker {
 	return parts.Maker{
 		Tree: c.Tree, Progress: c.Progress,
 		Store: cache.Store{Dir: filepath.Join(c.Dir, "cache")},
-		Work:  filepath.Join(c.Dir, "work"),
+		Work:  c.work(),
 	}
 }
 
@@ -138,8 +141,9 @@ func (c *Cluster) Check(ctx context.Context) error {
 	return client.Ready(ctx)
 }
 
-// lock takes the machine-wide lock, waiting for whoever has it. It is released
-// when the process ends, however it ends.
+// lock takes the machine-wide lock, waiting for whoever has it, and removes
+// what a killed process was working on. The lock is released when the process
+// ends, however it ends.
 func (c *Cluster) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("create state directory: %w; run as root, or set KILN_CLUSTER_DIR to a directory of yours", err)
@@ -152,6 +156,9 @@ func (c *Cluster) lock(ctx context.Context) (unlock func(), err error) {
 	for said := false; ; said = true {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
+			if err := os.RemoveAll(c.work()); err != nil {
+				return nil, errors.Join(fmt.Errorf("remove an earlier build's files: %w", err), file.Close())
+			}
 			return func() { _ = file.Close() }, nil
 		}
 		if !said {

@@ -2,7 +2,7 @@
 // iptables) and turns a failure into one line that says which program failed
 // and what it printed last.
 //
-// A cancelled context kills the program. Nothing is retried, and no shell is
+// A cancelled context terminates the program, with SIGTERM first. Nothing is retried, and no shell is
 // ever in between: arguments reach the program as they are.
 package command
 
@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Options say how a program runs. The zero value runs it in the current
@@ -35,6 +37,9 @@ func Run(ctx context.Context, o Options, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdin, cmd.Stdout = o.Dir, o.Stdin, o.Stdout
 	cmd.Env = append(os.Environ(), o.Env...)
+	// A program that is asked to end can remove its temporary files.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 15 * time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {

@@ -121,16 +121,16 @@ func disableServices(ctx context.Context, packages []string) error {
 	return command.Run(ctx, command.Options{}, "systemctl", "disable", "--now", "docker.service", "docker.socket", "containerd.service")
 }
 
-// Bootstrap writes a root file system to a tar file. The variant is one of
-// mmdebstrap's: "minbase" for a Debian system, "custom" for just the packages,
-// "extract" for just their files.
-func Bootstrap(ctx context.Context, variant string, packages []string, out string) error {
+// Bootstrap writes a root file system to a tar file, working in the directory
+// work. The variant is one of mmdebstrap's: "minbase" for a Debian system,
+// "custom" for just the packages, "extract" for just their files.
+func Bootstrap(ctx context.Context, variant string, packages []string, work, out string) error {
 	args := []string{"--quiet", "--mode=root", "--variant=" + variant}
 	if len(packages) > 0 {
 		args = append(args, "--include="+strings.Join(packages, ","))
 	}
 	args = append(args, Release, out)
-	if err := command.Run(ctx, command.Options{}, "mmdebstrap", args...); err != nil {
+	if err := command.Run(ctx, command.Options{Env: []string{"TMPDIR=" + work}}, "mmdebstrap", args...); err != nil {
 		return fmt.Errorf("make a Debian root file system: %w", err)
 	}
 	return nil

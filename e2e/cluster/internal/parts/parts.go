@@ -210,12 +210,12 @@ func layout(name string) string {
 }
 
 func (m Maker) bootstrap(ctx context.Context, variant string, packages []string, drop func(string, bool) bool, out string) error {
-	if drop == nil {
-		return debian.Bootstrap(ctx, variant, packages, out)
-	}
 	return m.inScratch(func(work string) error {
+		if drop == nil {
+			return debian.Bootstrap(ctx, variant, packages, work, out)
+		}
 		whole := filepath.Join(work, "whole.tar")
-		if err := debian.Bootstrap(ctx, variant, packages, whole); err != nil {
+		if err := debian.Bootstrap(ctx, variant, packages, work, whole); err != nil {
 			return err
 		}
 		return image.FilterFile(out, whole, drop)
@@ -232,5 +232,8 @@ func (m Maker) inScratch(f func(work string) error) error {
 		return fmt.Errorf("create work directory: %w", err)
 	}
 	defer os.RemoveAll(work)
+	if err := os.Chmod(work, 0o755); err != nil { // package scripts run as other users too
+		return fmt.Errorf("create work directory: %w", err)
+	}
 	return f(work)
 }
