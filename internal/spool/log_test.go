@@ -370,7 +370,7 @@ func TestPrintError(t *testing.T) {
 	draft := drop(t, exchange, "")
 	putSegment(t, responseDir(t, exchange, draft), 0, "abc")
 	broken := errors.New("broken pipe")
-	w := writerFunc(func(p []byte) (int, error) { return 1, broken })
+	w := writerFunc(func([]byte) (int, error) { return 1, broken })
 	if err := draft.Print(w); !errors.Is(err, broken) {
 		t.Errorf("Print = %v, want %v", err, broken)
 	}

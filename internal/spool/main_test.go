@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -133,7 +134,7 @@ func roleDaemon(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
+	defer func() { _ = lock.Release() }()
 	if err := exchange.Publish(spool.Settings{ContextMaxBytes: 7}); err != nil {
 		return err
 	}
@@ -349,12 +350,9 @@ func left(t testing.TB, dir string) []string {
 			return err
 		}
 		rel, err := filepath.Rel(dir, path)
-		for _, name := range own {
-			if rel == name {
-				return err
-			}
+		if !slices.Contains(own, rel) {
+			paths = append(paths, rel)
 		}
-		paths = append(paths, rel)
 		return err
 	})
 	if err != nil {
