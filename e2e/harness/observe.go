@@ -164,9 +164,12 @@ func (c *Cluster) Dump(ctx context.Context, namespace string, w io.Writer) {
 		}
 	}
 	for _, pod := range pods.Items {
-		if HasContainer(&pod, RunnerContainer) {
-			log, err := c.Kube.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: DaemonContainer}).DoRaw(ctx)
-			fmt.Fprintf(w, "--- log of the daemon in %s (%v)\n%s", pod.Name, err, log)
+		for _, previous := range []bool{true, false} {
+			options := &corev1.PodLogOptions{Container: DaemonContainer, Previous: previous}
+			log, err := c.Kube.CoreV1().Pods(namespace).GetLogs(pod.Name, options).DoRaw(ctx)
+			if err == nil {
+				fmt.Fprintf(w, "--- log of the daemon in %s, previous: %v\n%s", pod.Name, previous, log)
+			}
 		}
 	}
 }

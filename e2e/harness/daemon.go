@@ -1,0 +1,48 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// KillDaemon sends SIGKILL to the daemon of a runner pod that was started with
+// ShareProcesses, and returns when it is done; the kubelet restarts the
+// sidecar. It may be called once per pod.
+func (r *Runner) KillDaemon(ctx context.Context) error {
+	const name = "kill-daemon"
+	pods := r.cluster.Kube.CoreV1().Pods(r.Namespace)
+	pod, err := pods.Get(ctx, r.Pod, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("kill daemon: %w", err)
+	}
+	pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Name: name, Image: r.cluster.Registry + "/library/busybox:latest",
+			Command: []string{"sh", "-c", "kill -9 $(pidof kilnd)"},
+			// The daemon has a user of its own.
+			SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(0))},
+		},
+	})
+	if _, err := pods.UpdateEphemeralContainers(ctx, r.Pod, pod, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("kill daemon: %w", err)
+	}
+	err = r.cluster.Await(ctx, r.Namespace, r.Pod, func(pod *corev1.Pod) (bool, error) {
+		for _, s := range pod.Status.EphemeralContainerStatuses {
+			if s.Name != name || s.State.Terminated == nil {
+				continue
+			}
+			if code := s.State.Terminated.ExitCode; code != 0 {
+				return false, fmt.Errorf("kill ended with exit code %d", code)
+			}
+			return true, nil
+		}
+		return false, nil
+	})
+	if err != nil {
+		return fmt.Errorf("kill daemon: %w", err)
+	}
+	return nil
+}
