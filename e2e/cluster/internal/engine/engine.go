@@ -150,10 +150,13 @@ func (o Own) configure(filter string) error {
 	if err != nil {
 		return fmt.Errorf("read own capabilities: %w", err)
 	}
-	if !runcspec.BoundingLacks(status) {
-		filter = ""
+	needed := runcspec.BoundingLacks(status)
+	if needed {
+		if err := o.installFilter(filter); err != nil {
+			return err
+		}
 	}
-	config, err := json.MarshalIndent(o.settings(filter), "", "  ")
+	config, err := json.MarshalIndent(o.settings(needed), "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode engine configuration: %w", err)
 	}
@@ -163,9 +166,25 @@ func (o Own) configure(filter string) error {
 	return nil
 }
 
+// installFilter copies the runc filter beside the engine's other files: the
+// cache may let go of it while the engine runs.
+func (o Own) installFilter(filter string) error {
+	program, err := os.ReadFile(filter)
+	if err != nil {
+		return fmt.Errorf("read runc filter: %w", err)
+	}
+	if err := os.WriteFile(o.path(filterName), program, 0o755); err != nil { //nolint:gosec // it is a program
+		return fmt.Errorf("install runc filter: %w", err)
+	}
+	return nil
+}
+
+// filterName is the runc filter's name in the engine's directory.
+const filterName = "runcfilter"
+
 // settings are those of dockerd's daemon.json
 // (https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file).
-func (o Own) settings(filter string) map[string]any {
+func (o Own) settings(filter bool) map[string]any {
 	settings := map[string]any{
 		"data-root":             o.path("data"),
 		"exec-root":             o.path("exec"),
@@ -180,8 +199,8 @@ func (o Own) settings(filter string) map[string]any {
 		"log-driver":            "json-file",
 		"log-opts":              map[string]string{"max-size": "10m", "max-file": "2"},
 	}
-	if filter != "" {
-		settings["runtimes"] = map[string]any{"kiln": map[string]any{"path": filter}}
+	if filter {
+		settings["runtimes"] = map[string]any{"kiln": map[string]any{"path": o.path(filterName)}}
 		settings["default-runtime"] = "kiln"
 	}
 	return settings

@@ -104,12 +104,12 @@ func TestIsEngineProgram(t *testing.T) {
 	}
 }
 
-func TestSettingsUseTheFilterOnlyWhenGiven(t *testing.T) {
+func TestSettingsUseTheFilterOnlyWhenNeeded(t *testing.T) {
 	own := Own{Dir: "/d"}
-	if _, ok := own.settings("")["runtimes"]; ok {
+	if _, ok := own.settings(false)["runtimes"]; ok {
 		t.Error("settings without a filter name a runtime")
 	}
-	if got := own.settings("/f")["default-runtime"]; got != "kiln" {
+	if got := own.settings(true)["default-runtime"]; got != "kiln" {
 		t.Errorf("default runtime with a filter = %v, want kiln", got)
 	}
 }
