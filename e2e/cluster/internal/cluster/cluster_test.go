@@ -28,10 +28,15 @@ func TestDecide(t *testing.T) {
 			machine: machine{root: true, debian: true},
 			want:    plan{startEngine: true, buildNode: true, buildBases: true},
 		},
+		"bare Debian with cgroup v1, connected": {
+			machine: machine{root: true, debian: true, reach: true, cgroupV1: true},
+			want:    plan{startEngine: true, buildNode: true, buildBases: true},
+		},
 		"an image of one's own": {
 			machine: machine{root: true, debian: true, engine: true, nodeImage: "mine"},
 			want:    plan{buildBases: true, nodeImage: "mine"},
 		},
+		"cgroup v1, not Debian":           {machine: machine{engine: true, reach: true, cgroupV1: true}, err: "cgroup v1"},
 		"no engine, not root":             {machine: machine{debian: true, reach: true}, err: "not root"},
 		"no engine, not Debian":           {machine: machine{root: true, reach: true}, err: "not Debian"},
 		"an engine, not connected":        {machine: machine{engine: true, debian: true}, err: "KILN_KIND_NODE_IMAGE"},

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -33,14 +35,16 @@ type plan struct {
 // machine is what decides about a plan.
 type machine struct {
 	engine, reach, root, debian bool
-	nodeImage                   string // the override
+	// cgroupV1: kubelets from 1.35 on, which kind's own image has, refuse it.
+	cgroupV1  bool
+	nodeImage string // the override
 }
 
 // decide makes the plan, or says in one line what is missing.
 func decide(m machine) (plan, error) {
 	canBuild := m.root && m.debian
 	p := plan{startEngine: !m.engine, nodeImage: m.nodeImage, buildBases: canBuild}
-	if p.nodeImage == "" && m.reach {
+	if p.nodeImage == "" && m.reach && !m.cgroupV1 {
 		p.nodeImage = defaults.Image
 	}
 	p.buildNode = p.nodeImage == ""
@@ -49,6 +53,8 @@ func decide(m machine) (plan, error) {
 		return p, errors.New("no Docker engine is running and this is not root: start Docker, set DOCKER_HOST, or run as root on Debian")
 	case p.startEngine && !m.debian:
 		return p, errors.New("no Docker engine is running and this is not Debian, where one could be started: start Docker or set DOCKER_HOST")
+	case p.buildNode && !canBuild && m.cgroupV1:
+		return p, errors.New("this machine has cgroup v1, which kind's own node image refuses, and another can be made as root on Debian only: set KILN_KIND_NODE_IMAGE to one with Kubernetes 1.34 or earlier")
 	case p.buildNode && !canBuild:
 		return p, errors.New("no container registry is in reach and the node image can be made as root on Debian only: connect to the internet, or set KILN_KIND_NODE_IMAGE to a node image that the Docker engine has")
 	case !p.buildBases && !m.reach:
@@ -66,6 +72,7 @@ func (c *Cluster) require(ctx context.Context, engineRunning bool) (plan, error)
 	p, err := decide(machine{
 		engine: engineRunning, reach: registryInReach(ctx),
 		root: os.Geteuid() == 0, debian: debian.Here(), nodeImage: c.NodeImage,
+		cgroupV1: cgroupV1(),
 	})
 	if err != nil {
 		return p, err
@@ -115,15 +122,22 @@ func (c *Cluster) requireDisk(p plan) error {
 	if images, err := os.ReadDir(filepath.Join(c.Dir, "cache", "node-image")); p.buildNode && (err != nil || len(images) == 0) {
 		need = 10 * gigabyte
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(c.Dir, &fs); err != nil {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(c.Dir, &disk); err != nil {
 		return fmt.Errorf("check disk space: %w", err)
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < need { //nolint:gosec // a block size is positive
+	if free := disk.Bavail * uint64(disk.Bsize); free < need { //nolint:gosec // a block size is positive
 		return fmt.Errorf("%s has %.1f GB free and the cluster needs %d GB: free some, or set KILN_CLUSTER_DIR to another disk",
 			c.Dir, float64(free)/gigabyte, need/gigabyte)
 	}
 	return nil
+}
+
+// cgroupV1 says whether the unified hierarchy is not the one in use
+// (cgroups(7)).
+func cgroupV1() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return runtime.GOOS == "linux" && errors.Is(err, fs.ErrNotExist)
 }
 
 // registryInReach asks Docker Hub for its API version. Any answer will do; a

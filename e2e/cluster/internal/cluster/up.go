@@ -44,7 +44,7 @@ func (c *Cluster) Up(ctx context.Context) (started bool, err error) {
 	}
 	if p.startEngine {
 		if err := c.startEngine(ctx, m.runcFilter); err != nil {
-			return false, err
+			return false, errors.Join(err, c.abandonEngine())
 		}
 	}
 	if err := c.create(ctx, p, m); err != nil {
@@ -65,6 +65,13 @@ func (c *Cluster) undo(p plan) error {
 		err = errors.Join(err, c.stopEngine(ctx))
 	}
 	return err
+}
+
+// abandonEngine ends an engine of ours that did not come up.
+func (c *Cluster) abandonEngine() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the caller's may have ended
+	defer cancel()
+	return c.own.Stop(ctx)
 }
 
 func (c *Cluster) startEngine(ctx context.Context, filter string) error {
