@@ -30,8 +30,27 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 		}
 		return
 	}
-	if err := claim.Finish(code); err != nil {
-		s.log.Error("write result", zap.String("request", claim.ID), zap.Error(err))
+	s.finish(ctx, claim, code)
+}
+
+// finish writes the result, again and again where the disk is full: a shim
+// without a result waits for ever.
+func (s *serving) finish(ctx context.Context, claim *spool.Claim, code int) {
+	ticker := time.NewTicker(livenessInterval)
+	defer ticker.Stop()
+	for said := false; ; said = true {
+		err := claim.Finish(code)
+		if err == nil || claim.Vanished() {
+			return
+		}
+		if !said {
+			s.log.Error("write result", zap.String("request", claim.ID), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 

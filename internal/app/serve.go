@@ -189,6 +189,10 @@ func (s *serving) sweep(present []string) {
 // claim starts to answer the request id.
 func (s *serving) claim(ctx context.Context, id string) {
 	claim, err := s.exchange.Claim(id, s.settings.LogBacklogBytes)
+	if errors.Is(err, spool.ErrAnswered) {
+		s.active[id] = finished()
+		return
+	}
 	if err != nil {
 		s.warn("claim "+id, err)
 		return
@@ -221,6 +225,11 @@ func (s *serving) cancelled(present []string) {
 func (s *serving) collect(present []string) {
 	answered, err := s.exchange.Responses()
 	s.warn("scan the exchange", err)
+	for id, f := range s.active {
+		if f.answered() && !slices.Contains(present, id) && !slices.Contains(answered, id) {
+			delete(s.active, id)
+		}
+	}
 	for _, id := range answered {
 		if slices.Contains(present, id) {
 			continue
