@@ -127,6 +127,7 @@ func runStep(ctx context.Context, input hook.Input, container hook.Container, ou
 	if err := step.awaitDaemon(ctx); err != nil {
 		return 1, err
 	}
+	step.warnTemplate()
 	if err := step.drop(ctx, input, container); err != nil {
 		return 1, err
 	}
@@ -142,6 +143,21 @@ func warnMisplaced(out io.Writer) {
 			fmt.Fprintf(out, "::warning::%s%s is set on the runner container, where it has no effect: set it on the kiln container\n", prefix, name)
 		}
 	}
+}
+
+// warnTemplate says that the extension template of the runner container is not
+// merged into the Jobs of actions: only a template of the daemon's is, since
+// what it says decides what a pod may do.
+func (s *step) warnTemplate() {
+	const name = "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE"
+	if os.Getenv(name) == "" || s.exchange.Settings().HookTemplate {
+		return
+	}
+	effect := "where it has no effect"
+	if os.Getenv(envDelegate) != "" {
+		effect = "where only the hook of " + envDelegate + " reads it: the actions that kiln runs go without it"
+	}
+	fmt.Fprintf(s.out, "::warning::%s is set on the runner container, %s; mount the file in the kiln container and set the variable there\n", name, effect)
 }
 
 // drop stages the step's request and hands it over.

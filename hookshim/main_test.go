@@ -38,11 +38,13 @@ func TestScripts(t *testing.T) {
 
 // fakeDaemon serves the exchange for one request: it prints the request's
 // fields into the step's log and answers with the code of the first argument.
-// With the argument "hold" it answers nothing until the step is cancelled.
+// With the argument "hold" it answers nothing until the step is cancelled. A
+// second argument, "template", says that it has an extension template.
 func fakeDaemon() {
 	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
 	check(err)
 	check(exchange.Init())
+	check(exchange.Publish(spool.Settings{HookTemplate: len(os.Args) > 2 && os.Args[2] == "template"}))
 	_, err = exchange.LockDaemon()
 	check(err)
 	serveOne(exchange, os.Args[1])

@@ -247,3 +247,9 @@ func TestRestartEndsWhatWasLeft(t *testing.T) {
 	draft.Remove()
 	eventually(t, func() bool { return empty(t, exchange) })
 }
+
+func TestShimsAreToldOfTheTemplate(t *testing.T) {
+	exchange, _ := daemon(t, &scripted{}, func(s *config.Settings) { s.ActionTemplate = "/etc/kiln/hook.yaml" })
+	want := spool.Settings{ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, HookTemplate: true}
+	eventually(t, func() bool { return exchange.Settings() == want })
+}

@@ -77,11 +77,12 @@ func (s *serving) run(ctx context.Context) error {
 	}
 }
 
-// publish tells shims the limits.
+// publish tells shims the limits, and whether there is an extension template.
 func (s *serving) publish() {
 	err := s.exchange.Publish(spool.Settings{
 		ContextMaxBytes:   s.settings.ContextMaxBytes,
 		ContextMaxEntries: s.settings.ContextMaxEntries,
+		HookTemplate:      s.settings.ActionTemplate != "",
 	})
 	s.warn("publish settings", err)
 }

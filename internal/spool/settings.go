@@ -8,14 +8,18 @@ import (
 // fileSettings is where the daemon publishes what shims should know.
 const fileSettings = "settings.json"
 
-// Settings are the limits that the daemon will enforce, told to shims so that
-// they need not stage what would be refused. They are hints: whoever can
-// write the exchange can change them, and the daemon never reads them.
+// Settings are what the daemon tells shims of its own settings: the limits that
+// it will enforce, so that they need not stage what would be refused, and what
+// an author may think is set and is not. They are hints: whoever can write the
+// exchange can change them, and the daemon never reads them.
 type Settings struct {
 	// ContextMaxBytes is the limit of a context in bytes.
 	ContextMaxBytes int64 `json:"context_max_bytes"`
 	// ContextMaxEntries is the limit of a context in files and directories.
 	ContextMaxEntries int `json:"context_max_entries"`
+	// HookTemplate says that the daemon merges an extension template into the
+	// Jobs of actions.
+	HookTemplate bool `json:"hook_template"`
 }
 
 // Publish writes the settings for shims.
