@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,7 +17,7 @@ import (
 var ErrGone = errors.New("pod is gone")
 
 // Client does kiln's pod work in one namespace. All methods are safe for
-// concurrent use and end when their context does.
+// concurrent use and end when their context does, but for those that create.
 type Client struct {
 	// Kube talks to the API server.
 	Kube kubernetes.Interface
@@ -45,25 +46,56 @@ func (c Client) Pod(ctx context.Context, name string) (*corev1.Pod, error) {
 	return pod, c.refused(call{"get", "pods", name}, err)
 }
 
+// createTimeout bounds a create request, which does not end with its caller's
+// context.
+const createTimeout = 10 * time.Second
+
+// detached returns the context of a create request. A request that is broken off
+// may create the object all the same, and then nobody knows that it has to be
+// deleted: so what was begun is seen through, and nothing begins after ctx ended.
+func detached(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+	return ctx, cancel, nil
+}
+
 // CreatePod creates a pod and returns it as stored. The error wraps the API's
 // own, so apierrors.IsAlreadyExists works on it; a refusal says which right,
-// label or quota is in the way.
+// label or quota is in the way. A ctx that ends meanwhile does not interrupt it:
+// without an error the pod is there and is the caller's to delete.
 func (c Client) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+	ctx, cancel, err := detached(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
 	made, err := c.Kube.CoreV1().Pods(c.Namespace).Create(ctx, pod, metav1.CreateOptions{})
 	return made, c.refused(call{"create", "pods", pod.Name}, err)
 }
 
-// CreateJob creates a Job; errors are those of CreatePod. Quota and Pod
+// CreateJob creates a Job; errors and ctx are those of CreatePod. Quota and Pod
 // Security refuse the Job's pod later, which only the Job's events show.
 func (c Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+	ctx, cancel, err := detached(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
 	made, err := c.Kube.BatchV1().Jobs(c.Namespace).Create(ctx, job, metav1.CreateOptions{})
 	return made, c.refused(call{"create", "jobs", job.Name}, err)
 }
 
-// CreateSecret creates a Secret; errors are those of CreatePod and hold no value
-// of the Secret.
+// CreateSecret creates a Secret; errors and ctx are those of CreatePod. Errors
+// hold no value of the Secret.
 func (c Client) CreateSecret(ctx context.Context, secret *corev1.Secret) error {
-	_, err := c.Kube.CoreV1().Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
+	ctx, cancel, err := detached(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	_, err = c.Kube.CoreV1().Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
 	return c.refused(call{"create", "secrets", secret.Name}, err)
 }
 
