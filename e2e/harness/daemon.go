@@ -46,3 +46,13 @@ func (r *Runner) KillDaemon(ctx context.Context) error {
 	}
 	return nil
 }
+
+// DaemonLog is the log of the daemon that runs now.
+func (r *Runner) DaemonLog(ctx context.Context) (string, error) {
+	log, err := r.cluster.Kube.CoreV1().Pods(r.Namespace).
+		GetLogs(r.Pod, &corev1.PodLogOptions{Container: DaemonContainer}).DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read log of the daemon: %w", err)
+	}
+	return string(log), nil
+}
