@@ -48,6 +48,9 @@ func (c *Cluster) Up(ctx context.Context) (started bool, err error) {
 		}
 	}
 	if err := c.create(ctx, p, m); err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("interrupted: %w", err)
+		}
 		return false, errors.Join(err, c.undo(p))
 	}
 	return true, nil
@@ -208,8 +211,15 @@ func (c *Cluster) put(ctx context.Context, base parts.Base, address, tag string)
 }
 
 // createNodes makes the kind cluster, and returns when its nodes are ready.
-func (c *Cluster) createNodes(image string) error {
-	err := c.provider().Create(c.Name,
+// kind's library panics when a node stops answering while it waits for it,
+// which an interrupt does; that must not keep Up from removing what it made.
+func (c *Cluster) createNodes(image string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("create kind cluster %s: kind gave up: %v", c.Name, r)
+		}
+	}()
+	err = c.provider().Create(c.Name,
 		kind.CreateWithRawConfig([]byte(kindConfig(c.Nodes))),
 		kind.CreateWithNodeImage(image),
 		kind.CreateWithKubeconfigPath(c.Kubeconfig()),
