@@ -13,11 +13,12 @@ import (
 // volumeWork is the volume with the runner's work folder.
 const volumeWork = "work"
 
-// Paths of the runner's protocol.
-const (
-	dockerSocket = "/var/run/docker.sock" // sent with every step
-	workTarget   = "/__w"                 // the work folder's path in a job's container
-)
+// WorkTarget is where an action finds the runner's whole work folder, as the
+// container of a job does.
+const WorkTarget = "/__w"
+
+// dockerSocket is a mount that the runner asks for with every step.
+const dockerSocket = "/var/run/docker.sock"
 
 // mounts returns the mounts that the runner asks for, as parts of the work
 // volume, and the whole volume at /__w unless the runner wants something else
@@ -39,8 +40,8 @@ func mounts(s Step) ([]corev1.VolumeMount, error) {
 		targets[m.MountPath] = true
 		list = append(list, m)
 	}
-	if !targets[workTarget] {
-		list = append([]corev1.VolumeMount{{Name: volumeWork, MountPath: workTarget}}, list...)
+	if !targets[WorkTarget] {
+		list = append([]corev1.VolumeMount{{Name: volumeWork, MountPath: WorkTarget}}, list...)
 	}
 	return list, nil
 }

@@ -57,6 +57,10 @@ func (w *Writer) Flush() error {
 	return w.pass()
 }
 
+// Stopped returns the token that the output so far left workflow commands
+// stopped with, or "".
+func (w *Writer) Stopped() string { return w.commands.token }
+
 // pass writes what is ready.
 func (w *Writer) pass() error {
 	if len(w.out) == 0 {

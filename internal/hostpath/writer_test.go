@@ -126,6 +126,18 @@ func TestWriterHeedsStopCommands(t *testing.T) {
 	}
 }
 
+func TestWriterStopped(t *testing.T) {
+	w := hostpath.NewWriter(io.Discard, nil)
+	for _, step := range []struct{ write, want string }{{"x\n", ""}, {"::stop-commands::t\n", "t"}, {"::debug::\n", "t"}, {"::t::\n", ""}} {
+		if _, err := io.WriteString(w, step.write); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Stopped(); got != step.want {
+			t.Errorf("after %q: %q, want %q", step.write, got, step.want)
+		}
+	}
+}
+
 // A line that cannot be a command is shown before it ends.
 func TestWriterHoldsBackNoMoreThanItMust(t *testing.T) {
 	var out bytes.Buffer

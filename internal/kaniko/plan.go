@@ -14,6 +14,7 @@ type plan struct {
 	stages []plannedStage
 	now    int // the stage being built; -1 before the first
 	next   int // the first instruction of it that has not begun
+	line   int // of the instruction that was begun last, 0 if unknown
 }
 
 // plannedStage is one stage of the Dockerfile.
@@ -26,6 +27,7 @@ type plannedStage struct {
 // plannedStep is one instruction. Only what makes a layer counts.
 type plannedStep struct {
 	text   string
+	line   int
 	number int // from 1, 0 if it does not count
 }
 
@@ -44,7 +46,7 @@ func newPlan(dockerfile *preflight.Dockerfile) plan {
 			p.stages = append(p.stages, plannedStage{name: stageName(words, len(p.stages))})
 		}
 		if len(p.stages) > 0 {
-			p.stages[len(p.stages)-1].add(instruction.Text, words)
+			p.stages[len(p.stages)-1].add(instruction, words)
 		}
 	}
 	return p
@@ -60,8 +62,8 @@ func stageName(words []string, index int) string {
 }
 
 // add appends an instruction.
-func (s *plannedStage) add(text string, words []string) {
-	step := plannedStep{text: text}
+func (s *plannedStage) add(instruction preflight.Instruction, words []string) {
+	step := plannedStep{text: instruction.Text, line: instruction.Line}
 	if counts(words) {
 		s.total++
 		step.number = s.total
@@ -84,7 +86,7 @@ func counts(words []string) bool {
 // stage begins the stage with the given index and returns the position of its
 // FROM.
 func (p *plan) stage(index int) string {
-	if p.now, p.next = index, 1; index < 0 || index >= len(p.stages) {
+	if p.now, p.next, p.line = index, 1, 0; index < 0 || index >= len(p.stages) {
 		p.now = -1
 		return ""
 	}
@@ -95,13 +97,14 @@ func (p *plan) stage(index int) string {
 // text in the present stage, or "" for one that the Dockerfile does not hold,
 // such as a trigger of the base image.
 func (p *plan) instruction(text string) string {
+	p.line = 0
 	if p.now < 0 {
 		return ""
 	}
 	steps := p.stages[p.now].steps
 	for i := p.next; i < len(steps); i++ {
 		if steps[i].text == text {
-			p.next = i + 1
+			p.next, p.line = i+1, steps[i].line
 			return p.position(steps[i])
 		}
 	}

@@ -61,6 +61,10 @@ func (p *Progress) Now() (title string, since time.Time) {
 	return p.step.title, p.step.began
 }
 
+// InstructionLine returns the line in the Dockerfile of the instruction that
+// was begun last, or 0 where it stands in none that is known.
+func (p *Progress) InstructionLine() int { return p.plan.line }
+
 // Done ends the step under way and returns what is to be shown for it.
 func (p *Progress) Done(now time.Time) []string {
 	ended := p.step

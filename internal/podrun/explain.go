@@ -24,7 +24,7 @@ func Explain(pod *corev1.Pod, events []corev1.Event) string {
 	}
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if text := explainWaiting(status); text != "" {
-			return text
+			return sentence("", text+missingPullSecret(events))
 		}
 	}
 	return explainEvents(events)
@@ -41,6 +41,17 @@ func explainScheduling(pod *corev1.Pod) string {
 		return sentence("the pod is held back by a scheduling gate", condition.Message)
 	}
 	return sentence("no node can take the pod", condition.Message)
+}
+
+// missingPullSecret returns what the kubelet says of a pull secret that does not
+// exist (pkg/kubelet/kubelet_pods.go): the refusal of a registry does not tell.
+func missingPullSecret(events []corev1.Event) string {
+	for i := range events {
+		if events[i].Reason == "FailedToRetrieveImagePullSecret" {
+			return " (" + events[i].Message + ")"
+		}
+	}
+	return ""
 }
 
 // waitingWords are the kubelet's reasons in plain words. %s is the image.
@@ -89,9 +100,9 @@ func eventWords(reason string) string {
 	case "FailedCreatePodSandBox", "FailedPodSandBoxStatus", "NetworkNotReady":
 		return "the node cannot set up the pod"
 	case "Pulling":
-		return "waiting for the image"
+		return "the node pulls the image"
 	case "FailedCreate":
-		return "the pod may not be created"
+		return "the cluster refuses the pod"
 	}
 	return ""
 }

@@ -71,17 +71,17 @@ func TestExplain(t *testing.T) {
 		"pulling": {
 			pod:    with(aPod("1"), waits("ContainerCreating", "")),
 			events: []corev1.Event{happened(3, "Pulling", `Pulling image "reg/app"`), happened(1, "FailedScheduling", "none")},
-			want:   `waiting for the image: Pulling image "reg/app"`,
+			want:   `the node pulls the image: Pulling image "reg/app"`,
 		},
 		"creating": {pod: with(aPod("1"), waits("ContainerCreating", ""))},
 		"job refused": {
 			events: []corev1.Event{happened(1, "FailedCreate", `Error creating: pods "j-" is forbidden: exceeded quota: q`)},
-			want:   `the pod may not be created: Error creating: pods "j-" is forbidden: exceeded quota: q`,
+			want:   `the cluster refuses the pod: Error creating: pods "j-" is forbidden: exceeded quota: q`,
 		},
 		"job refused, an empty pod": {
 			pod:    &corev1.Pod{},
 			events: []corev1.Event{happened(1, "FailedCreate", "violates PodSecurity")},
-			want:   "the pod may not be created: violates PodSecurity",
+			want:   "the cluster refuses the pod: violates PodSecurity",
 		},
 		"no pod, no events": {},
 	}
@@ -125,7 +125,7 @@ func TestHopeless(t *testing.T) {
 			}
 		})
 	}
-	if _, got := Hopeless(aPod("1")); got {
+	if _, got := Hopeless(aPod("1"), nil); got {
 		t.Error("a pod that nobody took yet is hopeless")
 	}
 }

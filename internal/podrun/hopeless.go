@@ -46,8 +46,25 @@ func hopelessReasons() []hopelessReason {
 // Hopeless reports whether a waiting pod will never run, and why, as one line.
 // It is cautious: what might still mend, or is younger than the kubelet's caches
 // may be old, is left to the caller's time limit.
-func Hopeless(pod *corev1.Pod) (reason string, hopeless bool) {
+//
+// While a Job has no pod, pod is empty and events are the Job's: a pod that
+// Pod Security refuses never comes.
+func Hopeless(pod *corev1.Pod, events []corev1.Event) (reason string, hopeless bool) {
+	if pod.Name == "" {
+		return refusedByPodSecurity(events)
+	}
 	return hopelessAt(pod, time.Now())
+}
+
+// refusedByPodSecurity returns the refusal of a Job's pod, if Pod Security is
+// the reason.
+func refusedByPodSecurity(events []corev1.Event) (reason string, refused bool) {
+	for i := range events {
+		if events[i].Reason == "FailedCreate" && strings.Contains(events[i].Message, podSecurityRefused) {
+			return explainEvents(events[i : i+1]), true
+		}
+	}
+	return "", false
 }
 
 // hopelessAt is Hopeless at a given time.

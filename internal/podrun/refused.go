@@ -28,6 +28,9 @@ func (c Client) refused(did call, err error) error {
 	return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, err)
 }
 
+// podSecurityRefused is the PodSecurity admission plugin's phrase.
+const podSecurityRefused = "violates PodSecurity"
+
 // hint says what to change so that a forbidden call is allowed. The phrases are
 // those of the API server's authorizer (k8s.io/apiserver
 // pkg/endpoints/handlers/responsewriters/errors.go), of the PodSecurity
@@ -39,7 +42,7 @@ func (c Client) hint(err error) string {
 	}
 	message := err.Error()
 	switch {
-	case strings.Contains(message, "violates PodSecurity"):
+	case strings.Contains(message, podSecurityRefused):
 		return fmt.Sprintf("label the namespace %s with pod-security.kubernetes.io/enforce=baseline, the level kiln's pods need", c.Namespace)
 	case strings.Contains(message, "exceeded quota"):
 		return fmt.Sprintf("raise the ResourceQuota of namespace %s or wait until other pods have ended", c.Namespace)

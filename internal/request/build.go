@@ -30,7 +30,7 @@ func (s *step) build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.log.Shield("Build " + shownPath(s.claim.Request.Path, s.claim.Request.Workspace))
+	s.log.Shield("Build " + s.dockerfile().file)
 	digest, err := s.runBuild(ctx, dockerfile, spec)
 	if err != nil {
 		return "", err

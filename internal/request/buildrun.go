@@ -26,14 +26,15 @@ const (
 // goroutine of run.
 type build struct {
 	*step
-	dockerfile *preflight.Dockerfile
-	name       string
-	pod        *corev1.Pod // the latest state; nil before the first
-	output     *kanikoLog
-	gate       chan string // lines of the gate's log
-	sent       chan error  // the outcome of sending the context
-	deadline   *time.Timer // of the present phase
-	why        waiting
+	file     *preflight.Dockerfile
+	name     string
+	pod      *corev1.Pod // the latest state; nil before the first
+	output   *kanikoLog
+	gate     chan string // lines of the gate's log
+	sent     chan error  // the outcome of sending the context
+	began    time.Time   // when the context began to be sent
+	deadline *time.Timer // of the present phase
+	why      waiting
 
 	gateFollowed bool
 	gateListens  bool
@@ -45,14 +46,14 @@ type build struct {
 // newBuild returns the build in the pod called name.
 func newBuild(s *step, dockerfile *preflight.Dockerfile, name string) *build {
 	return &build{
-		step:       s,
-		dockerfile: dockerfile,
-		name:       name,
-		output:     newKanikoLog(s.log, dockerfile, s.claim.Request.Debug),
-		gate:       make(chan string),
-		sent:       make(chan error, 1),
-		deadline:   time.NewTimer(s.Settings.PendingTimeout),
-		why:        waiting{step: s, kind: "Pod", name: name},
+		step:     s,
+		file:     dockerfile,
+		name:     name,
+		output:   newKanikoLog(s.log, dockerfile, s.claim.Request.Debug),
+		gate:     make(chan string),
+		sent:     make(chan error, 1),
+		deadline: time.NewTimer(s.Settings.PendingTimeout),
+		why:      newWaiting(s, "Pod", name),
 	}
 }
 
@@ -146,7 +147,7 @@ func (b *build) send(ctx context.Context) {
 	if b.sending || !b.gateListens || b.pod == nil || !podrun.Running(b.pod, kaniko.ContainerKaniko) {
 		return
 	}
-	b.sending = true
+	b.sending, b.began = true, time.Now()
 	b.times.mark("schedule")
 	b.deadline.Reset(b.Settings.BuildTimeout)
 	go func() {
@@ -211,9 +212,10 @@ func (b *build) awaitDigest(ctx context.Context) bool {
 	return true
 }
 
-// explain says why the pod does not start.
+// explain says why the pod does not start, and what a silent build is at.
 func (b *build) explain(ctx context.Context) error {
 	if b.sending {
+		b.log.Beat(b.doing)
 		return nil
 	}
 	return b.why.look(ctx, b.pod)
@@ -237,21 +239,22 @@ func (b *build) failure() error {
 		return failf("Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
 	}
 	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
-	shown := shownPath(b.claim.Request.Path, b.claim.Request.Workspace)
-	line := b.dockerfile.Line(found.Instruction, found.Image)
-	if line == 0 {
-		line = b.dockerfile.SourceLine(found.Source)
-	}
-	err := failf("%s: %s", located(shown, line), found.Message)
-	return &placedError{place: place{file: shown, line: line}, err: err}
+	at := b.dockerfile()
+	at.line = b.line(found)
+	return &placedError{place: at, err: failf("%s: %s", at, found.Message)}
 }
 
-// located names a place in a sentence.
-func located(file string, line int) string {
-	if line <= 0 {
-		return file
+// line is the line of the Dockerfile that a failure is about, or 0.
+func (b *build) line(found kaniko.Failure) int {
+	if found.Instruction != "" {
+		if line := b.output.instructionLine(); line > 0 {
+			return line
+		}
 	}
-	return fmt.Sprintf("%s line %d", file, line)
+	if line := b.file.Line(found.Instruction, found.Image); line > 0 {
+		return line
+	}
+	return b.file.SourceLine(found.Source)
 }
 
 // deniedHint tells what the gate refused last, if anything.

@@ -26,10 +26,11 @@ func (s *step) accept() (*preflight.Dockerfile, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := shownPath(s.claim.Request.Path, s.claim.Request.Workspace)
-	dockerfile, err := preflight.Parse(shown, data)
+	at := s.dockerfile()
+	dockerfile, err := preflight.Parse(at.file, data)
 	if bad, ok := errors.AsType[*preflight.Error](err); ok {
-		return nil, &placedError{place: place{file: shown, line: bad.Line}, err: err}
+		at.line = bad.Line
+		return nil, &placedError{place: at, err: err}
 	}
 	return dockerfile, err
 }

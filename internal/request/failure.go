@@ -1,6 +1,11 @@
 package request
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // failure is an error whose text is meant for the step's author as it is.
 type failure struct{ text string }
@@ -11,4 +16,53 @@ func (f *failure) Error() string { return f.text }
 // failf makes a failure.
 func failf(format string, args ...any) error {
 	return &failure{text: fmt.Sprintf(format, args...)}
+}
+
+// authored is the text of err in an author's log. What is not about the
+// author's own files or program says whose words it is.
+func authored(err error) string {
+	if _, ok := errors.AsType[*failure](err); ok {
+		return err.Error()
+	}
+	if _, ok := errors.AsType[*placedError](err); ok {
+		return err.Error()
+	}
+	return "kiln: " + err.Error()
+}
+
+// Exit codes that say how a process ended (docker run's, and a shell's for
+// signals).
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitKilled        = 137
+	exitTerminated    = 143
+)
+
+// actionFailure is why the action called name failed, nil if it did not.
+func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
+	what := fmt.Sprintf("the action %s ", oneLine(name))
+	code := fmt.Sprintf("(exit code %d)", end.ExitCode)
+	message := ""
+	if end.Message != "" {
+		message = ": " + oneLine(end.Message)
+	}
+	notStarted := end.Reason == "StartError" || end.Reason == "ContainerCannotRun"
+	switch {
+	case end.ExitCode == 0:
+		return nil
+	case end.Reason == "OOMKilled":
+		return failf("%swas killed %s because it used more memory than it may: let it need less, or an operator raises the limit in the pod template", what, code)
+	case notStarted && end.ExitCode == exitNotFound:
+		return failf("%scould not be started %s because its entrypoint is not in the image: check the name in ENTRYPOINT or action.yml, and the interpreter in the script's first line%s", what, code, message)
+	case notStarted && end.ExitCode == exitNotExecutable:
+		return failf("%scould not be started %s because its entrypoint may not be executed: set its exec bit with git update-index --chmod=+x, and check that it is a program%s", what, code, message)
+	case notStarted:
+		return failf("%scould not be started %s%s", what, code, message)
+	case end.ExitCode == exitKilled:
+		return failf("%swas ended by SIGKILL %s: a process of it may have run out of memory", what, code)
+	case end.ExitCode == exitTerminated:
+		return failf("%swas ended by SIGTERM %s", what, code)
+	}
+	return failf("%sended with exit code %d: its own output above says why", what, end.ExitCode)
 }

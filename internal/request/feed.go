@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,9 +39,16 @@ func startFeed(ctx context.Context, watch func(context.Context, podrun.OnChange)
 // the reason changes, and an error when it is hopeless.
 type waiting struct {
 	*step
-	kind string // of the object that events are about
-	name string
-	said string
+	kind  string // of the object that events are about
+	name  string
+	said  string
+	began time.Time
+}
+
+// newWaiting returns the wait for the pod that events about the given object
+// explain, from now on.
+func newWaiting(s *step, kind, name string) waiting {
+	return waiting{step: s, kind: kind, name: name, began: time.Now()}
 }
 
 // look asks why pod waits. A nil pod has not been seen.
@@ -48,19 +56,26 @@ func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
 	if pod == nil {
 		pod = &corev1.Pod{}
 	}
-	if reason, hopeless := podrun.Hopeless(pod); hopeless {
-		return failf("the pod %s cannot start: %s", pod.Name, reason)
-	}
 	kind, name := w.kind, w.name
 	if pod.Name != "" {
 		kind, name = "Pod", pod.Name
 	}
-	reason := podrun.Explain(pod, w.Pods.Events(ctx, kind, name))
+	events := w.Pods.Events(ctx, kind, name)
+	reason := podrun.Explain(pod, events)
+	if final, hopeless := podrun.Hopeless(pod, events); hopeless {
+		return failf("the pod %s cannot start: %s", name, oneLine(final))
+	}
 	if reason != "" && reason != w.said {
 		w.said = reason
 		w.log.Line("kiln: waiting: %s", oneLine(reason))
 	}
+	w.log.Beat(w.doing)
 	return nil
+}
+
+// doing says how long the wait has lasted and what for.
+func (w *waiting) doing() string {
+	return fmt.Sprintf("waiting for the pod %s, %s: %s", w.name, elapsed(w.began), orUnknown(oneLine(w.said)))
 }
 
 // started reports whether container of pod runs or has run.

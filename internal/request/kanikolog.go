@@ -78,6 +78,14 @@ func (k *kanikoLog) now() (title string, since time.Time) {
 	return k.progress.Now()
 }
 
+// instructionLine is the line in the Dockerfile of the instruction that is
+// being built, or 0.
+func (k *kanikoLog) instructionLine() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.progress.InstructionLine()
+}
+
 // failure explains why the build ended with exitCode.
 func (k *kanikoLog) failure(exitCode int32, oomKilled bool) kaniko.Failure {
 	k.mu.Lock()

@@ -1,11 +1,13 @@
 package request
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 )
 
 // tokenPattern is a stop token: long enough that no build guesses it.
@@ -22,13 +24,15 @@ type stepLog struct {
 	w        io.Writer
 	token    string
 	shielded bool
-	open     bool // the last line has no end yet
+	stopped  string    // the token with which an action stopped commands
+	open     bool      // the last line has no end yet
+	wrote    time.Time // when the last byte was
 	err      error
 }
 
 // newStepLog returns a log over w with the shim's stop token.
 func newStepLog(w io.Writer, token string) *stepLog {
-	return &stepLog{w: w, token: token}
+	return &stepLog{w: w, token: token, wrote: time.Now()}
 }
 
 // Write passes p on as it is.
@@ -71,16 +75,27 @@ func (l *stepLog) Unshield() {
 }
 
 // Error writes one ::error:: line, at the Dockerfile's line where that is
-// known.
+// known and the Dockerfile is the author's.
 func (l *stepLog) Error(err error) {
 	l.Unshield()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	properties := ""
-	if place, ok := placeOf(err); ok {
-		properties = fmt.Sprintf(" file=%s,line=%d", escapeProperty(place.file), place.line)
+	if l.stopped != "" {
+		l.lineLocked("::" + l.stopped + "::")
 	}
-	l.lineLocked("::error" + properties + "::" + escapeData(err.Error()))
+	properties := ""
+	if placed, ok := errors.AsType[*placedError](err); ok {
+		properties = placed.place.properties()
+	}
+	l.lineLocked("::error" + properties + "::" + escapeData(authored(err)))
+}
+
+// Stopped says that an action left workflow commands stopped with token, ""
+// for one that did not: only an error has to get past that.
+func (l *stepLog) Stopped(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = token
 }
 
 // lineLocked writes text as a line of its own.
@@ -96,7 +111,7 @@ func (l *stepLog) writeLocked(p []byte) error {
 	if len(p) == 0 || l.err != nil {
 		return l.err
 	}
-	l.open = p[len(p)-1] != '\n'
+	l.open, l.wrote = p[len(p)-1] != '\n', time.Now()
 	_, l.err = l.w.Write(p)
 	return l.err
 }

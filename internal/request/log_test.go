@@ -16,18 +16,47 @@ func TestShieldSurroundsWhatABuildPrints(t *testing.T) {
 	log.Unshield()
 	_, _ = log.Write([]byte("no newline"))
 	log.Error(errors.New("50% of\nit"))
-	want := "::group::Build x ::set-env::\n::stop-commands::" + token + "\n::set-env name=A::b\n::" + token + "::\n::endgroup::\nno newline\n::error::50%25 of%0Ait\n"
+	want := "::group::Build x ::set-env::\n::stop-commands::" + token + "\n::set-env name=A::b\n::" + token + "::\n::endgroup::\nno newline\n::error::kiln: 50%25 of%0Ait\n"
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
 
-func TestErrorEndsAnOpenShield(t *testing.T) {
+func TestError(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"the author's own file": {
+			&placedError{place: place{file: "a,b/Dockerfile", local: true, line: 3}, err: failf("bad")},
+			"::error file=a%2Cb/Dockerfile,line=3::bad\n",
+		},
+		"no line": {&placedError{place: place{file: "Dockerfile", local: true}, err: failf("bad")}, "::error file=Dockerfile::bad\n"},
+		"somebody else's file": {
+			&placedError{place: place{file: "acme/lint/v1/Dockerfile", line: 3}, err: failf("acme/lint/v1/Dockerfile:3: bad")},
+			"::error::acme/lint/v1/Dockerfile:3: bad\n",
+		},
+		"kiln's trouble": {errors.New("create the build pod: no"), "::error::kiln: create the build pod: no\n"},
+		"of many lines":  {failf("50%% of\nit"), "::error::50%25 of%0Ait\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			newStepLog(&out, "T").Error(tt.err)
+			if got := out.String(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestErrorIsHeard(t *testing.T) {
 	var out strings.Builder
 	log := newStepLog(&out, "T")
 	log.Shield("g")
-	log.Error(&placedError{place: place{file: "a,b/Dockerfile", line: 3}, err: errors.New("bad")})
-	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error file=a%2Cb/Dockerfile,line=3::bad\n"
+	log.Error(failf("bad"))
+	log.Stopped("action's")
+	log.Error(failf("worse"))
+	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error::bad\n::action's::\n::error::worse\n"
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
@@ -59,17 +88,21 @@ func TestStopToken(t *testing.T) {
 	}
 }
 
-func TestShownPath(t *testing.T) {
+func TestPlaced(t *testing.T) {
 	const workspace = "/home/runner/_work/app/app"
-	for path, want := range map[string]string{
-		workspace + "/./.github/actions/foo/Dockerfile":       ".github/actions/foo/Dockerfile",
-		"/home/runner/_work/_actions/acme/lint/v1/Dockerfile": "acme/lint/v1/Dockerfile",
-		"/elsewhere/Dockerfile":                               "/elsewhere/Dockerfile",
-		workspace + "2/Dockerfile":                            workspace + "2/Dockerfile",
+	for path, want := range map[string]place{
+		workspace + "/./.github/actions/foo/Dockerfile":       {file: ".github/actions/foo/Dockerfile", local: true},
+		workspace + "/..foo/Dockerfile":                       {file: "..foo/Dockerfile", local: true},
+		"/home/runner/_work/_actions/acme/lint/v1/Dockerfile": {file: "acme/lint/v1/Dockerfile"},
+		"/elsewhere/Dockerfile":                               {file: "/elsewhere/Dockerfile"},
+		workspace + "2/Dockerfile":                            {file: workspace + "2/Dockerfile"},
 	} {
-		if got := shownPath(path, workspace); got != want {
-			t.Errorf("shownPath(%q) = %q, want %q", path, got, want)
+		if got := placed(path, workspace); got != want {
+			t.Errorf("placed(%q) = %+v, want %+v", path, got, want)
 		}
+	}
+	if got := placed("/a/Dockerfile", ""); got != (place{file: "/a/Dockerfile"}) {
+		t.Errorf("without a workspace: %+v", got)
 	}
 }
 

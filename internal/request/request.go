@@ -117,11 +117,7 @@ func (s *step) run(ctx context.Context) (int, error) {
 	if err != nil {
 		return code, err
 	}
-	if err := s.log.Err(); err != nil {
-		return 1, err
-	}
-	s.log.Line("kiln: %s", s.times)
-	return code, nil
+	return code, s.log.Err()
 }
 
 // labels returns the labels of an object of this step.

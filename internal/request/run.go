@@ -15,6 +15,8 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/config"
+	"kiln/internal/hook"
+	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
 )
 
@@ -106,7 +108,7 @@ func (s *step) newActionRun(name string) *actionRun {
 		step:     s,
 		logged:   make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
-		why:      waiting{step: s, kind: "Job", name: name},
+		why:      newWaiting(s, "Job", name),
 	}
 }
 
@@ -165,13 +167,20 @@ func (r *actionRun) follow(ctx context.Context) {
 	if limit := r.Settings.StepTimeout; limit > 0 {
 		r.deadline.Reset(limit)
 	}
-	name := r.pod.Name
-	go func() {
-		r.logged <- r.Pods.Follow(ctx, name, action.ContainerName, func(chunk []byte) error {
-			_, err := r.log.Write(chunk)
-			return err
-		})
-	}()
+	pod := r.pod.Name
+	go func() { r.logged <- r.show(ctx, pod) }()
+}
+
+// show passes the action's output on, with paths as the runner knows them.
+func (r *actionRun) show(ctx context.Context, pod string) error {
+	output := hostpath.NewWriter(r.log, hostPaths(r.container, r.self.WorkMount))
+	err := r.Pods.Follow(ctx, pod, action.ContainerName, func(chunk []byte) error {
+		_, err := output.Write(chunk)
+		return err
+	})
+	err = errors.Join(err, output.Flush())
+	r.log.Stopped(output.Stopped())
+	return err
 }
 
 // outcome returns the action's exit code once everything is known.
@@ -180,6 +189,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 		return 0, false, nil
 	}
 	r.times.mark("run")
+	r.log.Line("kiln: %s", r.times)
 	if reason, failed := podrun.Failed(r.pod); failed {
 		return 1, true, failf("the action's pod was ended by the cluster: %s", reason)
 	}
@@ -187,12 +197,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	if !ok {
 		return 1, true, failf("the action's pod ended without running the action")
 	}
-	if reason := end.Reason; reason == "OOMKilled" {
-		r.log.Line("::error::kiln: the action was killed because it used more memory than it may")
-	} else if reason == "StartError" || reason == "ContainerCannotRun" {
-		r.log.Line("::error::kiln: the action could not be started: %s", escapeData(oneLine(end.Message)))
-	}
-	return int(end.ExitCode), true, nil
+	return int(end.ExitCode), true, actionFailure(r.actionName(), end)
 }
 
 // explain says why the pod does not start.
@@ -209,4 +214,13 @@ func (r *actionRun) late() error {
 		return failf("the action ran longer than %s (KILN_STEP_TIMEOUT)", r.Settings.StepTimeout)
 	}
 	return failf("the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
+}
+
+// hostPaths are the directories that the runner and the action share.
+func hostPaths(container hook.Container, work string) []hostpath.Mapping {
+	mappings := []hostpath.Mapping{{Container: action.WorkTarget, Host: work}}
+	for _, mount := range container.SystemMountVolumes {
+		mappings = append(mappings, hostpath.Mapping{Container: mount.TargetVolumePath, Host: mount.SourceVolumePath})
+	}
+	return mappings
 }

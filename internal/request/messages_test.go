@@ -1,0 +1,170 @@
+package request
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"kiln/internal/hook"
+	"kiln/internal/hostpath"
+	"kiln/internal/podrun"
+	"kiln/internal/spool"
+)
+
+func TestActionFailure(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  corev1.ContainerStateTerminated
+		want string
+	}{
+		"well":            {corev1.ContainerStateTerminated{Reason: "Completed"}, ""},
+		"an exit code":    {corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}, "the action acme/lint ended with exit code 3: its own output above says why"},
+		"no entrypoint":   {corev1.ContainerStateTerminated{ExitCode: 127, Reason: "StartError", Message: "exec: \"/x\":\nstat"}, "the action acme/lint could not be started (exit code 127) because its entrypoint is not in the image: check the name in ENTRYPOINT or action.yml, and the interpreter in the script's first line: exec: \"/x\": stat"},
+		"not executable":  {corev1.ContainerStateTerminated{ExitCode: 126, Reason: "StartError"}, "the action acme/lint could not be started (exit code 126) because its entrypoint may not be executed: set its exec bit with git update-index --chmod=+x, and check that it is a program"},
+		"another start":   {corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: "m"}, "the action acme/lint could not be started (exit code 128): m"},
+		"its own 127":     {corev1.ContainerStateTerminated{ExitCode: 127, Reason: "Error"}, "the action acme/lint ended with exit code 127: its own output above says why"},
+		"out of memory":   {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, "the action acme/lint was killed (exit code 137) because it used more memory than it may: let it need less, or an operator raises the limit in the pod template"},
+		"a child's death": {corev1.ContainerStateTerminated{Reason: "OOMKilled"}, ""},
+		"killed":          {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, "the action acme/lint was ended by SIGKILL (exit code 137): a process of it may have run out of memory"},
+		"terminated":      {corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, "the action acme/lint was ended by SIGTERM (exit code 143)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if err := actionFailure("acme/lint", &tt.end); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestActionName(t *testing.T) {
+	for path, want := range map[string]string{
+		"":                     "docker.io/library/busybox",
+		"/w/app/Dockerfile":    "Dockerfile",
+		"/w/app/a/Dockerfile":  "a",
+		"/w/_actions/o/r/v1/D": "o/r/v1",
+	} {
+		s := &step{
+			claim:     &spool.Claim{Request: spool.Request{Path: path, Workspace: "/w/app"}},
+			container: hook.Container{Image: "docker.io/library/busybox", Dockerfile: path},
+		}
+		if got := s.actionName(); got != want {
+			t.Errorf("actionName of %q = %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestHostPaths(t *testing.T) {
+	container := hook.Container{SystemMountVolumes: []hook.Mount{{SourceVolumePath: "/r/_work/app/app", TargetVolumePath: "/github/workspace"}}}
+	want := []hostpath.Mapping{{Container: "/__w", Host: "/r/_work"}, {Container: "/github/workspace", Host: "/r/_work/app/app"}}
+	if diff := cmp.Diff(want, hostPaths(container, "/r/_work")); diff != "" {
+		t.Errorf("mappings (-want +got):\n%s", diff)
+	}
+}
+
+// stepWith returns a step whose cluster holds the given events, and its log.
+func stepWith(events ...corev1.Event) (*step, *strings.Builder) {
+	var out strings.Builder
+	kube := fake.NewClientset(&corev1.EventList{Items: events})
+	return &step{Handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: newStepLog(&out, "T")}, &out
+}
+
+// event is an event about the step's Job.
+func event(reason, message string) corev1.Event {
+	return corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "ci"}, Reason: reason, Message: message,
+		InvolvedObject: corev1.ObjectReference{Kind: "Job", Name: "kiln-1"},
+	}
+}
+
+func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, out := stepWith(event("FailedCreate", "Error creating: pods \"kiln-1-\" is forbidden:\nexceeded quota: ci"))
+		w := newWaiting(s, "Job", "kiln-1")
+		for range 25 {
+			time.Sleep(explainInterval)
+			if err := w.look(context.Background(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const why = `the cluster refuses the pod: Error creating: pods "kiln-1-" is forbidden: exceeded quota: ci`
+		want := "kiln: waiting: " + why + "\n" +
+			"kiln: still waiting for the pod kiln-1, 33s: " + why + "\n" +
+			"kiln: still waiting for the pod kiln-1, 1m3s: " + why + "\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("log (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWaitingEndsWhereNothingWillCome(t *testing.T) {
+	s, out := stepWith(event("FailedCreate", `pods "kiln-1-" is forbidden: violates PodSecurity "restricted:latest"`))
+	w := newWaiting(s, "Job", "kiln-1")
+	err := w.look(context.Background(), nil)
+	if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted:latest"`) || out.Len() > 0 {
+		t.Errorf("error %v, log %q", err, out)
+	}
+}
+
+func TestHeartbeatOfABuild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, out := stepWith()
+		b := &build{step: s, output: newKanikoLog(s.log, nil, false), sending: true, began: time.Now()}
+		beat := func(times int) {
+			for range times {
+				time.Sleep(explainInterval)
+				if err := b.explain(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		say := func(line string) {
+			if err := b.output.sink([]byte(line)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		beat(11)
+		say(`{"level":"info","msg":"RUN make","time":"t"}` + "\n")
+		beat(9)
+		say("cc\n")
+		beat(21)
+		b.output.finish()
+		beat(1)
+		want := "kiln: still sending the build context, 30s\n" +
+			"#1 RUN make\n" +
+			"#1 27.00 cc\n" +
+			"kiln: still building: RUN make, 57s\n" +
+			"kiln: still building: RUN make, 1m27s\n" +
+			"#1 DONE 90.0s\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("log (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestKanikoLogForDebugging(t *testing.T) {
+	var out strings.Builder
+	k := newKanikoLog(newStepLog(&out, "T"), nil, true)
+	lines := `{"level":"info","msg":"RUN make","time":"t"}` + "\nUsage:\nPushing 127.0.0.1:5001/ghcr__io/a\npart"
+	k.follow(func(sink func([]byte) error) error {
+		for line := range strings.SplitAfterSeq(lines, "\n") {
+			if err := sink([]byte(line)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	k.finish()
+	if want := strings.Replace(lines, "127.0.0.1:5001/ghcr__io", "ghcr.io", 1) + "\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
