@@ -38,19 +38,27 @@ type stepCase struct {
 func stepCases() []stepCase {
 	example, testdata := stage.example, stage.testdata
 	return []stepCase{
-		{name: "shell with inputs and outputs", dir: example, dirOf: "hello-shell", check: checkHello,
-			use: harness.Use{With: map[string]string{"who-to-greet": "Mona Lisa", "shout": "true"}}},
-		{name: "compiled, image without a shell", dir: example, dirOf: "word-count", check: checkWordCount,
+		{
+			name: "shell with inputs and outputs", dir: example, dirOf: "hello-shell", check: checkHello,
+			use: harness.Use{With: map[string]string{"who-to-greet": "Mona Lisa", "shout": "true"}},
+		},
+		{
+			name: "compiled, image without a shell", dir: example, dirOf: "word-count", check: checkWordCount,
 			use:   harness.Use{With: map[string]string{"file": "words.txt"}},
-			files: harness.Files{"app/app/words.txt": {Data: []byte("one two\n three  four\n")}}},
+			files: harness.Files{"app/app/words.txt": {Data: []byte("one two\n three  four\n")}},
+		},
 		{name: "pre, main and post", dir: example, dirOf: "timed-work", check: checkStages},
-		{name: "local action", dir: example, dirOf: "hello-shell", check: checkLocal,
-			use: harness.Use{Uses: "./.github/actions/hello", With: map[string]string{"who-to-greet": "local"}}},
+		{
+			name: "local action", dir: example, dirOf: "hello-shell", check: checkLocal,
+			use: harness.Use{Uses: "./.github/actions/hello", With: map[string]string{"who-to-greet": "local"}},
+		},
 		{name: "Dockerfile with another name", dir: testdata, dirOf: "named-file", check: logHas("built from alpine.Dockerfile")},
 		{name: "Dockerfile in a directory", dir: testdata, dirOf: "dockerfile-in-directory", check: logHas("from the Dockerfile's own directory")},
-		{name: "what a container action is promised", dir: testdata, dirOf: "look-around", check: checkLookAround,
+		{
+			name: "what a container action is promised", dir: testdata, dirOf: "look-around", check: checkLookAround,
 			use:   harness.Use{Env: map[string]string{"INPUT_WITH-DASH": "dash"}},
-			files: harness.Files{"app/app/seen.txt": {Data: []byte("seen\n")}}},
+			files: harness.Files{"app/app/seen.txt": {Data: []byte("seen\n")}},
+		},
 		{name: "ready image", dir: testdata, dirOf: "ready-image", check: logHas("no build at all\n")},
 		{name: "exit code", dir: testdata, dirOf: "exit3", check: func(t *testing.T, _ *fixture, r []*harness.Result) {
 			if r[0].ExitCode != 3 {

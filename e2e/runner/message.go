@@ -167,7 +167,7 @@ func fragments(args []string) []string {
 		quoted = append(quoted, `"`+strings.ReplaceAll(a, `"`, `\"`)+`"`)
 	}
 	out := []string{}
-	for _, f := range strings.Split(strings.Join(quoted, " "), " ") {
+	for f := range strings.SplitSeq(strings.Join(quoted, " "), " ") {
 		if f = strings.TrimSpace(f); f != "" {
 			out = append(out, f)
 		}

@@ -84,11 +84,13 @@ func TestProgress(t *testing.T) {
 			[]string{"#1 RUN make", "#1 1.50 x", "#1 DONE 3.0s"},
 		},
 		{
-			"a warning", "", []string{say("RUN make"), `{"level":"warning","msg":"Retrying operation\nafter 1s due to 127.0.0.1:5001/ghcr__io/a","time":"t"}`},
+			"a warning", "",
+			[]string{say("RUN make"), `{"level":"warning","msg":"Retrying operation\nafter 1s due to 127.0.0.1:5001/ghcr__io/a","time":"t"}`},
 			[]string{"#1 RUN make", "#1 warning: Retrying operation after 1s due to ghcr.io/a", "#1 DONE 1.0s"},
 		},
 		{
-			"an instruction of many lines", "", []string{say(`RUN a \u0026\u0026   b\t\n\u001b[1m ` + strings.Repeat("é", 200))},
+			"an instruction of many lines", "",
+			[]string{say(`RUN a \u0026\u0026   b\t\n\u001b[1m ` + strings.Repeat("é", 200))},
 			[]string{"#1 RUN a && b [1m " + strings.Repeat("é", 104) + "…", "#1 DONE 0.5s"},
 		},
 		{
@@ -101,7 +103,8 @@ func TestProgress(t *testing.T) {
 			[]string{"#1 RUN make", "#1 ERROR: no", "::stop-commands::x", "after"},
 		},
 		{
-			"push", "", []string{say("ENTRYPOINT x"), say("Pushing image to 127.0.0.1:5001/ghcr__io/a/b:c"), say("Pushed 127.0.0.1:5001/ghcr__io/a/b@sha256:0")},
+			"push", "",
+			[]string{say("ENTRYPOINT x"), say("Pushing image to 127.0.0.1:5001/ghcr__io/a/b:c"), say("Pushed 127.0.0.1:5001/ghcr__io/a/b@sha256:0")},
 			[]string{"#1 ENTRYPOINT x", "#2 pushing ghcr.io/a/b:c", "#2 DONE 0.5s"},
 		},
 	}

@@ -84,12 +84,6 @@ func started(pod *corev1.Pod, container string) bool {
 	return ok && (state.Running != nil || state.Terminated != nil)
 }
 
-// running reports whether container of pod runs.
-func running(pod *corev1.Pod, container string) bool {
-	state, ok := containerState(pod, container)
-	return ok && state.Running != nil
-}
-
 // containerState returns the state of container of pod.
 func containerState(pod *corev1.Pod, container string) (corev1.ContainerState, bool) {
 	for _, status := range pod.Status.ContainerStatuses {
