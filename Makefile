@@ -23,7 +23,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
 # by internal/repo.
 TYPED_MODULES := . e2e/cluster
-MODULES := $(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,'))
+# Every module that has packages of its own. e2e/kaniko has none, and tidying it would
+# add what the tests of Kaniko's dependencies need.
+MODULES := $(filter-out e2e/kaniko,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
 LINT := bin/golangci-lint
 
 ##@ Use
