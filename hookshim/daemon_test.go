@@ -49,6 +49,15 @@ func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watch
 	}
 	check(claim.Log.Flush())
 	code := 0
+	if behaviour == "deaf" {
+		check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "held"), nil, 0o666))
+		for !claim.Vanished() {
+			<-watcher.C
+		}
+		claim.Close()
+		check(exchange.Clear(id))
+		return
+	}
 	if behaviour == "hold" {
 		check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "held"), nil, 0o666))
 		for wanted := false; !wanted; <-watcher.C {

@@ -38,7 +38,8 @@ func TestScripts(t *testing.T) {
 
 // fakeDaemon serves the exchange for one request: it prints the request's
 // fields into the step's log and answers with the code of the first argument.
-// With the argument "hold" it answers nothing until the step is cancelled. A
+// With the argument "hold" it answers nothing until the step is cancelled,
+// with "deaf" not even then. A
 // second argument, "template", says that it has an extension template.
 func fakeDaemon() {
 	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))

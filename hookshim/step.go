@@ -164,8 +164,8 @@ func (s *step) finish(ctx context.Context, result spool.Result) (int, error) {
 		s.out.endLine()
 		fmt.Fprintf(s.out, "::%s::\n::endgroup::\n::error::kiln: %s\n", s.token, escape(result.Message))
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && result.ExitCode == 0 {
 		return 1, context.Cause(ctx)
 	}
-	return result.ExitCode, nil
+	return result.ExitCode, nil // the log says why it is not 0
 }

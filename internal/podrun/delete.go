@@ -3,8 +3,10 @@ package podrun
 import (
 	"context"
 	"errors"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -28,7 +30,9 @@ func (c Client) Delete(ctx context.Context, pod string, grace int64, only *metav
 
 // DeleteJob deletes a Job, its dependents in the background, and its pods with
 // that many seconds of grace (the garbage collector would give them their own).
-// What does not exist is success. Both halves are tried whatever the other says.
+// A pod of which no container has started yet has none: there is nobody to use
+// it, and the kubelet would first end the pull of its image, which can take any
+// time. What does not exist is success. Both halves are tried whatever the other says.
 func (c Client) DeleteJob(ctx context.Context, job string, grace int64) error {
 	background := metav1.DeletePropagationBackground
 	err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job, metav1.DeleteOptions{PropagationPolicy: &background})
@@ -44,9 +48,20 @@ func (c Client) deletePodsOf(ctx context.Context, job string, grace int64) error
 	}
 	var errs []error
 	for i := range pods.Items {
-		errs = append(errs, c.Delete(ctx, pods.Items[i].Name, grace, nil))
+		own := grace
+		if !begun(&pods.Items[i]) {
+			own = 0
+		}
+		errs = append(errs, c.Delete(ctx, pods.Items[i].Name, own, nil))
 	}
 	return errors.Join(errs...)
+}
+
+// begun reports whether any container of the pod runs or has run.
+func begun(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses), func(s corev1.ContainerStatus) bool {
+		return s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0
+	})
 }
 
 // DeleteSecret deletes a Secret. One that does not exist is success.

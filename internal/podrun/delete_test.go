@@ -98,6 +98,36 @@ func TestDeleteJobTriesBoth(t *testing.T) {
 	}
 }
 
+func TestDeleteJobGrace(t *testing.T) {
+	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
+	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	tests := map[string]struct {
+		status corev1.PodStatus
+		want   int64
+	}{
+		"not scheduled":         {want: 0},
+		"pulling":               {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: waiting}}}, want: 0},
+		"running":               {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: waiting}, {State: running}}}, want: 5},
+		"an init container ran": {status: corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{{State: running}}}, want: 5},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := aPod("1")
+			pod.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+			pod.Status = test.status
+			kube := fake.NewClientset(pod)
+			var seen []metav1.DeleteOptions
+			kube.PrependReactor("delete", "pods", onDelete(nil, &seen))
+			if err := (Client{Kube: kube, Namespace: "ns"}).DeleteJob(t.Context(), "j", 5); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]metav1.DeleteOptions{{GracePeriodSeconds: &test.want}}, seen); diff != "" {
+				t.Errorf("options differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestCreateRefused(t *testing.T) {
 	tests := map[string]struct{ message, want string }{
 		"PodSecurity": {
