@@ -15,10 +15,14 @@ type record struct {
 	Time  string `json:"time"`
 }
 
+// recordStart is how a record begins: the fields are in the order of their
+// names.
+const recordStart = `{"level":"`
+
 // parseRecord tells the executor's own lines from the output of RUN steps.
 func parseRecord(line string) (record, bool) {
 	var r record
-	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &r) != nil {
+	if !strings.HasPrefix(line, recordStart) || json.Unmarshal([]byte(line), &r) != nil {
 		return record{}, false
 	}
 	return r, r.Level != "" && r.Time != ""
@@ -40,10 +44,36 @@ type Log struct {
 // keptLines is how much of the log is kept to tell what went wrong.
 const keptLines = 40
 
-// Line reads one line without its end and returns it as it came: none, one or
-// two lines, because the usage text that follows an error of the executor's
-// command line is left out. Nothing is left out once a step has begun.
+// Line reads one line without its end and returns it as it came, with two
+// exceptions: the usage text that follows an error of the executor's command
+// line is left out before the first step, and what a RUN prints without an end
+// of line is parted from what the executor says next. It returns at most three
+// lines.
 func (l *Log) Line(line string) []string {
+	var lines []string
+	for _, part := range parts(line) {
+		lines = append(lines, l.line(part)...)
+	}
+	return lines
+}
+
+// parts cuts a line where the executor's own words begin in it: they come by
+// another stream than the output of a RUN, which may not have ended its line.
+func parts(line string) []string {
+	for _, start := range []string{recordStart, "error building image: ", "error pushing image: "} {
+		at := strings.LastIndex(line, start)
+		if at <= 0 {
+			continue
+		}
+		if own, ok := parseRecord(line[at:]); start != recordStart || ok && known(own.Msg) {
+			return []string{line[:at], line[at:]}
+		}
+	}
+	return []string{line}
+}
+
+// line reads one line.
+func (l *Log) line(line string) []string {
 	switch {
 	case l.usage:
 		return nil

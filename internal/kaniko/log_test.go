@@ -18,7 +18,7 @@ import (
 // testdata/logs; 1 where none is given. The logs are those of chainguard's
 // v1.25.16 behind a gate; only the names of hosts were changed.
 func exitCodes() map[string]int32 {
-	return map[string]int32{"success": 0, "runexit": 3, "runkilled": 255, "cmdnotfound": 127}
+	return map[string]int32{"success": 0, "manythings": 0, "runexit": 3, "runkilled": 255, "cmdnotfound": 127}
 }
 
 func TestRealLogs(t *testing.T) {

@@ -28,17 +28,27 @@ import (
 // It is for one goroutine.
 type Progress struct {
 	plan   plan
-	number int // of the last step
+	steps  int // begun so far
 	step   progressStep
+	run    progressStep    // the last RUN
 	seen   map[string]bool // images whose metadata were loaded
-	output bool            // a RUN's process is running
+	output bool            // the last RUN's process is running
 }
 
-// progressStep is the step under way; the zero value is none.
+// progressStep is one step; the zero value is none.
 type progressStep struct {
-	title string
-	began time.Time
-	timed bool // its end is shown
+	number int
+	title  string
+	began  time.Time
+	timed  bool // its end is shown
+}
+
+// prefix names the step at the start of a line.
+func (s progressStep) prefix() string {
+	if s.number == 0 {
+		return ""
+	}
+	return fmt.Sprintf("#%d ", s.number)
 }
 
 // NewProgress returns the progress of building dockerfile, which gives the
@@ -72,16 +82,16 @@ func (p *Progress) Done(now time.Time) []string {
 	if !ended.timed {
 		return nil
 	}
-	return []string{fmt.Sprintf("#%d DONE %.1fs", p.number, now.Sub(ended.began).Seconds())}
+	return []string{fmt.Sprintf("%sDONE %.1fs", ended.prefix(), now.Sub(ended.began).Seconds())}
 }
 
 // begin ends the step under way and begins another one.
 func (p *Progress) begin(position, title string, timed bool, now time.Time) []string {
 	shown := p.Done(now)
 	title = shorten(title)
-	p.number++
-	p.step = progressStep{title: title, began: now, timed: timed}
-	return append(shown, fmt.Sprintf("#%d %s%s", p.number, position, title))
+	p.steps++
+	p.step = progressStep{number: p.steps, title: title, began: now, timed: timed}
+	return append(shown, p.step.prefix()+position+title)
 }
 
 // What the executor says of its own work. chatter is what its steps consist
@@ -116,7 +126,7 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	}
 	switch {
 	case isInstruction(r.Msg):
-		return p.begin(p.plan.instruction(r.Msg), r.Msg, counts(strings.Fields(r.Msg)), now)
+		return p.instruction(r.Msg, now)
 	case pushedPattern.MatchString(r.Msg):
 		return p.Done(now)
 	case runningPattern.MatchString(r.Msg):
@@ -128,9 +138,29 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	case p.output:
 		return p.text(line, now)
 	case r.Level == "warning" || r.Level == "error" || r.Level == "fatal":
-		return []string{p.prefix() + r.Level + ": " + printable(Translate(r.Msg))}
+		return []string{p.step.prefix() + r.Level + ": " + printable(Translate(r.Msg))}
 	}
 	return nil
+}
+
+// known reports whether the executor is known to say msg.
+func known(msg string) bool {
+	for _, pattern := range []*regexp.Regexp{metadataPattern, stagePattern, pushPattern, pushedPattern, runningPattern, chatter} {
+		if pattern.MatchString(msg) {
+			return true
+		}
+	}
+	return isInstruction(msg)
+}
+
+// instruction begins the step of an instruction.
+func (p *Progress) instruction(text string, now time.Time) []string {
+	words := strings.Fields(text)
+	shown := p.begin(p.plan.instruction(text), text, counts(words), now)
+	if strings.EqualFold(words[0], "RUN") {
+		p.run = p.step
+	}
+	return shown
 }
 
 // stage begins a stage with its FROM; the empty image is nothing to wait for.
@@ -146,29 +176,42 @@ func (p *Progress) stage(base, index string, now time.Time) []string {
 	return p.begin(position, "FROM "+Translate(base), true, now)
 }
 
-// errorPattern is the line with which the executor gives up.
-var errorPattern = regexp.MustCompile(`^error (?:building|pushing) image: ` +
-	`(?:error building stage: )?(?:failed to execute command: )?(?:waiting for process to exit: )?(.*)$`)
+// errorPattern is the line with which the executor gives up, cannotLoad one of
+// its reasons.
+var (
+	errorPattern = regexp.MustCompile(`^error (?:building|pushing) image: ` +
+		`(?:error building stage: )?(?:failed to execute command: )?(?:waiting for process to exit: )?(.*)$`)
+	cannotLoad = regexp.MustCompile(`^image not found on any configured mapped registries for (\S+)$`)
+)
 
-// text shows a line that is not the executor's own, or its last one.
+// errorText is the executor's reason in the words of the Dockerfile.
+func errorText(text string) string {
+	if found := cannotLoad.FindStringSubmatch(text); found != nil {
+		return "cannot load " + found[1]
+	}
+	if found := missingSource.FindStringSubmatch(text); found != nil {
+		return "/" + found[2] + ": not found"
+	}
+	return Translate(text)
+}
+
+// text shows a line that is not the executor's own, or its last one. Only a
+// RUN prints: what arrives after it has ended comes by a slower stream than
+// the executor's words.
 func (p *Progress) text(line string, now time.Time) []string {
 	if found := errorPattern.FindStringSubmatch(line); found != nil {
 		p.step.timed = false
-		return []string{p.prefix() + "ERROR: " + printable(Translate(found[1]))}
+		return []string{p.step.prefix() + "ERROR: " + printable(errorText(found[1]))}
 	}
 	line = overwritten(line)
-	if p.step.title == "" {
+	by := p.run
+	if by.number == 0 {
+		by = p.step
+	}
+	if by.number == 0 {
 		return []string{Translate(line)}
 	}
-	return []string{fmt.Sprintf("%s%.2f %s", p.prefix(), now.Sub(p.step.began).Seconds(), line)}
-}
-
-// prefix names the step under way.
-func (p *Progress) prefix() string {
-	if p.step.title == "" {
-		return ""
-	}
-	return fmt.Sprintf("#%d ", p.number)
+	return []string{fmt.Sprintf("%s%.2f %s", by.prefix(), now.Sub(by.began).Seconds(), line)}
 }
 
 // overwritten returns what a terminal still shows of a line whose parts

@@ -100,7 +100,11 @@ func TestProgress(t *testing.T) {
 		{
 			"what a RUN makes up hides nothing", "",
 			append(running, "error building image: no", say("Pushed x@sha256:0"), "::stop-commands::x", say("Deleting filesystem..."), "after"),
-			[]string{"#1 RUN make", "#1 ERROR: no", "::stop-commands::x", "after"},
+			[]string{"#1 RUN make", "#1 ERROR: no", "#1 2.50 ::stop-commands::x", "#1 3.50 after"},
+		},
+		{
+			"output that comes late", "", append(running, say("Taking snapshot of full filesystem..."), say("COPY a b"), "late", say("RUN next"), "there"),
+			[]string{"#1 RUN make", "#1 DONE 2.0s", "#2 COPY a b", "#1 2.50 late", "#2 DONE 1.0s", "#3 RUN next", "#3 0.50 there", "#3 DONE 1.0s"},
 		},
 		{
 			"push", "",
@@ -126,5 +130,28 @@ func TestProgressNow(t *testing.T) {
 	progress.Line(say("RUN make"), began)
 	if title, since := progress.Now(); title != "RUN make" || !since.Equal(began) {
 		t.Errorf("now: %q since %v", title, since)
+	}
+}
+
+// What a RUN prints without an end of line is followed by the executor's own
+// words in the same line.
+func TestLineIsParted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		line string
+		want []string
+	}{
+		"a record":             {"rest" + say("Taking snapshot of files..."), []string{"rest", say("Taking snapshot of files...")}},
+		"an instruction":       {"rest" + say("RUN x"), []string{"rest", say("RUN x")}},
+		"an error":             {"resterror building image: x", []string{"rest", "error building image: x"}},
+		"a failed push":        {"resterror pushing image: x", []string{"rest", "error pushing image: x"}},
+		"a program's log":      {"main.go " + say("listening"), []string{"main.go " + say("listening")}},
+		"a record as it is":    {say("RUN x"), []string{say("RUN x")}},
+		"the start of another": {`x{"level":"`, []string{`x{"level":"`}},
+		"nothing":              {"", []string{""}},
+	} {
+		var log kaniko.Log
+		if diff := cmp.Diff(tt.want, log.Line(tt.line)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
