@@ -2,7 +2,7 @@
 // result on a real cluster: the step's log as its author sees it, the outputs
 // read back in the runner container, what took how long, and where to look.
 //
-//	go run ./e2e/demo [--with name=value]... [DIRECTORY]
+//	go run ./e2e/demo [--debug] [--with name=value]... [DIRECTORY]
 //
 // DIRECTORY holds the action, examples/actions/hello-shell by default. The
 // environment is that of package harness; hack/with-cluster sets it for the
@@ -35,6 +35,7 @@ const namespace = "kiln-demo"
 // cli is the command line.
 type cli struct {
 	With      map[string]string `help:"Inputs of the action." mapsep:"none"`
+	Debug     bool              `help:"Run the step as with debug logging switched on."`
 	Directory string            `arg:"" optional:"" help:"Directory of the action."`
 }
 
@@ -85,7 +86,7 @@ func run(ctx context.Context, args cli, w io.Writer) (code int, err error) {
 	}
 	files["app/app/README.md"] = harness.File{Data: readme}
 	began := time.Now()
-	show := show{w: w, runner: runner, action: action, use: use, files: files}
+	show := show{w: w, runner: runner, action: action, use: use, files: files, debug: args.Debug}
 	results, err := show.play(ctx)
 	if err != nil {
 		return 0, err
@@ -139,6 +140,7 @@ type show struct {
 	action *harness.Action
 	use    harness.Use
 	files  harness.Files
+	debug  bool
 }
 
 // play runs the action's stages one after the other, as far as they succeed,
@@ -151,6 +153,9 @@ func (s show) play(ctx context.Context) ([]*harness.Result, error) {
 		step := s.action.Step(stage, s.use)
 		for name, value := range state {
 			step.Env["STATE_"+name] = value
+		}
+		if s.debug {
+			step.HookEnv = map[string]string{"RUNNER_DEBUG": "1"}
 		}
 		fmt.Fprintf(s.w, "\nuses: %s%s\n", s.use.Uses, suffix[stage])
 		log := &stepLog{w: s.w}
