@@ -167,6 +167,9 @@ func (l *Log) buildFailure(text string) Failure {
 	default:
 		f.Reason = ReasonInstruction
 		f.Message = Translate(strings.TrimPrefix(text, "failed to execute command: "))
+		if strings.TrimSpace(f.Message) == "" {
+			f.Message = l.step() + " failed, and Kaniko gave no reason"
+		}
 	}
 	return f
 }

@@ -173,6 +173,7 @@ func TestUsageIsDropped(t *testing.T) {
 func FuzzLog(f *testing.F) {
 	f.Add("{\"level\":\"info\",\"msg\":\"RUN x\",\"time\":\"t\"}\nError: x\nUsage:\n  executor\n", int32(1))
 	f.Add("error building image: error building stage: failed to get fileinfo for /kaniko/0/x: no such file or directory", int32(1))
+	f.Add("error building image: ", int32(1))
 	f.Fuzz(func(t *testing.T, text string, code int32) {
 		var log kaniko.Log
 		progress := kaniko.NewProgress(nil)
