@@ -92,7 +92,7 @@ func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 		*v.to = value
 	}
 	if len(missing) > 0 {
-		return Environment{}, fmt.Errorf("%s not set: start the local cluster with \"make cluster-up\" and run this through hack/with-cluster",
+		return Environment{}, fmt.Errorf("%s not set: run this through hack/with-cluster after \"make cluster-up\", or set them for a cluster of yours as docs/development.md says",
 			strings.Join(missing, ", "))
 	}
 	return env, nil
