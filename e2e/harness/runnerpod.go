@@ -37,6 +37,8 @@ type PodOptions struct {
 	PullSecret string
 	// DaemonEnv and RunnerEnv are added to the two containers' environments.
 	DaemonEnv, RunnerEnv map[string]string
+	// Adjust, when not nil, changes the pod last of all.
+	Adjust func(*corev1.Pod)
 	// WithoutDaemon leaves the sidecar out, as a broken roll-out would.
 	WithoutDaemon bool
 	// ExchangeLimit, when not zero, puts the exchange on a tmpfs of that size,
@@ -69,6 +71,9 @@ func (c *Cluster) RunnerPod(o PodOptions) (*corev1.Pod, error) {
 		return nil, err
 	}
 	c.fillVolumes(&pod, o)
+	if o.Adjust != nil {
+		o.Adjust(&pod)
+	}
 	spec, err := json.Marshal(pod.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("encode runner pod: %w", err)

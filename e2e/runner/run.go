@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -91,9 +92,7 @@ func interrupt(p *os.Process, i *Interrupt, seen, ended <-chan struct{}) <-chan 
 			<-ended
 			return
 		}
-		select {
-		case <-seen:
-		case <-ended:
+		if !await(i, seen, ended) {
 			return
 		}
 		at = time.Now()
@@ -109,6 +108,41 @@ func interrupt(p *os.Process, i *Interrupt, seen, ended <-chan struct{}) <-chan 
 		<-ended
 	}()
 	return first
+}
+
+// await waits for what the interrupt is to come after; it is false when the
+// process ended before.
+func await(i *Interrupt, seen, ended <-chan struct{}) bool {
+	var look <-chan time.Time
+	if i.Path != "" {
+		ticker := time.NewTicker(2 * time.Millisecond)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	for {
+		select {
+		case <-seen:
+			return true
+		case <-ended:
+			return false
+		case <-look:
+			if hasContent(i.Path) {
+				return true
+			}
+		}
+	}
+}
+
+// hasContent says whether a file that matches the pattern is not empty.
+func hasContent(pattern string) bool {
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(files, func(name string) bool {
+		info, err := os.Stat(name)
+		return err == nil && info.Size() > 0
+	})
 }
 
 func signalByName(name string) syscall.Signal {

@@ -70,6 +70,22 @@ exit 3
 	}
 }
 
+func TestRunInterruptsAfterFile(t *testing.T) {
+	work := runner.WorkFolder(t.TempDir())
+	s := step()
+	s.Interrupt = &runner.Interrupt{Path: filepath.Join(t.TempDir(), "*", "out"), Signals: []runner.TimedSignal{{Name: "KILL"}}}
+	dir := filepath.Join(filepath.Dir(filepath.Dir(s.Interrupt.Path)), "x")
+	script := "mkdir " + dir + "; exec >" + dir + "/out; sleep 0.1; echo begun; exec sleep 60"
+	var log bytes.Buffer
+	got, err := work.Run(context.Background(), hook(t, script), s, &log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ExitCode != 137 || got.Stopped == 0 || got.Duration < 100*time.Millisecond {
+		t.Errorf("exit code %d, stopped %v, duration %v; want 137 once the file has content", got.ExitCode, got.Stopped, got.Duration)
+	}
+}
+
 func TestRunInterrupts(t *testing.T) {
 	tests := []struct {
 		name       string

@@ -37,7 +37,10 @@ type Step struct {
 // An Interrupt sends signals to the hook's process, and to no other.
 type Interrupt struct {
 	// After is awaited in a line of the hook's output before the first signal.
-	After string `json:"after"`
+	After string `json:"after,omitempty"`
+	// Path, when set, is awaited instead: a pattern (path.Match) that a file
+	// with some content has to match.
+	Path string `json:"path,omitempty"`
 	// Signals are sent in order while the process lives.
 	Signals []TimedSignal `json:"signals"`
 }
