@@ -140,7 +140,7 @@ var (
 func (l *Log) buildFailure(text string) Failure {
 	f := Failure{Reason: ReasonRun, Instruction: l.Instruction}
 	if found := exited.FindStringSubmatch(text); found != nil {
-		f.Message = fmt.Sprintf("%s failed with exit code %s", l.step(), found[1])
+		f.Message = fmt.Sprintf("%s failed with exit code %s%s", l.step(), found[1], exitHint(found[1]))
 		return f
 	}
 	if found := signalled.FindStringSubmatch(text); found != nil {
@@ -188,14 +188,23 @@ func sourceFailure(from, path string) Failure {
 	return f
 }
 
+// exitHint says what an exit code of a shell mostly means.
+func exitHint(code string) string {
+	switch code {
+	case "126":
+		return ": a command in it may not be executed, check its mode"
+	case "127":
+		return ": a command in it is not in the image"
+	case "137":
+		return ": a process of it was killed, it may have run out of memory (KILN_BUILD_MEMORY)"
+	}
+	return ""
+}
+
 // step names the instruction in a sentence.
 func (l *Log) step() string {
-	const most = 120
-	switch {
-	case l.Instruction == "":
+	if l.Instruction == "" {
 		return "a RUN step"
-	case len(l.Instruction) > most:
-		return strings.ToValidUTF8(l.Instruction[:most], "") + "..."
 	}
-	return l.Instruction
+	return shorten(l.Instruction)
 }

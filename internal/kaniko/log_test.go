@@ -108,7 +108,7 @@ func TestFailure(t *testing.T) {
 				`{"level":"info","msg":"RUN ` + strings.Repeat("x", 500) + `","time":"t"}`,
 				"error building image: error building stage: failed to execute command: waiting for process to exit: exit status 2",
 			},
-			false, kaniko.ReasonRun, strings.Repeat("x", 100) + "... failed with exit code 2",
+			false, kaniko.ReasonRun, strings.Repeat("x", 100) + "… failed with exit code 2",
 		},
 		{
 			"what a RUN step prints is not the executor's",
