@@ -234,10 +234,16 @@ func checkHostileLog(t *testing.T, _ *fixture, r []*harness.Result) {
 
 func checkBigLog(t *testing.T, _ *fixture, r []*harness.Result) {
 	wantSuccess(t, r)
-	const lines = 200_000
+	wantNumberedLines(t, r[0].Log, 200_000)
+}
+
+// wantNumberedLines fails the test unless the log has that many lines as the
+// action big-log prints them, in order.
+func wantNumberedLines(t *testing.T, log string, lines int) {
+	t.Helper()
 	fill := strings.Repeat("x", 90)
 	next := 1
-	for line := range strings.Lines(r[0].Log) {
+	for line := range strings.Lines(log) {
 		if len(line) < 9 || line[8] != ' ' || !strings.HasSuffix(line, fill+"\n") {
 			continue // not the action's
 		}

@@ -10,9 +10,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -72,6 +74,21 @@ func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 	}
 	images.HookSize = info.Size()
 	return images, nil
+}
+
+// PackImage packs files of this machine, by their names in the image, on the
+// busybox base, and pushes it unless the registry has it. All files can be
+// executed. It returns the reference by which the cluster pulls the image.
+func (c *Cluster) PackImage(ctx context.Context, config v1.Config, files map[string]string) (string, error) {
+	base, err := c.base(ctx, "library/busybox:latest")
+	if err != nil {
+		return "", err
+	}
+	r := recipe{base: base, config: config}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		r.files = append(r.files, file{name, files[name]})
+	}
+	return c.provide(ctx, "kiln-e2e/action", r)
 }
 
 func (c *Cluster) compile(ctx context.Context, to, pkg string) error {

@@ -46,6 +46,11 @@ type PodOptions struct {
 	ExchangeLimit resource.Quantity
 	// ShareProcesses lets the stand-in see the daemon's process.
 	ShareProcesses bool
+	// HookTemplate, when not empty, is the hook extension that the daemon reads.
+	HookTemplate string
+	// WorkFolder is where the work volume is mounted in the runner container;
+	// empty leaves the runner's usual one.
+	WorkFolder string
 }
 
 // RunnerPod returns the pod of manifests/runner-pod.yaml with the images, the
@@ -105,6 +110,7 @@ func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
 		"KILN_INSECURE_REGISTRIES": c.Insecure,
 	})
 	setEnv(daemon, o.DaemonEnv)
+	mountTemplate(&pod.Spec, daemon, o)
 	if daemon.StartupProbe == nil {
 		daemon.StartupProbe = &corev1.Probe{
 			PeriodSeconds: 1, FailureThreshold: 60,
@@ -126,6 +132,15 @@ func fillRunner(pod *corev1.Pod, o PodOptions) error {
 	runner.Image = o.Images.Runner
 	runner.Command = nil // the image's own
 	setEnv(runner, o.RunnerEnv)
+	if o.WorkFolder == "" {
+		return nil
+	}
+	setEnv(runner, map[string]string{"STANDIN_WORK_FOLDER": o.WorkFolder})
+	for i := range runner.VolumeMounts {
+		if m := &runner.VolumeMounts[i]; m.Name == workVolume {
+			m.MountPath = o.WorkFolder
+		}
+	}
 	return nil
 }
 

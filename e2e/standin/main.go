@@ -14,6 +14,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,7 +32,10 @@ import (
 	"kiln/e2e/runner"
 )
 
-const workFolder = runner.WorkFolder("/home/runner/_work")
+// workFolder is the runner's usual one, or STANDIN_WORK_FOLDER.
+func workFolder() runner.WorkFolder {
+	return runner.WorkFolder(cmp.Or(os.Getenv("STANDIN_WORK_FOLDER"), "/home/runner/_work"))
+}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -67,10 +71,10 @@ func step(ctx context.Context) error {
 	if err := json.Unmarshal(line, &s); err != nil {
 		return fmt.Errorf("read step: %w", err)
 	}
-	if err := workFolder.Unpack(in); err != nil {
+	if err := workFolder().Unpack(in); err != nil {
 		return err
 	}
-	report, err := workFolder.Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, os.Stdout)
+	report, err := workFolder().Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, os.Stdout)
 	if err != nil {
 		return err
 	}

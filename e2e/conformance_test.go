@@ -1,0 +1,404 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+)
+
+const workFolder = "/home/runner/_work"
+
+// image packs the programs of testdata with an image configuration.
+func (f *fixture) image(t *testing.T, config v1.Config) string {
+	t.Helper()
+	files := map[string]string{}
+	for _, name := range []string{"show", "files", "mounts", "meet"} {
+		files[name] = filepath.Join(f.Root, "e2e", "testdata", "programs", name)
+	}
+	files["other"] = files["show"]
+	image, err := f.PackImage(t.Context(), config, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+// step plays a step of the workflow's own repository.
+func (f *fixture) step(t *testing.T, s runner.Step) *harness.Result {
+	t.Helper()
+	s.Repository = "acme/app"
+	result, err := f.Step(t.Context(), s, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// edited plays a step whose message is changed on its way: what the stand-in
+// would not write itself.
+func (f *fixture) edited(t *testing.T, s runner.Step, edit func(message, args map[string]any)) *harness.Result {
+	t.Helper()
+	s.Repository = "acme/app"
+	if s.ID == "" {
+		s.ID = strings.ToLower(strings.Map(alphanumeric, t.Name()))
+	}
+	data, err := runner.WorkFolder(workFolder).Message(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := map[string]any{}
+	if err := json.Unmarshal(data, &message); err != nil {
+		t.Fatal(err)
+	}
+	args, ok := message["args"].(map[string]any)
+	if !ok {
+		t.Fatalf("message has no args: %s", data)
+	}
+	edit(message, args)
+	if s.Raw, err = json.Marshal(message); err != nil {
+		t.Fatal(err)
+	}
+	s.Raw = append(s.Raw, '\n')
+	return f.step(t, s)
+}
+
+func alphanumeric(r rune) rune {
+	if r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a' {
+		return '-'
+	}
+	return r
+}
+
+// own are the lines of a log that are not kiln's.
+func own(log string) string {
+	var lines strings.Builder
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "kiln: ") && !strings.HasPrefix(line, "::") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
+}
+
+func wantOwnLog(t *testing.T, result *harness.Result, want string) {
+	t.Helper()
+	if result.ExitCode != 0 {
+		t.Errorf("exit code = %d, want 0:\n%s", result.ExitCode, tail(result.Log))
+	}
+	if diff := cmp.Diff(want, own(result.Log)); diff != "" {
+		t.Errorf("the action's log (-want +got):\n%s", diff)
+	}
+}
+
+// TestConformance plays what the runner may ask of a hook, and looks at what
+// the action gets of it. The images are ready ones, for the sake of speed.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "conform", nil)
+	entry := f.image(t, v1.Config{Entrypoint: []string{"/show", "entry point"}, Cmd: []string{"cmd", "two words"}})
+	plain := f.image(t, v1.Config{Cmd: []string{"/bin/sh"}})
+	t.Run("cases", func(t *testing.T) {
+		t.Run("arguments", func(t *testing.T) { t.Parallel(); f.testArguments(t, entry) })
+		t.Run("odd quoting", func(t *testing.T) { t.Parallel(); f.testQuoting(t, entry) })
+		t.Run("exit codes", func(t *testing.T) { t.Parallel(); f.testExitCodes(t, plain) })
+		t.Run("modes", func(t *testing.T) { t.Parallel(); f.testModes(t) })
+		t.Run("environment", func(t *testing.T) { t.Parallel(); f.testEnvironment(t, plain) })
+		t.Run("file commands", func(t *testing.T) { t.Parallel(); f.testFileCommands(t) })
+		t.Run("mounts", func(t *testing.T) { t.Parallel(); f.testMounts(t, plain, workFolder) })
+		t.Run("log", func(t *testing.T) { t.Parallel(); f.testLog(t, plain) })
+		t.Run("workflow commands", func(t *testing.T) { t.Parallel(); f.testCommands(t, plain) })
+		t.Run("stock scenarios", func(t *testing.T) { t.Parallel(); f.testStock(t) })
+	})
+	t.Run("nothing is left", f.wantNothingLeft)
+}
+
+// testArguments has all combinations of an entry point and arguments, against
+// an image with both, and text that a kubelet would expand.
+func (f *fixture) testArguments(t *testing.T, image string) {
+	literal := []string{"$(HOME)", "$$", "$HOME", "${HOME}", "$(GITHUB_JOB) $$(HOME)", "`id`", `say "hi"`, "it's", "*", "", "ä ö"}
+	tests := []struct {
+		name, entryPoint string
+		args             []string
+		program          string
+		want             []string
+	}{
+		{"neither", "", nil, "/show", []string{"entry point", "cmd", "two words"}},
+		{"arguments", "", []string{"a b", "c"}, "/show", []string{"entry point", "a b", "c"}},
+		{"entry point", "/other", nil, "/other", nil},
+		{"both", "/other", []string{"a b", "c"}, "/other", []string{"a b", "c"}},
+		{"nothing is expanded", "/other", literal, "/other", literal},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			result := f.step(t, runner.Step{Image: image, EntryPoint: tt.entryPoint, Args: tt.args})
+			wantOwnLog(t, result, shown(tt.program, tt.want))
+		})
+	}
+}
+
+// shown is what the program show prints.
+func shown(program string, args []string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "program: %s\n", program)
+	for _, a := range args {
+		fmt.Fprintf(&out, "argument: <%s>\n", a)
+	}
+	return out.String()
+}
+
+// testQuoting has argument lines that no shell would take.
+func (f *fixture) testQuoting(t *testing.T, image string) {
+	tests := []struct {
+		name      string
+		fragments []any
+		want      []string
+	}{
+		{"an item that ends in a backslash", []any{`"x\"`}, []string{`x"`}},
+		{"an open single quote", []any{"it's", "broken"}, []string{"it's", "broken"}},
+		{"an open double quote", []any{`"never`, "closed"}, []string{"never closed"}},
+		{"single quotes", []any{"-c", "'one", "argument'"}, []string{"-c", "one argument"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			result := f.edited(t, runner.Step{Image: image, EntryPoint: "/other"}, func(_, args map[string]any) {
+				args["entryPointArgs"] = tt.fragments
+			})
+			wantOwnLog(t, result, shown("/other", tt.want))
+		})
+	}
+}
+
+// testExitCodes has codes of the action's own and those of one that cannot be
+// started, as Docker tells them.
+func (f *fixture) testExitCodes(t *testing.T, image string) {
+	type exit struct {
+		name, entryPoint string
+		args             []string
+		want             int
+		says             string
+	}
+	tests := []exit{
+		{"no such entry point", "/not-there", nil, 127, "not in the image"},
+		{"no such program in PATH", "not-there", nil, 127, "not in the image"},
+		{"not executable", "/etc/passwd", nil, 126, "may not be executed"},
+		{"a directory", "/etc", nil, 126, "may not be executed"},
+	}
+	for _, code := range []int{0, 1, 3, 126, 127, 137, 143, 255} {
+		tests = append(tests, exit{fmt.Sprint(code), "/bin/sh", []string{"-c", fmt.Sprintf("exit %d", code)}, code, fmt.Sprint(code)})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			result := f.step(t, runner.Step{Image: image, EntryPoint: tt.entryPoint, Args: tt.args})
+			if result.ExitCode != tt.want {
+				t.Errorf("exit code = %d, want %d:\n%s", result.ExitCode, tt.want, result.Log)
+			}
+			if tt.want != 0 {
+				wantError(t, result, tt.says)
+			}
+		})
+	}
+}
+
+// testModes builds an action twice, with its script's exec bit and without.
+func (f *fixture) testModes(t *testing.T) {
+	script := []byte("#!/bin/sh\necho \"it runs\"\n")
+	t.Run("with the exec bit", func(t *testing.T) {
+		t.Parallel()
+		results := f.use(t, f.testdata("modes"), harness.Use{Uses: "acme/modes@v1"}, nil)
+		wantOwnRun(t, results[0])
+	})
+	t.Run("without it", func(t *testing.T) {
+		t.Parallel()
+		results := f.use(t, f.testdata("modes"), harness.Use{Uses: "acme/modes@v2"},
+			harness.Files{"_actions/acme/modes/v2/run.sh": {Data: script, Mode: 0o644}})
+		if code := results[0].ExitCode; code != 126 {
+			t.Errorf("exit code = %d, want 126:\n%s", code, tail(results[0].Log))
+		}
+		wantError(t, results[0], "may not be executed")
+	})
+}
+
+func wantOwnRun(t *testing.T, result *harness.Result) {
+	t.Helper()
+	if result.ExitCode != 0 {
+		t.Errorf("exit code = %d, want 0", result.ExitCode)
+	}
+	wantLog(t, result, "it runs\n")
+}
+
+// testMounts looks from the runner's side for the marks that an action left in
+// the directories that it shares with the runner.
+func (f *fixture) testMounts(t *testing.T, image, work string) {
+	result := f.step(t, runner.Step{Image: image, EntryPoint: "/mounts"})
+	want := "directory: /github/workspace\n"
+	marks := map[string]string{
+		"/github/workspace":     "app/app",
+		"/github/home":          "_temp/_github_home",
+		"/github/workflow":      "_temp/_github_workflow",
+		"/github/file_commands": "_temp/_runner_file_commands",
+		"/github/runner_temp":   "_temp",
+		"/__w":                  "",
+	}
+	for _, directory := range []string{"workspace", "home", "workflow", "file_commands", "runner_temp"} {
+		want += "mounted: /github/" + directory + "\n"
+	}
+	want += "mounted: /__w\n" +
+		"environment: /github/workspace /github/home /github/workflow/event.json /github/runner_temp\n" +
+		"socket: absent\n"
+	wantOwnLog(t, result, want)
+	for target, source := range marks {
+		got, err := f.Run(t.Context(), "cat", filepath.Join(work, source, "mark"))
+		if err != nil || got != target+"\n" {
+			t.Errorf("mark in %s = %q, %v; want that of %s", source, got, err, target)
+		}
+	}
+}
+
+// testLog has an action's lines arrive as the runner would see them: containerd
+// drops the "\r" of a "\r\n", which ends the same line for the runner.
+func (f *fixture) testLog(t *testing.T, image string) {
+	const script = `printf 'bad: \377\376 \303\050\n'; head -c 100000 /dev/zero | tr '\0' y; ` +
+		`printf '\n\n  indented\ttab\r\none\rtwo\n\033[31mred\033[0m\nno end'`
+	result := f.step(t, shell(image, script))
+	wantOwnLog(t, result, "bad: \xff\xfe \xc3\x28\n"+strings.Repeat("y", 100_000)+
+		"\n\n  indented\ttab\none\rtwo\n\x1b[31mred\x1b[0m\nno end\n")
+	if !strings.Contains(result.Log, "no end\nkiln: ") {
+		t.Errorf("what kiln says last is no line of its own:\n%q", tail(result.Log))
+	}
+}
+
+// TestLongLog has a step print 50 MB as fast as it can, over the kubelet's log
+// rotations.
+func TestLongLog(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "long", nil)
+	const lines = 500_000
+	result := f.step(t, shell(f.Registry+"/library/busybox:latest", `exec awk 'BEGIN {
+		fill = sprintf("%90s", ""); gsub(/ /, "x", fill)
+		for (i = 1; i <= 500000; i++) printf "%08d %s\n", i, fill }'`))
+	wantSuccess(t, []*harness.Result{result})
+	wantNumberedLines(t, result.Log, lines)
+}
+
+// shell is a step that runs a script as it is: arguments lose some spaces.
+func shell(image, script string) runner.Step {
+	return runner.Step{
+		Image: image, EntryPoint: "/bin/sh", Args: []string{"-c", `eval "$SCRIPT"`},
+		Env: map[string]string{"SCRIPT": script},
+	}
+}
+
+// testCommands has an action talk to the runner.
+func (f *fixture) testCommands(t *testing.T, image string) {
+	const script = `echo "::notice title=T::from the action"
+echo "::add-mask::hunter2"
+echo "::set-output name=a::b"
+echo "::add-matcher::/github/workspace/matcher.json"
+echo "::error file=/github/workspace/main.go,line=3::wrong"
+echo "::group::G"
+echo "::endgroup::"
+`
+	result := f.step(t, shell(image, script))
+	want := []runner.Command{
+		{Name: "notice", Properties: "title=T", Data: "from the action"},
+		{Name: "add-mask", Data: "hunter2"},
+		{Name: "set-output", Properties: "name=a", Data: "b"},
+		{Name: "add-matcher", Data: workFolder + "/app/app/matcher.json"},
+		{Name: "error", Properties: "file=" + workFolder + "/app/app/main.go,line=3", Data: "wrong"},
+		{Name: "group", Data: "G"},
+		{Name: "endgroup"},
+	}
+	if diff := cmp.Diff(want, runner.Commands(result.Log)); diff != "" {
+		t.Errorf("what the runner carries out (-want +got):\n%s\n%s", diff, tail(result.Log))
+	}
+}
+
+// TestTenAtOnce has ten steps in one runner that end only when all of them
+// run: four are built, of two actions, and six are of one ready image.
+func TestTenAtOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "ten", nil)
+	const steps, built = 10, 4
+	play := []runner.Step{f.unpackMeet(t, "a"), f.unpackMeet(t, "b")}
+	image := f.image(t, v1.Config{Entrypoint: []string{"/meet"}})
+	results := make(chan error, steps)
+	for i := range steps {
+		step := runner.Step{Image: image}
+		if i < built {
+			step = play[i%2]
+		}
+		who := fmt.Sprintf("step-%d", i)
+		step.Repository, step.Args, step.Env = "acme/app", []string{who}, map[string]string{"MEET": fmt.Sprint(steps)}
+		go func() {
+			result, err := f.Step(t.Context(), step, nil, nil)
+			results <- met(result, err, who)
+		}()
+	}
+	for range steps {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := f.seen.Most("job"); n != steps {
+		t.Errorf("at most %d action pods were there at the same time, want %d", n, steps)
+	}
+	f.wantNothingLeft(t)
+}
+
+// unpackMeet brings the files of an action to the runner before any step needs
+// them, on the back of a message that fails, and returns the action's step.
+func (f *fixture) unpackMeet(t *testing.T, name string) runner.Step {
+	t.Helper()
+	action, err := harness.ReadAction(f.testdata("meet"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := harness.Use{Uses: "acme/meet-" + name + "@v1"}
+	files, err := action.Files(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["_actions/acme/meet-"+name+"/v1/name.txt"] = harness.File{Data: []byte(name)}
+	if _, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte("{}\n")}, files, nil); err != nil {
+		t.Fatal(err)
+	}
+	return action.Step(harness.Main, u)
+}
+
+func met(result *harness.Result, err error, who string) error {
+	if err != nil {
+		return err
+	}
+	if result.ExitCode != 0 || !strings.Contains(result.Log, "met: "+who+"\n") {
+		return fmt.Errorf("%s: exit code %d after %v:\n%s", who, result.ExitCode, result.Duration.Round(time.Second), tail(result.Log))
+	}
+	return nil
+}
+
+// TestOtherWorkFolder has the runner's work folder at another place.
+func TestOtherWorkFolder(t *testing.T) {
+	t.Parallel()
+	const work = "/srv/actions/job folder"
+	f := newFixture(t, "folder", func(_ stage, o *harness.PodOptions) { o.WorkFolder = work })
+	f.testMounts(t, f.image(t, v1.Config{Cmd: []string{"/bin/sh"}}), work)
+	results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "./.github/actions/hello", With: map[string]string{"who-to-greet": "folder"}}, nil)
+	wantSuccess(t, results)
+	if got := results[0].Outputs["greeting"]; got != "Hello, folder!" {
+		t.Errorf("output greeting = %q", got)
+	}
+	f.wantNothingLeft(t)
+}

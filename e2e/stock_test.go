@@ -1,0 +1,125 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+)
+
+// testStock plays what the stock hook's own tests ask of a container step, with
+// their way of quoting: the script is one argument in single quotes, cut at its
+// spaces.
+func (f *fixture) testStock(t *testing.T) {
+	tests := []struct {
+		name      string
+		fragments []any
+		env       map[string]string
+	}{
+		{"exit code 0", []any{"-c", "'echo", "done'"}, nil},
+		{"NODE_ENV", []any{"-c", `'if [[ -z $NODE_ENV ]]; then exit 1; fi'`}, map[string]string{"NODE_ENV": "development"}},
+		{"CI and GITHUB_ACTIONS", []any{"-c", `'if [[ -z $GITHUB_ACTIONS ]] || [[ -z $CI ]]; then exit 1; fi'`}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f.wantStockStep(t, tt.fragments, tt.env, 0)
+		})
+	}
+	t.Run("a variable that is not set", func(t *testing.T) {
+		t.Parallel()
+		f.wantStockStep(t, tests[1].fragments, nil, 1)
+	})
+}
+
+// wantStockStep plays a step as it is in a job with a container, whose state
+// kiln does not touch.
+func (f *fixture) wantStockStep(t *testing.T, fragments []any, env map[string]string, code int) {
+	t.Helper()
+	step := runner.Step{Image: f.Registry + "/library/busybox:latest", EntryPoint: "sh", Env: env}
+	result := f.edited(t, step, func(message, args map[string]any) {
+		message["state"] = map[string]string{"jobPod": "runner-workflow"}
+		args["entryPointArgs"] = fragments
+	})
+	if result.ExitCode != code || result.Response != "" {
+		t.Errorf("exit code = %d, response %q; want %d and none:\n%s", result.ExitCode, result.Response, code, tail(result.Log))
+	}
+}
+
+// extension is a hook extension as operators of the stock hook have one. Its
+// sidecar outlives the action.
+const extension = `
+metadata:
+  annotations:
+    annotated-by: extension
+  labels:
+    labeled-by: extension
+spec:
+  securityContext:
+    runAsUser: 1001
+    runAsGroup: 1001
+    fsGroup: 1001
+  containers:
+    - name: $job
+      command: [sh]
+      args: [-c, exit 9]
+      workingDir: /elsewhere
+      env:
+        - name: ENV1
+          value: value1
+        - name: HOME
+          value: /root
+      resources:
+        requests:
+          cpu: 10m
+    - name: side-container
+      image: docker.io/library/busybox
+      command: [sh, -c, trap exit TERM; sleep 3600 & wait]
+`
+
+// TestExtension runs steps with a hook extension.
+func TestExtension(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "template", func(_ stage, o *harness.PodOptions) { o.HookTemplate = extension })
+	t.Run("merged", func(t *testing.T) {
+		result := f.step(t, shell(f.Registry+"/library/busybox:latest", "echo $ENV1 $HOME $PWD $(id -u)"))
+		wantOwnLog(t, result, "value1 /github/home /github/workspace 1001\n")
+		f.wantExtended(t)
+	})
+	t.Run("exit code beside a sidecar", func(t *testing.T) {
+		if result := f.step(t, shell(f.Registry+"/library/busybox:latest", "exit 3")); result.ExitCode != 3 {
+			t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, tail(result.Log))
+		}
+	})
+	// The operator's way out for images whose user may not write.
+	t.Run("user of the operator", func(t *testing.T) {
+		f.wantFilesWritten(t, f.image(t, v1.Config{Entrypoint: []string{"/files"}, User: "65534:65534"}), "1001")
+	})
+	t.Run("nothing is left", f.wantNothingLeft)
+}
+
+// wantExtended looks at the pod that was seen.
+func (f *fixture) wantExtended(t *testing.T) {
+	pods := f.seen.With("job")
+	if len(pods) != 1 {
+		t.Fatalf("saw %d action pods, want 1", len(pods))
+	}
+	pod := pods[0]
+	if pod.Annotations["annotated-by"] != "extension" || pod.Labels["labeled-by"] != "extension" || pod.Labels["runner-pod"] != "runner" {
+		t.Errorf("annotations = %v, labels = %v", pod.Annotations, pod.Labels)
+	}
+	if !harness.HasContainer(pod, "side-container") {
+		t.Error("the pod has no side-container")
+	}
+	job := container(pod, "job")
+	if job.Resources.Requests.Cpu().String() != "10m" || job.WorkingDir != "/github/workspace" {
+		t.Errorf("container job = %+v", job)
+	}
+	if sc := pod.Spec.SecurityContext; sc == nil || sc.RunAsUser == nil || *sc.RunAsUser != 1001 {
+		t.Errorf("security context = %+v", sc)
+	}
+}
