@@ -40,6 +40,9 @@ const (
 // sink receives one line per call with its '\n', whatever else it holds; a last
 // line without '\n' comes as it is. A line longer than 1 MiB comes in several
 // pieces of which only the last ends in '\n'. The slice is valid during the call.
+// sink receives nil where lines may be missing because the kubelet rotated a log
+// file away unread; see gap for what that rests on.
+//
 // An error of sink ends Follow and is returned as it is. While sink blocks,
 // nothing more is read from the node.
 //

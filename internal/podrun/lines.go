@@ -70,6 +70,8 @@ type lines struct {
 	held *tail
 	// atStart: no line of the stream was recognised yet.
 	atStart bool
+	// gap finds what was lost.
+	gap gap
 
 	// The line being read.
 	at   time.Time
@@ -102,7 +104,7 @@ const (
 )
 
 func newLines(sink func([]byte) error) *lines {
-	return &lines{sink: sink, headMax: headSize, seen: history{seed: maphash.MakeSeed()}}
+	return &lines{sink: sink, headMax: headSize, seen: history{seed: maphash.MakeSeed()}, gap: newGap()}
 }
 
 // since returns where the next stream has to begin, false for the beginning.
@@ -117,6 +119,7 @@ func (l *lines) since() (time.Time, bool) {
 // read takes one stream to its end. nil is a clean end, which proves nothing.
 func (l *lines) read(stream io.Reader, resumed bool) error {
 	l.cursor, l.replaying, l.atStart, l.held = 0, resumed, resumed, nil
+	l.gap.opened(resumed)
 	r := bufio.NewReaderSize(stream, readSize)
 	for {
 		more, err := l.line(r)
@@ -233,6 +236,7 @@ func (l *lines) recognise(whole bool) error {
 	l.atStart = false
 	if l.unfinished(l.at) {
 		l.held = nil
+		l.gap.joined()
 	}
 	if l.open != nil && l.open.entry == e {
 		l.mode, l.skip, l.replaying = pass, l.open.delivered-int64(len(l.head)), false
@@ -241,6 +245,7 @@ func (l *lines) recognise(whole bool) error {
 	if l.replaying {
 		if at := l.seen.find(e, l.cursor); at >= 0 {
 			l.cursor, l.mode, l.held = at+1, repeat, nil
+			l.gap.joined()
 			return nil
 		}
 		if first && whole && l.seen.reaches(l.at) {
@@ -253,6 +258,9 @@ func (l *lines) recognise(whole bool) error {
 		return err
 	}
 	if err := l.dropTail(l.at); err != nil {
+		return err
+	}
+	if err := l.mind(l.at); err != nil {
 		return err
 	}
 	l.last, l.mode = l.at, pass
@@ -275,9 +283,22 @@ func (l *lines) acceptHeld() error {
 	if err := l.dropTail(h.at); err != nil {
 		return err
 	}
+	if err := l.mind(h.at); err != nil {
+		return err
+	}
 	l.last, l.open = h.at, nil
 	l.seen.add(l.seen.entry(h.at, h.head))
 	return l.send(h.head)
+}
+
+// mind tells the sink, with nil, where lines may be missing before the new one
+// that begins at at.
+func (l *lines) mind(at time.Time) error {
+	if !l.gap.follows(l.last, at) {
+		return nil
+	}
+	l.sinkErr = l.sink(nil)
+	return l.sinkErr
 }
 
 // dropTail settles an unfinished line when the line that begins at at follows:
@@ -314,6 +335,9 @@ func (l *lines) cut() error {
 		return nil
 	}
 	if err := l.dropTail(l.at); err != nil {
+		return err
+	}
+	if err := l.mind(l.at); err != nil {
 		return err
 	}
 	l.tail = &tail{at: l.at, head: bytes.Clone(l.head)}

@@ -100,6 +100,10 @@ func (k *kanikoLog) sink(chunk []byte) error {
 	if k.closed {
 		return errClosed
 	}
+	if chunk == nil {
+		k.log.Line("kiln: lines of the build's log may be missing here: the node rotated it before it was read")
+		return k.log.Err()
+	}
 	k.line = append(k.line, chunk...)
 	if !bytes.HasSuffix(chunk, []byte("\n")) && len(k.line) < maxLine {
 		return nil

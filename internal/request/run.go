@@ -171,10 +171,16 @@ func (r *actionRun) follow(ctx context.Context) {
 	go func() { r.logged <- r.show(ctx, pod) }()
 }
 
+// missingLines is what the author reads where the node has dropped lines.
+const missingLines = "::warning::kiln: lines of the action's output may be missing here: the node rotated its log before it was read"
+
 // show passes the action's output on, with paths as the runner knows them.
 func (r *actionRun) show(ctx context.Context, pod string) error {
 	output := hostpath.NewWriter(r.log, hostPaths(r.container, r.self.WorkMount))
 	err := r.Pods.Follow(ctx, pod, action.ContainerName, func(chunk []byte) error {
+		if chunk == nil {
+			r.log.Line(missingLines)
+		}
 		_, err := output.Write(chunk)
 		return err
 	})

@@ -1,0 +1,55 @@
+package podrun
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// stamped is a line at that many seconds.
+func stamped(seconds float64, text string) string {
+	at := time.Unix(1_700_000_000, 0).UTC().Add(time.Duration(seconds * float64(time.Second)))
+	return at.Format(time.RFC3339Nano) + " " + text + "\n"
+}
+
+func TestGap(t *testing.T) {
+	tests := map[string]struct {
+		streams []string
+		lag     time.Duration // how old lines are when they are read
+		want    string
+	}{
+		"one stream":               {[]string{stamped(0, "a") + stamped(100, "b")}, 0, "a\nb\n"},
+		"behind a silent program":  {[]string{stamped(0, "a") + stamped(8, "b")}, time.Minute, "a\nb\n"},
+		"behind, a file is gone":   {[]string{stamped(0, "a") + stamped(10, "b") + stamped(11, "c")}, 10 * time.Second, "a\n?b\nc\n"},
+		"streams that overlap":     {[]string{stamped(0, "a"), stamped(0, "a") + stamped(5, "b")}, 0, "a\nb\n"},
+		"rotated where it broke":   {[]string{stamped(0, "a"), stamped(0.5, "b")}, 0, "a\nb\n"},
+		"rotated while it broke":   {[]string{stamped(0, "a"), stamped(1, "b") + stamped(3, "c")}, 0, "a\n?b\nc\n"},
+		"the rest of a line":       {[]string{strings.TrimSuffix(stamped(0, "a"), "\n"), stamped(0, "ab") + stamped(5, "c")}, 0, "ab\nc\n"},
+		"an unfinished line after": {[]string{stamped(0, "a"), strings.TrimSuffix(stamped(5, "b"), "\n")}, 0, "a\n?b"},
+		"an unfinished line lost":  {[]string{strings.TrimSuffix(stamped(0, "a"), "\n"), stamped(5, "b")}, 0, "a?b\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got strings.Builder
+			l := newLines(func(p []byte) error {
+				if p == nil {
+					got.WriteByte('?')
+				}
+				got.Write(p)
+				return nil
+			})
+			l.gap.now = func() time.Time { return l.at.Add(tt.lag) }
+			for i, stream := range tt.streams {
+				if err := l.read(strings.NewReader(stream), i > 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := l.finish(); err != nil {
+				t.Fatal(err)
+			}
+			if got.String() != tt.want {
+				t.Errorf("got %q, want %q", got.String(), tt.want)
+			}
+		})
+	}
+}
