@@ -138,8 +138,9 @@ func (f *follower) read(ctx context.Context, over bool) error {
 		return f.client.refused(call{"get", "pods/log", f.pod}, err)
 	}
 	timed := &timedReader{source: stream}
+	before := f.lines.sent.Load() // here: the guard may start after the first bytes
 	var guard sync.WaitGroup
-	guard.Go(func() { f.guard(ctx, cancel, timed) })
+	guard.Go(func() { f.guard(ctx, cancel, timed, before) })
 	defer func() {
 		cancel()
 		guard.Wait()
@@ -148,9 +149,9 @@ func (f *follower) read(ctx context.Context, over bool) error {
 	return f.lines.read(timed, resumed)
 }
 
-// guard cancels a stream that is silent for too long. It ends with ctx.
-func (f *follower) guard(ctx context.Context, cancel func(), stream *timedReader) {
-	before := f.lines.sent.Load()
+// guard cancels a stream that is silent for too long; before is how many bytes
+// had been sent when it began. It ends with ctx.
+func (f *follower) guard(ctx context.Context, cancel func(), stream *timedReader, before int64) {
 	ticker := time.NewTicker(f.tick)
 	defer ticker.Stop()
 	for {
