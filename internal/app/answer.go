@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -67,8 +68,17 @@ func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 	case <-ctx.Done():
 		return refuse(claim, context.Cause(ctx))
 	}
-	defer func() { <-s.slots }()
+	defer s.release()
 	return s.handler.Handle(ctx, claim)
+}
+
+// release frees a slot. After the last step in flight it gives the memory
+// back to the node: a runner is idle most of its life.
+func (s *serving) release() {
+	<-s.slots
+	if len(s.slots) == 0 {
+		debug.FreeOSMemory()
+	}
 }
 
 // refuse answers a request that is not run.
