@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,6 +90,10 @@ func TestSteps(t *testing.T) {
 					tt.use.Uses = "acme/" + tt.dirOf + "@v1"
 				}
 				results := f.use(t, tt.dir(f.stage, tt.dirOf), tt.use, tt.files)
+				for again := 0; again < 2 && nodeLostLines(results); again++ {
+					t.Log("the node lost lines of the log, and kiln said so: once more")
+					results = f.use(t, tt.dir(f.stage, tt.dirOf), tt.use, tt.files)
+				}
 				tt.check(t, f, results)
 				for _, r := range results {
 					if r.OutputHeld || r.Response != "" {
@@ -102,6 +107,15 @@ func TestSteps(t *testing.T) {
 	t.Run("build pods hold no credentials", f.wantHarmlessBuildPods)
 	t.Run("actions run by digest and without a token", f.wantPlainActionPods)
 	t.Run("the runner container has no token", f.wantNoToken)
+}
+
+// nodeLostLines says whether kiln found that the node rotated a log file away
+// unread. The kubelet serves nothing of such a file: a node that is too busy to
+// hand its log out for ten seconds loses lines, whoever reads them.
+func nodeLostLines(results []*harness.Result) bool {
+	return slices.ContainsFunc(results, func(r *harness.Result) bool {
+		return strings.Contains(r.Log, "may be missing here")
+	})
 }
 
 // TestTwoAtOnce plays the same action with two inputs at the same time.

@@ -160,11 +160,15 @@ type Result struct {
 	Log string
 }
 
+// execTries is how often the output of an exec is asked for: on a busy node an
+// exec may end before all of its output has arrived, without an error.
+const execTries = 5
+
 // Step plays one container step in the runner container. Files are written
 // below the work folder before. The log is also copied to live, when not nil,
-// as it comes.
+// as it comes; only the result is certain to have all of it.
 //
-// A step that fails is no error; a log that lost bytes on the way here is.
+// A step that fails is no error.
 func (r *Runner) Step(ctx context.Context, s runner.Step, files Files, live io.Writer) (*Result, error) {
 	if s.ID == "" {
 		s.ID = strings.ToLower(rand.Text())
@@ -191,28 +195,65 @@ func (r *Runner) Step(ctx context.Context, s runner.Step, files Files, live io.W
 	if err != nil {
 		return nil, fmt.Errorf("play step: %w: %s", err, report.String())
 	}
-	result := &Result{Log: log.String()}
-	if err := json.Unmarshal(report.Bytes(), &result.Report); err != nil {
-		return nil, fmt.Errorf("read report: %w: %s", err, report.String())
+	result, err := readResult(report.Bytes(), log.Bytes())
+	for try := 1; err != nil && try < execTries; try++ {
+		result, err = r.showStep(ctx, s.ID)
 	}
-	if sum := sha256.Sum256(log.Bytes()); hex.EncodeToString(sum[:]) != result.OutputSHA256 {
-		return nil, fmt.Errorf("exec lost output: %d of %d bytes arrived", log.Len(), result.OutputBytes)
+	return result, err
+}
+
+// showStep reads what the stand-in has kept of a step.
+func (r *Runner) showStep(ctx context.Context, id string) (*Result, error) {
+	var out, stderr bytes.Buffer
+	err := r.cluster.Exec(ctx, Exec{
+		Namespace: r.Namespace, Pod: r.Pod, Container: RunnerContainer,
+		Command: []string{"/usr/local/bin/standin", "show", id}, Stdout: &out, Stderr: &stderr,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read step: %w: %s", err, stderr.String())
+	}
+	report, log, _ := bytes.Cut(out.Bytes(), []byte("\n"))
+	return readResult(report, log)
+}
+
+// readResult reads a report and holds the log to it.
+func readResult(report, log []byte) (*Result, error) {
+	result := &Result{Log: string(log)}
+	if err := json.Unmarshal(report, &result.Report); err != nil {
+		return nil, fmt.Errorf("read report: %w: %s", err, report)
+	}
+	if sum := sha256.Sum256(log); hex.EncodeToString(sum[:]) != result.OutputSHA256 {
+		return nil, fmt.Errorf("exec lost output: %d of %d bytes arrived", len(log), result.OutputBytes)
 	}
 	return result, nil
 }
 
 // Run runs a program in the runner container and returns its output. The
-// error tells an exit code other than 0 and what was on standard error.
+// error tells an exit code other than 0 and what was on standard error. A
+// program whose output did not arrive whole runs again.
 func (r *Runner) Run(ctx context.Context, command ...string) (string, error) {
-	var stdout, stderr bytes.Buffer
-	err := r.cluster.Exec(ctx, Exec{
-		Namespace: r.Namespace, Pod: r.Pod, Container: RunnerContainer,
-		Command: command, Stdout: &stdout, Stderr: &stderr,
-	})
-	if err != nil {
-		return stdout.String(), fmt.Errorf("run %q: %w: %s", command, err, strings.TrimSpace(stderr.String()))
+	// The last line proves that nothing before it is missing.
+	wrapped := append([]string{"sh", "-c", `"$@"; printf '\nended %d' $?`, "sh"}, command...)
+	for range execTries {
+		var stdout, stderr bytes.Buffer
+		err := r.cluster.Exec(ctx, Exec{
+			Namespace: r.Namespace, Pod: r.Pod, Container: RunnerContainer,
+			Command: wrapped, Stdout: &stdout, Stderr: &stderr,
+		})
+		if err != nil {
+			return stdout.String(), fmt.Errorf("run %q: %w: %s", command, err, strings.TrimSpace(stderr.String()))
+		}
+		end := strings.LastIndex(stdout.String(), "\nended ")
+		if end < 0 {
+			continue
+		}
+		out, code := stdout.String()[:end], stdout.String()[end+len("\nended "):]
+		if code != "0" {
+			return out, fmt.Errorf("run %q: exit code %s: %s", command, code, strings.TrimSpace(stderr.String()))
+		}
+		return out, nil
 	}
-	return stdout.String(), nil
+	return "", fmt.Errorf("run %q: exec lost the output %d times", command, execTries)
 }
 
 // Exchange lists what is in the exchange, apart from its fixed directories and

@@ -3,13 +3,16 @@
 //
 //	standin wait             lives until SIGTERM, as the container's process
 //	standin step             plays one container step (package runner)
+//	standin show ID          prints the report of a step that has ended, one line, then its log
 //	standin memory NAME      prints the resident memory of the processes NAME, in bytes
 //	standin time N HOOK      prints the median time of N runs of HOOK on a malformed message, in nanoseconds
 //
 // "step" reads one line, a runner.Step as JSON, and after it a tar that is
 // unpacked into the work folder. The hook's output goes to standard output as
 // it comes, the runner.Report as JSON to standard error at the end. The exit
-// code is 0 whenever there is a report, whatever the hook's was.
+// code is 0 whenever there is a report, whatever the hook's was. Both are kept
+// below the temporary directory for "show": on a busy node an exec may end
+// before all of its output has arrived.
 package main
 
 import (
@@ -19,6 +22,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -53,6 +57,8 @@ func run(args []string) error {
 		return nil
 	case slices.Equal(args, []string{"step"}):
 		return step(ctx)
+	case len(args) == 2 && args[0] == "show":
+		return errors.Join(printFile(kept(args[1], "json")), printFile(kept(args[1], "log")))
 	case len(args) == 2 && args[0] == "memory":
 		return memory(args[1])
 	case len(args) == 3 && args[0] == "time":
@@ -74,11 +80,38 @@ func step(ctx context.Context) error {
 	if err := workFolder().Unpack(in); err != nil {
 		return err
 	}
-	report, err := workFolder().Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, os.Stdout)
+	log, err := os.Create(kept(s.ID, "log"))
+	if err != nil {
+		return fmt.Errorf("keep log: %w", err)
+	}
+	report, err := workFolder().Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, io.MultiWriter(log, os.Stdout))
+	if err = errors.Join(err, log.Close()); err != nil {
+		return err
+	}
+	text, err := json.Marshal(report)
+	if err != nil {
+		return fmt.Errorf("encode report: %w", err)
+	}
+	text = append(text, '\n')
+	if err := os.WriteFile(kept(s.ID, "json"), text, 0o600); err != nil {
+		return fmt.Errorf("keep report: %w", err)
+	}
+	_, err = os.Stderr.Write(text)
+	return err
+}
+
+// kept is where a step's log or report is kept.
+func kept(id, kind string) string {
+	return filepath.Join(os.TempDir(), "standin-"+id+"."+kind)
+}
+
+func printFile(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stderr).Encode(report)
+	_, err = io.Copy(os.Stdout, f)
+	return errors.Join(err, f.Close())
 }
 
 // memory adds up VmRSS of every process of that name that this container can
