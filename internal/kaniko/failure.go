@@ -88,7 +88,7 @@ func (l *Log) explain(line string) (Failure, bool) {
 	if found := pushError.FindStringSubmatch(line); found != nil {
 		return Failure{
 			Reason:  ReasonPush,
-			Message: "the registry did not take the image: " + answer(found[1]) + " (an operator has to check the registry host and its secret)",
+			Message: "the registry did not take the image: " + answer(found[1]),
 		}, true
 	}
 	if found := flagError.FindStringSubmatch(line); found != nil {

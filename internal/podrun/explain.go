@@ -120,8 +120,17 @@ func explainEvents(events []corev1.Event) string {
 			return ""
 		}
 		if text := eventWords(newest[i].Reason); text != "" {
-			return sentence(text, newest[i].Message)
+			return withHint(sentence(text, newest[i].Message), newest[i])
 		}
 	}
 	return ""
+}
+
+// withHint adds to the text of an event what to change, where a pod was refused.
+func withHint(text string, event corev1.Event) string {
+	hint := admissionHint(event.Message, event.InvolvedObject.Namespace)
+	if event.Reason != "FailedCreate" || hint == "" {
+		return text
+	}
+	return text + "; " + hint
 }

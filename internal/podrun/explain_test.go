@@ -26,7 +26,10 @@ func schedules(status corev1.ConditionStatus, reason, message string) func(*core
 
 // happened is an event that many seconds after the others' zero.
 func happened(second int, reason, message string) corev1.Event {
-	return corev1.Event{Reason: reason, Message: message, LastTimestamp: metav1.Unix(int64(second), 0)}
+	return corev1.Event{
+		InvolvedObject: corev1.ObjectReference{Namespace: "ns"},
+		Reason:         reason, Message: message, LastTimestamp: metav1.Unix(int64(second), 0),
+	}
 }
 
 func TestExplain(t *testing.T) {
@@ -76,12 +79,18 @@ func TestExplain(t *testing.T) {
 		"creating": {pod: with(aPod("1"), waits("ContainerCreating", ""))},
 		"job refused": {
 			events: []corev1.Event{happened(1, "FailedCreate", `Error creating: pods "j-" is forbidden: exceeded quota: q`)},
-			want:   `the cluster refuses the pod: Error creating: pods "j-" is forbidden: exceeded quota: q`,
+			want: `the cluster refuses the pod: Error creating: pods "j-" is forbidden: exceeded quota: q; ` +
+				"raise the ResourceQuota of namespace ns or wait until other pods have ended",
 		},
 		"job refused, an empty pod": {
 			pod:    &corev1.Pod{},
 			events: []corev1.Event{happened(1, "FailedCreate", "violates PodSecurity")},
-			want:   "the cluster refuses the pod: violates PodSecurity",
+			want: "the cluster refuses the pod: violates PodSecurity; " +
+				"label the namespace ns with pod-security.kubernetes.io/enforce=baseline, the level kiln's pods need",
+		},
+		"job refused by a webhook": {
+			events: []corev1.Event{happened(1, "FailedCreate", `admission webhook "policy" denied the request`)},
+			want:   `the cluster refuses the pod: admission webhook "policy" denied the request`,
 		},
 		"no pod, no events": {},
 	}

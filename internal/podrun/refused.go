@@ -33,23 +33,32 @@ const podSecurityRefused = "violates PodSecurity"
 
 // hint says what to change so that a forbidden call is allowed. The phrases are
 // those of the API server's authorizer (k8s.io/apiserver
-// pkg/endpoints/handlers/responsewriters/errors.go), of the PodSecurity
-// admission plugin (k8s.io/pod-security-admission) and of the ResourceQuota
-// admission plugin (k8s.io/apiserver pkg/admission/plugin/resourcequota).
+// pkg/endpoints/handlers/responsewriters/errors.go) and of admission.
 func (c Client) hint(err error) string {
 	if !apierrors.IsForbidden(err) {
 		return ""
 	}
-	message := err.Error()
+	if hint := admissionHint(err.Error(), c.Namespace); hint != "" {
+		return hint
+	}
+	return c.missingRight(err.Error())
+}
+
+// admissionHint says what to change in the namespace so that a pod is admitted
+// that was refused with message; "" where it is not known. The phrases are those
+// of the PodSecurity admission plugin (k8s.io/pod-security-admission) and of the
+// ResourceQuota admission plugin (k8s.io/apiserver
+// pkg/admission/plugin/resourcequota).
+func admissionHint(message, namespace string) string {
 	switch {
 	case strings.Contains(message, podSecurityRefused):
-		return fmt.Sprintf("label the namespace %s with pod-security.kubernetes.io/enforce=baseline, the level kiln's pods need", c.Namespace)
+		return fmt.Sprintf("label the namespace %s with pod-security.kubernetes.io/enforce=baseline, the level kiln's pods need", namespace)
 	case strings.Contains(message, "exceeded quota"):
-		return fmt.Sprintf("raise the ResourceQuota of namespace %s or wait until other pods have ended", c.Namespace)
+		return fmt.Sprintf("raise the ResourceQuota of namespace %s or wait until other pods have ended", namespace)
 	case strings.Contains(message, "failed quota"):
-		return fmt.Sprintf("the ResourceQuota of namespace %s wants values that the pod does not set; a LimitRange can supply them", c.Namespace)
+		return fmt.Sprintf("the ResourceQuota of namespace %s wants values that the pod does not set; a LimitRange can supply them", namespace)
 	}
-	return c.missingRight(message)
+	return ""
 }
 
 // missingRight reads verb and resource out of the authorizer's refusal: the

@@ -239,6 +239,10 @@ func (b *build) failure() error {
 		return failf("Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
 	}
 	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
+	if found.Reason == kaniko.ReasonPush {
+		push, _ := b.Names.Image(b.claim.Request.Workspace, "tag")
+		found.Message += "; " + pushHint(repository(push), b.Settings.RegistrySecret)
+	}
 	at := b.dockerfile()
 	at.line = b.line(found)
 	return &placedError{place: at, err: failf("%s: %s", at, found.Message)}
@@ -271,4 +275,13 @@ func orUnknown(reason string) string {
 		return "the cluster gives no reason"
 	}
 	return reason
+}
+
+// pushHint says what an operator has to look at when a registry refuses an
+// image. Whether the Secret exists is for nobody to know here: kiln reads none.
+func pushHint(repository, secret string) string {
+	if secret == "" {
+		return "an operator has to check that " + repository + " takes images without credentials, or to name a Secret with ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME"
+	}
+	return "an operator has to check that the Secret " + secret + " is there and that its credentials may push to " + repository
 }

@@ -82,7 +82,7 @@ func stepWith(events ...corev1.Event) (*step, *strings.Builder) {
 func event(reason, message string) corev1.Event {
 	return corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "ci"}, Reason: reason, Message: message,
-		InvolvedObject: corev1.ObjectReference{Kind: "Job", Name: "kiln-1"},
+		InvolvedObject: corev1.ObjectReference{Kind: "Job", Namespace: "ci", Name: "kiln-1"},
 	}
 }
 
@@ -96,7 +96,8 @@ func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		const why = `the cluster refuses the pod: Error creating: pods "kiln-1-" is forbidden: exceeded quota: ci`
+		const why = `the cluster refuses the pod: Error creating: pods "kiln-1-" is forbidden: exceeded quota: ci; ` +
+			"raise the ResourceQuota of namespace ci or wait until other pods have ended"
 		want := "kiln: waiting: " + why + "\n" +
 			"kiln: still waiting for the pod kiln-1, 33s: " + why + "\n" +
 			"kiln: still waiting for the pod kiln-1, 1m3s: " + why + "\n"
@@ -166,5 +167,15 @@ func TestKanikoLogForDebugging(t *testing.T) {
 	k.finish()
 	if want := strings.Replace(lines, "127.0.0.1:5001/ghcr__io", "ghcr.io", 1) + "\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+func TestPushHint(t *testing.T) {
+	const repository = "registry.example.com/actions/app"
+	if got := pushHint(repository, "kiln-registry"); !strings.Contains(got, "Secret kiln-registry ") || !strings.HasSuffix(got, repository) {
+		t.Errorf("with a Secret: %q", got)
+	}
+	if got := pushHint(repository, ""); !strings.Contains(got, "REGISTRY_SECRET_NAME") || !strings.Contains(got, repository) {
+		t.Errorf("without: %q", got)
 	}
 }
