@@ -120,17 +120,22 @@ func explainEvents(events []corev1.Event) string {
 			return ""
 		}
 		if text := eventWords(newest[i].Reason); text != "" {
-			return withHint(sentence(text, newest[i].Message), newest[i])
+			return withHint(sentence(text, newest[i].Message), newest[i], events)
 		}
 	}
 	return ""
 }
 
-// withHint adds to the text of an event what to change, where a pod was refused.
-func withHint(text string, event corev1.Event) string {
-	hint := admissionHint(event.Message, event.InvolvedObject.Namespace)
-	if event.Reason != "FailedCreate" || hint == "" {
-		return text
+// withHint adds to the text of one of the events what to change: where a pod was
+// refused, or its image is pulled without a secret that it names.
+func withHint(text string, event corev1.Event, events []corev1.Event) string {
+	switch event.Reason {
+	case "Pulling":
+		return sentence("", text+missingPullSecret(events))
+	case "FailedCreate":
+		if hint := admissionHint(event.Message, event.InvolvedObject.Namespace); hint != "" {
+			return text + "; " + hint
+		}
 	}
-	return text + "; " + hint
+	return text
 }

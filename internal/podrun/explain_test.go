@@ -88,6 +88,11 @@ func TestExplain(t *testing.T) {
 			want: "the cluster refuses the pod: violates PodSecurity; " +
 				"label the namespace ns with pod-security.kubernetes.io/enforce=baseline, the level kiln's pods need",
 		},
+		"pulling without a secret": {
+			pod:    with(aPod("1"), waits("ContainerCreating", "")),
+			events: []corev1.Event{happened(1, "FailedToRetrieveImagePullSecret", "Unable to retrieve (s)"), happened(2, "Pulling", "Pulling image x")},
+			want:   "the node pulls the image: Pulling image x (Unable to retrieve (s))",
+		},
 		"job refused by a webhook": {
 			events: []corev1.Event{happened(1, "FailedCreate", `admission webhook "policy" denied the request`)},
 			want:   `the cluster refuses the pod: admission webhook "policy" denied the request`,
