@@ -31,6 +31,7 @@ func (s *step) build(ctx context.Context) (string, error) {
 		return "", err
 	}
 	s.log.Shield("Build " + s.dockerfile().file)
+	s.debugf("build pod %s/%s, executor %s", spec.Namespace, spec.Name, s.Settings.KanikoImage)
 	digest, err := s.runBuild(ctx, dockerfile, spec)
 	if err != nil {
 		return "", err

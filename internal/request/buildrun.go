@@ -41,6 +41,7 @@ type build struct {
 	sending      bool
 	digest       string
 	denied       string // the gate's last refusal
+	denials      int
 }
 
 // newBuild returns the build in the pod called name.
@@ -75,7 +76,7 @@ func (b *build) run(ctx context.Context) (string, error) {
 		case b.pod = <-feed.pods:
 			err = b.observe(ctx)
 		case err = <-feed.done:
-			err = fmt.Errorf("the build pod went away: %w", err)
+			err = lost("build pod", err)
 		case line := <-b.gate:
 			b.hear(ctx, line)
 		case err = <-b.sent:
@@ -136,8 +137,20 @@ func (b *build) hear(ctx context.Context, line string) {
 	case "pushed":
 		b.digest = rest
 	case "denied":
-		b.denied = rest
-		b.logger.Warn("gate denied a request", zap.String("denied", rest))
+		b.deny(rest)
+	}
+}
+
+// maxDenied is how many refusals of the gate the author sees: a RUN can cause
+// as many as it likes.
+const maxDenied = 10
+
+// deny takes a refusal of the gate.
+func (b *build) deny(what string) {
+	b.denied = what
+	b.logger.Warn("gate denied a request", zap.String("denied", what))
+	if b.denials++; b.denials <= maxDenied {
+		b.log.Line("kiln: the gate refused %s", oneLine(what))
 	}
 }
 

@@ -21,6 +21,7 @@ func (s *step) accept() (*preflight.Dockerfile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the build context: %w", err)
 	}
+	s.debugf("request %s, context of %d entries and %d bytes, %s", s.claim.ID, summary.Entries, summary.Bytes, summary.Digest)
 	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("digest", summary.Digest))
 	data, err := s.readDockerfile()
 	if err != nil {

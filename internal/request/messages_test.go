@@ -2,12 +2,15 @@ package request
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -177,5 +180,31 @@ func TestPushHint(t *testing.T) {
 	}
 	if got := pushHint(repository, ""); !strings.Contains(got, "REGISTRY_SECRET_NAME") || !strings.Contains(got, repository) {
 		t.Errorf("without: %q", got)
+	}
+}
+
+func TestRefusalsAreShownUpToALimit(t *testing.T) {
+	s, out := stepWith()
+	s.logger = zap.NewNop()
+	b := &build{step: s}
+	for range 2 * maxDenied {
+		b.hear(context.Background(), "denied GET /v2/x: not\tlisted")
+	}
+	if want := strings.Repeat("kiln: the gate refused GET /v2/x: not listed\n", maxDenied); out.String() != want {
+		t.Errorf("log:\n%s", out)
+	}
+	if b.deniedHint() != "; it refused GET /v2/x: not listed" {
+		t.Errorf("hint %q", b.deniedHint())
+	}
+}
+
+func TestLost(t *testing.T) {
+	for err, want := range map[error]string{
+		fmt.Errorf("watch: %w", podrun.ErrGone): "the build pod was deleted while it ran: its node may be gone, or somebody removed it",
+		errors.New("forbidden"):                 "watch the build pod: forbidden",
+	} {
+		if got := lost("build pod", err).Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

@@ -120,6 +120,14 @@ func (s *step) run(ctx context.Context) (int, error) {
 	return code, s.log.Err()
 }
 
+// debugf writes a line for those who switched debug logging on: the names that
+// an operator needs to look further.
+func (s *step) debugf(format string, args ...any) {
+	if s.claim.Request.Debug {
+		s.log.Line("kiln: "+format, args...)
+	}
+}
+
 // labels returns the labels of an object of this step.
 func (s *step) labels(role string) map[string]string {
 	return map[string]string{labelRequest: s.claim.ID, labelRole: role}

@@ -130,7 +130,7 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 		case r.pod = <-feed.pods:
 			r.follow(ctx)
 		case err = <-feed.done:
-			err = lost(err)
+			err = lost("action's pod", err)
 		case err = <-r.logged:
 			r.read = true
 		case <-ticker.C:
@@ -149,11 +149,11 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 
 // lost is the error of a pod that went away: whatever it did, nobody knows
 // how it ended.
-func lost(err error) error {
+func lost(what string, err error) error {
 	if errors.Is(err, podrun.ErrGone) {
-		return failf("the action's pod was deleted while it ran: its node may be gone, or somebody removed it")
+		return failf("the %s was deleted while it ran: its node may be gone, or somebody removed it", what)
 	}
-	return fmt.Errorf("watch the action's pod: %w", err)
+	return fmt.Errorf("watch the %s: %w", what, err)
 }
 
 // follow starts to read the action's log once there is one.
@@ -163,6 +163,7 @@ func (r *actionRun) follow(ctx context.Context) {
 	}
 	r.following = true
 	r.times.mark("start")
+	r.debugf("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
 	r.deadline.Stop()
 	if limit := r.Settings.StepTimeout; limit > 0 {
 		r.deadline.Reset(limit)
