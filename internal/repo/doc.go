@@ -8,7 +8,7 @@
 //   - state: no init functions
 //   - dependencies: the shim stays free of Kubernetes code
 //   - words: no file promises work or names the place where it was written
-//   - documents: links lead somewhere and commands exist
+//   - documents: links lead somewhere, commands and named tests exist
 //   - manifests: they decode strictly, and grant what the design lists
 //
 // The rules need a work tree with the go command; those that ask git are skipped
