@@ -20,8 +20,9 @@ import (
 	"kiln/internal/podrun"
 )
 
-// jobPodGrace is how many seconds an action has between SIGTERM and SIGKILL.
-const jobPodGrace = 5
+// jobPodGrace is how many seconds the action of a cancelled step has between
+// SIGTERM and SIGKILL. The runner gives a cancelled hook ten seconds in all.
+const jobPodGrace = 3
 
 // runAction runs image as the step's Job and returns the action's exit code.
 func (s *step) runAction(ctx context.Context, image string) (int, error) {
