@@ -123,3 +123,13 @@ func scriptExists(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(root, dir, "testdata", "script", name+".txt"))
 	return err == nil
 }
+
+// TestArchitecturePackages wants a row for each package of internal/.
+func TestArchitecturePackages(t *testing.T) {
+	text := documents(t)["docs/architecture.md"]
+	for dir := range packages(sources(t)) {
+		if parent := filepath.Dir(dir); parent == "internal" && !strings.Contains(text, "| `"+dir+"` |") {
+			t.Errorf("docs/architecture.md: no row for %s", dir)
+		}
+	}
+}
