@@ -15,6 +15,8 @@ const (
 	// maxConnections bounds what a client can make the gate hold in memory.
 	maxConnections = 64
 	maxHeader      = 32 << 10
+	// maxDrained is how many bytes of a refused request are read.
+	maxDrained = 16 << 20
 )
 
 // Gate is the registry proxy of one build. It is an [http.Handler]; see the
@@ -112,7 +114,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // deny refuses a request and reports it.
 func (g *Gate) deny(w http.ResponseWriter, r *http.Request, reason string) {
 	g.report.denied(r.Method, r.URL.EscapedPath(), reason)
-	// What is left of the body is not worth reading.
+	// A client that is still sending when the connection ends does not see
+	// the answer; one that sends more than this is not worth it.
+	_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
 	w.Header().Set("Connection", "close")
 	fail(w, http.StatusForbidden, codeDenied, reason)
 }
