@@ -84,7 +84,7 @@ func environment(t *testing.T, result *harness.Result) map[string]string {
 		t.Fatalf("decode environment: %v:\n%s", err, tail(result.Log))
 	}
 	env := map[string]string{}
-	for _, entry := range strings.Split(string(data), "\x00") {
+	for entry := range strings.SplitSeq(string(data), "\x00") {
 		name, value, _ := strings.Cut(entry, "=")
 		env[name] = value
 	}
