@@ -66,6 +66,7 @@ func TestRunnerPodOptions(t *testing.T) {
 		Name: "runner", WithoutDaemon: true, ShareProcesses: true,
 		ExchangeLimit: resource.MustParse("4Mi"),
 		RunnerEnv:     map[string]string{"KILN_DAEMON_GRACE": "2s"},
+		WorkFolder:    "/srv/w",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +76,11 @@ func TestRunnerPodOptions(t *testing.T) {
 	}
 	if !slices.Contains(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "KILN_DAEMON_GRACE", Value: "2s"}) {
 		t.Errorf("runner's environment = %v", pod.Spec.Containers[0].Env)
+	}
+	if !slices.ContainsFunc(pod.Spec.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool {
+		return m.Name == workVolume && m.MountPath == "/srv/w"
+	}) {
+		t.Errorf("runner's mounts = %v", pod.Spec.Containers[0].VolumeMounts)
 	}
 	for _, v := range pod.Spec.Volumes {
 		if v.Name == exchangeVolume && (v.EmptyDir.Medium != corev1.StorageMediumMemory || v.EmptyDir.SizeLimit.String() != "4Mi") {
@@ -86,5 +92,21 @@ func TestRunnerPodOptions(t *testing.T) {
 	}
 	if s := pod.Spec.ShareProcessNamespace; s == nil || !*s {
 		t.Error("processes are not shared")
+	}
+}
+
+func TestRunnerPodTemplate(t *testing.T) {
+	pod, err := testCluster().RunnerPod(PodOptions{Name: "runner", HookTemplate: "spec: {}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon, volume := pod.Spec.InitContainers[1], pod.Spec.Volumes[len(pod.Spec.Volumes)-1]
+	mount := daemon.VolumeMounts[len(daemon.VolumeMounts)-1]
+	if volume.ConfigMap == nil || volume.ConfigMap.Name != "runner-hook-template" || mount.Name != volume.Name {
+		t.Errorf("volume %+v, mount %+v", volume, mount)
+	}
+	want := corev1.EnvVar{Name: "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", Value: mount.MountPath + "/template.yaml"}
+	if !slices.Contains(daemon.Env, want) {
+		t.Errorf("the daemon's environment has no %v", want)
 	}
 }
