@@ -2,6 +2,7 @@ package kaniko
 
 import (
 	"encoding/json"
+	"io"
 	"regexp"
 	"strings"
 
@@ -22,10 +23,16 @@ const recordStart = `{"level":"`
 // parseRecord tells the executor's own lines from the output of RUN steps.
 func parseRecord(line string) (record, bool) {
 	var r record
-	if !strings.HasPrefix(line, recordStart) || json.Unmarshal([]byte(line), &r) != nil {
+	if !strings.HasPrefix(line, recordStart) {
 		return record{}, false
 	}
-	return r, r.Level != "" && r.Time != ""
+	decoder := json.NewDecoder(strings.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(&r) != nil {
+		return record{}, false
+	}
+	_, err := decoder.Token()
+	return r, err == io.EOF && r.Level != "" && r.Time != ""
 }
 
 // Log reads the executor's log line by line. It is for one goroutine.

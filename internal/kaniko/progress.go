@@ -30,9 +30,9 @@ type Progress struct {
 	plan   plan
 	steps  int // begun so far
 	step   progressStep
-	run    progressStep    // the last RUN
 	seen   map[string]bool // images whose metadata were loaded
-	output bool            // the last RUN's process is running
+	output bool            // a RUN's process is running
+	held   held
 }
 
 // progressStep is one step; the zero value is none.
@@ -51,6 +51,14 @@ func (s progressStep) prefix() string {
 	return fmt.Sprintf("#%d ", s.number)
 }
 
+// output is a line that the step prints.
+func (s progressStep) output(text string, at time.Time) string {
+	if s.number == 0 {
+		return text
+	}
+	return fmt.Sprintf("%s%.2f %s", s.prefix(), max(0, at.Sub(s.began).Seconds()), text)
+}
+
 // NewProgress returns the progress of building dockerfile, which gives the
 // steps their places in it. Nil is allowed.
 func NewProgress(dockerfile *preflight.Dockerfile) *Progress {
@@ -60,11 +68,16 @@ func NewProgress(dockerfile *preflight.Dockerfile) *Progress {
 // Line reads one line, without its end, that arrived at the time now, and
 // returns what the author is to see for it.
 func (p *Progress) Line(line string, now time.Time) []string {
+	shown := p.held.late(now)
 	if own, ok := parseRecord(line); ok {
-		return p.own(own, line, now)
+		return append(shown, p.own(own, line, now)...)
 	}
-	return p.text(line, now)
+	return append(shown, p.text(line, now)...)
 }
+
+// Flush returns what was held back until it is known which step it belongs to.
+// The log has ended, or nothing came for a while.
+func (p *Progress) Flush() []string { return p.held.take(len(p.held.lines)) }
 
 // Now returns what is being done and since when, "" when nothing is.
 func (p *Progress) Now() (title string, since time.Time) {
@@ -78,11 +91,19 @@ func (p *Progress) InstructionLine() int { return p.plan.line }
 // Done ends the step under way and returns what is to be shown for it.
 func (p *Progress) Done(now time.Time) []string {
 	ended := p.step
-	p.step, p.output = progressStep{}, false
+	p.idle(now)
+	p.step = progressStep{}
 	if !ended.timed {
 		return nil
 	}
 	return []string{fmt.Sprintf("%sDONE %.1fs", ended.prefix(), now.Sub(ended.began).Seconds())}
+}
+
+// idle says that no RUN's process is running any more.
+func (p *Progress) idle(now time.Time) {
+	if p.output {
+		p.output, p.held.ended = false, now
+	}
 }
 
 // begin ends the step under way and begins another one.
@@ -126,21 +147,21 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	}
 	switch {
 	case isInstruction(r.Msg):
-		return p.instruction(r.Msg, now)
+		return p.begin(p.plan.instruction(r.Msg), r.Msg, counts(strings.Fields(r.Msg)), now)
 	case pushedPattern.MatchString(r.Msg):
 		return p.Done(now)
 	case runningPattern.MatchString(r.Msg):
 		p.output = true
-		return nil
+		return p.held.begin(p.step)
 	case chatter.MatchString(r.Msg):
-		p.output = false
+		p.idle(now)
 		return nil
 	case p.output:
 		return p.text(line, now)
 	case r.Level == "warning" || r.Level == "error" || r.Level == "fatal":
 		return []string{p.step.prefix() + r.Level + ": " + printable(Translate(r.Msg))}
 	}
-	return nil
+	return p.text(printable(Translate(r.Msg)), now)
 }
 
 // known reports whether the executor is known to say msg.
@@ -151,16 +172,6 @@ func known(msg string) bool {
 		}
 	}
 	return isInstruction(msg)
-}
-
-// instruction begins the step of an instruction.
-func (p *Progress) instruction(text string, now time.Time) []string {
-	words := strings.Fields(text)
-	shown := p.begin(p.plan.instruction(text), text, counts(words), now)
-	if strings.EqualFold(words[0], "RUN") {
-		p.run = p.step
-	}
-	return shown
 }
 
 // stage begins a stage with its FROM; the empty image is nothing to wait for.
@@ -195,23 +206,22 @@ func errorText(text string) string {
 	return Translate(text)
 }
 
-// text shows a line that is not the executor's own, or its last one. Only a
-// RUN prints: what arrives after it has ended comes by a slower stream than
-// the executor's words.
+// text shows a line that is not the executor's own, or its last one. Before
+// the first step it is nobody's output.
 func (p *Progress) text(line string, now time.Time) []string {
 	if found := errorPattern.FindStringSubmatch(line); found != nil {
 		p.step.timed = false
 		return []string{p.step.prefix() + "ERROR: " + printable(errorText(found[1]))}
 	}
 	line = overwritten(line)
-	by := p.run
-	if by.number == 0 {
-		by = p.step
-	}
-	if by.number == 0 {
+	switch {
+	case p.steps == 0:
 		return []string{Translate(line)}
+	case p.output || p.step.number > 0 && p.step.number == p.held.run.number:
+		return []string{p.held.run.output(line, now)}
 	}
-	return []string{fmt.Sprintf("%s%.2f %s", by.prefix(), now.Sub(by.began).Seconds(), line)}
+	p.held.add(line, now, p.step)
+	return nil
 }
 
 // overwritten returns what a terminal still shows of a line whose parts

@@ -1,11 +1,14 @@
 package kaniko_test
 
 import (
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
@@ -32,7 +35,7 @@ func show(t *testing.T, dockerfile string, lines ...string) []string {
 		shown = append(shown, progress.Line(line, now)...)
 		now = now.Add(500 * time.Millisecond)
 	}
-	return append(shown, progress.Done(now)...)
+	return append(append(shown, progress.Flush()...), progress.Done(now)...)
 }
 
 func TestProgress(t *testing.T) {
@@ -81,7 +84,7 @@ func TestProgress(t *testing.T) {
 		},
 		{
 			"the executor's own words after a RUN", "", append(running, "x", say("Taking snapshot of full filesystem..."), say("Something new")),
-			[]string{"#1 RUN make", "#1 1.50 x", "#1 DONE 3.0s"},
+			[]string{"#1 RUN make", "#1 1.50 x", "#1 2.50 Something new", "#1 DONE 3.0s"},
 		},
 		{
 			"a warning", "",
@@ -103,8 +106,20 @@ func TestProgress(t *testing.T) {
 			[]string{"#1 RUN make", "#1 ERROR: no", "#1 2.50 ::stop-commands::x", "#1 3.50 after"},
 		},
 		{
-			"output that comes late", "", append(running, say("Taking snapshot of full filesystem..."), say("COPY a b"), "late", say("RUN next"), "there"),
-			[]string{"#1 RUN make", "#1 DONE 2.0s", "#2 COPY a b", "#1 2.50 late", "#2 DONE 1.0s", "#3 RUN next", "#3 0.50 there", "#3 DONE 1.0s"},
+			"output that comes late", "", append(running, say("Taking snapshot of full filesystem..."), "late", say("COPY a b"), say("RUN next"), say("Running: []"), "there"),
+			[]string{"#1 RUN make", "#1 2.00 late", "#1 DONE 2.5s", "#2 COPY a b", "#2 DONE 0.5s", "#3 RUN next", "#3 1.00 there", "#3 DONE 1.5s"},
+		},
+		{
+			"output that comes early", "", append(running, say("Deleting filesystem..."), say("COPY a b"), say("Taking snapshot of files..."), "early", say("RUN next"), "too", say("Running: []"), "there"),
+			[]string{"#1 RUN make", "#1 DONE 2.0s", "#2 COPY a b", "#2 DONE 1.5s", "#3 RUN next", "#3 0.00 early", "#3 0.50 too", "#3 1.50 there", "#3 DONE 2.0s"},
+		},
+		{
+			"output before any RUN", "", []string{say("COPY a b"), "x", say("Taking snapshot of files..."), say("Taking snapshot of files...")},
+			[]string{"#1 COPY a b", "#1 0.50 x", "#1 DONE 2.0s"},
+		},
+		{
+			"JSON of a RUN that comes late", "", append(running, say("Taking snapshot of full filesystem..."), say("as JSON"), `{"level":"info","msg":"m","time":"t","x":1}`),
+			[]string{"#1 RUN make", "#1 2.00 as JSON", `#1 2.50 {"level":"info","msg":"m","time":"t","x":1}`, "#1 DONE 3.0s"},
 		},
 		{
 			"push", "",
@@ -154,4 +169,33 @@ func TestLineIsParted(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// Whatever the executor says when, each line of output is shown once and in
+// order.
+func TestProgressLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SampledFrom([]string{
+			say("RUN a"), say("COPY a b"), say("Running: []"), say("Taking snapshot of files..."), say("Pushing image to x"), say("Pushed x"),
+			say("Building stage 'scratch' [idx: '0', base-idx: '-1']"), say("Building stage 'a' [idx: '0', base-idx: '-1']"), "",
+		})
+		var log kaniko.Log
+		progress, now := kaniko.NewProgress(nil), time.Time{}
+		var shown, want []string
+		for i := range rapid.IntRange(0, 60).Draw(t, "lines") {
+			line := words.Draw(t, "line")
+			if line == "" {
+				line = fmt.Sprintf("output %d;", i)
+				want = append(want, line)
+			}
+			for _, kept := range log.Line(line) {
+				shown = append(shown, progress.Line(kept, now)...)
+			}
+			now = now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "pause")) * time.Millisecond)
+		}
+		shown = append(shown, progress.Flush()...)
+		if diff := cmp.Diff(want, regexp.MustCompile(`output \d+;`).FindAllString(strings.Join(shown, "\n"), -1)); diff != "" {
+			t.Fatalf("output (-want +got):\n%s", diff)
+		}
+	})
 }

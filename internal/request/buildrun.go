@@ -228,6 +228,7 @@ func (b *build) awaitDigest(ctx context.Context) bool {
 // explain says why the pod does not start, and what a silent build is at.
 func (b *build) explain(ctx context.Context) error {
 	if b.sending {
+		b.output.flush()
 		b.log.Beat(b.doing)
 		return nil
 	}

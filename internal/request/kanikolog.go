@@ -48,6 +48,21 @@ func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
 	if len(k.line) > 0 && !k.closed {
 		k.showLocked(string(k.line))
 	}
+	k.flushLocked()
+}
+
+// flush shows what waits for the lines that follow it.
+func (k *kanikoLog) flush() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.flushLocked()
+}
+
+// flushLocked is flush.
+func (k *kanikoLog) flushLocked() {
+	if !k.debug && !k.closed {
+		k.printLocked(k.progress.Flush())
+	}
 }
 
 // errClosed ends the reading of a log that nobody wants any more.
@@ -65,6 +80,7 @@ func (k *kanikoLog) close() {
 func (k *kanikoLog) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.flushLocked()
 	if !k.debug && !k.closed {
 		k.printLocked(k.progress.Done(time.Now()))
 	}

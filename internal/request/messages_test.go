@@ -138,6 +138,7 @@ func TestHeartbeatOfABuild(t *testing.T) {
 		}
 		beat(11)
 		say(`{"level":"info","msg":"RUN make","time":"t"}` + "\n")
+		say(`{"level":"info","msg":"Running: [/bin/sh -c make]","time":"t"}` + "\n")
 		beat(9)
 		say("cc\n")
 		beat(21)

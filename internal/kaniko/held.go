@@ -1,0 +1,68 @@
+package kaniko
+
+import "time"
+
+// Bounds on the lines that wait for the step that they belong to.
+const (
+	maxHeld  = 1000
+	longHeld = time.Second
+)
+
+// held is output that arrived while no RUN's process was known to run. What a
+// RUN prints and what the executor says of it come by two streams, and either
+// may be ahead of the other: the output belongs to the RUN whose end or start
+// is nearer in time.
+type held struct {
+	lines []heldLine
+	run   progressStep // the RUN whose process ran last
+	ended time.Time    // when that process had ended
+}
+
+// heldLine is one line, when it arrived, and the step that was under way.
+type heldLine struct {
+	text  string
+	at    time.Time
+	under progressStep
+}
+
+// add holds a line back.
+func (h *held) add(text string, at time.Time, under progressStep) {
+	h.lines = append(h.lines, heldLine{text: text, at: at, under: under})
+}
+
+// late returns, for the RUN that has ended, the lines that are nearer to its
+// end than the present is to them. Where no RUN has run they wait for a second.
+func (h *held) late(now time.Time) []string {
+	n := max(0, len(h.lines)-maxHeld)
+	for n < len(h.lines) {
+		limit := longHeld
+		if h.run.number > 0 {
+			limit = h.lines[n].at.Sub(h.ended)
+		}
+		if now.Sub(h.lines[n].at) <= limit {
+			break
+		}
+		n++
+	}
+	return h.take(n)
+}
+
+// take returns the first n lines as output of the RUN that ran last, if any.
+func (h *held) take(n int) []string {
+	var shown []string
+	for _, line := range h.lines[:n] {
+		by := h.run
+		if by.number == 0 {
+			by = line.under
+		}
+		shown = append(shown, by.output(line.text, line.at))
+	}
+	h.lines = h.lines[n:]
+	return shown
+}
+
+// begin says that the process of run has started: what is held is its output.
+func (h *held) begin(run progressStep) []string {
+	h.run = run
+	return h.take(len(h.lines))
+}
