@@ -85,6 +85,7 @@ func (f *follower) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.lines.gap.begun = now.begun
 	pause, futile := f.pauses(), 0
 	for {
 		if now.err != nil {

@@ -21,6 +21,9 @@ const (
 // same, and what is lost in a shorter time is not noticed.
 type gap struct {
 	now func() time.Time
+	// begun is when the container started, zero where nobody knows, and first
+	// when the first stream was opened.
+	begun, first time.Time
 	// apart: the present stream has repeated nothing that was delivered before.
 	apart bool
 	// late is how old the last line was when it was read.
@@ -31,19 +34,25 @@ type gap struct {
 func newGap() gap { return gap{now: time.Now} }
 
 // opened begins a stream.
-func (g *gap) opened(resumed bool) { g.apart = resumed }
+func (g *gap) opened(resumed bool) {
+	g.apart = resumed
+	if g.first.IsZero() {
+		g.first = g.now()
+	}
+}
 
 // joined says that the stream has repeated something.
 func (g *gap) joined() { g.apart = false }
 
 // follows takes the time of a new line and that of the one before, zero for none,
-// and reports whether lines may be missing between them.
+// and reports whether lines may be missing between them, or at the beginning of a
+// log that was first looked at when a file of it could have been rotated.
 func (g *gap) follows(last, at time.Time) bool {
 	silent, late, apart := at.Sub(last), g.late, g.apart
 	g.late, g.apart = g.now().Sub(at), false
 	switch {
 	case last.IsZero():
-		return false
+		return !g.begun.IsZero() && at.Sub(g.begun) >= leastUnread && g.first.Sub(g.begun) >= leastUnread
 	case apart:
 		return silent >= leastBroken
 	}

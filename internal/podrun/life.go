@@ -3,6 +3,7 @@ package podrun
 import (
 	"context"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -12,6 +13,8 @@ import (
 type phase struct {
 	// ran: its process was started at some time, so there is a log.
 	ran bool
+	// begun is when, as far as that is known.
+	begun time.Time
 	// over: it has ended or never will run.
 	over bool
 	// err: nothing more will be known, because the pod is gone or may not be
@@ -39,7 +42,7 @@ func (c Client) watchLife(ctx context.Context, pod, container string) *life {
 	go func() {
 		defer close(l.ended)
 		err := c.Watch(ctx, pod, func(p *corev1.Pod) (bool, error) {
-			now := phase{ran: ran(p, container), over: Over(p, container)}
+			now := phase{ran: ran(p, container), begun: startedAt(p, container), over: Over(p, container)}
 			l.set(now)
 			return now.over, nil
 		})

@@ -3,6 +3,7 @@ package podrun
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -101,6 +102,19 @@ func ran(pod *corev1.Pod, container string) bool {
 		return end.ContainerID != "" && !neverStarted(end)
 	}
 	return status.State.Running != nil
+}
+
+// startedAt is when the container's process was started, zero where it was not.
+func startedAt(pod *corev1.Pod, container string) time.Time {
+	status := containerStatus(pod, container)
+	switch {
+	case status == nil:
+	case status.State.Running != nil:
+		return status.State.Running.StartedAt.Time
+	case status.State.Terminated != nil:
+		return status.State.Terminated.StartedAt.Time
+	}
+	return time.Time{}
 }
 
 func containerStatus(pod *corev1.Pod, container string) *corev1.ContainerStatus {
