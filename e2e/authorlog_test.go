@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
@@ -110,43 +109,27 @@ func wantLines(t *testing.T, log string, patterns ...string) {
 	}
 }
 
-// TestPendingIsExplained lets the cluster refuse the action's pod: the log says
-// why while it lasts, and a refusal for ever ends the step.
-func TestPendingIsExplained(t *testing.T) {
+// TestWaitEnds takes a quota away that an action's pod waits for: the log says
+// what it waited for, and the step runs.
+func TestWaitEnds(t *testing.T) {
 	t.Parallel()
-	t.Run("quota", func(t *testing.T) {
-		t.Parallel()
-		f := newFixture(t, "quota", nil)
-		quotas := f.Kube.CoreV1().ResourceQuotas(f.Namespace)
-		quota := &corev1.ResourceQuota{
-			ObjectMeta: metav1.ObjectMeta{Name: "one-pod"},
-			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}},
-		}
-		if _, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		f.awaitQuota(t, quota.Name)
-		go func() {
-			time.Sleep(8 * time.Second)
-			_ = quotas.Delete(t.Context(), quota.Name, metav1.DeleteOptions{})
-		}()
-		result := f.step(t, readyStep("quota", "echo ran"))
-		wantSuccess(t, []*harness.Result{result})
-		wantLog(t, result, "kiln: waiting: the cluster refuses the pod: ", "exceeded quota: one-pod", "\nran\n")
-	})
-	t.Run("Pod Security", func(t *testing.T) {
-		t.Parallel()
-		f := newFixture(t, "security", nil)
-		const patch = `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`
-		if _, err := f.Kube.CoreV1().Namespaces().Patch(t.Context(), f.Namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		result := f.step(t, readyStep("security", "echo ran"))
-		wantError(t, result, "cannot start: the cluster refuses the pod: ", `violates PodSecurity "restricted:latest"`)
-		result = f.built(t, runner.Step{ID: "build", Dockerfile: "_actions/acme/steps/v1/Dockerfile"}, stepsDockerfile)
-		wantError(t, result, "create the build pod: ", "violates PodSecurity", "pod-security.kubernetes.io/enforce=baseline")
-		f.wantNothingLeft(t)
-	})
+	f := newFixture(t, "quota", nil)
+	quotas := f.Kube.CoreV1().ResourceQuotas(f.Namespace)
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "one-pod"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("1")}},
+	}
+	if _, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.awaitQuota(t, quota.Name)
+	go func() {
+		time.Sleep(8 * time.Second)
+		_ = quotas.Delete(t.Context(), quota.Name, metav1.DeleteOptions{})
+	}()
+	result := f.step(t, readyStep("quota", "echo ran"))
+	wantSuccess(t, []*harness.Result{result})
+	wantLog(t, result, "kiln: waiting: the cluster refuses the pod: ", "exceeded quota: one-pod", "\nran\n")
 }
 
 // awaitQuota waits until the quota counts what there is: before, it refuses
