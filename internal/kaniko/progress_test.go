@@ -114,7 +114,8 @@ func TestProgress(t *testing.T) {
 			[]string{"#1 RUN make", "#1 DONE 2.0s", "#2 COPY a b", "#2 DONE 1.5s", "#3 RUN next", "#3 0.00 early", "#3 0.50 too", "#3 1.50 there", "#3 DONE 2.0s"},
 		},
 		{
-			"output before any RUN", "", []string{say("COPY a b"), "x", say("Taking snapshot of files..."), say("Taking snapshot of files...")},
+			"output before any RUN", "",
+			[]string{say("COPY a b"), "x", say("Taking snapshot of files..."), say("Taking snapshot of files...")},
 			[]string{"#1 COPY a b", "#1 0.50 x", "#1 DONE 2.0s"},
 		},
 		{
