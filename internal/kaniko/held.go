@@ -4,7 +4,7 @@ import "time"
 
 // Bounds on the lines that wait for the step that they belong to.
 const (
-	maxHeld  = 1000
+	maxHeld  = 256 << 10 // bytes
 	longHeld = time.Second
 )
 
@@ -14,6 +14,7 @@ const (
 // is nearer in time.
 type held struct {
 	lines []heldLine
+	bytes int
 	run   progressStep // the RUN whose process ran last
 	ended time.Time    // when that process had ended
 }
@@ -28,21 +29,22 @@ type heldLine struct {
 // add holds a line back.
 func (h *held) add(text string, at time.Time, under progressStep) {
 	h.lines = append(h.lines, heldLine{text: text, at: at, under: under})
+	h.bytes += len(text) + 1
 }
 
 // late returns, for the RUN that has ended, the lines that are nearer to its
 // end than the present is to them. Where no RUN has run they wait for a second.
 func (h *held) late(now time.Time) []string {
-	n := max(0, len(h.lines)-maxHeld)
-	for n < len(h.lines) {
+	n, rest := 0, h.bytes
+	for ; n < len(h.lines); n++ {
 		limit := longHeld
 		if h.run.number > 0 {
 			limit = h.lines[n].at.Sub(h.ended)
 		}
-		if now.Sub(h.lines[n].at) <= limit {
+		if now.Sub(h.lines[n].at) <= limit && rest <= maxHeld {
 			break
 		}
-		n++
+		rest -= len(h.lines[n].text) + 1
 	}
 	return h.take(n)
 }
@@ -56,6 +58,7 @@ func (h *held) take(n int) []string {
 			by = line.under
 		}
 		shown = append(shown, by.output(line.text, line.at))
+		h.bytes -= len(line.text) + 1
 	}
 	h.lines = h.lines[n:]
 	return shown

@@ -131,11 +131,15 @@ var (
 		`Using (dockerignore file|files from context): )`)
 )
 
+// maxImages bounds the images whose metadata are told: a RUN can make up as many
+// as it likes.
+const maxImages = 1000
+
 // own shows a line that has the form of the executor's own ones. While a RUN
 // runs, what the executor never says is what the RUN prints: many programs
 // log in the same form.
 func (p *Progress) own(r record, line string, now time.Time) []string {
-	if found := metadataPattern.FindStringSubmatch(r.Msg); found != nil && !p.seen[found[1]] {
+	if found := metadataPattern.FindStringSubmatch(r.Msg); found != nil && !p.seen[found[1]] && len(p.seen) < maxImages {
 		p.seen[found[1]] = true
 		return p.begin("", "load metadata for "+Translate(found[1]), true, now)
 	}

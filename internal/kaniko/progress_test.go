@@ -200,3 +200,29 @@ func TestProgressLosesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestProgressHoldsLittle(t *testing.T) {
+	progress, now := kaniko.NewProgress(nil), time.Time{}
+	for _, line := range []string{say("RUN a"), say("Running: []"), say("Taking snapshot of files..."), say("COPY a b")} {
+		progress.Line(line, now)
+		now = now.Add(time.Hour)
+	}
+	const line, lines = 64 << 10, 100
+	shown := 0
+	for range lines {
+		shown += len(progress.Line(strings.Repeat("x", line), now))
+	}
+	if held := lines - shown; held < 1 || held > 5 {
+		t.Errorf("%d lines of %d bytes are held back", held, line)
+	}
+	if got := len(progress.Flush()); got != lines-shown {
+		t.Errorf("flushed %d lines, want %d", got, lines-shown)
+	}
+	told := 0
+	for i := range 5000 {
+		told += len(progress.Line(say(fmt.Sprintf("Retrieving image manifest i%d", i)), now))
+	}
+	if told > 2*1000 {
+		t.Errorf("%d lines about images", told)
+	}
+}
