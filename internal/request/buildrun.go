@@ -238,7 +238,7 @@ func (b *build) explain(ctx context.Context) error {
 // late is the error of a phase that took too long.
 func (b *build) late() error {
 	if b.sending {
-		return failf("the build took longer than %s (KILN_BUILD_TIMEOUT)", b.Settings.BuildTimeout)
+		return failf("the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.Settings.BuildTimeout, b.doing())
 	}
 	return failf("the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
 }
@@ -259,7 +259,11 @@ func (b *build) failure() error {
 	}
 	at := b.dockerfile()
 	at.line = b.line(found)
-	return &placedError{place: at, err: failf("%s: %s", at, found.Message)}
+	err := failf("%s: %s", at, found.Message)
+	if at.line == 0 {
+		return err // not the Dockerfile's fault
+	}
+	return &placedError{place: at, err: err}
 }
 
 // line is the line of the Dockerfile that a failure is about, or 0.
