@@ -80,11 +80,13 @@ func TestBuildFailure(t *testing.T) {
 			"::error::ci/Dockerfile: the registry did not take the image: DENIED: no; an operator has to check that registry.example.com/ci/app takes images without credentials, or to name a Secret with ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME",
 		},
 		"no words": {
-			corev1.ContainerStateTerminated{ExitCode: 9}, nil,
+			corev1.ContainerStateTerminated{ExitCode: 9},
+			nil,
 			"::error::ci/Dockerfile: Kaniko ended with exit code 9 and gave no reason",
 		},
 		"no image": {
-			corev1.ContainerStateTerminated{}, nil,
+			corev1.ContainerStateTerminated{},
+			nil,
 			"::error::Kaniko reports success, but the gate saw no image being pushed",
 		},
 	} {
