@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"runtime/debug"
 	"time"
 
@@ -14,9 +15,9 @@ import (
 // meanwhile is watched by its lock.
 func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, claim *spool.Claim) {
 	defer claim.Close()
-	watched, stopWatching := context.WithCancel(ctx)
+	watched, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
-	go watchShim(watched, cancel, claim)
+	go watchShim(watched, ctx.Done(), cancel, claim)
 	code := s.handle(ctx, claim)
 	// The memory forgets last: a daemon that dies in between ends the step
 	// with an error and does not run it twice.
@@ -63,13 +64,27 @@ func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 	if err := s.memory.Accept(claim.ID); err != nil {
 		return refuse(claim, err)
 	}
-	select {
-	case s.slots <- struct{}{}:
-	case <-ctx.Done():
-		return refuse(claim, context.Cause(ctx))
+	if err := s.acquire(ctx, claim); err != nil {
+		return refuse(claim, err)
 	}
 	defer s.release()
 	return s.handler.Handle(ctx, claim)
+}
+
+// acquire waits for a free slot, and tells the author when that takes time.
+func (s *serving) acquire(ctx context.Context, claim *spool.Claim) error {
+	notice := time.NewTimer(slotNotice)
+	defer notice.Stop()
+	for {
+		select {
+		case s.slots <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-notice.C:
+			fmt.Fprintf(claim.Log, "kiln: waiting: %d steps of this runner run already (KILN_MAX_IN_FLIGHT)\n", cap(s.slots))
+		}
+	}
 }
 
 // release frees a slot. After the last step in flight it gives the memory
@@ -87,17 +102,26 @@ func refuse(claim *spool.Claim, reason error) int {
 	return 1
 }
 
-// watchShim cancels the step when its shim has vanished.
-func watchShim(ctx context.Context, cancel context.CancelCauseFunc, claim *spool.Claim) {
+// watchShim cancels the step when its shim has vanished. It ends with ctx,
+// which outlives the step's own: a writer that waits for a reader of the log
+// holds up the whole step, so it is freed when the shim has gone and, some
+// time after the step was cancelled, in any case.
+func watchShim(ctx context.Context, cancelled <-chan struct{}, cancel context.CancelCauseFunc, claim *spool.Claim) {
 	ticker := time.NewTicker(livenessInterval)
 	defer ticker.Stop()
+	var late <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-cancelled:
+			cancelled, late = nil, time.After(cancelledLog)
+		case <-late:
+			claim.Log.Stop()
+			return
 		case <-ticker.C:
 			if claim.Vanished() {
-				claim.Log.Stop() // frees a writer that waits for a reader
+				claim.Log.Stop()
 				cancel(errVanished)
 				return
 			}

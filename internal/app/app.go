@@ -9,9 +9,16 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
 
 	"kiln/internal/config"
 	"kiln/internal/spool"
+)
+
+// Bounds on what any pod of the cluster can make the daemon hold.
+const (
+	probeConnections = 16
+	probeTimeout     = 5 * time.Second
 )
 
 // Handler runs one claimed step and returns its exit code; see
@@ -93,10 +100,11 @@ func (a *App) listen() {
 		a.log.Error("cannot serve /readyz", zap.String("address", a.settings.Listen), zap.Error(err))
 		return
 	}
-	a.listener = listener
+	a.listener = netutil.LimitListener(listener, probeConnections)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", a.ready)
-	a.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	a.server = &http.Server{Handler: mux, ReadTimeout: probeTimeout, WriteTimeout: probeTimeout}
+	a.server.SetKeepAlivesEnabled(false)
 }
 
 // Addr returns the address that /readyz is served at, or nil.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,13 +27,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type scripted struct {
 	handle    func(ctx context.Context, claim *spool.Claim) int
 	discarded chan string
+	// discardErr is what Discard returns.
+	discardErr error
 }
 
 func (s *scripted) Handle(ctx context.Context, claim *spool.Claim) int { return s.handle(ctx, claim) }
 
 func (s *scripted) Discard(_ context.Context, id string) error {
 	s.discarded <- id
-	return nil
+	return s.discardErr
 }
 
 // daemon starts an App over fresh directories and returns its exchange.
@@ -252,4 +256,56 @@ func TestShimsAreToldOfTheTemplate(t *testing.T) {
 	exchange, _ := daemon(t, &scripted{}, func(s *config.Settings) { s.ActionTemplate = "/etc/kiln/hook.yaml" })
 	want := spool.Settings{ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, HookTemplate: true}
 	eventually(t, func() bool { return exchange.Settings() == want })
+}
+
+func TestWhatCannotBeDeletedIsKeptInMind(t *testing.T) {
+	memoryDir := t.TempDir()
+	memory, err := spool.OpenMemory(memoryDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := spool.NewID()
+	if err := memory.Accept(id); err != nil {
+		t.Fatal(err)
+	}
+	handler := &scripted{discarded: make(chan string, 1), discardErr: errors.New("the API server is down")}
+	daemon(t, handler, func(s *config.Settings) { s.Memory = memoryDir })
+	<-handler.discarded
+	if ids, err := memory.Accepted(); err != nil || len(ids) != 1 {
+		t.Errorf("the memory keeps %v, %v", ids, err)
+	}
+}
+
+func TestABlockedLogDoesNotHoldUpAStepWithoutShim(t *testing.T) {
+	ended := make(chan error, 1)
+	exchange, _ := daemon(t, &scripted{handle: func(_ context.Context, claim *spool.Claim) int {
+		for {
+			if _, err := claim.Log.Write(make([]byte, 1<<20)); err != nil {
+				ended <- err
+				return 1
+			}
+		}
+	}}, nil)
+	draft := drop(t, exchange)
+	eventually(t, draft.Claimed)
+	draft.Remove()
+	if err := <-ended; !errors.Is(err, spool.ErrLogStopped) {
+		t.Errorf("the writer got %v", err)
+	}
+	eventually(t, func() bool { return empty(t, exchange) })
+}
+
+func TestTheExchangeIsMended(t *testing.T) {
+	dir := t.TempDir()
+	exchange, _ := daemon(t, &scripted{handle: func(context.Context, *spool.Claim) int { return 0 }}, func(s *config.Settings) { s.Exchange = dir })
+	eventually(t, exchange.Served)
+	if err := os.RemoveAll(filepath.Join(dir, "requests")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, exchange.Served)
+	draft := drop(t, exchange)
+	if got, _ := result(t, draft); got.ExitCode != 0 {
+		t.Errorf("result = %+v", got)
+	}
+	draft.Remove()
 }

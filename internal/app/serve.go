@@ -19,6 +19,8 @@ const (
 	sweepInterval    = 5 * time.Second
 	draftAge         = 10 * time.Second // of a draft that nobody holds any more
 	discardTimeout   = 20 * time.Second
+	cancelledLog     = 8 * time.Second // for the shim to print what a cancelled step still says
+	slotNotice       = 3 * time.Second // until the author is told of a full daemon
 )
 
 // Bounds on what a hostile exchange can make the daemon hold.
@@ -64,8 +66,9 @@ func (s *serving) run(ctx context.Context) error {
 	if watcher.Polling {
 		s.log.Warn("the kernel gives no inotify instance, the exchange is polled")
 	}
-	s.resume(ctx)
 	s.publish()
+	s.lock() // before anything that takes time: shims give up on a daemon that is not there
+	s.resume(ctx)
 	for {
 		s.lock()
 		s.scan(ctx)
@@ -114,20 +117,43 @@ func (s *serving) stop() error {
 	return nil
 }
 
-// resume ends what an earlier run of the daemon left unfinished.
+// resume ends what an earlier run of the daemon left unfinished. The shims
+// are answered at once; what was made for them is deleted beside.
 func (s *serving) resume(ctx context.Context) {
 	ids, err := s.memory.Accepted()
 	s.warn("read the memory", err)
 	for _, id := range ids {
 		s.log.Warn("ending a step that an earlier run left", zap.String("request", id))
-		if s.handler != nil {
-			discard, cancel := context.WithTimeout(ctx, discardTimeout)
-			s.warn("discard "+id, s.handler.Discard(discard, id))
-			cancel()
-		}
 		s.warn("answer "+id, s.exchange.Abandon(id, interrupted))
-		s.warn("forget "+id, s.memory.Forget(id))
 		s.active[id] = finished()
+		if s.handler != nil {
+			s.wait.Go(func() { s.discard(ctx, id) })
+		}
+	}
+}
+
+// discard deletes what an earlier run made for the request id, until that has
+// succeeded: the memory keeps the id as long, also over a further restart.
+func (s *serving) discard(ctx context.Context, id string) {
+	log := s.log.With(zap.String("request", id))
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		trial, cancel := context.WithTimeout(ctx, discardTimeout)
+		err := s.handler.Discard(trial, id)
+		cancel()
+		if err == nil {
+			err = s.memory.Forget(id)
+		}
+		if err == nil {
+			return
+		}
+		log.Warn("delete what an earlier run left", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 
@@ -150,9 +176,8 @@ func (s *serving) scan(ctx context.Context) {
 	}
 	waiting := s.unanswered()
 	for _, id := range present {
-		if s.active[id] == nil && waiting < maxClaims {
+		if s.active[id] == nil && waiting < maxClaims && s.claim(ctx, id) {
 			waiting++
-			s.claim(ctx, id)
 		}
 	}
 	s.cancelled(present)
@@ -176,6 +201,7 @@ func (s *serving) unanswered() int {
 
 // sweep removes what vanished shims left.
 func (s *serving) sweep(present []string) {
+	s.warn("mend the exchange", s.exchange.Init())
 	s.warn("sweep the exchange", s.exchange.Sweep(draftAge))
 	for _, id := range present {
 		if f := s.active[id]; f != nil && f.answered() && s.exchange.Vanished(id) {
@@ -187,16 +213,16 @@ func (s *serving) sweep(present []string) {
 	}
 }
 
-// claim starts to answer the request id.
-func (s *serving) claim(ctx context.Context, id string) {
+// claim starts to answer the request id, where it can be answered.
+func (s *serving) claim(ctx context.Context, id string) bool {
 	claim, err := s.exchange.Claim(id, s.settings.LogBacklogBytes)
 	if errors.Is(err, spool.ErrAnswered) {
 		s.active[id] = finished()
-		return
+		return false
 	}
 	if err != nil {
 		s.warn("claim "+id, err)
-		return
+		return false
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	f := &flight{cancel: cancel, done: make(chan struct{})}
@@ -206,6 +232,7 @@ func (s *serving) claim(ctx context.Context, id string) {
 		defer close(f.done)
 		s.answer(ctx, cancel, claim)
 	})
+	return true
 }
 
 // cancelled cancels the steps whose shim asks for it, and removes the wishes

@@ -277,7 +277,8 @@ func (e *Exchange) abandoned(name string, age time.Duration) bool {
 	}
 	lock, err := openPlain(e.root, path.Join(name, fileLock))
 	if err != nil {
-		return true
+		// Without file descriptors, say, nothing is known about the shim.
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotPlain)
 	}
 	defer lock.Close()
 	return free(lock)
