@@ -105,8 +105,8 @@ func (s stage) useVolume(pod *corev1.Pod, claim string) {
 		}
 	}
 	pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{
-		Name: "open", Image: s.Registry + "/library/busybox:latest", Command: []string{"chmod", "777", "/work"},
-		VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: "/work"}},
+		Name: "open", Image: s.Registry + "/library/busybox:latest", Command: []string{"chmod", "777", "/share"},
+		VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: "/share"}},
 	})
 }
 

@@ -81,7 +81,7 @@ func golden(t *testing.T, name string, object any) {
 
 func TestGolden(t *testing.T) {
 	minimal := action.Step{
-		Name: "kiln-2", Namespace: "arc", Image: "alpine", Claim: "runner-work", WorkMount: "/work",
+		Name: "kiln-2", Namespace: "arc", Image: "alpine", Claim: "runner-work", WorkMount: "/w",
 		Container: hook.Container{EntryPoint: "/bin/$x"},
 	}
 	for name, s := range map[string]action.Step{"full": step(), "minimal": minimal} {
@@ -192,24 +192,24 @@ func TestMounts(t *testing.T) {
 		want           mounts
 		wantErr        string
 	}{
-		"a part":                {"/work/a/b", "/t", mounts{whole, {Name: "work", MountPath: "/t", SubPath: "a/b"}}, ""},
-		"untidy":                {"/work/./a//b/../c/", "/t/.", mounts{whole, {Name: "work", MountPath: "/t", SubPath: "a/c"}}, ""},
-		"dots in a name":        {"/work/..a", "/t", mounts{whole, {Name: "work", MountPath: "/t", SubPath: "..a"}}, ""},
-		"the folder itself":     {"/work/", "/t", mounts{whole, {Name: "work", MountPath: "/t"}}, ""},
-		"the folder at its own": {"/work", "/__w", mounts{whole}, ""},
+		"a part":                {"/w/a/b", "/t", mounts{whole, {Name: "work", MountPath: "/t", SubPath: "a/b"}}, ""},
+		"untidy":                {"/w/./a//b/../c/", "/t/.", mounts{whole, {Name: "work", MountPath: "/t", SubPath: "a/c"}}, ""},
+		"dots in a name":        {"/w/..a", "/t", mounts{whole, {Name: "work", MountPath: "/t", SubPath: "..a"}}, ""},
+		"the folder itself":     {"/w/", "/t", mounts{whole, {Name: "work", MountPath: "/t"}}, ""},
+		"the folder at its own": {"/w", "/__w", mounts{whole}, ""},
 		"Docker's socket":       {"/var/run/docker.sock", "/var/run/docker.sock", mounts{whole}, ""},
 		"outside":               {"/etc", "/t", nil, "below the work folder"},
-		"outside by dots":       {"/work/../etc", "/t", nil, "below the work folder"},
-		"a sibling":             {"/work2/a", "/t", nil, "below the work folder"},
+		"outside by dots":       {"/w/../etc", "/t", nil, "below the work folder"},
+		"a sibling":             {"/w2/a", "/t", nil, "below the work folder"},
 		"relative source":       {"a", "/t", nil, "below the work folder"},
 		"no source":             {"", "/t", nil, "below the work folder"},
-		"relative target":       {"/work/a", "t", nil, "not an absolute path"},
-		"colon":                 {"/work/a", "/t:ro", nil, "not an absolute path"},
+		"relative target":       {"/w/a", "t", nil, "not an absolute path"},
+		"colon":                 {"/w/a", "/t:ro", nil, "not an absolute path"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := step()
-			s.WorkMount = "/work/"
+			s.WorkMount = "/w/"
 			s.Container.SystemMountVolumes = []hook.Mount{{SourceVolumePath: test.source, TargetVolumePath: test.target}}
 			job, err := action.Job(s)
 			if test.wantErr != "" {
