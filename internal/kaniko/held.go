@@ -1,10 +1,14 @@
 package kaniko
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Bounds on the lines that wait for the step that they belong to.
 const (
 	maxHeld  = 256 << 10 // bytes
+	heldCost = 128       // bytes that a line takes besides its text
 	longHeld = time.Second
 )
 
@@ -26,10 +30,15 @@ type heldLine struct {
 	under progressStep
 }
 
-// add holds a line back.
+// cost is how much of the bound a line uses up.
+func (l heldLine) cost() int { return len(l.text) + heldCost }
+
+// add holds a line back. The text is cloned: it may be the end of a much longer
+// one.
 func (h *held) add(text string, at time.Time, under progressStep) {
-	h.lines = append(h.lines, heldLine{text: text, at: at, under: under})
-	h.bytes += len(text) + 1
+	line := heldLine{text: strings.Clone(text), at: at, under: under}
+	h.lines = append(h.lines, line)
+	h.bytes += line.cost()
 }
 
 // late returns, for the RUN that has ended, the lines that are nearer to its
@@ -44,7 +53,7 @@ func (h *held) late(now time.Time) []string {
 		if now.Sub(h.lines[n].at) <= limit && rest <= maxHeld {
 			break
 		}
-		rest -= len(h.lines[n].text) + 1
+		rest -= h.lines[n].cost()
 	}
 	return h.take(n)
 }
@@ -58,8 +67,9 @@ func (h *held) take(n int) []string {
 			by = line.under
 		}
 		shown = append(shown, by.output(line.text, line.at))
-		h.bytes -= len(line.text) + 1
+		h.bytes -= line.cost()
 	}
+	clear(h.lines[:n]) // or the array would keep their texts
 	h.lines = h.lines[n:]
 	return shown
 }

@@ -131,16 +131,29 @@ var (
 		`Using (dockerignore file|files from context): )`)
 )
 
-// maxImages bounds the images whose metadata are told: a RUN can make up as many
-// as it likes.
-const maxImages = 1000
+// Bounds on the images whose metadata are told: a RUN can make up as many as it
+// likes, with names as long as it likes.
+const (
+	maxImages    = 1000
+	maxImageName = 256 // bytes that are remembered
+)
+
+// first reports whether an image is named for the first time. Two names that
+// begin alike for longer than what is remembered are one.
+func (p *Progress) first(image string) bool {
+	image = image[:min(len(image), maxImageName)]
+	if p.seen[image] || len(p.seen) >= maxImages {
+		return false
+	}
+	p.seen[strings.Clone(image)] = true
+	return true
+}
 
 // own shows a line that has the form of the executor's own ones. While a RUN
 // runs, what the executor never says is what the RUN prints: many programs
 // log in the same form.
 func (p *Progress) own(r record, line string, now time.Time) []string {
-	if found := metadataPattern.FindStringSubmatch(r.Msg); found != nil && !p.seen[found[1]] && len(p.seen) < maxImages {
-		p.seen[found[1]] = true
+	if found := metadataPattern.FindStringSubmatch(r.Msg); found != nil && p.first(found[1]) {
 		return p.begin("", "load metadata for "+Translate(found[1]), true, now)
 	}
 	if found := stagePattern.FindStringSubmatch(r.Msg); found != nil {
@@ -243,7 +256,7 @@ func shorten(text string) string {
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most-1]) + "…"
 	}
-	return text
+	return strings.Clone(text) // not what it was cut from
 }
 
 // printable makes text one line without control characters.

@@ -3,6 +3,7 @@ package kaniko_test
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -218,11 +219,42 @@ func TestProgressHoldsLittle(t *testing.T) {
 	if got := len(progress.Flush()); got != lines-shown {
 		t.Errorf("flushed %d lines, want %d", got, lines-shown)
 	}
+	shown = lines
+	for range lines * 100 {
+		shown += len(progress.Line("", now))
+	}
+	if held := lines*101 - shown; held < 1 || held > 2100 {
+		t.Errorf("%d empty lines are held back", held)
+	}
+	progress.Flush()
 	told := 0
 	for i := range 5000 {
-		told += len(progress.Line(say(fmt.Sprintf("Retrieving image manifest i%d", i)), now))
+		told += len(progress.Line(say(fmt.Sprintf("Retrieving image manifest i%d%s", i, strings.Repeat("x", 1000))), now))
 	}
 	if told > 2*1000 {
 		t.Errorf("%d lines about images", told)
 	}
+}
+
+// What is kept of a line that a RUN makes up must not keep the whole line.
+func TestProgressKeepsNoLongLine(t *testing.T) {
+	progress, now := kaniko.NewProgress(nil), time.Unix(0, 0)
+	for _, line := range []string{say("RUN a"), say("Running: []"), say("Taking snapshot of files..."), say("COPY a b")} {
+		progress.Line(line, now)
+		now = now.Add(time.Hour)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	padding := strings.Repeat("x", 50<<10)
+	for i := range 1000 {
+		progress.Line(padding+fmt.Sprintf("\r%d", i), now)
+		progress.Line(say(fmt.Sprintf("Retrieving image manifest %d%s", i, padding)), now)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+		t.Errorf("%d bytes are kept", grown)
+	}
+	runtime.KeepAlive(progress)
 }
