@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,9 +16,17 @@ import (
 // not wait for it (see WaitGone). A pod that does not exist is success. With a
 // precondition, a pod that differs is left alone: if only the UID was asked for,
 // the pod meant is gone, which is success; if the resource version was, the
-// error satisfies apierrors.IsConflict. The caller chooses a ctx that outlives
-// the work being cancelled.
+// error satisfies apierrors.IsConflict.
+//
+// Like the other deletions it is repeated until it succeeds, is refused for good
+// or ctx ends: the caller chooses a ctx that outlives the work being cancelled
+// and has a deadline.
 func (c Client) Delete(ctx context.Context, pod string, grace int64, only *metav1.Preconditions) error {
+	return persist(ctx, func(ctx context.Context) error { return c.deletePod(ctx, pod, grace, only) })
+}
+
+// deletePod is one try of Delete.
+func (c Client) deletePod(ctx context.Context, pod string, grace int64, only *metav1.Preconditions) error {
 	err := c.Kube.CoreV1().Pods(c.Namespace).Delete(ctx, pod, metav1.DeleteOptions{
 		GracePeriodSeconds: &grace,
 		Preconditions:      only,
@@ -35,10 +44,15 @@ func (c Client) Delete(ctx context.Context, pod string, grace int64, only *metav
 // time. What does not exist is success. Both halves are tried whatever the other says.
 func (c Client) DeleteJob(ctx context.Context, job string, grace int64) error {
 	background := metav1.DeletePropagationBackground
-	err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job, metav1.DeleteOptions{PropagationPolicy: &background})
-	return errors.Join(c.deleted("jobs", job, err), c.deletePodsOf(ctx, job, grace))
+	return persist(ctx, func(ctx context.Context) error {
+		err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job, metav1.DeleteOptions{PropagationPolicy: &background})
+		return c.deleted("jobs", job, err)
+	}, func(ctx context.Context) error {
+		return c.deletePodsOf(ctx, job, grace)
+	})
 }
 
+// deletePodsOf tries once to delete the pods of a Job.
 func (c Client) deletePodsOf(ctx context.Context, job string, grace int64) error {
 	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: batchv1.JobNameLabel + "=" + job,
@@ -52,7 +66,7 @@ func (c Client) deletePodsOf(ctx context.Context, job string, grace int64) error
 		if !begun(&pods.Items[i]) {
 			own = 0
 		}
-		errs = append(errs, c.Delete(ctx, pods.Items[i].Name, own, nil))
+		errs = append(errs, c.deletePod(ctx, pods.Items[i].Name, own, nil))
 	}
 	return errors.Join(errs...)
 }
@@ -66,8 +80,10 @@ func begun(pod *corev1.Pod) bool {
 
 // DeleteSecret deletes a Secret. One that does not exist is success.
 func (c Client) DeleteSecret(ctx context.Context, name string) error {
-	err := c.Kube.CoreV1().Secrets(c.Namespace).Delete(ctx, name, metav1.DeleteOptions{})
-	return c.deleted("secrets", name, err)
+	return persist(ctx, func(ctx context.Context) error {
+		err := c.Kube.CoreV1().Secrets(c.Namespace).Delete(ctx, name, metav1.DeleteOptions{})
+		return c.deleted("secrets", name, err)
+	})
 }
 
 // deleted turns the answer to a deletion into its error.
@@ -76,4 +92,39 @@ func (c Client) deleted(resource, name string, err error) error {
 		return nil
 	}
 	return c.refused(call{"delete", resource, name}, err)
+}
+
+// tryTimeout bounds one try of a deletion: a dead connection must not use up
+// the time of those that follow.
+const tryTimeout = 3 * time.Second
+
+// persist makes every one of the deletions, in order, and again those that did
+// not succeed, until none is left that could or ctx ends. The error joins their
+// last ones.
+func persist(ctx context.Context, deletions ...func(context.Context) error) error {
+	errs := make([]error, len(deletions))
+	settled := make([]bool, len(deletions))
+	for pause := retries(); ; {
+		for i, remove := range deletions {
+			if !settled[i] {
+				errs[i] = try(ctx, remove)
+				settled[i] = errs[i] == nil || denied(errs[i])
+			}
+		}
+		if !slices.Contains(settled, false) || !sleep(ctx, pause.Step()) {
+			return errors.Join(errs...)
+		}
+	}
+}
+
+// try gives one request its time.
+func try(ctx context.Context, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return request(ctx)
+}
+
+// denied reports whether a deletion that failed with err will never succeed.
+func denied(err error) bool {
+	return final(err) || apierrors.IsConflict(err) || apierrors.IsBadRequest(err)
 }

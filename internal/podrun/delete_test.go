@@ -1,8 +1,11 @@
 package podrun
 
 import (
+	"context"
 	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,30 +36,58 @@ func TestDelete(t *testing.T) {
 		only   *metav1.Preconditions
 		answer error
 		want   bool // an error
+		tries  bool // more than one
 	}{
 		"done":                        {},
 		"not found":                   {answer: apierrors.NewNotFound(podsResource, "p")},
 		"another pod has the name":    {only: &metav1.Preconditions{UID: &uid}, answer: conflict},
 		"changed meanwhile":           {only: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}, answer: conflict, want: true},
 		"conflict out of the blue":    {answer: conflict, want: true},
-		"server is not in the mood":   {answer: apierrors.NewInternalError(http.ErrAbortHandler), want: true},
+		"server is not in the mood":   {answer: apierrors.NewInternalError(http.ErrAbortHandler), want: true, tries: true},
+		"no answer":                   {answer: http.ErrServerClosed, want: true, tries: true},
 		"not allowed to delete a pod": {answer: apierrors.NewForbidden(podsResource, "p", nil), want: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset()
-			var seen []metav1.DeleteOptions
-			kube.PrependReactor("delete", "pods", onDelete(test.answer, &seen))
-			err := Client{Kube: kube, Namespace: "ns"}.Delete(t.Context(), "p", 3, test.only)
-			if (err != nil) != test.want {
-				t.Errorf("error = %v, want one: %v", err, test.want)
-			}
-			want := []metav1.DeleteOptions{{GracePeriodSeconds: new(int64(3)), Preconditions: test.only}}
-			if diff := cmp.Diff(want, seen); diff != "" {
-				t.Errorf("options differ (-want +got):\n%s", diff)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				kube := fake.NewClientset()
+				var seen []metav1.DeleteOptions
+				kube.PrependReactor("delete", "pods", onDelete(test.answer, &seen))
+				err := Client{Kube: kube, Namespace: "ns"}.Delete(briefly(t), "p", 3, test.only)
+				if (err != nil) != test.want || (len(seen) > 1) != test.tries {
+					t.Errorf("%d tries, error = %v; want an error: %v, and several: %v", len(seen), err, test.want, test.tries)
+				}
+				want := metav1.DeleteOptions{GracePeriodSeconds: new(int64(3)), Preconditions: test.only}
+				for _, got := range seen {
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("options differ (-want +got):\n%s", diff)
+					}
+				}
+			})
 		})
 	}
+}
+
+// briefly returns a context with a deadline in the bubble's time.
+func briefly(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestDeleteRepeatsWhatMayPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kube := fake.NewClientset()
+		answers := []error{http.ErrServerClosed, apierrors.NewTooManyRequests("busy", 0), nil}
+		kube.PrependReactor("delete", "secrets", func(kubetesting.Action) (bool, runtime.Object, error) {
+			answer := answers[0]
+			answers = answers[1:]
+			return true, nil, answer
+		})
+		if err := (Client{Kube: kube, Namespace: "ns"}).DeleteSecret(briefly(t), "s"); err != nil || len(answers) > 0 {
+			t.Errorf("error = %v, %d answers left", err, len(answers))
+		}
+	})
 }
 
 func TestDeleteJob(t *testing.T) {
@@ -82,20 +113,22 @@ func TestDeleteJob(t *testing.T) {
 }
 
 func TestDeleteJobTriesBoth(t *testing.T) {
-	kube := fake.NewClientset()
-	labelled := aPod("1")
-	labelled.Labels = map[string]string{batchv1.JobNameLabel: "j"}
-	var jobs, pods []metav1.DeleteOptions
-	kube.PrependReactor("delete", "jobs", onDelete(apierrors.NewInternalError(http.ErrAbortHandler), &jobs))
-	kube.PrependReactor("delete", "pods", onDelete(nil, &pods))
-	kube.PrependReactor("list", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
-		return true, &corev1.PodList{Items: []corev1.Pod{*labelled}}, nil
+	synctest.Test(t, func(t *testing.T) {
+		kube := fake.NewClientset()
+		labelled := aPod("1")
+		labelled.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+		var jobs, pods []metav1.DeleteOptions
+		kube.PrependReactor("delete", "jobs", onDelete(apierrors.NewInternalError(http.ErrAbortHandler), &jobs))
+		kube.PrependReactor("delete", "pods", onDelete(nil, &pods))
+		kube.PrependReactor("list", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+			return true, &corev1.PodList{Items: []corev1.Pod{*labelled}}, nil
+		})
+		err := Client{Kube: kube, Namespace: "ns"}.DeleteJob(briefly(t), "j", 0)
+		contains(t, err, "delete jobs ns/j")
+		if len(pods) != 1 || len(jobs) < 2 {
+			t.Errorf("deleted %d pods in %d tries for the job, want 1 in several", len(pods), len(jobs))
+		}
 	})
-	err := Client{Kube: kube, Namespace: "ns"}.DeleteJob(t.Context(), "j", 0)
-	contains(t, err, "delete jobs ns/j")
-	if len(pods) != 1 {
-		t.Errorf("deleted %d pods, want 1", len(pods))
-	}
 }
 
 func TestDeleteJobGrace(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -134,14 +135,19 @@ func (s *step) labels(role string) map[string]string {
 }
 
 // Discard deletes the objects that an earlier run of the daemon made for the
-// request id. What does not exist is no error.
+// request id, for cleanupTimeout at most. What does not exist is no error; an
+// error says that something may be left and Discard has to be called again.
 func (h *Handler) Discard(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	defer cancel()
 	name := objectName(id)
-	return errors.Join(
-		h.Pods.Delete(ctx, name, 0, nil),
-		h.Pods.DeleteJob(ctx, name, 0),
-		h.Pods.DeleteSecret(ctx, name),
-	)
+	var pod, job, secret error
+	var group sync.WaitGroup
+	group.Go(func() { pod = h.Pods.Delete(ctx, name, 0, nil) })
+	group.Go(func() { job = h.Pods.DeleteJob(ctx, name, 0) })
+	group.Go(func() { secret = h.Pods.DeleteSecret(ctx, name) })
+	group.Wait()
+	return errors.Join(pod, job, secret)
 }
 
 // objectName is the name of the build pod, the Job and the Secret of the
