@@ -46,9 +46,10 @@ func TestGzipContext(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	b := &bench{times: map[string][]time.Duration{
-		bareLog: {1}, bareEnd: {1}, freshLog: {1}, readyLog: {1}, readyEnd: {1}, kanikoLog: {1}, hookStart: {1},
+		bareLog: {1}, bareEnd: {1}, freshLog: {1}, readyLog: {1}, readyEnd: {3 * time.Second}, kanikoLog: {1}, hookStart: {1},
 		kanikoEnd: {time.Second, 2 * time.Second, 9 * time.Second},
 		freshEnd:  {2 * time.Second},
+		kilnReady: {4 * time.Second},
 		kilnCold:  {5 * time.Second, 4 * time.Second, 3 * time.Second},
 	}}
 	var out strings.Builder
@@ -58,6 +59,7 @@ func TestTable(t *testing.T) {
 	for _, want := range []string{
 		"kiln, cold: hook starts → hook exits 4.000 1.00",
 		"kiln's own overhead: kiln, cold − bare build + run 0.000 0.00",
+		"with an image on the node: over the bare action pod 1.000 0.25",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("table has no line %q:\n%s", want, out.String())
