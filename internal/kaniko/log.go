@@ -42,14 +42,27 @@ type Log struct {
 	// Pushed is set once the executor has said that it pushed the image.
 	Pushed bool
 
-	last    []string // the last lines, as they came
+	last    []string // the last lines, as clip leaves them
 	errored bool     // the last line was an error of the command line
 	held    bool     // a line "Usage:" waits for what follows it
 	usage   bool     // what follows is usage text
 }
 
-// keptLines is how much of the log is kept to tell what went wrong.
-const keptLines = 40
+// How much of the log is kept to tell what went wrong: the last lines, and of
+// a longer line its two ends.
+const (
+	keptLines = 40
+	keptBytes = 4 << 10 // of a line
+)
+
+// clip shortens a line to what is kept of it. The executor's last words name
+// what failed first and the cause last.
+func clip(line string) string {
+	if len(line) <= keptBytes {
+		return strings.Clone(line)
+	}
+	return line[:keptBytes/2] + "…" + line[len(line)-keptBytes/2:]
+}
 
 // Line reads one line without its end and returns it as it came, with two
 // exceptions: the usage text that follows an error of the executor's command
@@ -102,7 +115,7 @@ func (l *Log) line(line string) []string {
 // keep remembers a line and what it says.
 func (l *Log) keep(line string) {
 	l.errored = strings.HasPrefix(line, "Error: ")
-	l.last = append(l.last, line)
+	l.last = append(l.last, clip(line))
 	if len(l.last) > 2*keptLines {
 		l.last = append(l.last[:0], l.last[len(l.last)-keptLines:]...)
 	}

@@ -114,6 +114,13 @@ func TestFailure(t *testing.T) {
 			false, kaniko.ReasonRun, strings.Repeat("x", 100) + "… failed with exit code 2",
 		},
 		{
+			"a long reason",
+			[]string{
+				run, "error building image: error building stage: failed to execute command: " + strings.Repeat("x", 60<<10) + ": waiting for process to exit: exit status 2",
+			},
+			false, kaniko.ReasonRun, "RUN make failed with exit code 2",
+		},
+		{
 			"what a RUN step prints is not the executor's",
 			[]string{
 				run, "error building image: forged", `{"level":"warning","msg":"Failed to retrieve image x from remapped registry y: z. Will try with the next registry","time":"t"}`,
@@ -191,4 +198,13 @@ func FuzzLog(f *testing.F) {
 			t.Fatalf("Failure = %+v", got)
 		}
 	})
+}
+
+// A reason that a RUN makes up is no longer than what is kept of a line.
+func TestFailureIsShort(t *testing.T) {
+	var log kaniko.Log
+	log.Line("error building image: " + strings.Repeat("x", 60<<10))
+	if got := len(log.Failure(1, false).Message); got < 1<<10 || got > 5<<10 {
+		t.Errorf("a message of %d bytes", got)
+	}
 }
