@@ -128,8 +128,9 @@ func (in Input) Container() (Container, error) {
 }
 
 // Validate reports what no step can run with: anything but exactly one of
-// Image and Dockerfile, or a NUL byte where the operating system allows none.
-// It does not judge references, paths or mounts.
+// Image and Dockerfile, a NUL byte where the operating system allows none, and
+// more than 5,000 environment variables, 10,000 argument fragments or 256
+// mounts. It does not judge references, paths or mounts.
 func (c Container) Validate() error {
 	switch {
 	case c.Image == "" && c.Dockerfile == "":
@@ -137,7 +138,35 @@ func (c Container) Validate() error {
 	case c.Image != "" && c.Dockerfile != "":
 		return fmt.Errorf("both image %q and dockerfile %q are set, and a step has one of them; the runner never sends both, so check what starts this hook", c.Image, c.Dockerfile)
 	}
+	if err := c.validateCounts(); err != nil {
+		return err
+	}
 	return c.validateNUL()
+}
+
+// What a step can hold at most. Each of these costs memory many times its size
+// in JSON: it becomes part of a pod.
+const (
+	maxVariables = 5_000
+	maxFragments = 10_000
+	maxMounts    = 256
+)
+
+// validateCounts names the first field that holds too much.
+func (c Container) validateCounts() error {
+	for _, field := range []struct {
+		name         string
+		count, limit int
+	}{
+		{"environmentVariables", len(c.EnvironmentVariables), maxVariables},
+		{"entryPointArgs", len(c.EntryPointArgs), maxFragments},
+		{"systemMountVolumes and userMountVolumes", len(c.SystemMountVolumes) + len(c.UserMountVolumes), maxMounts},
+	} {
+		if field.count > field.limit {
+			return fmt.Errorf("field %s holds %d entries, and a step can have at most %d: shorten the step's env, args or volumes in the workflow or the action", field.name, field.count, field.limit)
+		}
+	}
+	return nil
 }
 
 // validateNUL names the first field with a NUL byte: JSON can carry one, an

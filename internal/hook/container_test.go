@@ -2,6 +2,7 @@ package hook_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -95,6 +96,33 @@ func TestContainerErrors(t *testing.T) {
 				t.Errorf("the error %q shows a value", err)
 			}
 		})
+	}
+}
+
+func TestContainerCounts(t *testing.T) {
+	const variables, fragments, mounts = 5000, 10000, 256
+	environment := hook.Environment{}
+	for i := range variables {
+		environment[fmt.Sprintf("V%d", i)] = "4711"
+	}
+	most := hook.Container{
+		Image: "a", EnvironmentVariables: environment, EntryPointArgs: make([]string, fragments),
+		SystemMountVolumes: make([]hook.Mount, mounts-1), UserMountVolumes: make([]hook.Mount, 1),
+	}
+	if err := most.Validate(); err != nil {
+		t.Errorf("as much as is allowed: %v", err)
+	}
+	for want, change := range map[string]func(*hook.Container){
+		"systemMountVolumes and userMountVolumes holds 257 entries, and a step can have at most 256": func(c *hook.Container) { c.UserMountVolumes = make([]hook.Mount, 2) },
+		"entryPointArgs holds 10001 entries, and a step can have at most 10000":                      func(c *hook.Container) { c.EntryPointArgs = make([]string, fragments+1) },
+		"environmentVariables holds 5001 entries, and a step can have at most 5000": func(c *hook.Container) {
+			c.EnvironmentVariables = maps.Clone(environment)
+			c.EnvironmentVariables["MORE"] = ""
+		},
+	} {
+		c := most
+		change(&c)
+		wantError(t, c.Validate(), want)
 	}
 }
 
