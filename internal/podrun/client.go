@@ -47,8 +47,8 @@ func (c Client) Pod(ctx context.Context, name string) (*corev1.Pod, error) {
 }
 
 // createTimeout bounds a create request, which does not end with its caller's
-// context.
-const createTimeout = 10 * time.Second
+// context. Admission webhooks may take ten seconds each by default.
+const createTimeout = 20 * time.Second
 
 // detached returns the context of a create request. A request that is broken off
 // may create the object all the same, and then nobody knows that it has to be
@@ -64,7 +64,8 @@ func detached(ctx context.Context) (context.Context, context.CancelFunc, error) 
 // CreatePod creates a pod and returns it as stored. The error wraps the API's
 // own, so apierrors.IsAlreadyExists works on it; a refusal says which right,
 // label or quota is in the way. A ctx that ends meanwhile does not interrupt it:
-// without an error the pod is there and is the caller's to delete.
+// unless Refused says so of the error, the pod is or may be there and is the
+// caller's to delete.
 func (c Client) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	ctx, cancel, err := detached(ctx)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -11,6 +13,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 )
@@ -57,5 +60,24 @@ func TestCreateIsSeenThrough(t *testing.T) {
 				t.Errorf("cancelled before: %v after %d creations, want %v after 1", err, created.Load(), context.Canceled)
 			}
 		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"made":          {nil, false},
+		"forbidden":     {apierrors.NewForbidden(podsResource, "p", nil), true},
+		"wrapped":       {fmt.Errorf("create: %w", apierrors.NewAlreadyExists(podsResource, "p")), true},
+		"answer lost":   {io.ErrUnexpectedEOF, false},
+		"timeout":       {context.DeadlineExceeded, false},
+		"server failed": {apierrors.NewInternalError(io.EOF), false},
+		"server slow":   {apierrors.NewTimeoutError("etcd", 1), false},
+	} {
+		if got := Refused(tt.err); got != tt.want {
+			t.Errorf("%s: Refused = %v", name, got)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // call names one API request in the words of a Role.
@@ -80,4 +81,19 @@ func (c Client) missingRight(message string) string {
 // final reports whether repeating a call that failed with err is pointless.
 func final(err error) bool {
 	return errors.Is(err, ErrGone) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsMethodNotSupported(err)
+}
+
+// Refused reports whether the API server has said that it did not create the
+// object of a create request. Any other error, such as a lost answer, may leave
+// an object behind. An object of that name that was there before counts as
+// refused: it is not the caller's.
+func Refused(err error) bool {
+	switch apierrors.ReasonForError(err) {
+	case metav1.StatusReasonForbidden, metav1.StatusReasonInvalid, metav1.StatusReasonAlreadyExists,
+		metav1.StatusReasonBadRequest, metav1.StatusReasonUnauthorized, metav1.StatusReasonNotFound,
+		metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonRequestEntityTooLarge,
+		metav1.StatusReasonTooManyRequests, metav1.StatusReasonUnsupportedMediaType:
+		return true
+	}
+	return false
 }

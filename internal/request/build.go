@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/podrun"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
@@ -83,10 +84,13 @@ func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.
 func (s *step) runBuild(ctx context.Context, dockerfile *preflight.Dockerfile, spec *corev1.Pod) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if _, err := s.Pods.CreatePod(ctx, spec); err != nil {
+	_, err := s.Pods.CreatePod(ctx, spec)
+	if !podrun.Refused(err) { // the answer alone may be lost
+		defer s.cleanup("build pod", func(ctx context.Context) error { return s.Pods.Delete(ctx, spec.Name, 0, nil) })
+	}
+	if err != nil {
 		return "", fmt.Errorf("create the build pod: %w", err)
 	}
-	defer s.cleanup("build pod", func(ctx context.Context) error { return s.Pods.Delete(ctx, spec.Name, 0, nil) })
 	return newBuild(s, dockerfile, spec.Name).run(ctx)
 }
 

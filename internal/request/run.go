@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -47,15 +48,27 @@ func (s *step) runAction(ctx context.Context, image string) (int, error) {
 	if len(skipped) > 0 {
 		s.log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", escapeData(strings.Join(skipped, ", ")))
 	}
-	if err := s.Pods.CreateSecret(ctx, secret); err != nil {
+	return s.runJob(ctx, secret, job)
+}
+
+// runJob creates the step's Secret and Job, sees the Job's pod through and
+// deletes both. What an error leaves unclear is deleted too.
+func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job) (int, error) {
+	err := s.Pods.CreateSecret(ctx, secret)
+	if !podrun.Refused(err) {
+		defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, secret.Name) })
+	}
+	if err != nil {
 		return 1, fmt.Errorf("create the step's Secret: %w", err)
 	}
-	defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, spec.Name) })
-	if _, err := s.Pods.CreateJob(ctx, job); err != nil {
+	_, err = s.Pods.CreateJob(ctx, job)
+	if !podrun.Refused(err) {
+		defer s.cleanup("action Job", func(ctx context.Context) error { return s.Pods.DeleteJob(ctx, job.Name, jobPodGrace) })
+	}
+	if err != nil {
 		return 1, fmt.Errorf("create the action's Job: %w", err)
 	}
-	defer s.cleanup("action Job", func(ctx context.Context) error { return s.Pods.DeleteJob(ctx, spec.Name, jobPodGrace) })
-	return s.newActionRun(spec.Name).run(ctx)
+	return s.newActionRun(job.Name).run(ctx)
 }
 
 // actionStep collects what the action's Job is made of.
