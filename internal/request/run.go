@@ -130,6 +130,8 @@ func (s *step) newActionRun(name string) *actionRun {
 // exit code known.
 func (r *actionRun) run(ctx context.Context) (int, error) {
 	defer r.deadline.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer r.join(cancel)
 	job := r.why.name
 	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
 		return r.Pods.WatchJobPod(ctx, job, onChange)
@@ -158,6 +160,24 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 		if code, over, err := r.outcome(); over {
 			return code, err
 		}
+	}
+}
+
+// joinGrace is how long an action's log may take to let go.
+const joinGrace = time.Second
+
+// join ends the reading of the log, so that nothing of the action comes after
+// the error of its step. A log that nobody takes lines from is not waited for.
+func (r *actionRun) join(cancel func()) {
+	cancel()
+	if !r.following || r.read {
+		return
+	}
+	timer := time.NewTimer(joinGrace)
+	defer timer.Stop()
+	select {
+	case <-r.logged:
+	case <-timer.C:
 	}
 }
 
@@ -193,10 +213,14 @@ const missingLines = "::warning::kiln: lines of the action's output may be missi
 func (r *actionRun) show(ctx context.Context, pod string) error {
 	output := hostpath.NewWriter(r.log, hostPaths(r.container, r.self.WorkMount))
 	err := r.Pods.Follow(ctx, pod, action.ContainerName, func(chunk []byte) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if chunk == nil {
 			r.log.Line(missingLines)
 		}
 		_, err := output.Write(chunk)
+		r.log.Stopped(output.Stopped())
 		return err
 	})
 	err = errors.Join(err, output.Flush())
