@@ -275,6 +275,9 @@ func (e *Exchange) abandoned(name string, age time.Duration) bool {
 	if err != nil || time.Since(info.ModTime()) < age {
 		return false
 	}
+	if !info.IsDir() {
+		return true // no shim's
+	}
 	lock, err := openPlain(e.root, path.Join(name, fileLock))
 	if err != nil {
 		// Without file descriptors, say, nothing is known about the shim.
