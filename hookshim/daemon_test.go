@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"kiln/internal/spool"
 )
@@ -15,6 +16,41 @@ func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "daemon:", err)
 		os.Exit(2)
+	}
+}
+
+// hold says that the step waits.
+func hold() {
+	check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "held"), nil, 0o666))
+}
+
+// serveNone holds the daemon's lock and does nothing until it is released.
+func serveNone(exchange *spool.Exchange) {
+	path := os.Getenv("KILN_EXCHANGE")
+	watcher := spool.Watch(context.Background(), path)
+	lock, err := exchange.LockDaemon()
+	check(err)
+	defer func() { _ = lock.Release() }()
+	hold()
+	for {
+		if _, err := os.Stat(filepath.Join(path, "release")); err == nil {
+			return
+		}
+		<-watcher.C
+	}
+}
+
+// ignoreOne takes no request, until the first one has come and gone.
+func ignoreOne(exchange *spool.Exchange) {
+	watcher := spool.Watch(context.Background(), exchange.WatchDirs()...)
+	hold()
+	for came := false; ; <-watcher.C {
+		ids, _, err := exchange.Requests()
+		check(err)
+		if came && len(ids) == 0 {
+			return
+		}
+		came = came || len(ids) > 0
 	}
 }
 
@@ -49,8 +85,17 @@ func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watch
 	}
 	check(claim.Log.Flush())
 	code := 0
-	if behaviour == "deaf" {
-		check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "held"), nil, 0o666))
+	switch behaviour {
+	case "die":
+		fmt.Fprint(claim.Log, "half a line")
+		check(claim.Log.Flush())
+		os.Exit(0)
+	case "flood":
+		fmt.Fprintln(claim.Log, strings.Repeat("a line of the log\n", 30_000))
+		check(claim.Log.Flush())
+	}
+	if behaviour == "deaf" || behaviour == "flood" {
+		hold()
 		for !claim.Vanished() {
 			<-watcher.C
 		}
@@ -59,7 +104,7 @@ func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watch
 		return
 	}
 	if behaviour == "hold" {
-		check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "held"), nil, 0o666))
+		hold()
 		for wanted := false; !wanted; <-watcher.C {
 			ids, err := exchange.Cancelled()
 			check(err)

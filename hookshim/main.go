@@ -45,9 +45,29 @@ func run() int {
 	defer cancel(nil)
 	go func() { cancel(signalError{(<-signals).(syscall.Signal)}) }()
 
-	code, err := runStep(ctx, input, container, out)
-	if err != nil {
-		complain(out, err)
+	ended := make(chan int, 1)
+	go func() {
+		code, err := runStep(ctx, input, container, out)
+		if err != nil {
+			complain(out, err)
+		}
+		ended <- code
+	}()
+	return exitCode(ctx, ended)
+}
+
+// exitCode waits for the step's code. After a signal it does not wait long: a
+// write to an output that nobody reads cannot be interrupted. The end of the
+// process then frees the request's lock, and the daemon clears the rest.
+func exitCode(ctx context.Context, ended <-chan int) int {
+	code := 1
+	select {
+	case code = <-ended:
+	case <-ctx.Done():
+		select {
+		case code = <-ended:
+		case <-time.After(exitGrace):
+		}
 	}
 	var stopped signalError
 	if errors.As(context.Cause(ctx), &stopped) && code != 0 {

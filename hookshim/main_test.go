@@ -39,14 +39,26 @@ func TestScripts(t *testing.T) {
 // fakeDaemon serves the exchange for one request: it prints the request's
 // fields into the step's log and answers with the code of the first argument.
 // With the argument "hold" it answers nothing until the step is cancelled,
-// with "deaf" not even then. A
+// with "deaf" not even then, nor with "flood", which writes a long log first.
+// With "die" it ends in the middle of the log, with "mute" it claims nothing,
+// and with "unserved" it is there until the file "release" is, and
+// has no requests directory. A
 // second argument, "template", says that it has an extension template.
 func fakeDaemon() {
 	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
 	check(err)
+	if os.Args[1] == "unserved" {
+		serveNone(exchange)
+		return
+	}
 	check(exchange.Init())
 	check(exchange.Publish(spool.Settings{HookTemplate: len(os.Args) > 2 && os.Args[2] == "template"}))
-	_, err = exchange.LockDaemon()
+	lock, err := exchange.LockDaemon()
 	check(err)
+	defer func() { _ = lock.Release() }()
+	if os.Args[1] == "mute" {
+		ignoreOne(exchange)
+		return
+	}
 	serveOne(exchange, os.Args[1])
 }

@@ -12,14 +12,6 @@ import (
 	"kiln/internal/spool"
 )
 
-// Waiting times of the shim.
-const (
-	defaultGrace = 60 * time.Second       // for a daemon that is not there
-	noticeAfter  = 5 * time.Second        // until its absence is said
-	cancelGrace  = 4 * time.Second        // for the daemon to end a cancelled step
-	pollInterval = 500 * time.Millisecond // for what raises no event
-)
-
 // step is one container step on its way through the exchange.
 type step struct {
 	path     string
@@ -29,8 +21,8 @@ type step struct {
 	grace    time.Duration
 	token    string
 
-	absentSince time.Time // zero while the daemon is there
-	noticed     bool
+	unserved  absence // of a daemon that serves the exchange
+	unclaimed absence // of one that has taken the step
 }
 
 // openStep opens the exchange that KILN_EXCHANGE names.
@@ -60,97 +52,89 @@ func (s *step) close() {
 	_ = s.exchange.Close()
 }
 
-// awaitDaemon waits until a daemon serves the exchange.
-func (s *step) awaitDaemon(ctx context.Context) error {
-	watch, stop := context.WithCancel(ctx)
-	defer stop()
-	watcher := spool.Watch(watch, s.path)
-	for {
-		if s.exchange.Served() && s.exchange.DaemonAlive() {
-			return s.checkDaemon()
-		}
-		if err := s.checkDaemon(); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-watcher.C:
-		case <-time.After(pollInterval):
-		}
-	}
-}
-
-// checkDaemon says that the daemon is not there, or gives up on it.
-func (s *step) checkDaemon() error {
-	if s.exchange.DaemonAlive() {
-		s.absentSince, s.noticed = time.Time{}, false
-		return nil
-	}
-	now := time.Now()
-	if s.absentSince.IsZero() {
-		s.absentSince = now
-	}
-	absent := now.Sub(s.absentSince)
-	if absent >= s.grace {
-		return fmt.Errorf("no daemon answers in %s after %s: look at the kiln container of this runner pod (kubectl logs %s -c kiln)", s.path, s.grace, podName())
-	}
-	if absent >= noticeAfter && !s.noticed {
-		s.noticed = true
-		s.out.endLine()
-		fmt.Fprintf(s.out, "kiln: waiting for the daemon in %s, up to %s\n", s.path, s.grace)
-	}
-	return nil
-}
-
-// podName returns the runner pod's name for messages.
-func podName() string {
-	if name := os.Getenv("ACTIONS_RUNNER_POD_NAME"); name != "" {
-		return name
-	}
-	if name, err := os.Hostname(); err == nil {
-		return name
-	}
-	return "POD"
-}
-
-// follow prints the step's log until the daemon has answered.
+// follow prints the step's log until the daemon has answered, and tells it at
+// once when ctx ends.
 func (s *step) follow(ctx context.Context) (int, error) {
+	late, stop := s.cancelWith(ctx)
+	defer stop()
+	result, err := s.await(late)
+	if err != nil {
+		s.endShield()
+		return 1, s.explain(err)
+	}
+	return s.finish(ctx, result)
+}
+
+// cancelWith cancels the request as soon as ctx ends, however long the log
+// takes to print. The context that it returns ends [cancelGrace] later, with
+// the cause of ctx; stop ends it too, and waits for what was begun.
+func (s *step) cancelWith(ctx context.Context) (late context.Context, stop func()) {
+	late, expire := context.WithCancelCause(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-late.Done():
+			return
+		case <-ctx.Done():
+		}
+		_ = s.draft.Cancel() // a daemon that misses it sees the lock free
+		select {
+		case <-late.Done():
+		case <-time.After(cancelGrace):
+			expire(context.Cause(ctx))
+		}
+	}()
+	return late, func() {
+		expire(nil)
+		<-ended
+	}
+}
+
+// await prints the log until the result is there or it is too late for one.
+func (s *step) await(late context.Context) (spool.Result, error) {
 	watch, stop := context.WithCancel(context.Background())
 	defer stop()
 	watcher := spool.Watch(watch, s.exchange.ResponsesDir())
-	done := ctx.Done()
-	var deadline <-chan time.Time
-	watched := false
+	claimed, watched := false, false
 	for {
-		if !watched && s.draft.Claimed() {
+		claimed = claimed || s.draft.Claimed()
+		if claimed && !watched {
 			watched = watcher.Add(s.exchange.ResponseDir(s.draft.ID))
 		}
-		result, ok, err := s.print()
-		if err != nil {
-			return 1, s.explain(err)
+		result, ok, err := s.print(late)
+		switch {
+		case ok && err == nil:
+			return result, nil
+		case late.Err() != nil:
+			return result, context.Cause(late)
+		case err != nil:
+			return result, err
 		}
-		if ok {
-			return s.finish(ctx, result)
-		}
-		if err := s.checkDaemon(); err != nil {
-			return 1, err
+		if err := s.check(claimed); err != nil {
+			return result, err
 		}
 		select {
-		case <-done:
-			done, deadline = nil, time.After(cancelGrace)
-			_ = s.draft.Cancel() // a daemon that misses it sees the lock free
-		case <-deadline:
-			return 1, context.Cause(ctx)
+		case <-late.Done():
 		case <-watcher.C:
 		case <-time.After(pollInterval):
 		}
 	}
 }
 
+// check gives up on a daemon that has gone or that does not take the step.
+func (s *step) check(claimed bool) error {
+	alive := s.exchange.DaemonAlive()
+	if err := s.checkDaemon(alive, true); err != nil || claimed {
+		return err
+	}
+	return s.checkClaim(alive)
+}
+
 // print writes what is new of the log and reads the result when it is there.
-func (s *step) print() (spool.Result, bool, error) {
-	buffered := bufio.NewWriterSize(s.out, 64<<10)
+// Once it is too late it writes no more.
+func (s *step) print(late context.Context) (spool.Result, bool, error) {
+	buffered := bufio.NewWriterSize(&cancelWriter{ctx: late.Err, w: s.out}, 64<<10)
 	result, ok, err := s.draft.Result(buffered)
 	if flushErr := buffered.Flush(); err == nil && flushErr != nil {
 		err = fmt.Errorf("print log: %w", flushErr)
@@ -158,11 +142,18 @@ func (s *step) print() (spool.Result, bool, error) {
 	return result, ok, err
 }
 
+// endShield ends the shield of build output and the group that the log may
+// have begun and left open: what follows is shown, and understood.
+func (s *step) endShield() {
+	s.out.endLine()
+	fmt.Fprintf(s.out, "::%s::\n::endgroup::\n", s.token)
+}
+
 // finish turns the daemon's result into the shim's.
 func (s *step) finish(ctx context.Context, result spool.Result) (int, error) {
 	if result.Message != "" {
-		s.out.endLine()
-		fmt.Fprintf(s.out, "::%s::\n::endgroup::\n::error::kiln: %s\n", s.token, escape(result.Message))
+		s.endShield()
+		fmt.Fprintf(s.out, "::error::kiln: %s\n", escape(result.Message))
 	}
 	if ctx.Err() != nil && result.ExitCode == 0 {
 		return 1, context.Cause(ctx)

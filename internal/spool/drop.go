@@ -10,7 +10,7 @@ import (
 )
 
 // Draft is a request that the shim is staging or has dropped. It is for one
-// goroutine.
+// goroutine, but for [Draft.Cancel].
 type Draft struct {
 	// ID is the request's id.
 	ID string
@@ -83,7 +83,7 @@ func (d *Draft) Drop(request Request) error {
 }
 
 // Cancel tells the daemon that the step is cancelled. Saying it twice is not
-// an error.
+// an error. It can be called beside every other method except [Draft.Remove].
 func (d *Draft) Cancel() error {
 	file, err := d.exchange.root.OpenFile(path.Join(dirCancel, d.ID), os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeFile)
 	if errors.Is(err, fs.ErrExist) {
