@@ -6,7 +6,8 @@
 //   - blob uploads to the one repository that the build pushes to, and mounts
 //     of blobs from the listed images,
 //   - one image manifest of at most 4 MiB, never an index, under the build's
-//     tag; the same bytes may be sent again.
+//     tag, whose config and layers are blobs of the registry itself; the same
+//     bytes may be sent again.
 //
 // Everything else is answered with the registry error DENIED and reported.
 //

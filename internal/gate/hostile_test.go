@@ -16,11 +16,26 @@ const (
 	indexType  = "application/vnd.oci.image.index.v1+json"
 )
 
+const (
+	layerType   = "application/vnd.oci.image.layer.v1.tar+gzip"
+	foreignType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+)
+
 var someDigest = "sha256:" + strings.Repeat("a", 64)
 
 // manifest returns a manifest with further members before the usual ones.
 func manifest(extra string) string {
 	return `{"schemaVersion":2,` + extra + `"config":{"mediaType":"x","size":2,"digest":"` + someDigest + `"},"layers":[]}`
+}
+
+// descriptor returns a descriptor with further members before the usual ones.
+func descriptor(mediaType, extra string) string {
+	return `{` + extra + `"mediaType":"` + mediaType + `","size":2,"digest":"` + someDigest + `"}`
+}
+
+// imageOf returns a manifest with the given config and layers.
+func imageOf(config string, layers ...string) string {
+	return `{"schemaVersion":2,"config":` + config + `,"layers":[` + strings.Join(layers, ",") + `]}`
 }
 
 // Nothing that the client may not do reaches the registry, and each attempt is
@@ -116,10 +131,10 @@ func TestManifestsRefused(t *testing.T) {
 		{"list by media type", "application/vnd.docker.distribution.manifest.list.v2+json", `{}`, "only an image manifest"},
 		{"signed schema 1", "application/vnd.docker.distribution.manifest.v1+prettyjws", `{}`, "only an image manifest"},
 		{"no media type", "", manifest(""), "only an image manifest may be pushed"},
-		{"index by member", ociType, `{"schemaVersion":2,"manifests":[]}`, `no member \"manifests\"`},
-		{"both", ociType, manifest(`"manifests":[],`), `no member \"manifests\"`},
-		{"other case", ociType, manifest(`"Manifests":[],`), `no member \"Manifests\"`},
-		{"subject", ociType, manifest(`"subject":{"digest":"` + someDigest + `"},`), `no member \"subject\"`},
+		{"index by member", ociType, `{"schemaVersion":2,"manifests":[]}`, `may not have the member \"manifests\"`},
+		{"both", ociType, manifest(`"manifests":[],`), `may not have the member \"manifests\"`},
+		{"other case", ociType, manifest(`"Manifests":[],`), `may not have the member \"Manifests\"`},
+		{"subject", ociType, manifest(`"subject":{"digest":"` + someDigest + `"},`), `may not have the member \"subject\"`},
 		{"index in the body's media type", ociType, manifest(`"mediaType":"` + indexType + `",`), "the request's"},
 		{"media types differ", ociType, manifest(`"mediaType":"` + dockerType + `",`), "the request's"},
 		{"member twice", ociType, manifest(`"config":{},`), "each member once"},
@@ -231,4 +246,73 @@ func startPush(t *testing.T, target *upstream) (running, string) {
 		t.Fatal(err)
 	}
 	return g, "/v2/" + element + "/acme/app/manifests/k1-0"
+}
+
+func TestDescriptorsRefused(t *testing.T) {
+	target := newUpstream(t, nil)
+	g, path := startPush(t, target)
+	config, layer := descriptor("x", ""), descriptor(layerType, "")
+	const noBlob = "does not name a blob by its media type, digest and size"
+	tests := []struct{ name, body, reason string }{
+		{"urls of a layer", imageOf(config, layer, descriptor(layerType, `"urls":["https://example.com/"],`)), `layer 2 may not have the member \"urls\"`},
+		{"no urls of a layer", imageOf(config, descriptor(layerType, `"urls":[],`)), `layer 1 may not have the member \"urls\"`},
+		{"urls in another case", imageOf(config, descriptor(layerType, `"URLs":["https://example.com/"],`)), `layer 1 may not have the member \"URLs\"`},
+		{"data of a layer", imageOf(config, descriptor(layerType, `"data":"eA==",`)), `layer 1 may not have the member \"data\"`},
+		{"urls of the config", imageOf(descriptor("x", `"urls":["https://example.com/"],`)), `the config may not have the member \"urls\"`},
+		{"data of the config", imageOf(descriptor("x", `"data":"eA==",`)), `the config may not have the member \"data\"`},
+		{"digest in another case", imageOf(config, descriptor(layerType, `"Digest":"x",`)), `layer 1 may not have the member \"Digest\"`},
+		{"digest twice", imageOf(config, descriptor(layerType, `"digest":"`+someDigest+`",`)), "layer 1 is not one JSON object with each member once"},
+		{"digest twice, once escaped", imageOf(config, descriptor(layerType, `"d\u0069gest":"x",`)), "each member once"},
+		{"foreign layer", imageOf(config, descriptor(foreignType, "")), `layer 1 has the media type \"` + foreignType + `\", which is not one of layers that the registry itself holds`},
+		{"non-distributable layer", imageOf(config, descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "")), "layer 1 has the media type"},
+		{"media type in another case", imageOf(config, descriptor(strings.ToUpper(layerType), "")), "layer 1 has the media type"},
+		{"manifest as a layer", imageOf(config, descriptor(ociType, "")), "layer 1 has the media type"},
+		{"no media type", imageOf(config, descriptor("", "")), "layer 1 " + noBlob},
+		{"no digest", imageOf(config, `{"mediaType":"`+layerType+`","size":2}`), "layer 1 " + noBlob},
+		{"no size", imageOf(config, `{"mediaType":"`+layerType+`","digest":"`+someDigest+`"}`), "layer 1 " + noBlob},
+		{"negative size", imageOf(config, strings.Replace(layer, "2", "-2", 1)), "layer 1 " + noBlob},
+		{"annotations are no texts", imageOf(config, descriptor(layerType, `"annotations":{"a":{}},`)), "layer 1 " + noBlob},
+		{"digest of the config is a tag", imageOf(strings.Replace(config, someDigest, "latest", 1)), "the config " + noBlob},
+		{"layer is null", imageOf(config, "null"), "layer 1 is not one JSON object"},
+		{"config is null", imageOf("null"), "the config is not one JSON object"},
+		{"config is an array", imageOf("[]"), "the config is not one JSON object"},
+		{"layers are an object", `{"schemaVersion":2,"config":` + config + `,"layers":{}}`, "layers are not an array"},
+		{"layers are a text", `{"schemaVersion":2,"config":` + config + `,"layers":"x"}`, "layers are not an array"},
+		{"annotations are a list", manifest(`"annotations":[],`), "not one of an image"},
+		{"an annotation is a number", manifest(`"annotations":{"a":"b","c":1},`), "not one of an image"},
+		{"an annotation is null", manifest(`"annotations":{"a":null},`), "not one of an image"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := g.do(t, "PUT", path, ociType, tt.body)
+			if status != http.StatusForbidden || !strings.Contains(body, tt.reason) {
+				t.Errorf("answer %d %s, want 403 with %q", status, body, tt.reason)
+			}
+		})
+	}
+	if lines := target.requests("PUT"); len(lines) > 0 {
+		t.Errorf("the registry was asked %q", lines)
+	}
+}
+
+func TestDescriptorsAccepted(t *testing.T) {
+	for name, body := range map[string]string{
+		"no layers":   `{"schemaVersion":2,"config":` + descriptor("x", "") + `}`,
+		"null layers": `{"schemaVersion":2,"config":` + descriptor("x", "") + `,"layers":null}`,
+		"all types": imageOf(
+			descriptor("application/vnd.oci.image.config.v1+json", `"annotations":{"a":"b"},`),
+			descriptor("application/vnd.docker.image.rootfs.diff.tar", ""),
+			descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip", `"annotations":{},`),
+			descriptor("application/vnd.oci.image.layer.v1.tar", `"annotations":null,`),
+			descriptor(layerType, ""),
+			descriptor("application/vnd.oci.image.layer.v1.tar+zstd", `"annotations":{"a":"b"},`),
+		),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, path := startPush(t, newUpstream(t, nil))
+			if status, answer := g.do(t, "PUT", path, ociType, body); status != http.StatusCreated {
+				t.Errorf("answer %d %s, want 201", status, answer)
+			}
+		})
+	}
 }

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"slices"
 	"sync"
 )
 
@@ -97,67 +94,4 @@ func readManifest(w http.ResponseWriter, r *http.Request) (mediaType string, bod
 		return "", nil, reason
 	}
 	return mediaType, body, ""
-}
-
-// checkManifest returns the rule that a manifest breaks. Registries do not agree
-// on what they read first, the media type or the members, so both must say
-// that this is an image and nothing else. A subject would attach the manifest
-// to another image.
-func checkManifest(body []byte, mediaType string) string {
-	members, err := topLevel(body)
-	if err != nil {
-		return "the manifest is not one JSON object with each member once"
-	}
-	known := []string{"schemaVersion", "mediaType", "config", "layers", "annotations"}
-	for member := range members {
-		if !slices.Contains(known, member) {
-			return fmt.Sprintf("an image manifest has no member %q", clip(member, 40))
-		}
-	}
-	var manifest struct {
-		SchemaVersion int    `json:"schemaVersion"`
-		MediaType     string `json:"mediaType"`
-		Config        struct {
-			Digest string `json:"digest"`
-		} `json:"config"`
-	}
-	switch err := json.Unmarshal(body, &manifest); {
-	case err != nil, manifest.SchemaVersion != 2, !digestForm.MatchString(manifest.Config.Digest):
-		return "the manifest is not one of an image"
-	case manifest.MediaType != mediaType && manifest.MediaType != "":
-		return "the manifest's media type is not the request's"
-	}
-	return ""
-}
-
-// topLevel returns the members of the one JSON object in body. A member that
-// comes twice is an error: readers differ in which one they take.
-func topLevel(body []byte) (map[string]bool, error) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if opening, err := decoder.Token(); err != nil || opening != json.Delim('{') {
-		return nil, fmt.Errorf("no object: %w", err)
-	}
-	members := map[string]bool{}
-	for decoder.More() {
-		key, err := decoder.Token()
-		if err != nil {
-			return nil, err
-		}
-		member, ok := key.(string)
-		if !ok || members[member] {
-			return nil, fmt.Errorf("member %v twice", key)
-		}
-		members[member] = true
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("more than one value: %w", err)
-	}
-	return members, nil
 }
