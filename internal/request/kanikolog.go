@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/podrun"
 	"kiln/internal/preflight"
 )
 
@@ -26,6 +27,7 @@ type kanikoLog struct {
 	line     []byte // the piece of a line that has not ended
 	said     bool
 	closed   bool
+	broken   bool // the log cannot be read
 }
 
 // newKanikoLog returns a log that is shown in log.
@@ -42,13 +44,17 @@ func newKanikoLog(log *stepLog, dockerfile *preflight.Dockerfile, debug bool) *k
 // follow shows what read passes to its sink.
 func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
 	defer close(k.done)
-	_ = read(k.sink)
+	err := read(k.sink)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.line) > 0 && !k.closed {
 		k.showLocked(string(k.line))
 	}
 	k.flushLocked()
+	if err != nil && !k.closed && !errors.Is(err, context.Canceled) && !errors.Is(err, podrun.ErrGone) {
+		k.broken = true
+		k.log.Line("kiln: the build's log cannot be read any further: %s", oneLine(err.Error()))
+	}
 }
 
 // flush shows what waits for the lines that follow it.
@@ -142,6 +148,7 @@ func (k *kanikoLog) showLocked(line string) {
 		}
 	}
 	if k.debug {
+		k.progress.Flush() // it is shown as it is: nothing need wait
 		k.printLocked([]string{kaniko.Translate(line)})
 	}
 	if k.read.Pushed && !k.said {
@@ -181,11 +188,13 @@ func await(ctx context.Context, grace time.Duration, a, b <-chan struct{}) {
 	}
 }
 
-// ended reports whether the whole log was shown.
+// ended reports whether the whole log was shown: Kaniko has ended.
 func (k *kanikoLog) ended() bool {
 	select {
 	case <-k.done:
-		return true
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return !k.broken
 	default:
 		return false
 	}
