@@ -3,6 +3,7 @@ package request
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -31,6 +32,7 @@ type build struct {
 	pod      *corev1.Pod // the latest state; nil before the first
 	output   *kanikoLog
 	gate     chan string // lines of the gate's log
+	heard    chan error  // the outcome of reading them
 	sent     chan error  // the outcome of sending the context
 	began    time.Time   // when the context began to be sent
 	deadline *time.Timer // of the present phase
@@ -40,6 +42,7 @@ type build struct {
 	gateListens  bool
 	sending      bool
 	digest       string
+	deaf         error  // why the gate's log cannot be read
 	denied       string // the gate's last refusal
 	denials      int
 }
@@ -52,6 +55,7 @@ func newBuild(s *step, dockerfile *preflight.Dockerfile, name string) *build {
 		name:     name,
 		output:   newKanikoLog(s.log, dockerfile, s.claim.Request.Debug),
 		gate:     make(chan string),
+		heard:    make(chan error, 1),
 		sent:     make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
 		why:      newWaiting(s, "Pod", name),
@@ -79,6 +83,8 @@ func (b *build) run(ctx context.Context) (string, error) {
 			err = lost("build pod", err)
 		case line := <-b.gate:
 			b.hear(ctx, line)
+		case err = <-b.heard:
+			err = b.unheard(ctx, err)
 		case err = <-b.sent:
 			err = b.unsent(ctx, err)
 		case <-ticker.C:
@@ -100,19 +106,19 @@ func (b *build) run(ctx context.Context) (string, error) {
 func (b *build) observe(ctx context.Context) error {
 	if !b.gateFollowed && started(b.pod, kaniko.ContainerGate) {
 		b.gateFollowed = true
-		go b.followGate(ctx)
+		go func() { b.heard <- b.followGate(ctx) }()
 	}
 	b.send(ctx)
-	if podrun.Over(b.pod, kaniko.ContainerKaniko) || podrun.Over(b.pod, kaniko.ContainerGate) {
+	if ended(b.pod) {
 		return b.verdict(ctx)
 	}
 	return nil
 }
 
 // followGate passes the lines of the gate's log on.
-func (b *build) followGate(ctx context.Context) {
+func (b *build) followGate(ctx context.Context) error {
 	var line []byte
-	_ = b.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
+	return b.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
 		line = append(line, chunk...)
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			return nil
@@ -125,6 +131,25 @@ func (b *build) followGate(ctx context.Context) {
 		line = line[:0]
 		return nil
 	})
+}
+
+// unheard acts on the outcome of reading the gate's log. Without its lines a
+// build would neither begin nor end; where the pod is over or gone, its state
+// says more.
+func (b *build) unheard(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, podrun.ErrGone) {
+		return nil
+	}
+	b.deaf = fmt.Errorf("read the log of the build pod's gate: %w", err)
+	if pod, err := b.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
+		return nil
+	}
+	return b.deaf
+}
+
+// ended reports whether one of the build's containers is over.
+func ended(pod *corev1.Pod) bool {
+	return podrun.Over(pod, kaniko.ContainerKaniko) || podrun.Over(pod, kaniko.ContainerGate)
 }
 
 // hear acts on a line of the gate's log.
@@ -216,6 +241,10 @@ func (b *build) awaitDigest(ctx context.Context) bool {
 		select {
 		case line := <-b.gate:
 			b.hear(ctx, line)
+		case err := <-b.heard:
+			if _ = b.unheard(ctx, err); b.deaf != nil {
+				return false
+			}
 		case <-timeout:
 			return false
 		case <-ctx.Done():
@@ -249,6 +278,8 @@ func (b *build) failure() error {
 	switch {
 	case !ok:
 		return failf("the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
+	case end.ExitCode == 0 && b.deaf != nil:
+		return fmt.Errorf("Kaniko reports success, but nobody knows what was pushed: %w", b.deaf)
 	case end.ExitCode == 0:
 		return failf("Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
 	}

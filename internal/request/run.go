@@ -113,7 +113,8 @@ type actionRun struct {
 	why      waiting
 
 	following bool
-	read      bool // the whole log was read
+	read      bool  // the log was read, as far as it can be
+	unread    error // why not all of it was
 }
 
 // newActionRun returns the run of the Job called name.
@@ -148,7 +149,7 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 		case err = <-feed.done:
 			err = lost("action's pod", err)
 		case err = <-r.logged:
-			r.read = true
+			err = r.ended(ctx, err)
 		case <-ticker.C:
 			err = r.explain(ctx)
 		case <-r.deadline.C:
@@ -228,6 +229,25 @@ func (r *actionRun) show(ctx context.Context, pod string) error {
 	return err
 }
 
+// ended takes the outcome of reading the log. A log that cannot be read ends no
+// action: it is said once, and how the action ends is still waited for.
+func (r *actionRun) ended(ctx context.Context, err error) error {
+	r.read = true
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case r.log.Err() != nil:
+		return err // nobody takes the log any more
+	}
+	r.unread = err
+	if !errors.Is(err, podrun.ErrGone) { // the watch says that better
+		r.log.Line("::warning::kiln: the action's output cannot be read any further: %s", escapeData(err.Error()))
+	}
+	return nil
+}
+
 // outcome returns the action's exit code once everything is known.
 func (r *actionRun) outcome() (code int, over bool, err error) {
 	if r.pod == nil || !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
@@ -241,6 +261,9 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	end, ok := podrun.Terminated(r.pod, action.ContainerName)
 	if !ok {
 		return 1, true, failf("the action's pod ended without running the action")
+	}
+	if r.unread != nil && end.ExitCode == 0 {
+		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
 	}
 	return int(end.ExitCode), true, actionFailure(r.actionName(), end)
 }
