@@ -18,6 +18,10 @@ import (
 // without learning anything: about 12 seconds with the pauses of retries.
 const finalTries = 8
 
+// unreachable is how long the log of a running container is asked for without
+// ever getting an answer from its node. A kubelet that restarts is back sooner.
+const unreachable = 2 * time.Minute
+
 // How long a stream may be silent before another takes its place.
 const (
 	// quietBurst is for a stream that has just brought much. The kubelet
@@ -54,6 +58,10 @@ const (
 // twice where a break follows within seconds on a node's clock being set back or
 // on a rotation in the middle of that line.
 //
+// A node of which no stream could be opened for two minutes is given up: no
+// route leads to its kubelet. Once there was one, breaks of any length are
+// survived.
+//
 // If the pod is deleted meanwhile, the error is ErrGone and the log may end
 // early; any other error names the request that did not succeed.
 func (c Client) Follow(ctx context.Context, pod, container string, sink func(line []byte) error) error {
@@ -63,7 +71,7 @@ func (c Client) Follow(ctx context.Context, pod, container string, sink func(lin
 		cancel()
 		<-life.ended
 	}()
-	f := follower{client: c, pod: pod, container: container, life: life, lines: newLines(sink), pauses: retries, tick: time.Second}
+	f := follower{client: c, pod: pod, container: container, life: life, lines: newLines(sink), pauses: retries, tick: time.Second, unreachable: unreachable}
 	return f.run(ctx)
 }
 
@@ -77,6 +85,10 @@ type follower struct {
 	pauses func() *wait.Backoff
 	// tick is how often a stream's silence is looked at.
 	tick time.Duration
+	// unreachable is how long to try for a first stream, and reached says that
+	// there was one.
+	unreachable time.Duration
+	reached     bool
 }
 
 // run reads streams until the log is known to be complete.
@@ -86,7 +98,7 @@ func (f *follower) run(ctx context.Context) error {
 		return err
 	}
 	f.lines.gap.begun = now.begun
-	pause, futile := f.pauses(), 0
+	pause, futile, began := f.pauses(), 0, time.Now()
 	for {
 		if now.err != nil {
 			return errors.Join(f.lines.finish(), f.ended(now.err))
@@ -110,6 +122,8 @@ func (f *follower) run(ctx context.Context) error {
 			continue
 		case f.lines.progress:
 			pause, futile = f.pauses(), 0
+		case !now.over && !f.reached && time.Since(began) > f.unreachable:
+			return f.ended(err)
 		case now.over:
 			if futile++; futile == finalTries {
 				return errors.Join(f.lines.finish(), f.ended(err))
@@ -138,6 +152,7 @@ func (f *follower) read(ctx context.Context, over bool) error {
 		cancel()
 		return f.client.refused(call{"get", "pods/log", f.pod}, err)
 	}
+	f.reached = true
 	timed := &timedReader{source: stream}
 	before := f.lines.sent.Load() // here: the guard may start after the first bytes
 	var guard sync.WaitGroup

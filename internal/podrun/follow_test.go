@@ -224,6 +224,23 @@ func TestFollowGivesUp(t *testing.T) {
 	}
 }
 
+// TestFollowUnreachable: the log of a running container to which no route leads.
+func TestFollowUnreachable(t *testing.T) {
+	api, client := newAPIServer(t, with(aPod("1"), runs))
+	api.onLog = func(w http.ResponseWriter, _ *http.Request) bool {
+		refuse(w, 500, metav1.StatusReasonInternalError, "dial tcp 10.0.0.1:10250: connect: no route to host")
+		return true
+	}
+	ctx := until(t)
+	f := follower{
+		client: client, pod: "p", container: "job", life: client.watchLife(ctx, "p", "job"),
+		lines:  newLines(func([]byte) error { return nil }),
+		pauses: func() *wait.Backoff { return &wait.Backoff{Duration: time.Millisecond} },
+		tick:   time.Second, unreachable: 10 * time.Millisecond,
+	}
+	contains(t, f.run(ctx), "may be incomplete", "no route to host")
+}
+
 func TestFollowStops(t *testing.T) {
 	t.Run("sink error", func(t *testing.T) {
 		api, client := newAPIServer(t, with(aPod("1"), runs))
