@@ -77,6 +77,31 @@ func disruption(pod *corev1.Pod) string {
 	return sentence(condition.Reason, condition.Message)
 }
 
+// deletionLag is how long after its grace a deleted pod may still be there
+// before its node counts as lost.
+const deletionLag = 30 * time.Second
+
+// Lost returns why nothing more will be heard of a container that has not ended,
+// as one line: the pod is deleted, its grace is over, and the node does not
+// confirm the end. That is so at once where the cluster itself gave up the pod,
+// and after half a minute where somebody deleted it. It compares times of the API
+// server with this machine's.
+func Lost(pod *corev1.Pod, container string) (reason string, lost bool) {
+	return lostAt(pod, container, time.Now())
+}
+
+// lostAt is Lost at a given time.
+func lostAt(pod *corev1.Pod, container string, now time.Time) (reason string, lost bool) {
+	if pod.DeletionTimestamp == nil || Over(pod, container) {
+		return "", false
+	}
+	late := now.Sub(pod.DeletionTimestamp.Time) // the time of deletion includes the grace
+	if cause := disruption(pod); cause != "" {
+		return cause, late > 0
+	}
+	return fmt.Sprintf("the pod was deleted and its node %s does not answer", pod.Spec.NodeName), late > deletionLag
+}
+
 // Over reports whether the container has ended or can never run any more.
 func Over(pod *corev1.Pod, container string) bool {
 	if _, ended := Terminated(pod, container); ended {

@@ -3,8 +3,10 @@ package podrun
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // endedAs is a pod whose container terminated like that.
@@ -92,6 +94,42 @@ func TestFailed(t *testing.T) {
 			got, ok := Failed(test.pod)
 			if got != test.want || ok != (test.want != "") {
 				t.Errorf("Failed = %q, %v, want %q", got, ok, test.want)
+			}
+		})
+	}
+}
+
+func TestLost(t *testing.T) {
+	now := time.Now()
+	deleted := func(late time.Duration) func(*corev1.Pod) {
+		return func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.NewTime(now.Add(-late))) }
+	}
+	onNode := func(p *corev1.Pod) { p.Spec.NodeName = "n1" }
+	disrupted := func(status corev1.ConditionStatus) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: status, Reason: "DeletionByTaintManager"}}
+		}
+	}
+	const silent = "the pod was deleted and its node n1 does not answer"
+	tests := map[string]struct {
+		pod  *corev1.Pod
+		want string
+	}{
+		"running":                    {with(aPod("1"), runs), ""},
+		"in its grace":               {with(aPod("1"), runs, deleted(-time.Second)), ""},
+		"just after it":              {with(aPod("1"), runs, deleted(deletionLag)), ""},
+		"long after it":              {with(aPod("1"), runs, onNode, deleted(deletionLag+time.Second)), silent},
+		"but it has ended":           {with(aPod("1"), exits(0), deleted(time.Hour)), ""},
+		"given up":                   {with(aPod("1"), runs, disrupted(corev1.ConditionTrue), deleted(time.Second)), "DeletionByTaintManager"},
+		"given up, in its grace":     {with(aPod("1"), runs, disrupted(corev1.ConditionTrue), deleted(-time.Second)), ""},
+		"given up, but not deleted":  {with(aPod("1"), runs, disrupted(corev1.ConditionTrue)), ""},
+		"was to be given up, is not": {with(aPod("1"), runs, disrupted(corev1.ConditionFalse), deleted(time.Second)), ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, lost := lostAt(test.pod, "job", now)
+			if lost != (test.want != "") || lost && got != test.want {
+				t.Errorf("lost = %q, %v, want %q", got, lost, test.want)
 			}
 		})
 	}

@@ -112,6 +112,18 @@ func (b *build) observe(ctx context.Context) error {
 	if ended(b.pod) {
 		return b.verdict(ctx)
 	}
+	return b.nodeLost()
+}
+
+// nodeLost is the error of a pod whose node will not say any more how the build
+// ends.
+func (b *build) nodeLost() error {
+	if b.pod == nil {
+		return nil
+	}
+	if reason, lost := podrun.Lost(b.pod, kaniko.ContainerKaniko); lost {
+		return failf("the build was ended by the cluster: %s", reason)
+	}
 	return nil
 }
 
@@ -254,8 +266,12 @@ func (b *build) awaitDigest(ctx context.Context) bool {
 	return true
 }
 
-// explain says why the pod does not start, and what a silent build is at.
+// explain says why the pod does not start, and what a silent build is at. The
+// loss of a node shows in no new state of the pod: time tells it.
 func (b *build) explain(ctx context.Context) error {
+	if err := b.nodeLost(); err != nil {
+		return err
+	}
 	if b.sending {
 		b.output.flush()
 		b.log.Beat(b.doing)

@@ -250,7 +250,13 @@ func (r *actionRun) ended(ctx context.Context, err error) error {
 
 // outcome returns the action's exit code once everything is known.
 func (r *actionRun) outcome() (code int, over bool, err error) {
-	if r.pod == nil || !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
+	if r.pod == nil {
+		return 0, false, nil
+	}
+	if reason, lost := podrun.Lost(r.pod, action.ContainerName); lost {
+		return 1, true, failf("the action's pod was ended by the cluster: %s", reason)
+	}
+	if !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
 		return 0, false, nil
 	}
 	r.times.mark("run")
