@@ -150,7 +150,7 @@ func (b *build) followGate(ctx context.Context) error {
 // says more.
 func (b *build) unheard(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil || errors.Is(err, podrun.ErrGone) {
-		return nil
+		return nil //nolint:nilerr // what ended the reading is told elsewhere
 	}
 	b.deaf = fmt.Errorf("read the log of the build pod's gate: %w", err)
 	if pod, err := b.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
@@ -295,7 +295,7 @@ func (b *build) failure() error {
 	case !ok:
 		return failf("the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
 	case end.ExitCode == 0 && b.deaf != nil:
-		return fmt.Errorf("Kaniko reports success, but nobody knows what was pushed: %w", b.deaf)
+		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", b.deaf)
 	case end.ExitCode == 0:
 		return failf("Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
 	}

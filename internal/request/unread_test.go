@@ -68,7 +68,7 @@ func TestACancelledLogSaysWhy(t *testing.T) {
 	mine := errors.New("mine")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(mine)
-	if err := r.ended(ctx, context.Canceled); err != mine || out.Len() > 0 {
+	if err := r.ended(ctx, context.Canceled); !errors.Is(err, mine) || out.Len() > 0 {
 		t.Errorf("error %v, log %q", err, out.String())
 	}
 }
