@@ -191,9 +191,11 @@ func TestStageUnreadable(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			root := contextDir(t, map[string]string{"Dockerfile": "FROM a", "sub/secret": "s", ".dockerignore": tc.ignore})
-			if err := os.Chmod(filepath.Join(root, tc.path), 0); err != nil {
+			closed := filepath.Join(root, tc.path)
+			if err := os.Chmod(closed, 0); err != nil {
 				t.Fatal(err)
 			}
+			t.Cleanup(func() { _ = os.Chmod(closed, 0o755) }) // so that it can be removed without root
 			var err error
 			unprivileged(t, root, func() {
 				_, err = buildcontext.Stage(io.Discard, filepath.Join(root, "Dockerfile"), buildcontext.Limits{})
