@@ -156,6 +156,9 @@ func (c *Cluster) Dump(ctx context.Context, namespace string, w io.Writer) {
 	}
 	for _, pod := range pods.Items {
 		fmt.Fprintf(w, "pod %s: %s%s\n", pod.Name, pod.Status.Phase, containerStates(pod))
+		if pod.DeletionTimestamp != nil {
+			fmt.Fprintf(w, "pod %s: to be deleted at %s, finalizers %v\n", pod.Name, pod.DeletionTimestamp, pod.Finalizers)
+		}
 	}
 	events, err := c.Kube.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{})
 	if err == nil {
