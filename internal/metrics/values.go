@@ -1,0 +1,86 @@
+package metrics
+
+// unknown stands for every value outside of a closed set.
+const unknown = "unknown"
+
+// Kind is what a request asks for.
+type Kind string
+
+// Kinds of requests.
+const (
+	KindDockerfile Kind = "dockerfile" // build an action's image, then run it
+	KindImage      Kind = "image"      // run an image that exists
+	KindUnknown    Kind = unknown      // the request could not be read
+)
+
+// Outcome is how a request ended.
+type Outcome string
+
+// Outcomes of requests.
+const (
+	StepSucceeded Outcome = "succeeded" // the action ended with 0
+	StepFailed    Outcome = "failed"    // the action ended with another code
+	StepError     Outcome = "error"     // the action did not run to its end
+	StepRefused   Outcome = "refused"   // kiln did not begin: bad settings or request
+	StepCancelled Outcome = "cancelled" // the runner cancelled it or went away
+)
+
+// Build is how the need for an image was met.
+type Build string
+
+// Outcomes of builds.
+const (
+	BuildBuilt     Build = "built"     // by a pod of this daemon's
+	BuildReused    Build = "reused"    // by an image of the registry
+	BuildFollowed  Build = "followed"  // by a pod of another request's
+	BuildFailed    Build = "failed"    // not; see the reasons
+	BuildCancelled Build = "cancelled" // not, because the step was cancelled
+)
+
+// Phase is a part of a step.
+type Phase string
+
+// Phases of a step, in their order.
+const (
+	PhaseQueue     Phase = "queue"     // waits for a free slot of the daemon
+	PhaseContext   Phase = "context"   // the context is checked and copied
+	PhasePreflight Phase = "preflight" // the Dockerfile is read
+	PhaseLookup    Phase = "lookup"    // the registry is asked for bases and image
+	PhaseSchedule  Phase = "schedule"  // a pod is created, placed, pulled and started
+	PhaseBuild     Phase = "build"     // Kaniko builds
+	PhasePush      Phase = "push"      // the image goes to the registry
+	PhaseRun       Phase = "run"       // the action runs
+)
+
+// closed sets, in the order of the documentation.
+func kinds() []string { return texts(KindDockerfile, KindImage, KindUnknown) }
+
+func outcomes() []string {
+	return texts(StepSucceeded, StepFailed, StepError, StepRefused, StepCancelled)
+}
+
+func builds() []string {
+	return texts(BuildBuilt, BuildReused, BuildFollowed, BuildFailed, BuildCancelled)
+}
+
+func phases() []string {
+	return texts(PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseRun)
+}
+
+// watchModes are the ways to learn of requests.
+func watchModes() []string { return []string{"inotify", "polling"} }
+
+// codes are the classes of answers. The codes that call for different mending
+// stand alone; "none" is a request without an answer.
+func codes() []string {
+	return []string{"1xx", "2xx", "3xx", "401", "403", "404", "409", "429", "4xx", "5xx", "none"}
+}
+
+// texts turns values of one kind into strings.
+func texts[T ~string](values ...T) []string {
+	list := make([]string, 0, len(values))
+	for _, value := range values {
+		list = append(list, string(value))
+	}
+	return list
+}
