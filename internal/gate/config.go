@@ -1,10 +1,12 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -17,7 +19,9 @@ import (
 type Config struct {
 	// Push is where the build's manifest goes: registry, repository and tag.
 	Push string
-	// Pull are the images that may be pulled, as a Dockerfile names them.
+	// Pull are the images that may be pulled, as a Dockerfile names them. One
+	// with a tag and a digest, "alpine:3.20@sha256:...", may be pulled by that
+	// tag, which is answered with exactly that digest.
 	Pull []string
 	// Mirrors are asked first for the registries they stand for.
 	Mirrors registry.Mirrors
@@ -41,8 +45,9 @@ type repository struct {
 	// sources hold it, in the order in which they are asked; the last one is
 	// the registry that the Dockerfile named.
 	sources []name.Repository
-	// tags may be pulled besides digests.
-	tags []string
+	// tags may be pulled besides digests. The value is the digest that a tag is
+	// answered with, or "" for the one that the registry gives it.
+	tags map[string]string
 }
 
 // policy is Config, parsed.
@@ -81,22 +86,50 @@ func newPolicy(config Config) (*policy, error) {
 }
 
 func (p *policy) allowPull(image string, mirrors registry.Mirrors) error {
-	ref, err := name.ParseReference(image)
+	repo, tag, digest, err := splitReference(image)
 	if err != nil {
 		return err
 	}
-	allowed, err := p.repository(ref.Context(), mirrors)
+	allowed, err := p.repository(repo, mirrors)
 	if err != nil {
 		return err
 	}
 	if known, found := p.pulls[allowed.path]; found {
 		allowed = *known
+	} else {
+		allowed.tags = map[string]string{}
+		p.pulls[allowed.path] = &allowed
 	}
-	if tag, ok := ref.(name.Tag); ok {
-		allowed.tags = append(allowed.tags, tag.TagStr())
+	if tag == "" {
+		return nil
 	}
-	p.pulls[allowed.path] = &allowed
+	pin := allowed.tags[tag]
+	if pin != "" && digest != "" && pin != digest {
+		return fmt.Errorf("its tag is pinned to %s as well", pin)
+	}
+	allowed.tags[tag] = cmp.Or(digest, pin)
 	return nil
+}
+
+// splitReference returns the parts of an image reference. Without a digest the
+// tag is "latest" if none is given; with one it may be missing.
+func splitReference(image string) (repo name.Repository, tag, digest string, err error) {
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		return name.Repository{}, "", "", err
+	}
+	tagged, _, pinned := strings.Cut(image, "@")
+	if pinned {
+		digest = ref.Identifier()
+	}
+	if pinned && strings.LastIndexByte(tagged, ':') <= strings.LastIndexByte(tagged, '/') {
+		return ref.Context(), "", digest, nil
+	}
+	named, err := name.NewTag(tagged)
+	if err != nil {
+		return name.Repository{}, "", "", err
+	}
+	return named.Repository, named.TagStr(), digest, nil
 }
 
 func (p *policy) repository(repo name.Repository, mirrors registry.Mirrors) (repository, error) {

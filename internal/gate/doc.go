@@ -2,7 +2,8 @@
 // credentials that the builder beside it must not see, and forwards only what
 // one build needs:
 //
-//   - pulls of the images that the Dockerfile names, by listed tag or by digest,
+//   - pulls of the images that the Dockerfile names, by listed tag or by digest;
+//     a tag that is listed with a digest is answered with exactly that digest,
 //   - blob uploads to the one repository that the build pushes to, and mounts
 //     of blobs from the listed images,
 //   - one image manifest of at most 4 MiB, never an index, under the build's
@@ -31,10 +32,13 @@
 //	listening                          connections are accepted
 //	denied <METHOD> <PATH>: <reason>   a request was refused
 //	pushed sha256:<digest>             the registry accepted the manifest
+//	kept <reason>                      the registry refused it: the tag exists
+//	                                   and must not change
 //	# <text>                           a diagnosis for people
 //
 // Lines are at most some hundred bytes of printable text, and their number is
-// bounded. The digest is computed from the manifest that was forwarded.
+// bounded. The digest is computed from the manifest that was forwarded. The
+// reason after kept is the registry's; whoever acts on it looks the tag up.
 //
 // The gate does not limit how much is uploaded, does not keep a build from
 // reading other content of a listed repository by digest, and does not keep

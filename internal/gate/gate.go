@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,7 @@ type Gate struct {
 	upstream *upstream
 	uploads  uploads
 	slot     slot
+	pinned   sync.Mutex
 	report   report
 	retries  []time.Duration
 }
@@ -95,6 +97,11 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ping:
 		w.WriteHeader(http.StatusOK)
 	case pull:
+		g.pull(w, r, op)
+	case pullPinned:
+		// What is checked is held in memory, one at a time.
+		g.pinned.Lock()
+		defer g.pinned.Unlock()
 		g.pull(w, r, op)
 	case ownManifest:
 		// The client asks whether there is something to push. Whatever the

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"sync"
 )
 
@@ -52,7 +53,7 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 		return
 	}
 	if response.StatusCode < 200 || response.StatusCode > 299 {
-		relay(w, response)
+		g.refuseManifest(w, response)
 		return
 	}
 	discard(response)
@@ -63,6 +64,22 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 	w.Header().Set("Location", manifestPath(g.policy.push.path, digest))
 	w.Header().Set("Docker-Content-Digest", digest)
 	w.WriteHeader(http.StatusCreated)
+}
+
+// refuseManifest passes on that the registry did not take the manifest, and
+// reports where that is because the tag exists and must not change.
+func (g *Gate) refuseManifest(w http.ResponseWriter, response *http.Response) {
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+	if err != nil {
+		body = nil // the status says enough
+	}
+	if reason := keeps(response.StatusCode, body); reason != "" {
+		g.report.line("kept " + reason)
+	}
+	response.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	relay(w, response)
 }
 
 func (g *Gate) forwardManifest(r *http.Request, tag, mediaType string, body []byte) (*http.Response, error) {

@@ -1,12 +1,17 @@
 package gate
 
 import (
+	"bytes"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -59,7 +64,50 @@ func (g *Gate) readContent(r *http.Request, source name.Repository, op operation
 	if op.kind == "blobs" {
 		path = blobPath(source.RepositoryStr(), op.ref)
 	}
-	return g.upstream.read(r, source, path, transport.PullScope)
+	response, err := g.upstream.read(r, source, path, transport.PullScope)
+	if err != nil || op.action != pullPinned || response.StatusCode != http.StatusOK {
+		return response, err
+	}
+	response.Header.Set("Docker-Content-Digest", op.ref)
+	if r.Method == http.MethodHead {
+		return response, nil
+	}
+	return verified(response, op.ref)
+}
+
+// verified returns the manifest in response with its body read, if it has the
+// digest. A client that asked by digest checks that itself; one that asked by a
+// pinned tag cannot.
+func verified(response *http.Response, digest string) (*http.Response, error) {
+	defer response.Body.Close()
+	want, err := v1.NewHash(digest)
+	if err != nil {
+		return nil, err
+	}
+	hasher, err := v1.Hasher(want.Algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("digest %s: %w", digest, err)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	_, _ = hasher.Write(body)
+	if len(body) > maxManifest || hex.EncodeToString(hasher.Sum(nil)) != want.Hex {
+		return nil, &contentError{digest}
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	response.ContentLength = int64(len(body))
+	response.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return response, nil
+}
+
+// contentError is the error of a registry that answers with other content than
+// it was asked for.
+type contentError struct{ digest string }
+
+func (e *contentError) Error() string {
+	return fmt.Sprintf("it answers with other content than that of %s, or with more than %d bytes", e.digest, maxManifest)
 }
 
 // findBlob tells the client whether the push repository has a blob, so that it

@@ -21,6 +21,7 @@ type action int
 const (
 	ping action = iota
 	pull
+	pullPinned
 	ownManifest
 	findBlob
 	startUpload
@@ -33,7 +34,8 @@ type operation struct {
 	action action
 	// repo is the repository to pull from.
 	repo *repository
-	// kind is "manifests" or "blobs", ref the tag or digest.
+	// kind is "manifests" or "blobs", ref the tag or digest to ask for: that of
+	// a pinned tag is its digest.
 	kind, ref string
 	// upload is the number of an upload.
 	upload string
@@ -71,6 +73,7 @@ func (p *policy) route(r *http.Request) (op operation, reason string) {
 // routeRead decides about GET and HEAD of manifests and blobs. Queries are not
 // forwarded, so what they say does not matter.
 func (p *policy) routeRead(op operation, method, path string) (operation, string) {
+	op.action = pull
 	digest := digestForm.MatchString(op.ref)
 	if path == p.push.path {
 		switch {
@@ -83,10 +86,16 @@ func (p *policy) routeRead(op operation, method, path string) (operation, string
 	switch {
 	case op.repo == nil:
 		return operation{}, "the Dockerfile names no image of this repository"
-	case !digest && (op.kind == "blobs" || !slices.Contains(op.repo.tags, op.ref)):
+	case digest:
+		return op, ""
+	}
+	pin, named := op.repo.tags[op.ref]
+	if op.kind == "blobs" || !named {
 		return operation{}, "the Dockerfile does not name this tag"
 	}
-	op.action = pull
+	if pin != "" {
+		op.action, op.ref = pullPinned, pin
+	}
 	return op, ""
 }
 

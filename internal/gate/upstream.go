@@ -39,6 +39,9 @@ func temporary(err error) bool {
 	if _, ok := errors.AsType[*settingsError](err); ok {
 		return false
 	}
+	if _, ok := errors.AsType[*contentError](err); ok {
+		return false
+	}
 	if answered, ok := errors.AsType[*transport.Error](err); ok {
 		return answered.Temporary()
 	}

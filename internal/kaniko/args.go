@@ -52,8 +52,12 @@ func executorArgs(b Build) ([]string, error) {
 // registryMaps sends every registry that the Dockerfile names to the gate.
 func registryMaps(b Build) ([]string, error) {
 	var names []string
-	for _, image := range b.Images {
-		names = append(names, image.Registry)
+	for _, image := range b.Pulls {
+		ref, err := name.ParseReference(image)
+		if err != nil {
+			return nil, fmt.Errorf("pull reference %q: %w", image, err)
+		}
+		names = append(names, ref.Context().RegistryStr())
 	}
 	slices.Sort(names)
 	var args []string
@@ -85,8 +89,8 @@ func platformArgs(arch string) []string {
 // gateArgs returns the flags of kilnd gate.
 func gateArgs(b Build) []string {
 	args := []string{"gate", "--listen=" + gateAddress, "--push=" + b.Push}
-	for _, image := range b.Images {
-		args = append(args, "--pull="+image.Reference)
+	for _, image := range b.Pulls {
+		args = append(args, "--pull="+image)
 	}
 	for _, pair := range b.Mirrors.Pairs() {
 		args = append(args, "--mirror="+pair)

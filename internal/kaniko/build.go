@@ -6,7 +6,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
 
@@ -32,8 +31,10 @@ type Build struct {
 	Dockerfile string
 	// Push is the one reference that the build may push.
 	Push string
-	// Images are the external images that the Dockerfile names.
-	Images []preflight.Image
+	// Pulls are the images that the build may pull, also those that only a
+	// base's ONBUILD triggers name: as the Dockerfile writes them, or with the
+	// digest that a tag is to be answered with, "alpine:3.20@sha256:...".
+	Pulls []string
 	// Mirrors and Insecure are passed to the gate.
 	Mirrors  registry.Mirrors
 	Insecure []string

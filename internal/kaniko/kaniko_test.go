@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
 
@@ -60,11 +59,7 @@ func fullBuild() kaniko.Build {
 	b.GatePullPolicy = corev1.PullIfNotPresent
 	b.Dockerfile = "docker/Dockerfile.action"
 	b.Push = "kiln-registry:5000/ci/app:k1-0"
-	b.Images = []preflight.Image{
-		{Reference: "alpine:3.20", Registry: "index.docker.io", Line: 1},
-		{Reference: "busybox", Registry: "index.docker.io", Line: 3},
-		{Reference: "ghcr.io/acme/tool:1", Registry: "ghcr.io", Line: 5},
-	}
+	b.Pulls = []string{"alpine:3.20@sha256:" + strings.Repeat("a", 64), "busybox", "ghcr.io/acme/tool:1"}
 	b.Mirrors = registry.Mirrors{"index.docker.io": "kiln-registry:5000"}
 	b.Insecure = []string{"kiln-registry:5000"}
 	b.SecretName = "registry"
@@ -118,7 +113,8 @@ func TestPodErrors(t *testing.T) {
 		{"push reference", func(b *kaniko.Build) { b.Push = "acme/app" }, "push reference"},
 		{"memory", func(b *kaniko.Build) { b.Memory = "2 GB" }, "memory limit"},
 		{"storage", func(b *kaniko.Build) { b.EphemeralStorage = "" }, "storage limit"},
-		{"registry", func(b *kaniko.Build) { b.Images = []preflight.Image{{Registry: "[::1]:5000"}} }, "registry host"},
+		{"image", func(b *kaniko.Build) { b.Pulls = []string{"a b"} }, "pull reference"},
+		{"registry", func(b *kaniko.Build) { b.Pulls = []string{"localhost/x:1"} }, "registry host"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

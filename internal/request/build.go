@@ -62,7 +62,7 @@ func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.
 		GatePullPolicy:   s.self.PullPolicy,
 		Dockerfile:       s.claim.Request.Dockerfile,
 		Push:             push,
-		Images:           dockerfile.Images,
+		Pulls:            pulls(dockerfile),
 		Mirrors:          s.Mirrors,
 		Insecure:         s.Insecure,
 		SecretName:       s.Settings.RegistrySecret,
@@ -78,6 +78,15 @@ func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.
 	}
 	s.BuildTemplate.Apply(pod)
 	return pod, nil
+}
+
+// pulls are the images that the Dockerfile names.
+func pulls(dockerfile *preflight.Dockerfile) []string {
+	references := make([]string, 0, len(dockerfile.Images))
+	for _, image := range dockerfile.Images {
+		references = append(references, image.Reference)
+	}
+	return references
 }
 
 // runBuild creates the build pod, sees it through and deletes it.
