@@ -1,6 +1,7 @@
 // Command kilnd is kiln's daemon and its tools: the sidecar of a runner pod
-// (run), the program that puts the hook shim on a volume (install), and the
-// registry proxy of a build pod (gate).
+// (run), the program that puts the hook shim on a volume (install), the
+// registry proxy of a build pod (gate), and the writer of the values that a
+// runner scale set needs (render-values).
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"kiln/internal/config"
+	"kiln/internal/overlay"
 )
 
 // version is set at link time.
@@ -26,6 +28,8 @@ type cli struct {
 	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
 	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	RenderValues renderValuesCommand `cmd:"" help:"Print what a runner scale set needs to run kiln."`
 }
 
 func main() {
@@ -41,7 +45,12 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&line,
 		kong.Name("kilnd"),
 		kong.Description("Builds and runs container actions that ship a Dockerfile."),
-		kong.Vars{"kaniko_image": config.KanikoImage},
+		kong.Vars{
+			"kaniko_image": config.KanikoImage,
+			"runner_image": overlay.DefaultRunnerImage,
+			"delegate":     overlay.DefaultDelegate,
+			"work_size":    overlay.DefaultWorkSize,
+		},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

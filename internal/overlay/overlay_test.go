@@ -1,0 +1,235 @@
+package overlay_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"kiln/internal/overlay"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// full are settings with every optional part of an overlay.
+func full(mode string) overlay.Settings {
+	return overlay.Settings{
+		Mode: mode, Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
+		StorageClass: "standard", WorkSize: "20Gi",
+	}
+}
+
+// values are those of gha-runner-scale-set that an overlay sets.
+type values struct {
+	ContainerMode *struct {
+		Type  string                           `json:"type"`
+		Claim corev1.PersistentVolumeClaimSpec `json:"kubernetesModeWorkVolumeClaim"`
+	} `json:"containerMode,omitempty"`
+	Template corev1.PodTemplateSpec `json:"template"`
+}
+
+// scaleSet is an AutoscalingRunnerSet as far as an overlay sets it.
+type scaleSet struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Template corev1.PodTemplateSpec `json:"template"`
+	} `json:"spec"`
+}
+
+// strictly decodes YAML and fails on a field that the type does not have.
+func strictly[T any](t *testing.T, text string) T {
+	t.Helper()
+	var out T
+	if err := yaml.UnmarshalStrict([]byte(text), &out); err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	return out
+}
+
+func must(t *testing.T, text string, err error) string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// overlays returns both forms of the overlay of a mode.
+func overlays(t *testing.T, s overlay.Settings) (helm, applied string) {
+	t.Helper()
+	helm, err := overlay.Values(s)
+	helm = must(t, helm, err)
+	applied, err = overlay.Apply(s, "my-set", "arc-runners")
+	return helm, must(t, applied, err)
+}
+
+func TestGolden(t *testing.T) {
+	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+		helm, applied := overlays(t, full(mode))
+		for name, got := range map[string]string{mode + ".yaml": helm, mode + "-apply.yaml": applied} {
+			t.Run(name, func(t *testing.T) {
+				file := filepath.Join("testdata", name)
+				if *update {
+					if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(string(want), got); diff != "" {
+					t.Errorf("differs, see `go test ./internal/overlay -update` (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// TestForms shows that what is applied is the template of the values, but for the parts
+// of the runner container that the scale set has already.
+func TestForms(t *testing.T) {
+	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+		t.Run(mode, func(t *testing.T) {
+			helm, applied := overlays(t, full(mode))
+			want := strictly[values](t, helm).Template
+			runner := &want.Spec.Containers[0]
+			if runner.Image != overlay.DefaultRunnerImage || len(runner.Command) != 1 {
+				t.Errorf("the runner has image %q and command %q", runner.Image, runner.Command)
+			}
+			runner.Image, runner.Command = "", nil
+			set := strictly[scaleSet](t, applied)
+			if diff := cmp.Diff(want, set.Spec.Template); diff != "" {
+				t.Errorf("the forms differ (-values +applied):\n%s", diff)
+			}
+			if set.Name != "my-set" || set.Namespace != "arc-runners" || set.Kind != "AutoscalingRunnerSet" {
+				t.Errorf("applied to %s %s/%s", set.Kind, set.Namespace, set.Name)
+			}
+		})
+	}
+}
+
+// TestSealed holds the sealed overlay to its name: no container mode and no delegate,
+// and the token, the credentials and the memory in the kiln container alone.
+func TestSealed(t *testing.T) {
+	helm, _ := overlays(t, full(overlay.Sealed))
+	got := strictly[values](t, helm)
+	spec := got.Template.Spec
+	if got.ContainerMode != nil {
+		t.Error("a container mode is set")
+	}
+	if spec.ServiceAccountName != "kiln" || spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
+		t.Errorf("service account %q, token mounted in every container: %v", spec.ServiceAccountName, spec.AutomountServiceAccountToken)
+	}
+	for _, c := range containers(spec) {
+		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-memory"} {
+			mounts := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
+			if wants := c.Name == "kiln"; mounts != wants {
+				t.Errorf("container %s mounts %s: got %v, want %v", c.Name, volume, mounts, wants)
+			}
+		}
+		if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == "KILN_DELEGATE" }) {
+			t.Errorf("container %s has a delegate", c.Name)
+		}
+	}
+}
+
+// TestWithoutOptionalParts shows what an overlay without a registry's Secret and a
+// storage class leaves out.
+func TestWithoutOptionalParts(t *testing.T) {
+	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+		helm, applied := overlays(t, overlay.Settings{Mode: mode, Image: "kiln:dev"})
+		for _, text := range []string{helm, applied} {
+			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "storageClassName"} {
+				if strings.Contains(text, word) {
+					t.Errorf("%s: has %s:\n%s", mode, word, text)
+				}
+			}
+		}
+		sound(t, strictly[values](t, helm).Template.Spec, mode == overlay.Kubernetes)
+	}
+}
+
+// containers returns all containers of a pod, in the order of their start.
+func containers(spec corev1.PodSpec) []corev1.Container {
+	return slices.Concat(spec.InitContainers, spec.Containers)
+}
+
+// sound fails on what the API server refuses, for the controller then gives the runner
+// up for good: names twice, and mounts without a volume. Where workGiven, the chart
+// adds the volume called work.
+func sound(t *testing.T, spec corev1.PodSpec, workGiven bool) {
+	t.Helper()
+	var volumes, names []string
+	for _, v := range spec.Volumes {
+		volumes = append(volumes, v.Name)
+	}
+	unique(t, "volume", volumes)
+	if workGiven {
+		volumes = append(volumes, "work")
+	}
+	for _, c := range containers(spec) {
+		names = append(names, c.Name)
+		var env, paths []string
+		for _, e := range c.Env {
+			env = append(env, e.Name)
+		}
+		for _, m := range c.VolumeMounts {
+			paths = append(paths, m.MountPath)
+			if !slices.Contains(volumes, m.Name) {
+				t.Errorf("container %s mounts %s, which is no volume", c.Name, m.Name)
+			}
+		}
+		unique(t, "variable of "+c.Name, env)
+		unique(t, "mount of "+c.Name, paths)
+	}
+	unique(t, "container", names)
+}
+
+func unique(t *testing.T, what string, names []string) {
+	t.Helper()
+	slices.Sort(names)
+	if once := slices.Compact(slices.Clone(names)); len(once) != len(names) {
+		t.Errorf("a %s is there twice: %v", what, names)
+	}
+}
+
+func TestFaultsNameTheSetting(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*overlay.Settings)
+		want   string
+	}{
+		"no image":          {func(s *overlay.Settings) { s.Image = "" }, "the image is not set"},
+		"image":             {func(s *overlay.Settings) { s.Image = "kiln\"\nx" }, `the image is "kiln\"\nx": write it as`},
+		"mode":              {func(s *overlay.Settings) { s.Mode = "dind" }, `the mode is "dind": write sealed or kubernetes`},
+		"novolume":          {func(s *overlay.Settings) { s.Mode = "kubernetes-novolume" }, "kiln does not support the mode kubernetes-novolume"},
+		"size":              {func(s *overlay.Settings) { s.WorkSize = "big" }, `the size of the work volume is "big"`},
+		"negative size":     {func(s *overlay.Settings) { s.WorkSize = "-1Gi" }, `the size of the work volume is "-1Gi"`},
+		"secret":            {func(s *overlay.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},
+		"class":             {func(s *overlay.Settings) { s.StorageClass = "x: y" }, `the storage class is "x: y"`},
+		"delegate":          {func(s *overlay.Settings) { s.Delegate = "index.js" }, `the delegate is "index.js": write it as /home/`},
+		"delegate's ending": {func(s *overlay.Settings) { s.Delegate = "/hook" }, `the delegate is "/hook"`},
+		"runner image":      {func(s *overlay.Settings) { s.RunnerImage = "a b" }, `the runner image is "a b"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := full(overlay.Kubernetes)
+			tc.change(&s)
+			if _, err := overlay.Values(s); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error = %v, want %q", err, tc.want)
+			}
+		})
+	}
+	for _, name := range []string{"", "My-Set", "a.b", strings.Repeat("a", 64)} {
+		if _, err := overlay.Apply(full(overlay.Sealed), name, "n"); err == nil {
+			t.Errorf("Apply took the scale set %q", name)
+		}
+	}
+}
