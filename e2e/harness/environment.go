@@ -22,6 +22,9 @@ type Environment struct {
 	AuthRegistry, AuthUser, AuthPassword string
 	// KanikoImage is the executor's image (KILN_E2E_KANIKO_IMAGE).
 	KanikoImage string
+	// KanikoFlavor is the Kaniko in that image, as KILN_KANIKO_FLAVOR takes it
+	// (KILN_E2E_KANIKO_FLAVOR); the one that the local cluster builds if unset.
+	KanikoFlavor string
 	// Mirrors and Insecure are passed to kiln as they are: the registries to
 	// ask in place of others, and those that speak plain HTTP
 	// (KILN_E2E_MIRRORS, KILN_E2E_INSECURE).
@@ -66,6 +69,9 @@ func Connect() (*Cluster, error) {
 	return &Cluster{Environment: env, Config: config, Kube: kube}, nil
 }
 
+// localFlavor is the Kaniko that e2e/kaniko builds.
+const localFlavor = "chainguard@1.25.16"
+
 func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 	var env Environment
 	var missing []string
@@ -78,6 +84,7 @@ func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 		{"KILN_E2E_REGISTRY", &env.Registry, true},
 		{"KILN_E2E_REGISTRY_PUSH", &env.RegistryPush, true},
 		{"KILN_E2E_KANIKO_IMAGE", &env.KanikoImage, true},
+		{"KILN_E2E_KANIKO_FLAVOR", &env.KanikoFlavor, false},
 		{"KILN_E2E_AUTH_REGISTRY", &env.AuthRegistry, false},
 		{"KILN_E2E_AUTH_USER", &env.AuthUser, false},
 		{"KILN_E2E_AUTH_PASSWORD", &env.AuthPassword, false},
@@ -90,6 +97,9 @@ func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 			missing = append(missing, v.name)
 		}
 		*v.to = value
+	}
+	if env.KanikoFlavor == "" {
+		env.KanikoFlavor = localFlavor
 	}
 	if len(missing) > 0 {
 		return Environment{}, fmt.Errorf("%s not set: run this through hack/with-cluster after \"make cluster-up\", or set them for a cluster of yours as docs/development.md says",

@@ -17,7 +17,7 @@ func TestFromEnvironment(t *testing.T) {
 		"KUBECONFIG": "k", "KILN_E2E_REGISTRY": "r:5000", "KILN_E2E_REGISTRY_PUSH": "127.0.0.1:5000",
 		"KILN_E2E_KANIKO_IMAGE": "r:5000/kaniko:v1",
 	}))
-	if err != nil || env.Registry != "r:5000" || env.RegistryPush != "127.0.0.1:5000" {
+	if err != nil || env.Registry != "r:5000" || env.RegistryPush != "127.0.0.1:5000" || env.KanikoFlavor != localFlavor {
 		t.Errorf("environment = %+v, %v", env, err)
 	}
 }

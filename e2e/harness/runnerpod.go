@@ -106,6 +106,7 @@ func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
 		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST":        o.RegistryHost,
 		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME": o.PullSecret,
 		"KILN_KANIKO_IMAGE":        c.KanikoImage,
+		"KILN_KANIKO_FLAVOR":       c.KanikoFlavor,
 		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
 		"KILN_INSECURE_REGISTRIES": c.Insecure,
 	})

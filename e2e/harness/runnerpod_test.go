@@ -11,7 +11,7 @@ import (
 
 func testCluster() *Cluster {
 	return &Cluster{Environment: Environment{
-		Root: "../..", KanikoImage: "r:5000/kaniko:v1", Mirrors: "docker.io=r:5000", Insecure: "r:5000", StorageClass: "standard",
+		Root: "../..", KanikoImage: "r:5000/kaniko:v1", KanikoFlavor: "chainguard@1.25.16", Mirrors: "docker.io=r:5000", Insecure: "r:5000", StorageClass: "standard",
 	}}
 }
 
@@ -52,6 +52,7 @@ func TestRunnerPodIsSealed(t *testing.T) {
 		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST":        "r:5000/actions",
 		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME": PullSecret,
 		"KILN_KANIKO_IMAGE":        "r:5000/kaniko:v1",
+		"KILN_KANIKO_FLAVOR":       "chainguard@1.25.16",
 		"KILN_REGISTRY_MIRRORS":    "docker.io=r:5000",
 		"KILN_INSECURE_REGISTRIES": "r:5000",
 	} {

@@ -42,6 +42,7 @@ func (s *scripted) Discard(_ context.Context, id string) error {
 func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*spool.Exchange, *app.App) {
 	t.Helper()
 	settings := &config.Settings{
+		KanikoImage: config.KanikoImage, SnapshotMode: "full",
 		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0",
 		Exchange: t.TempDir(), Memory: t.TempDir(),
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,

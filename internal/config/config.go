@@ -25,10 +25,12 @@ type Settings struct {
 	RegistryPull   string `name:"registry-host-pull" help:"The same, as the nodes pull it. Default: the registry host." env:"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL"`
 	RegistrySecret string `name:"registry-secret-name" help:"Secret of type kubernetes.io/dockerconfigjson in the runner's namespace with the registry's credentials." env:"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME"`
 
-	ImageName   string   `help:"One repository for all images, below the registry host. Default: the workspace's name." env:"KILN_IMAGE_NAME"`
-	Insecure    []string `name:"insecure-registries" help:"Registries that are spoken to by plain HTTP." env:"KILN_INSECURE_REGISTRIES"`
-	Mirrors     []string `name:"registry-mirrors" help:"Mirrors of registries, as docker.io=mirror.example.com." env:"KILN_REGISTRY_MIRRORS"`
-	KanikoImage string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
+	ImageName    string   `help:"One repository for all images, below the registry host. Default: the workspace's name." env:"KILN_IMAGE_NAME"`
+	Insecure     []string `name:"insecure-registries" help:"Registries that are spoken to by plain HTTP." env:"KILN_INSECURE_REGISTRIES"`
+	Mirrors      []string `name:"registry-mirrors" help:"Mirrors of registries, as docker.io=mirror.example.com." env:"KILN_REGISTRY_MIRRORS"`
+	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
+	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
+	SnapshotMode string   `help:"How Kaniko finds what a RUN changed: full reads every file; redo and time are faster and miss changes that keep size or time." default:"full" env:"KILN_SNAPSHOT_MODE"`
 
 	Exchange string `help:"Directory shared with the runner container." default:"/var/run/kiln" env:"KILN_EXCHANGE"`
 	Memory   string `help:"Directory of the daemon's own." default:"/var/lib/kiln" env:"KILN_MEMORY"`
@@ -114,6 +116,7 @@ func (s *Settings) Validate() error {
 	if s.Placement != PlacementSameNode && s.Placement != PlacementAnywhere {
 		errs = append(errs, fmt.Errorf("KILN_PLACEMENT is %q: write %s or %s", s.Placement, PlacementSameNode, PlacementAnywhere))
 	}
+	errs = append(errs, s.validateBuilder()...)
 	errs = append(errs, s.validateQuantities()...)
 	return errors.Join(errs...)
 }

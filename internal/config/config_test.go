@@ -75,16 +75,20 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no registry":     {[]string{"--pod-name=p"}, "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set"},
-		"registry scheme": {[]string{"--pod-name=p", "--registry-host=https://ghcr.io/a"}, `write "ghcr.io/a"`},
-		"no pod name":     {[]string{"--registry-host=ghcr.io/a"}, "KILN_POD_NAME is not set"},
-		"mirror":          {sound("--registry-mirrors=docker.io"), "KILN_REGISTRY_MIRRORS"},
-		"insecure":        {sound("--insecure-registries=http://a"), "KILN_INSECURE_REGISTRIES"},
-		"placement":       {sound("--placement=moon"), `KILN_PLACEMENT is "moon": write same-node or anywhere`},
-		"listen":          {sound("--listen=9464"), `KILN_LISTEN is "9464": write it as :9464`},
-		"memory":          {sound("--build-memory=lots"), `KILN_BUILD_MEMORY is "lots"`},
-		"timeout":         {sound("--build-timeout=0s"), "KILN_BUILD_TIMEOUT must be more than zero"},
-		"entries":         {sound("--context-max-entries=0"), "KILN_CONTEXT_MAX_ENTRIES must be more than zero"},
+		"no registry":      {[]string{"--pod-name=p"}, "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set"},
+		"registry scheme":  {[]string{"--pod-name=p", "--registry-host=https://ghcr.io/a"}, `write "ghcr.io/a"`},
+		"no pod name":      {[]string{"--registry-host=ghcr.io/a"}, "KILN_POD_NAME is not set"},
+		"mirror":           {sound("--registry-mirrors=docker.io"), "KILN_REGISTRY_MIRRORS"},
+		"insecure":         {sound("--insecure-registries=http://a"), "KILN_INSECURE_REGISTRIES"},
+		"placement":        {sound("--placement=moon"), `KILN_PLACEMENT is "moon": write same-node or anywhere`},
+		"listen":           {sound("--listen=9464"), `KILN_LISTEN is "9464": write it as :9464`},
+		"memory":           {sound("--build-memory=lots"), `KILN_BUILD_MEMORY is "lots"`},
+		"timeout":          {sound("--build-timeout=0s"), "KILN_BUILD_TIMEOUT must be more than zero"},
+		"kaniko unknown":   {sound("--kaniko-image=r.example.com/kaniko:v1"), "set KILN_KANIKO_FLAVOR to osscontainertools@<version>"},
+		"kaniko flavor":    {sound("--kaniko-flavor=podman"), `KILN_KANIKO_FLAVOR: it is "podman": write chainguard@1.25.16`},
+		"kaniko of Google": {sound("--kaniko-image=gcr.io/kaniko-project/executor:v1.24.0", "--kaniko-flavor=chainguard"), "KILN_KANIKO_IMAGE: the Kaniko of GoogleContainerTools is archived and has CVE-2026-28406"},
+		"snapshot mode":    {sound("--snapshot-mode=fast"), `KILN_SNAPSHOT_MODE is "fast": write full, redo or time`},
+		"entries":          {sound("--context-max-entries=0"), "KILN_CONTEXT_MAX_ENTRIES must be more than zero"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings, err := parse(t, tc.args...)

@@ -39,13 +39,15 @@ func executorArgs(b Build) ([]string, error) {
 		"--insecure-registry="+gateAddress, // plain HTTP to the gate alone
 		"--cache=false",
 		"--compressed-caching=false", // else whole layers are held in memory
-		// "redo" goes by size and modification time: a RUN that keeps both
-		// would lose what it wrote, in silence.
-		"--snapshot-mode=full",
+		"--snapshot-mode="+b.SnapshotMode,
+		// Docker keeps what a RUN writes there. The executor skips it by
+		// default for the sake of mounts, of which a build pod has none.
+		"--ignore-var-run=false",
 		"--custom-platform=linux/"+b.Arch,
 		"--log-format=json",
 		"--force", // detection of a container differs between runtimes
 	)
+	args = append(args, b.Flavor.args()...)
 	return append(args, platformArgs(b.Arch)...), nil
 }
 
@@ -72,8 +74,8 @@ func registryMaps(b Build) ([]string, error) {
 }
 
 // platformArgs are the build arguments that BuildKit sets by itself (Dockerfile
-// reference, "Automatic platform ARGs in the global scope"); v1.25 leaves
-// them empty.
+// reference, "Automatic platform ARGs in the global scope"); chainguard leaves
+// them empty, and the other fork takes them as they are.
 func platformArgs(arch string) []string {
 	var args []string
 	for _, side := range []string{"BUILD", "TARGET"} {

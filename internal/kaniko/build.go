@@ -27,6 +27,10 @@ type Build struct {
 	KanikoImage    string
 	GateImage      string
 	GatePullPolicy corev1.PullPolicy
+	// Flavor is the Kaniko that KanikoImage holds.
+	Flavor Flavor
+	// SnapshotMode is one of SnapshotFull, SnapshotRedo and SnapshotTime.
+	SnapshotMode string
 	// Dockerfile is its name inside the context.
 	Dockerfile string
 	// Push is the one reference that the build may push.

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
 
@@ -42,6 +43,8 @@ func smallBuild() kaniko.Build {
 		Name:             "kiln-build-x",
 		Namespace:        "ci",
 		KanikoImage:      "registry.example.com/kaniko:v1",
+		Flavor:           kaniko.Flavor{Name: preflight.Chainguard, Version: "1.25.16"},
+		SnapshotMode:     kaniko.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
 		Dockerfile:       "Dockerfile",
 		Push:             "ghcr.io/acme/kiln/app:k1-0",
@@ -56,6 +59,8 @@ func fullBuild() kaniko.Build {
 	b := smallBuild()
 	b.Labels = map[string]string{"kiln.build/kind": "build"}
 	b.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner", UID: "u"}}
+	b.Flavor = kaniko.Flavor{Name: preflight.Osscontainertools}
+	b.SnapshotMode = kaniko.SnapshotRedo
 	b.GatePullPolicy = corev1.PullIfNotPresent
 	b.Dockerfile = "docker/Dockerfile.action"
 	b.Push = "kiln-registry:5000/ci/app:k1-0"
@@ -93,8 +98,13 @@ func TestExecutorHasNoCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := pod.Spec.Containers[0]
-	if c.Name != kaniko.ContainerKaniko || len(c.VolumeMounts) > 0 || len(c.Env) > 0 || len(c.EnvFrom) > 0 {
-		t.Errorf("the container %s has mounts %v, variables %v %v", c.Name, c.VolumeMounts, c.Env, c.EnvFrom)
+	if c.Name != kaniko.ContainerKaniko || len(c.VolumeMounts) > 0 || len(c.EnvFrom) > 0 {
+		t.Errorf("the container %s has mounts %v, variables from %v", c.Name, c.VolumeMounts, c.EnvFrom)
+	}
+	for _, variable := range c.Env {
+		if !strings.HasPrefix(variable.Name, "FF_KANIKO_") || variable.Value != "true" || variable.ValueFrom != nil {
+			t.Errorf("the container %s has the variable %v", c.Name, variable)
+		}
 	}
 	if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
 		t.Error("the pod has a service account token")

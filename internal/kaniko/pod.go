@@ -74,6 +74,7 @@ func executor(b Build, args []string, limits corev1.ResourceList) corev1.Contain
 		Name:      ContainerKaniko,
 		Image:     b.KanikoImage,
 		Args:      args,
+		Env:       b.Flavor.env(),
 		Stdin:     true,
 		StdinOnce: true,
 		Resources: corev1.ResourceRequirements{

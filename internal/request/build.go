@@ -52,12 +52,18 @@ func repository(reference string) string {
 
 // buildPod returns the specification of the build pod.
 func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.Pod, error) {
+	flavor, err := s.Settings.Flavor()
+	if err != nil {
+		return nil, err
+	}
 	pod, err := kaniko.Pod(kaniko.Build{
 		Name:             objectName(s.claim.ID),
 		Namespace:        s.Pods.Namespace,
 		Labels:           s.labels("build"),
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
 		KanikoImage:      s.Settings.KanikoImage,
+		Flavor:           flavor,
+		SnapshotMode:     s.Settings.SnapshotMode,
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Dockerfile:       s.claim.Request.Dockerfile,

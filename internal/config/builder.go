@@ -1,0 +1,28 @@
+package config
+
+import (
+	"fmt"
+
+	"kiln/internal/kaniko"
+)
+
+// Flavor returns the Kaniko that the executor's image holds, or an error that
+// names the setting to mend.
+func (s *Settings) Flavor() (kaniko.Flavor, error) {
+	return kaniko.ChooseFlavor(s.KanikoImage, s.KanikoFlavor)
+}
+
+// validateBuilder reports what is wrong with the settings of Kaniko.
+func (s *Settings) validateBuilder() []error {
+	var errs []error
+	if _, err := s.Flavor(); err != nil {
+		errs = append(errs, err)
+	}
+	switch s.SnapshotMode {
+	case kaniko.SnapshotFull, kaniko.SnapshotRedo, kaniko.SnapshotTime:
+	default:
+		errs = append(errs, fmt.Errorf("KILN_SNAPSHOT_MODE is %q: write %s, %s or %s",
+			s.SnapshotMode, kaniko.SnapshotFull, kaniko.SnapshotRedo, kaniko.SnapshotTime))
+	}
+	return errs
+}
