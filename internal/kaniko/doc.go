@@ -8,7 +8,8 @@
 // for it on 127.0.0.1. The pod passes Pod Security "baseline".
 //
 // Everything that is read from the log is what a Dockerfile can forge. It
-// shapes messages for the build's author and decides nothing.
+// words and classes a failure for the build's author. The most that a class
+// grants is another attempt, and whoever makes one counts.
 //
 // Flags and texts are those of
 // https://github.com/chainguard-dev/kaniko v1.25.16 and

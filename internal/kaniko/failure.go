@@ -1,34 +1,20 @@
 package kaniko
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-)
 
-// Reason is a class of failures; the set is closed.
-type Reason string
-
-// The reasons of failed builds that the executor ended by itself.
-const (
-	ReasonRun          Reason = "run_failed"
-	ReasonBaseMissing  Reason = "base_image_not_found"
-	ReasonBaseDenied   Reason = "base_image_denied"
-	ReasonBaseFailed   Reason = "base_image_failed"
-	ReasonSource       Reason = "source_missing"
-	ReasonPush         Reason = "push_failed"
-	ReasonOutOfMemory  Reason = "out_of_memory"
-	ReasonOutOfDisk    Reason = "out_of_disk"
-	ReasonContext      Reason = "context_failed"
-	ReasonInstruction  Reason = "instruction_failed"
-	ReasonUnclassified Reason = "internal"
+	"kiln/internal/failure"
 )
 
 // Failure is why a build failed, for its author. A Dockerfile can forge it.
 type Failure struct {
 	// Reason is the class.
-	Reason Reason
+	Reason failure.Reason
 	// Message says what happened and what to do, in one line.
 	Message string
 	// Instruction is the instruction that failed, or empty.
@@ -39,27 +25,66 @@ type Failure struct {
 	Source string
 }
 
+// ReasonPush is the class of an image that the registry refuses.
+const ReasonPush = failure.RegistryDeniedPush
+
+// Exit codes of the executor. The exit code of a RUN is the executor's too.
+const (
+	exitOwn       = 1   // the executor's own errors; a RUN can have it as well
+	exitSignalled = 255 // a signal ended the process of a RUN
+	exitKilled    = 137 // SIGKILL ended the executor itself
+)
+
 // Failure explains a build that ended with exitCode. oomKilled says that the
 // container ran out of memory.
+//
+// What the cluster says comes first, then the exit code, then the executor's
+// last words: with another exit code than 1 it is a RUN that failed, whatever
+// the log says. A RUN can end the executor with the exit code 1 and forge its
+// last words; so what is tried again has to be counted.
 func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 	if oomKilled {
 		return Failure{
-			Reason:      ReasonOutOfMemory,
+			Reason:      failure.OutOfMemory,
 			Message:     "the build ran out of memory: an operator has to raise KILN_BUILD_MEMORY",
 			Instruction: l.Instruction,
 		}
 	}
-	tail := l.last[max(0, len(l.last)-keptLines):]
-	for _, line := range slices.Backward(tail) {
-		if f, found := l.explain(line); found {
-			return f
+	found, explained := l.lastWords()
+	switch {
+	case explained && (exitCode == exitOwn || found.Reason == failure.RunFailed):
+		return found
+	case !explained && exitCode == exitKilled:
+		// From within its own PID namespace nothing can send SIGKILL to the
+		// executor.
+		return Failure{
+			Reason:  failure.Evicted,
+			Message: "Kaniko was killed (exit code 137): the node or somebody with access to it ended the container",
 		}
+	case exitCode != exitOwn && l.running():
+		return l.exitFailure(strconv.Itoa(int(exitCode)))
 	}
 	return Failure{
-		Reason:      ReasonUnclassified,
+		Reason:      failure.Internal,
 		Message:     fmt.Sprintf("Kaniko ended with exit code %d and gave no reason", exitCode),
 		Instruction: l.Instruction,
 	}
+}
+
+// lastWords explains what the executor said last.
+func (l *Log) lastWords() (Failure, bool) {
+	tail := l.last[max(0, len(l.last)-keptLines):]
+	for _, line := range slices.Backward(tail) {
+		if f, found := l.explain(line); found {
+			return f, true
+		}
+	}
+	return Failure{}, false
+}
+
+// running reports whether a RUN was begun last.
+func (l *Log) running() bool {
+	return len(l.Instruction) > len("RUN") && strings.EqualFold(l.Instruction[:len("RUN")], "RUN")
 }
 
 // The executor's last words, from pkg/executor and cmd/executor. Where a base
@@ -67,6 +92,7 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 var (
 	buildError = regexp.MustCompile(`^error building image: (?:error building stage: )?(.*)$`)
 	pushError  = regexp.MustCompile(`^error pushing image: (?:failed to push to destination \S+: )?(.*)$`)
+	pushCheck  = regexp.MustCompile(`^error checking push permissions.*?checking push permission for "\S+": (.*)$`)
 	flagError  = regexp.MustCompile(`^Error: (.*)$`)
 	pullError  = regexp.MustCompile(`^Failed to retrieve image (\S+) from remapped registry \S+: (.*)\. Will try with the next registry`)
 )
@@ -85,46 +111,28 @@ func (l *Log) explain(line string) (Failure, bool) {
 		}
 		return l.buildFailure(found[1]), true
 	}
-	if found := pushError.FindStringSubmatch(line); found != nil {
-		return Failure{
-			Reason:  ReasonPush,
-			Message: "the registry did not take the image: " + answer(found[1]),
-		}, true
+	for _, pattern := range []*regexp.Regexp{pushError, pushCheck} {
+		if found := pattern.FindStringSubmatch(line); found != nil {
+			return pushFailure(found[1]), true
+		}
 	}
-	if found := flagError.FindStringSubmatch(line); found != nil {
-		return Failure{Reason: ReasonContext, Message: "Kaniko did not start the build: " + Translate(found[1])}, true
+	// Once an instruction was begun the executor's flags were in order.
+	if found := flagError.FindStringSubmatch(line); found != nil && l.Instruction == "" {
+		return flagFailure(found[1]), true
 	}
 	return Failure{}, false
 }
 
-var (
-	missingImage = regexp.MustCompile(`MANIFEST_UNKNOWN|NAME_UNKNOWN|NOT_FOUND|status code 404`)
-	deniedImage  = regexp.MustCompile(`UNAUTHORIZED|DENIED|status code 40[13]`)
-)
-
-// baseFailure explains why an image cannot be pulled.
-func baseFailure(image, text string) Failure {
-	f := Failure{Reason: ReasonBaseFailed, Image: image, Message: fmt.Sprintf("the image %s cannot be pulled: %s", image, answer(text))}
-	switch {
-	case missingImage.MatchString(text):
-		f.Reason = ReasonBaseMissing
-		f.Message = fmt.Sprintf("the image %s does not exist: check its name and tag (%s)", image, answer(text))
-	case deniedImage.MatchString(text):
-		f.Reason = ReasonBaseDenied
-		f.Message = fmt.Sprintf("the registry does not let kiln pull the image %s: it may not exist, or the operator's registry secret has no access to it (%s)", image, answer(text))
+// flagFailure explains why the executor did not begin: its flags, or the
+// context on its standard input.
+func flagFailure(text string) Failure {
+	if strings.HasPrefix(text, "error resolving source context: ") {
+		return Failure{
+			Reason:  failure.ContextTransport,
+			Message: "the build context did not arrive whole: " + Translate(text),
+		}
 	}
-	return f
-}
-
-// attempt is what the executor puts before a registry's answer: how often it
-// tried, and the request to the gate.
-var attempt = regexp.MustCompile(`^(unable to complete operation after \d+ attempts, last error: )?((GET|HEAD|POST|PATCH|PUT) https?://\S+: )?`)
-
-// answer reduces an error of the executor to what the registry or the gate
-// said.
-func answer(text string) string {
-	reduced := attempt.ReplaceAllString(text, "")
-	return strings.TrimSuffix(strings.Replace(Translate(reduced), "UNAVAILABLE: kiln gate: ", "", 1), ".")
+	return Failure{Reason: failure.Internal, Message: "Kaniko did not start the build: " + Translate(text)}
 }
 
 var (
@@ -132,16 +140,14 @@ var (
 	signalled     = regexp.MustCompile(`waiting for process to exit: signal: (.+)$`)
 	notStarted    = regexp.MustCompile(`failed to execute command: starting command: (?:fork/exec )?(.*)$`)
 	missingSource = regexp.MustCompile(`failed to get fileinfo for /kaniko/(buildcontext|[^/ ]+)/(\S*): .*no such file or directory`)
-	noSource      = regexp.MustCompile(`no source files specified`)
-	noSpace       = regexp.MustCompile(`no space left on device`)
+	parseError    = regexp.MustCompile(`^parsing dockerfile: (.*)$`)
 )
 
-// buildFailure explains a failed instruction.
+// buildFailure explains a failed build by what the executor says of it.
 func (l *Log) buildFailure(text string) Failure {
-	f := Failure{Reason: ReasonRun, Instruction: l.Instruction}
+	f := Failure{Reason: failure.RunFailed, Instruction: l.Instruction}
 	if found := exited.FindStringSubmatch(text); found != nil {
-		f.Message = fmt.Sprintf("%s failed with exit code %s%s", l.step(), found[1], exitHint(found[1]))
-		return f
+		return l.exitFailure(found[1])
 	}
 	if found := signalled.FindStringSubmatch(text); found != nil {
 		f.Message = fmt.Sprintf("%s was ended by the signal %q", l.step(), found[1])
@@ -157,28 +163,54 @@ func (l *Log) buildFailure(text string) Failure {
 	if found := missingSource.FindStringSubmatch(text); found != nil {
 		return sourceFailure(found[1], found[2])
 	}
+	if found := parseError.FindStringSubmatch(text); found != nil {
+		return Failure{Reason: failure.DockerfileSyntax, Message: "Kaniko cannot read the Dockerfile: " + found[1]}
+	}
+	return l.instructionFailure(text)
+}
+
+// instructionFailure explains what is not a RUN: the executor's own work on an
+// instruction, or on the file system of a stage.
+func (l *Log) instructionFailure(text string) Failure {
+	f := Failure{Reason: failure.InstructionFailed, Instruction: l.Instruction}
+	said := Translate(strings.TrimPrefix(text, "failed to execute command: "))
+	unpacking := strings.HasPrefix(text, "failed to get filesystem from image: ")
 	switch {
-	case noSource.MatchString(text):
-		f.Reason = ReasonSource
+	case strings.Contains(text, "no source files specified"):
+		f.Reason = failure.SourceMissing
 		f.Message = "a COPY or ADD names files that are not there: check the path and .dockerignore"
-	case noSpace.MatchString(text):
-		f.Reason = ReasonOutOfDisk
+	case strings.Contains(text, "no space left on device"):
+		f.Reason = failure.DiskFull
 		f.Message = "the build ran out of disk space: an operator has to raise KILN_BUILD_STORAGE or give the node more ephemeral storage"
+	case unpacking && unreachable(text):
+		f.Reason = failure.RegistryUnreachable
+		f.Message = "the base image cannot be pulled: " + answer(strings.TrimPrefix(text, "failed to get filesystem from image: "))
+	case unpacking:
+		f.Reason = failure.Internal
+		f.Message = "Kaniko cannot unpack the base image: " + said
+	case strings.TrimSpace(said) == "":
+		f.Message = l.step() + " failed, and Kaniko gave no reason"
 	default:
-		f.Reason = ReasonInstruction
-		f.Message = Translate(strings.TrimPrefix(text, "failed to execute command: "))
-		if strings.TrimSpace(f.Message) == "" {
-			f.Message = l.step() + " failed, and Kaniko gave no reason"
-		}
+		f.Message = said + after("; ", hintIn([]string{text}))
 	}
 	return f
+}
+
+// exitFailure explains a RUN that ended with an exit code.
+func (l *Log) exitFailure(code string) Failure {
+	hint := cmp.Or(exitHint(code), hintIn(l.output()))
+	return Failure{
+		Reason:      failure.RunFailed,
+		Message:     fmt.Sprintf("%s failed with exit code %s", l.step(), code) + after(": ", hint),
+		Instruction: l.Instruction,
+	}
 }
 
 // sourceFailure explains a COPY or ADD whose source is missing, in the context
 // or in the stage or image that --from names. The executor looks before it
 // begins the instruction, so the log does not say which one it is.
 func sourceFailure(from, path string) Failure {
-	f := Failure{Reason: ReasonSource, Source: path}
+	f := Failure{Reason: failure.SourceMissing, Source: path}
 	if from == "buildcontext" {
 		f.Message = fmt.Sprintf("%s is not in the build context, the directory of the Dockerfile: check the path and .dockerignore", path)
 		return f
@@ -188,17 +220,12 @@ func sourceFailure(from, path string) Failure {
 	return f
 }
 
-// exitHint says what an exit code of a shell mostly means.
-func exitHint(code string) string {
-	switch code {
-	case "126":
-		return ": a command in it may not be executed, check its mode"
-	case "127":
-		return ": a command in it is not in the image"
-	case "137":
-		return ": a process of it was killed, it may have run out of memory (KILN_BUILD_MEMORY)"
+// after is hint behind a separator, "" for none.
+func after(separator, hint string) string {
+	if hint == "" {
+		return ""
 	}
-	return ""
+	return separator + hint
 }
 
 // step names the instruction in a sentence.
