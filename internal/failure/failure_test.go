@@ -31,7 +31,7 @@ func TestReasons(t *testing.T) {
 func TestOnlyInfrastructureIsRetried(t *testing.T) {
 	retried := map[failure.Reason]bool{
 		failure.ContextTransport: true, failure.RegistryUnreachable: true,
-		failure.Evicted: true, failure.NodeLost: true,
+		failure.ClusterUnreachable: true, failure.Evicted: true, failure.NodeLost: true,
 	}
 	for _, r := range failure.Reasons() {
 		if r.Retry() != retried[r] {

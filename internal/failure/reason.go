@@ -18,8 +18,10 @@ const (
 	DiskFull               Reason = "disk_full"
 	Evicted                Reason = "evicted"
 	NodeLost               Reason = "node_lost"
+	ClusterUnreachable     Reason = "cluster_unreachable" // its API server
 	Unschedulable          Reason = "unschedulable"
 	KanikoImagePull        Reason = "kaniko_image_pull"
+	ActionImagePull        Reason = "action_image_pull"
 	AdmissionRefused       Reason = "admission_refused"
 	Deadline               Reason = "deadline"
 	Cancelled              Reason = "cancelled"
@@ -53,7 +55,8 @@ func classes() []class {
 		{BadRequest, Author, false, "mend the file that the message names"},
 		{DockerfileSyntax, Author, false, "mend the line of the Dockerfile"},
 		{UnsupportedInstruction, Author, false, "write the instruction in the way that the message shows"},
-		{AdmissionRefused, Operator, false, "let the namespace admit kiln's pods: Pod Security baseline, room in its quota"},
+		{ClusterUnreachable, Operator, true, "look at the API server and at the network to it"},
+		{AdmissionRefused, Operator, false, "let the namespace admit kiln's pods: rights, quota, Pod Security baseline, webhooks"},
 		{Unschedulable, Operator, false, "give the pod a node: capacity, selectors, taints, volumes, or a longer KILN_PENDING_TIMEOUT"},
 		{KanikoImagePull, Operator, false, "check KILN_KANIKO_IMAGE, its registry, and the imagePullSecrets of the runner pod"},
 		{ContextTransport, Operator, true, "look at the API server and at the build pod's node: the build context did not arrive"},
@@ -68,6 +71,7 @@ func classes() []class {
 		{Evicted, Operator, true, "look at why the cluster evicts pods: node pressure, a drain, a higher priority"},
 		{NodeLost, Operator, true, "look at the node of the pod"},
 		{RegistryDeniedPush, Operator, false, "check that the registry Secret may push to the repository"},
+		{ActionImagePull, Operator, false, "check the pull host, its Secret, and the way from the nodes to it"},
 		{Deadline, Author, false, "make it faster, or have an operator raise the limit that the message names"},
 		{ActionFailed, Author, false, "mend the action; the step's log has its output"},
 		{Cancelled, Nobody, false, "run the job again if that was not meant"},

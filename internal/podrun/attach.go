@@ -12,6 +12,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/streaming/pkg/httpstream"
+
+	"kiln/internal/failure"
 )
 
 // Attach sends all of stdin to the standard input of a running container and
@@ -40,9 +42,9 @@ func (c Client) Attach(ctx context.Context, pod, container string, stdin io.Read
 	case err != nil && sent == 0:
 		return c.refused(did, err)
 	case err != nil:
-		return fmt.Errorf("attach to pod %s/%s: connection lost after %d bytes: %w", c.Namespace, pod, sent, err)
+		return failure.New(failure.ContextTransport, "attach to pod %s/%s: connection lost after %d bytes: %w", c.Namespace, pod, sent, err)
 	case !complete:
-		return fmt.Errorf("attach to pod %s/%s: container %s stopped reading after %d bytes: %w",
+		return failure.New(failure.ContextTransport, "attach to pod %s/%s: container %s stopped reading after %d bytes: %w",
 			c.Namespace, pod, container, sent, io.ErrShortWrite)
 	}
 	return nil

@@ -2,7 +2,6 @@ package podrun
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,10 +10,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"kiln/internal/failure"
 )
 
 // ErrGone says that the pod does not exist, or that another pod has its name.
-var ErrGone = errors.New("pod is gone")
+var ErrGone error = failure.New(failure.NodeLost, "pod is gone")
 
 // Client does kiln's pod work in one namespace. All methods are safe for
 // concurrent use and end when their context does, but for those that create.

@@ -10,6 +10,8 @@
 //     the file that holds it;
 //   - an attach that ends before stdin does is an error;
 //   - a deletion of something that is already gone succeeds;
+//   - errors carry their class ([failure.Of]): what the API server refuses, what
+//     it does not answer, what is gone;
 //   - no connection stays open after the call that opened it has returned.
 //
 // It does not guarantee that a process read what [Client.Attach] sent: the
@@ -18,6 +20,6 @@
 // because the kubelet serves the newest file alone. It knows nothing about what
 // runs in a pod and it writes no log of its own.
 //
-// [Explain], [Hopeless], [Failed], [Over] and [Terminated] are pure functions
-// of a pod's state.
+// [Explain], [Hopeless], [Failed], [Over], [Terminated], [Cause] and [Pending]
+// are pure functions of a pod's state.
 package podrun

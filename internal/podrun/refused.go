@@ -1,12 +1,15 @@
 package podrun
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/internal/failure"
 )
 
 // call names one API request in the words of a Role.
@@ -14,19 +17,23 @@ type call struct {
 	verb, resource, name string
 }
 
-// refused wraps err with what was tried and, where the API server said no, with
-// what has to change. nil stays nil; a missing pod becomes ErrGone.
+// refused wraps err with its class, with what was tried and, where the API
+// server said no, with what has to change. nil stays nil; a missing pod becomes
+// ErrGone, and the end of the caller's context stays what it is.
 func (c Client) refused(did call, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.IsNotFound(err) && strings.HasPrefix(did.resource, "pods") && did.verb != "create":
 		return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, ErrGone)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, err)
 	}
-	if hint := c.hint(err); hint != "" {
-		return fmt.Errorf("%s %s %s/%s: %w; %s", did.verb, did.resource, c.Namespace, did.name, err, hint)
+	hint := c.hint(err)
+	if hint != "" {
+		hint = "; " + hint
 	}
-	return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, err)
+	return failure.New(answered(err), "%s %s %s/%s: %w%s", did.verb, did.resource, c.Namespace, did.name, err, hint)
 }
 
 // podSecurityRefused is the PodSecurity admission plugin's phrase.
