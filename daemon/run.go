@@ -12,6 +12,7 @@ import (
 
 	"kiln/internal/app"
 	"kiln/internal/config"
+	"kiln/internal/metrics"
 )
 
 // runCommand is the sidecar.
@@ -33,6 +34,7 @@ func (c *runCommand) broken(ctx context.Context, cause error) error {
 		{&c.Exchange, "KILN_EXCHANGE", "/var/run/kiln"},
 		{&c.Memory, "KILN_MEMORY", "/var/lib/kiln"},
 		{&c.Listen, "KILN_LISTEN", ":9464"},
+		{&c.MetricsListen, "KILN_METRICS_LISTEN", ":9465"},
 	} {
 		*fallback.value = fallback.normal
 		if value := os.Getenv(fallback.env); value != "" {
@@ -51,7 +53,7 @@ func (c *runCommand) serve(ctx context.Context, broken error) error {
 	defer func() { _ = log.Sync() }()
 	klog.SetLogger(zapr.NewLogger(log.Named("kubernetes")))
 	log.Info("starting", zap.String("version", version), zap.Any("settings", c.Settings))
-	daemon, err := app.New(app.Options{Settings: &c.Settings, Broken: broken, Log: log})
+	daemon, err := app.New(app.Options{Settings: &c.Settings, Broken: broken, Metrics: metrics.New(metrics.Options{Version: version}), Log: log})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"kiln/internal/metrics"
 	"kiln/internal/spool"
 )
 
@@ -15,6 +16,7 @@ import (
 // meanwhile is watched by its lock.
 func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, claim *spool.Claim) {
 	defer claim.Close()
+	defer s.metrics.StepStarted()()
 	watched, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
 	go watchShim(watched, ctx.Done(), cancel, claim)
@@ -59,15 +61,22 @@ func (s *serving) finish(ctx context.Context, claim *spool.Claim, code int) {
 // handle waits for a free slot and has the step run.
 func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 	if s.broken != nil {
-		return refuse(claim, s.broken)
+		return s.refuse(claim, s.broken)
 	}
 	if err := s.memory.Accept(claim.ID); err != nil {
-		return refuse(claim, err)
+		return s.refuse(claim, err)
 	}
+	for _, p := range s.problems.all() {
+		if p.told {
+			tell(claim, p.err)
+		}
+	}
+	began := time.Now()
 	if err := s.acquire(ctx, claim); err != nil {
-		return refuse(claim, err)
+		return s.refuse(claim, err)
 	}
 	defer s.release()
+	s.metrics.PhaseEnded(metrics.PhaseQueue, time.Since(began))
 	return s.handler.Handle(ctx, claim)
 }
 
@@ -97,9 +106,15 @@ func (s *serving) release() {
 }
 
 // refuse answers a request that is not run.
-func refuse(claim *spool.Claim, reason error) int {
-	_, _ = claim.Log.Write([]byte("::error::kiln: " + escape(reason.Error()) + "\n"))
+func (s *serving) refuse(claim *spool.Claim, reason error) int {
+	tell(claim, reason)
+	s.metrics.StepEnded(metrics.KindUnknown, 1, reason)
 	return 1
+}
+
+// tell writes one error to the step's log.
+func tell(claim *spool.Claim, err error) {
+	_, _ = claim.Log.Write([]byte("::error::kiln: " + escape(err.Error()) + "\n"))
 }
 
 // watchShim cancels the step when its shim has vanished. It ends with ctx,

@@ -6,19 +6,21 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/net/netutil"
 
 	"kiln/internal/config"
+	"kiln/internal/metrics"
 	"kiln/internal/spool"
 )
 
-// Bounds on what any pod of the cluster can make the daemon hold.
+// Times of the look for the API server at the start.
 const (
-	probeConnections = 16
-	probeTimeout     = 5 * time.Second
+	reachTimeout = 10 * time.Second
+	reachFirst   = time.Second // after the first failure; it doubles
+	reachLast    = 30 * time.Second
 )
 
 // Handler runs one claimed step and returns its exit code; see
@@ -38,6 +40,12 @@ type Options struct {
 	// Handler runs steps. Nil makes one that reaches the cluster with the
 	// pod's service account.
 	Handler Handler
+	// Reachable asks the API server for something that every step needs. Nil
+	// is the daemon's own look at its pod, or none beside a given Handler.
+	Reachable func(context.Context) error
+	// Metrics are what is counted, served on a port of their own; nil counts
+	// nothing.
+	Metrics *metrics.Metrics
 	// Log is the operator's log.
 	Log *zap.Logger
 }
@@ -50,15 +58,21 @@ type App struct {
 	log      *zap.Logger
 	exchange *spool.Exchange
 	memory   *spool.Memory
-	listener net.Listener
-	server   *http.Server
-	slots    chan struct{}
+	metrics  *metrics.Metrics
+	problems *problems
+	ports    []*port
+	// reachable asks the API server for the daemon's own pod; nil without one.
+	reachable func(context.Context) error
+	slots     chan struct{}
 }
 
-// New opens the exchange, the memory and the listener of /readyz. Only an
+// New opens the exchange, the memory and the ports. Only an
 // exchange or a memory that cannot be used is an error.
 func New(options Options) (*App, error) {
-	a := &App{settings: options.Settings, broken: options.Broken, handler: options.Handler, log: options.Log}
+	a := &App{
+		settings: options.Settings, broken: options.Broken, handler: options.Handler, log: options.Log,
+		reachable: options.Reachable, metrics: options.Metrics, problems: &problems{metrics: options.Metrics},
+	}
 	var err error
 	if a.exchange, err = spool.Open(a.settings.Exchange); err != nil {
 		return nil, err
@@ -75,6 +89,7 @@ func New(options Options) (*App, error) {
 	if a.broken == nil && a.handler == nil {
 		a.reach()
 	}
+	a.problems.set("settings", problem{err: a.broken})
 	if a.broken != nil {
 		a.log.Error("kiln cannot run steps", zap.Error(a.broken))
 	}
@@ -85,56 +100,105 @@ func New(options Options) (*App, error) {
 
 // reach makes the handler that reaches the cluster.
 func (a *App) reach() {
-	handler, err := newHandler(a.settings, a.memory, a.log)
+	handler, err := newHandler(a.settings, a.memory, a.metrics, a.log)
 	if err != nil {
 		a.broken = err
 		return
 	}
 	a.handler = handler
+	a.reachable = func(ctx context.Context) error {
+		_, err := handler.Self.Read(ctx)
+		return err
+	}
 }
 
-// listen binds the address of /readyz. Without it kiln works all the same.
+// listen binds the ports. Without them kiln works all the same.
 func (a *App) listen() {
-	listener, err := net.Listen("tcp", a.settings.Listen)
-	if err != nil {
-		a.log.Error("cannot serve /readyz", zap.String("address", a.settings.Listen), zap.Error(err))
-		return
+	a.ports = append(a.ports, &port{
+		path: "/readyz", setting: "KILN_LISTEN", address: a.settings.Listen,
+		handler: http.HandlerFunc(a.ready), problems: a.problems, log: a.log,
+	})
+	if a.metrics != nil {
+		a.ports = append(a.ports, &port{
+			path: "/metrics", setting: "KILN_METRICS_LISTEN", address: a.settings.MetricsListen,
+			handler: a.metrics.Handler(), problems: a.problems, log: a.log,
+		})
 	}
-	a.listener = netutil.LimitListener(listener, probeConnections)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /readyz", a.ready)
-	a.server = &http.Server{Handler: mux, ReadTimeout: probeTimeout, WriteTimeout: probeTimeout}
-	a.server.SetKeepAlivesEnabled(false)
+	for _, p := range a.ports {
+		if p.bind(context.Background()) {
+			p.first = p.listener.Addr()
+		}
+	}
 }
 
-// Addr returns the address that /readyz is served at, or nil.
-func (a *App) Addr() net.Addr {
-	if a.listener == nil {
-		return nil
+// Addr returns the address that a path, /readyz or /metrics, was served at
+// when New returned, or nil.
+func (a *App) Addr(path string) net.Addr {
+	for _, p := range a.ports {
+		if p.path == path {
+			return p.first
+		}
 	}
-	return a.listener.Addr()
+	return nil
 }
 
 // ready answers 200 as long as the exchange is served, and says in its body
 // what is wrong: a start-up probe that failed for a bad setting would keep
 // the runner from every job.
 func (a *App) ready(w http.ResponseWriter, _ *http.Request) {
-	if a.broken != nil {
-		fmt.Fprintf(w, "serving the exchange, but no step can run:\n%s\n", a.broken)
-		return
+	found := a.problems.all()
+	switch {
+	case a.broken != nil:
+		fmt.Fprintln(w, "serving the exchange, but no step can run:")
+	case len(found) > 0:
+		fmt.Fprintln(w, "serving the exchange, with problems:")
+	default:
+		fmt.Fprintln(w, "ok")
 	}
-	fmt.Fprintln(w, "ok")
+	for _, p := range found {
+		fmt.Fprintln(w, p.err)
+	}
 }
 
 // Run serves the exchange until ctx ends, then cancels the steps in flight
 // and waits for their cleanup.
 func (a *App) Run(ctx context.Context) error {
-	if a.listener != nil {
-		go func() { _ = a.server.Serve(a.listener) }()
+	ports, closePorts := context.WithCancel(context.WithoutCancel(ctx))
+	var beside sync.WaitGroup
+	for _, p := range a.ports {
+		beside.Go(func() { p.run(ports) })
+	}
+	if a.reachable != nil {
+		beside.Go(func() { a.reachAPI(ctx) })
 	}
 	err := newServing(a).run(ctx)
-	if a.server != nil {
-		_ = a.server.Close()
-	}
+	closePorts()
+	beside.Wait()
 	return errors.Join(err, a.exchange.Close())
+}
+
+// reachAPI asks the API server until it has answered once, so that an operator
+// learns of what is wrong before the first step does.
+func (a *App) reachAPI(ctx context.Context) {
+	const what = "API server"
+	for wait := reachFirst; ; wait = min(2*wait, reachLast) {
+		trial, cancel := context.WithTimeout(ctx, reachTimeout)
+		err := a.reachable(trial)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && a.problems.of(what) == nil {
+			a.log.Error("steps fail until this is mended", zap.Error(err))
+		}
+		a.problems.set(what, problem{err: err})
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
 }

@@ -41,9 +41,15 @@ func (s *scripted) Discard(_ context.Context, id string) error {
 // daemon starts an App over fresh directories and returns its exchange.
 func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*spool.Exchange, *app.App) {
 	t.Helper()
+	return daemonOf(t, app.Options{Handler: handler}, change)
+}
+
+// daemonOf is daemon with further options.
+func daemonOf(t *testing.T, options app.Options, change func(*config.Settings)) (*spool.Exchange, *app.App) {
+	t.Helper()
 	settings := &config.Settings{
 		KanikoImage: config.KanikoImage, SnapshotMode: "full",
-		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0",
+		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
 		Exchange: t.TempDir(), Memory: t.TempDir(),
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
 		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
@@ -52,7 +58,8 @@ func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*sp
 	if change != nil {
 		change(settings)
 	}
-	a, err := app.New(app.Options{Settings: settings, Handler: handler, Log: zaptest.NewLogger(t)})
+	options.Settings, options.Log = settings, zaptest.NewLogger(t)
+	a, err := app.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +72,18 @@ func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*sp
 			t.Errorf("Run: %v", err)
 		}
 	})
-	exchange, err := spool.Open(settings.Exchange)
+	return open(t, settings.Exchange), a
+}
+
+// open is the shim's view of an exchange.
+func open(t *testing.T, dir string) *spool.Exchange {
+	t.Helper()
+	exchange, err := spool.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = exchange.Close() })
-	return exchange, a
+	return exchange
 }
 
 // drop hands an empty request over.
@@ -207,7 +220,7 @@ func TestBadSettingsAreToldToEveryStep(t *testing.T) {
 		t.Errorf("result = %+v, log = %q", got, log)
 	}
 	draft.Remove()
-	response, err := http.Get("http://" + a.Addr().String() + "/readyz")
+	response, err := http.Get("http://" + a.Addr("/readyz").String() + "/readyz")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"kiln/internal/action"
 	"kiln/internal/config"
 	"kiln/internal/kaniko"
+	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/request"
@@ -24,7 +25,7 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 // newHandler makes the handler that reaches the cluster with the pod's
 // service account.
-func newHandler(settings *config.Settings, memory *spool.Memory, log *zap.Logger) (*request.Handler, error) {
+func newHandler(settings *config.Settings, memory *spool.Memory, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, error) {
 	handler := &request.Handler{Settings: settings, Memory: memory, Log: log.Named("request")}
 	if err := errors.Join(parseSettings(handler), readTemplates(handler)); err != nil {
 		return nil, err
@@ -33,6 +34,7 @@ func newHandler(settings *config.Settings, memory *spool.Memory, log *zap.Logger
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w: mount a service account token in the kiln container", err)
 	}
+	cluster.Wrap(counted.KubernetesTransport)
 	namespace, err := namespaceOf(settings)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"kiln/internal/failure"
 	"kiln/internal/spool"
 )
 
@@ -31,9 +32,9 @@ const (
 
 // Reasons for which a step ends early, as its author reads them.
 var (
-	errCancelled = errors.New("the step was cancelled")
-	errVanished  = errors.New("the runner's hook process has gone")
-	errStopping  = errors.New("kiln's daemon is being stopped: the runner pod is shutting down")
+	errCancelled = failure.New(failure.Cancelled, "the step was cancelled")
+	errVanished  = failure.New(failure.Cancelled, "the runner's hook process has gone")
+	errStopping  = failure.New(failure.Cancelled, "kiln's daemon is being stopped: the runner pod is shutting down")
 )
 
 // interrupted is the answer to a step that an earlier run of the daemon left.
@@ -63,6 +64,7 @@ func newServing(a *App) *serving {
 // run scans the exchange after every wake until ctx ends.
 func (s *serving) run(ctx context.Context) error {
 	watcher := spool.Watch(ctx, s.exchange.WatchDirs()...)
+	s.metrics.Polling(watcher.Polling)
 	if watcher.Polling {
 		s.log.Warn("the kernel gives no inotify instance, the exchange is polled")
 	}
@@ -148,6 +150,7 @@ func (s *serving) discard(ctx context.Context, id string) {
 		if err == nil {
 			return
 		}
+		s.metrics.CleanupFailed()
 		log.Warn("delete what an earlier run left", zap.Error(err))
 		select {
 		case <-ctx.Done():

@@ -32,9 +32,10 @@ type Settings struct {
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
 	SnapshotMode string   `help:"How Kaniko finds what a RUN changed: full reads every file; redo and time are faster and miss changes that keep size or time." default:"full" env:"KILN_SNAPSHOT_MODE"`
 
-	Exchange string `help:"Directory shared with the runner container." default:"/var/run/kiln" env:"KILN_EXCHANGE"`
-	Memory   string `help:"Directory of the daemon's own." default:"/var/lib/kiln" env:"KILN_MEMORY"`
-	Listen   string `help:"Address of /readyz." default:":9464" env:"KILN_LISTEN"`
+	Exchange      string `help:"Directory shared with the runner container." default:"/var/run/kiln" env:"KILN_EXCHANGE"`
+	Memory        string `help:"Directory of the daemon's own." default:"/var/lib/kiln" env:"KILN_MEMORY"`
+	Listen        string `help:"Address of /readyz." default:":9464" env:"KILN_LISTEN"`
+	MetricsListen string `help:"Address of /metrics." default:":9465" env:"KILN_METRICS_LISTEN"`
 
 	PodName   string `help:"Name of the runner pod." env:"KILN_POD_NAME"`
 	Namespace string `help:"Namespace of the runner pod. Default: that of the service account." env:"KILN_NAMESPACE"`
@@ -110,15 +111,21 @@ func (s *Settings) Validate() error {
 	if _, err := registry.ParseInsecure(s.Insecure); err != nil {
 		errs = append(errs, err)
 	}
-	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
-		errs = append(errs, fmt.Errorf("KILN_LISTEN is %q: write it as :9464", s.Listen))
-	}
+	errs = append(errs, validateAddress("KILN_LISTEN", s.Listen, ":9464"), validateAddress("KILN_METRICS_LISTEN", s.MetricsListen, ":9465"))
 	if s.Placement != PlacementSameNode && s.Placement != PlacementAnywhere {
 		errs = append(errs, fmt.Errorf("KILN_PLACEMENT is %q: write %s or %s", s.Placement, PlacementSameNode, PlacementAnywhere))
 	}
 	errs = append(errs, s.validateBuilder()...)
 	errs = append(errs, s.validateQuantities()...)
 	return errors.Join(errs...)
+}
+
+// validateAddress reports a setting that is not an address to listen at.
+func validateAddress(name, value, example string) error {
+	if _, _, err := net.SplitHostPort(value); err != nil {
+		return fmt.Errorf("%s is %q: write it as %s", name, value, example)
+	}
+	return nil
 }
 
 // Limits returns the limits of a build context.

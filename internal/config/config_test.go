@@ -82,6 +82,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"insecure":         {sound("--insecure-registries=http://a"), "KILN_INSECURE_REGISTRIES"},
 		"placement":        {sound("--placement=moon"), `KILN_PLACEMENT is "moon": write same-node or anywhere`},
 		"listen":           {sound("--listen=9464"), `KILN_LISTEN is "9464": write it as :9464`},
+		"metrics":          {sound("--metrics-listen=9465"), `KILN_METRICS_LISTEN is "9465": write it as :9465`},
 		"memory":           {sound("--build-memory=lots"), `KILN_BUILD_MEMORY is "lots"`},
 		"timeout":          {sound("--build-timeout=0s"), "KILN_BUILD_TIMEOUT must be more than zero"},
 		"kaniko unknown":   {sound("--kaniko-image=r.example.com/kaniko:v1"), "set KILN_KANIKO_FLAVOR to osscontainertools@<version>"},

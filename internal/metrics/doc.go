@@ -10,7 +10,8 @@
 //
 // All methods are safe for concurrent use, and do nothing on a nil [Metrics],
 // so that a test or a command that counts nothing needs none. A value that is
-// outside of its closed set is counted as "unknown", never as a new series.
+// outside of its closed set is counted as one of the set, never as a new
+// series.
 //
 // The package has no global state: each [Metrics] has a registry of its own.
 // It does not listen; [Metrics.Handler] is served by its caller.

@@ -9,14 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"kiln/internal/failure"
 )
 
 // Options are what a Metrics is made of.
 type Options struct {
 	// Version is the daemon's.
 	Version string
-	// Reasons is the closed set of reasons for which a build fails.
-	Reasons []string
 	// Restarts counts how often the daemon's worker was started again before
 	// this process.
 	Restarts int
@@ -58,7 +58,7 @@ func New(o Options) *Metrics {
 		registry:      r,
 		requests:      newCounters(r, "kiln_requests_total", "Container steps handed over by the hook, by what they ask for and how they ended.", label{"kind", kinds()}, label{"outcome", outcomes()}),
 		builds:        newCounters(r, "kiln_builds_total", "Images that steps needed, by how the need was met.", label{"outcome", builds()}),
-		failures:      newCounters(r, "kiln_build_failures_total", "Images that could not be had, by reason.", label{"reason", withUnknown(o.Reasons)}),
+		failures:      newCounters(r, "kiln_failures_total", "Steps that failed, by reason.", label{"reason", texts(failure.Reasons()...)}),
 		phases:        newPhases(r),
 		kubernetes:    newCounters(r, "kiln_kubernetes_requests_total", "Requests to the Kubernetes API, by the answer's code.", label{"code", codes()}),
 		registryCalls: newCounters(r, "kiln_registry_requests_total", "Requests of the daemon's own to registries, by the answer's code. Those of build pods are not among them.", label{"code", codes()}),
@@ -87,14 +87,6 @@ func (m *Metrics) describe(o Options) {
 	info.WithLabelValues(o.Version, runtime.Version()).Set(1)
 }
 
-// withUnknown adds the value for what is outside of the set.
-func withUnknown(set []string) []string {
-	if slices.Contains(set, unknown) {
-		return set
-	}
-	return append(slices.Clone(set), unknown)
-}
-
 // Handler serves the metrics, also as OpenMetrics with created timestamps.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
@@ -108,28 +100,53 @@ func (m *Metrics) Handler() http.Handler {
 // Gatherer returns the registry for tests and tools that read it directly.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
-// StepStarted counts a step that was handed over. The function it returns is
-// called once, when the step has ended.
-func (m *Metrics) StepStarted() (ended func(Kind, Outcome)) {
+// StepStarted counts a step that was handed over as in flight. The function
+// it returns is called once, when the step has been answered.
+func (m *Metrics) StepStarted() (answered func()) {
 	if m == nil {
-		return func(Kind, Outcome) {}
+		return func() {}
 	}
 	m.inFlight.Inc()
-	return func(kind Kind, outcome Outcome) {
-		m.inFlight.Dec()
-		m.requests.inc(string(kind), string(outcome))
-	}
+	return m.inFlight.Dec
 }
 
-// BuildEnded counts an image that a step needed. The reason is looked at only
-// when the build failed.
-func (m *Metrics) BuildEnded(outcome Build, reason string) {
+// StepEnded counts a step of a kind that ended with an exit code, or with err
+// where kiln or the runner ended it.
+func (m *Metrics) StepEnded(kind Kind, code int, err error) {
 	if m == nil {
 		return
 	}
-	m.builds.inc(string(outcome))
-	if outcome == BuildFailed {
-		m.failures.inc(reason)
+	outcome, reason := classify(code, err)
+	m.requests.inc(string(kind), string(outcome))
+	if outcome != StepSucceeded {
+		m.failures.inc(string(reason))
+	}
+}
+
+// classify tells how a step ended.
+func classify(code int, err error) (Outcome, failure.Reason) {
+	reason := failure.ActionFailed
+	if err != nil {
+		reason = failure.Of(err)
+	}
+	switch {
+	case err == nil && code == 0:
+		return StepSucceeded, ""
+	case reason == failure.ActionFailed:
+		return StepFailed, reason
+	case reason == failure.Cancelled:
+		return StepCancelled, reason
+	case reason == failure.BadRequest:
+		return StepRefused, reason
+	default:
+		return StepError, reason
+	}
+}
+
+// BuildEnded counts an image that a step needed.
+func (m *Metrics) BuildEnded(outcome Build) {
+	if m != nil {
+		m.builds.inc(string(outcome))
 	}
 }
 

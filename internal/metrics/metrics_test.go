@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,12 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"kiln/internal/failure"
 	"kiln/internal/metrics"
 )
 
 // options are what the tests use.
 func options() metrics.Options {
-	return metrics.Options{Version: "v1.2.3", Reasons: []string{"out of memory", "run failed"}, Restarts: 2, MemoryLimit: 1 << 20}
+	return metrics.Options{Version: "v1.2.3", Restarts: 2, MemoryLimit: 1 << 20}
 }
 
 // scrape reads the metrics as Prometheus does.
@@ -89,12 +91,17 @@ func seriesNames(text string) []string {
 
 // everything calls every method, also with values of no closed set.
 func everything(m *metrics.Metrics) {
-	m.StepStarted()(metrics.KindDockerfile, metrics.StepSucceeded)
-	m.StepStarted()("surprise", metrics.StepError)
+	m.StepStarted()()
 	m.StepStarted()
-	m.BuildEnded(metrics.BuildReused, "ignored")
-	m.BuildEnded(metrics.BuildFailed, "out of memory")
-	m.BuildEnded(metrics.BuildFailed, "surprise")
+	m.StepEnded(metrics.KindDockerfile, 0, nil)
+	m.StepEnded(metrics.KindDockerfile, 1, fmt.Errorf("wrapped: %w", failure.New(failure.OutOfMemory, "too big")))
+	m.StepEnded(metrics.KindDockerfile, 1, failure.New(failure.Cancelled, "away"))
+	m.StepEnded(metrics.KindDockerfile, 1, failure.New(failure.BadRequest, "no"))
+	m.StepEnded(metrics.KindImage, 3, nil)
+	m.StepEnded("surprise", 1, failure.New("surprise", "oh"))
+	m.BuildEnded(metrics.BuildReused)
+	m.BuildEnded(metrics.BuildFailed)
+	m.BuildEnded("surprise")
 	m.PhaseEnded(metrics.PhaseBuild, 3*time.Second)
 	m.PhaseEnded("surprise", time.Second)
 	m.ContextRead(5 << 10)
@@ -144,11 +151,18 @@ func TestWhatHappenedIsCounted(t *testing.T) {
 	}
 	want := map[string]string{
 		`kiln_requests_total{kind="dockerfile",outcome="succeeded"}`: "1.0",
+		`kiln_requests_total{kind="dockerfile",outcome="error"}`:     "1.0",
+		`kiln_requests_total{kind="dockerfile",outcome="cancelled"}`: "1.0",
+		`kiln_requests_total{kind="dockerfile",outcome="refused"}`:   "1.0",
+		`kiln_requests_total{kind="image",outcome="failed"}`:         "1.0",
 		`kiln_requests_total{kind="unknown",outcome="error"}`:        "1.0",
 		`kiln_builds_total{outcome="reused"}`:                        "1.0",
 		`kiln_builds_total{outcome="failed"}`:                        "2.0",
-		`kiln_build_failures_total{reason="out of memory"}`:          "1.0",
-		`kiln_build_failures_total{reason="unknown"}`:                "1.0",
+		`kiln_failures_total{reason="out_of_memory"}`:                "1.0",
+		`kiln_failures_total{reason="cancelled"}`:                    "1.0",
+		`kiln_failures_total{reason="bad_request"}`:                  "1.0",
+		`kiln_failures_total{reason="action_failed"}`:                "1.0",
+		`kiln_failures_total{reason="internal"}`:                     "1.0",
 		`kiln_phase_duration_seconds_count{phase="build"}`:           "1",
 		`kiln_phase_duration_seconds_sum{phase="build"}`:             "3.0",
 		`kiln_context_bytes_count`:                                   "1",

@@ -1,8 +1,5 @@
 package metrics
 
-// unknown stands for every value outside of a closed set.
-const unknown = "unknown"
-
 // Kind is what a request asks for.
 type Kind string
 
@@ -10,7 +7,7 @@ type Kind string
 const (
 	KindDockerfile Kind = "dockerfile" // build an action's image, then run it
 	KindImage      Kind = "image"      // run an image that exists
-	KindUnknown    Kind = unknown      // the request could not be read
+	KindUnknown    Kind = "unknown"    // the request could not be read
 )
 
 // Outcome is how a request ended.
@@ -20,9 +17,9 @@ type Outcome string
 const (
 	StepSucceeded Outcome = "succeeded" // the action ended with 0
 	StepFailed    Outcome = "failed"    // the action ended with another code
-	StepError     Outcome = "error"     // the action did not run to its end
-	StepRefused   Outcome = "refused"   // kiln did not begin: bad settings or request
+	StepRefused   Outcome = "refused"   // the request cannot be used
 	StepCancelled Outcome = "cancelled" // the runner cancelled it or went away
+	StepError     Outcome = "error"     // the action did not run to its end
 )
 
 // Build is how the need for an image was met.
@@ -33,8 +30,8 @@ const (
 	BuildBuilt     Build = "built"     // by a pod of this daemon's
 	BuildReused    Build = "reused"    // by an image of the registry
 	BuildFollowed  Build = "followed"  // by a pod of another request's
-	BuildFailed    Build = "failed"    // not; see the reasons
 	BuildCancelled Build = "cancelled" // not, because the step was cancelled
+	BuildFailed    Build = "failed"    // not; kiln_failures_total has the reasons
 )
 
 // Phase is a part of a step.
@@ -56,11 +53,11 @@ const (
 func kinds() []string { return texts(KindDockerfile, KindImage, KindUnknown) }
 
 func outcomes() []string {
-	return texts(StepSucceeded, StepFailed, StepError, StepRefused, StepCancelled)
+	return texts(StepSucceeded, StepFailed, StepRefused, StepCancelled, StepError)
 }
 
 func builds() []string {
-	return texts(BuildBuilt, BuildReused, BuildFollowed, BuildFailed, BuildCancelled)
+	return texts(BuildBuilt, BuildReused, BuildFollowed, BuildCancelled, BuildFailed)
 }
 
 func phases() []string {

@@ -6,7 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// label is a label with its closed set of values.
+// label is a label with its closed set of values. The last one stands for
+// whatever is not in the set.
 type label struct {
 	name   string
 	values []string
@@ -43,11 +44,11 @@ func (c *counters) initialise(values []string) {
 	}
 }
 
-// inc counts one event. A value outside of its set is unknown.
+// inc counts one event. A value outside of its set counts as the set's last.
 func (c *counters) inc(values ...string) {
 	for i, l := range c.labels {
 		if !slices.Contains(l.values, values[i]) {
-			values[i] = unknown
+			values[i] = l.values[len(l.values)-1]
 		}
 	}
 	c.vector.WithLabelValues(values...).Inc()
