@@ -17,7 +17,11 @@ type gateCommand struct {
 	Pull         []string `help:"An image that may be pulled." sep:"none"`
 	Mirror       []string `help:"A mirror to ask first, as docker.io=mirror.example.com." sep:"none"`
 	Insecure     []string `help:"A registry that is spoken to by plain HTTP." sep:"none"`
+	PullAllow    []string `help:"Repositories to pull from with credentials, as ghcr.io/acme/**; all if none is given." sep:"none"`
 	DockerConfig string   `help:"File with the credentials, of the form of a Docker config.json." type:"path"`
+
+	PullDockerConfig string `help:"The same for pulls; the other one is for pushing then." type:"path"`
+	CAFile           string `help:"File with certificate authorities besides the system's, in PEM form." type:"path"`
 }
 
 // Run serves until ctx ends.
@@ -26,13 +30,20 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	allow, err := registry.ParseAllow(c.PullAllow)
+	if err != nil {
+		return err
+	}
 	proxy, err := gate.New(gate.Config{
-		Push:         c.Push,
-		Pull:         c.Pull,
-		Mirrors:      mirrors,
-		Insecure:     c.Insecure,
-		DockerConfig: c.DockerConfig,
-		Log:          stdout,
+		Push:             c.Push,
+		Pull:             c.Pull,
+		Mirrors:          mirrors,
+		Insecure:         c.Insecure,
+		DockerConfig:     c.DockerConfig,
+		PullDockerConfig: c.PullDockerConfig,
+		PullAllow:        allow,
+		CAFile:           c.CAFile,
+		Log:              stdout,
 	})
 	if err != nil {
 		return err

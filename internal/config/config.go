@@ -28,6 +28,10 @@ type Settings struct {
 	ImageName    string   `help:"One repository for all images, below the registry host. Default: the workspace's name." env:"KILN_IMAGE_NAME"`
 	Insecure     []string `name:"insecure-registries" help:"Registries that are spoken to by plain HTTP." env:"KILN_INSECURE_REGISTRIES"`
 	Mirrors      []string `name:"registry-mirrors" help:"Mirrors of registries, as docker.io=mirror.example.com." env:"KILN_REGISTRY_MIRRORS"`
+	PullSecret   string   `name:"pull-secret-name" help:"Secret of type kubernetes.io/dockerconfigjson for pulling base images. Default: the registry's." env:"KILN_PULL_SECRET_NAME"`
+	PullAllow    []string `help:"Repositories for which credentials are used to pull base images, as ghcr.io/acme/** or docker.io; others are pulled anonymously. Default: all." env:"KILN_PULL_ALLOW"`
+	CAConfigMap  string   `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries, in PEM form; the gates of build pods mount it." env:"KILN_CA_CONFIGMAP"`
+	CAFile       string   `help:"The same as a file in this container, for kiln's own requests to registries." env:"KILN_CA_FILE"`
 	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
 	SnapshotMode string   `help:"How Kaniko finds what a RUN changed: full reads every file; redo and time are faster and miss changes that keep size or time." default:"full" env:"KILN_SNAPSHOT_MODE"`
@@ -109,6 +113,9 @@ func (s *Settings) Validate() error {
 		errs = append(errs, err)
 	}
 	if _, err := registry.ParseInsecure(s.Insecure); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := registry.ParseAllow(s.PullAllow); err != nil {
 		errs = append(errs, err)
 	}
 	errs = append(errs, validateAddress("KILN_LISTEN", s.Listen, ":9464"), validateAddress("KILN_METRICS_LISTEN", s.MetricsListen, ":9465"))

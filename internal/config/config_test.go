@@ -80,6 +80,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"no pod name":      {[]string{"--registry-host=ghcr.io/a"}, "KILN_POD_NAME is not set"},
 		"mirror":           {sound("--registry-mirrors=docker.io"), "KILN_REGISTRY_MIRRORS"},
 		"insecure":         {sound("--insecure-registries=http://a"), "KILN_INSECURE_REGISTRIES"},
+		"pull allow":       {sound("--pull-allow=ghcr.io/**/x"), "KILN_PULL_ALLOW"},
 		"placement":        {sound("--placement=moon"), `KILN_PLACEMENT is "moon": write same-node or anywhere`},
 		"listen":           {sound("--listen=9464"), `KILN_LISTEN is "9464": write it as :9464`},
 		"metrics":          {sound("--metrics-listen=9465"), `KILN_METRICS_LISTEN is "9465": write it as :9465`},

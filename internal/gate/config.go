@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"kiln/internal/registry"
@@ -28,13 +27,20 @@ type Config struct {
 	// Insecure are the registries that may be spoken to by plain HTTP.
 	Insecure []string
 	// DockerConfig is the file with the credentials; see registry.FileKeychain.
-	DockerConfig string
+	// PullDockerConfig is the one that is used for pulls instead, if not empty.
+	DockerConfig     string
+	PullDockerConfig string
+	// PullAllow are the repositories for which credentials are used in pulls;
+	// all others are pulled anonymously.
+	PullAllow registry.Allow
+	// CAFile has certificate authorities besides the system's, or is empty.
+	CAFile string
 	// Log receives the lines of the package's log protocol.
 	Log io.Writer
 	// Transport carries all requests; nil means one with kiln's own limits.
 	Transport http.RoundTripper
-	// Retries are the pauses before a registry that cannot be reached is asked
-	// for an image again; nil means a second, then three.
+	// Retries are the pauses before a registry that cannot be reached, or that
+	// is busy, is asked again; nil means one second, three, and nine.
 	Retries []time.Duration
 }
 
@@ -56,7 +62,10 @@ type policy struct {
 	tag      string
 	pulls    map[string]*repository
 	insecure []string
-	keychain authn.Keychain
+	// pusher writes, puller reads the images that the Dockerfile names.
+	pusher, puller account
+	// separate says that the puller has other credentials than the pusher.
+	separate bool
 }
 
 func newPolicy(config Config) (*policy, error) {
@@ -67,8 +76,11 @@ func newPolicy(config Config) (*policy, error) {
 	p := &policy{
 		pulls:    map[string]*repository{},
 		insecure: insecure,
-		keychain: registry.FileKeychain(config.DockerConfig),
+		pusher:   account{"push", registry.FileKeychain(config.DockerConfig)},
+		separate: config.PullDockerConfig != "" || len(config.PullAllow) > 0,
 	}
+	pull := registry.FileKeychain(cmp.Or(config.PullDockerConfig, config.DockerConfig))
+	p.puller = account{"pull", registry.Restrict(pull, config.PullAllow)}
 	target, err := name.NewTag(config.Push, name.StrictValidation)
 	if err != nil {
 		return nil, fmt.Errorf("push reference %q: write registry/repository:tag: %w", config.Push, err)

@@ -29,7 +29,6 @@ type Gate struct {
 	slot     slot
 	pinned   sync.Mutex
 	report   report
-	retries  []time.Duration
 }
 
 // New returns a gate for the build that config describes. It makes no request;
@@ -43,14 +42,17 @@ func New(config Config) (*Gate, error) {
 	if out == nil {
 		out = io.Discard
 	}
-	retries := config.Retries
+	retries := backoff(config.Retries)
 	if retries == nil {
-		retries = []time.Duration{time.Second, 3 * time.Second}
+		retries = defaultBackoff()
+	}
+	base := config.Transport
+	if base == nil {
+		base = newTransport(config.CAFile)
 	}
 	return &Gate{
-		retries:  retries,
 		policy:   p,
-		upstream: newUpstream(config.Transport, p),
+		upstream: newUpstream(base, p, retries),
 		uploads:  uploads{addresses: map[string]*url.URL{}},
 		report:   report{out: out},
 	}, nil

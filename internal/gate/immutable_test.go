@@ -11,7 +11,9 @@ import (
 // are.
 func TestImmutableTags(t *testing.T) {
 	const answer = `{"errors":[{"code":"%CODE","message":"%TEXT"}]}`
-	refuse := func(code, text string) string { return strings.NewReplacer("%CODE", code, "%TEXT", text).Replace(answer) }
+	refuse := func(code, text string) string {
+		return strings.NewReplacer("%CODE", code, "%TEXT", text).Replace(answer)
+	}
 	tests := []struct {
 		name   string
 		status int

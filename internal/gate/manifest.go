@@ -85,12 +85,14 @@ func (g *Gate) refuseManifest(w http.ResponseWriter, response *http.Response) {
 func (g *Gate) forwardManifest(r *http.Request, tag, mediaType string, body []byte) (*http.Response, error) {
 	repo := g.policy.push.origin()
 	target := address(repo, manifestPath(repo.RepositoryStr(), tag))
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodPut, target, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", mediaType)
-	return g.upstream.write(request, repo)
+	return g.upstream.retries.do(r.Context(), func() (*http.Response, error) {
+		request, err := http.NewRequestWithContext(r.Context(), http.MethodPut, target, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", mediaType)
+		return g.upstream.write(request, g.policy.pusher, repo)
+	})
 }
 
 // readManifest returns the manifest that a request carries and the media type

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -32,7 +31,11 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 		}
 		fmt.Fprintf(&missed, " (and its mirror %s: %s)", mirror.RegistryStr(), err)
 	}
-	response, err := g.readOrigin(r, op)
+	response, err := g.upstream.retries.do(r.Context(), func() (*http.Response, error) { return g.readContent(r, origin, op) })
+	if err == nil && response.StatusCode >= http.StatusInternalServerError {
+		discard(response)
+		err = fmt.Errorf("it answers %s", response.Status)
+	}
 	if err != nil {
 		// Clients try again after a 502 and lose its text; the gate has tried
 		// again already, and the text is what the build's author needs.
@@ -42,29 +45,14 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 	relay(w, response)
 }
 
-// readOrigin reads from the registry that the Dockerfile names, again after a
-// while if it cannot be reached.
-func (g *Gate) readOrigin(r *http.Request, op operation) (*http.Response, error) {
-	for _, delay := range g.retries {
-		response, err := g.readContent(r, op.repo.origin(), op)
-		if err == nil || !temporary(err) {
-			return response, err
-		}
-		select {
-		case <-time.After(delay):
-		case <-r.Context().Done():
-			return nil, err
-		}
-	}
-	return g.readContent(r, op.repo.origin(), op)
-}
-
 func (g *Gate) readContent(r *http.Request, source name.Repository, op operation) (*http.Response, error) {
 	path := manifestPath(source.RepositoryStr(), op.ref)
 	if op.kind == "blobs" {
 		path = blobPath(source.RepositoryStr(), op.ref)
 	}
-	response, err := g.upstream.read(r, source, path, transport.PullScope)
+	response, err := g.upstream.read(r.Context(), readRequest{
+		as: g.policy.puller, repo: source, path: path, scope: transport.PullScope, method: r.Method, header: r.Header,
+	})
 	if err != nil || op.action != pullPinned || response.StatusCode != http.StatusOK {
 		return response, err
 	}
@@ -114,7 +102,11 @@ func (e *contentError) Error() string {
 // is not uploaded again.
 func (g *Gate) findBlob(w http.ResponseWriter, r *http.Request, op operation) {
 	repo := g.policy.push.origin()
-	response, err := g.upstream.read(r, repo, blobPath(repo.RepositoryStr(), op.ref), transport.PushScope)
+	response, err := g.upstream.retries.do(r.Context(), func() (*http.Response, error) {
+		return g.upstream.read(r.Context(), readRequest{
+			as: g.policy.pusher, repo: repo, path: blobPath(repo.RepositoryStr(), op.ref), scope: transport.PushScope, method: r.Method, header: r.Header,
+		})
+	})
 	if err != nil {
 		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 		return

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -62,7 +63,7 @@ func (u *uploads) close(number string) {
 func (g *Gate) startUpload(w http.ResponseWriter, r *http.Request, op operation) {
 	repo := g.policy.push.origin()
 	digest := op.query.Get("mount")
-	if from, found := g.mountSource(op.query.Get("from")); found && digestForm.MatchString(digest) {
+	if from, found := g.mountSource(op.query.Get("from")); found && digestForm.MatchString(digest) && g.mayRead(r, from, digest) {
 		query := url.Values{"mount": {digest}, "from": {from.RepositoryStr()}}
 		response, err := g.postUpload(r, query, from.Scope(transport.PullScope))
 		switch {
@@ -105,17 +106,36 @@ func (g *Gate) mountSource(path string) (name.Repository, bool) {
 	return name.Repository{}, false
 }
 
+// mayRead reports whether a mount, for which the registry asks the pusher's
+// rights, gives the build nothing that it could not pull.
+func (g *Gate) mayRead(r *http.Request, repo name.Repository, digest string) bool {
+	if !g.policy.separate {
+		return true
+	}
+	response, err := g.upstream.read(r.Context(), readRequest{
+		as: g.policy.puller, repo: repo, path: blobPath(repo.RepositoryStr(), digest), scope: transport.PullScope, method: http.MethodHead,
+	})
+	if err != nil {
+		g.report.note("look for a blob of %s: %s", repo, err)
+		return false
+	}
+	discard(response)
+	return response.StatusCode == http.StatusOK
+}
+
 func (g *Gate) postUpload(r *http.Request, query url.Values, scopes ...string) (*http.Response, error) {
 	repo := g.policy.push.origin()
 	target := address(repo, uploadsPath(repo.RepositoryStr(), ""))
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, target, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	return g.upstream.write(request, repo, scopes...)
+	return g.upstream.retries.do(r.Context(), func() (*http.Response, error) {
+		request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, target, http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		return g.upstream.write(request, g.policy.pusher, repo, scopes...)
+	})
 }
 
 // uploadOpened gives the client a number for the upload that the registry
@@ -152,9 +172,17 @@ func (g *Gate) continueUpload(w http.ResponseWriter, r *http.Request, op operati
 		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 		return
 	}
-	response, err := g.upstream.write(request, repo)
+	response, err := g.upstream.write(request, g.policy.pusher, repo)
 	if err != nil {
-		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
+		g.failUpstream(w, http.StatusServiceUnavailable, repo.RegistryStr(), err)
+		return
+	}
+	if response.StatusCode == http.StatusTooManyRequests {
+		// The piece is gone, so the client has to send the blob again, which
+		// it does after a 503.
+		discard(response)
+		_ = sleep(r.Context(), min(retryAfter(response.Header), maxRetryAfter))
+		g.failUpstream(w, http.StatusServiceUnavailable, repo.RegistryStr(), errors.New("it has too many requests"))
 		return
 	}
 	if digest != "" && response.StatusCode == http.StatusCreated {
@@ -177,11 +205,13 @@ func uploadRequest(r *http.Request, target *url.URL, digest string) (*http.Reque
 		query.Set("digest", digest)
 		end.RawQuery = query.Encode()
 	}
-	request, err := http.NewRequestWithContext(r.Context(), r.Method, end.String(), r.Body)
+	request, err := http.NewRequestWithContext(r.Context(), r.Method, end.String(), &oneShot{ReadCloser: r.Body})
 	if err != nil {
 		return nil, err
 	}
-	request.ContentLength = r.ContentLength
+	if request.ContentLength = r.ContentLength; r.ContentLength == 0 {
+		request.Body = http.NoBody
+	}
 	copyHeader(request.Header, r.Header, "Content-Type", "Content-Range")
 	return request, nil
 }

@@ -3,9 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,25 +32,11 @@ type settingsError struct{ error }
 
 func (e *settingsError) Unwrap() error { return e.error }
 
-// temporary reports whether a registry may answer if it is asked again.
-func temporary(err error) bool {
-	if _, ok := errors.AsType[*settingsError](err); ok {
-		return false
-	}
-	if _, ok := errors.AsType[*contentError](err); ok {
-		return false
-	}
-	if answered, ok := errors.AsType[*transport.Error](err); ok {
-		return answered.Temporary()
-	}
-	return true
-}
-
 // upstream speaks to registries with the gate's credentials. It is safe for
 // concurrent use.
 type upstream struct {
 	base     http.RoundTripper
-	keychain authn.Keychain
+	retries  backoff
 	mu       sync.Mutex
 	sessions map[string]*session
 }
@@ -60,84 +44,49 @@ type upstream struct {
 // session is a login to one registry for a set of scopes. Its number is bounded
 // by the policy: scopes are made of repositories that the policy lists.
 type session struct {
-	mu      sync.Mutex
-	carrier http.RoundTripper
-	since   time.Time
+	mu          sync.Mutex
+	carrier     http.RoundTripper
+	credentials authn.AuthConfig
+	since       time.Time
 }
 
-func newUpstream(base http.RoundTripper, p *policy) *upstream {
-	if base == nil {
-		base = newTransport()
-	}
+func newUpstream(base http.RoundTripper, p *policy, retries backoff) *upstream {
 	return &upstream{
 		base:     transport.NewUserAgent(&plainGuard{base: base, allowed: p.insecure}, "kiln-gate"),
-		keychain: p.keychain,
+		retries:  retries,
 		sessions: map[string]*session{},
 	}
 }
 
-// newTransport returns a transport whose memory is bounded: HTTP/2 would buffer
-// megabytes for each download.
-func newTransport() http.RoundTripper {
-	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    15 * time.Second,
-		ResponseHeaderTimeout:  5 * time.Minute,
-		ExpectContinueTimeout:  time.Second,
-		IdleConnTimeout:        15 * time.Second,
-		MaxIdleConnsPerHost:    8,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
-		Protocols:              httpOne(),
-	}
+// account is whose credentials a request carries.
+type account struct {
+	name     string
+	keychain authn.Keychain
 }
 
-func httpOne() *http.Protocols {
-	var p http.Protocols
-	p.SetHTTP1(true)
-	return &p
-}
-
-// plainGuard refuses plain HTTP to hosts that the operator did not name. The
-// library under it would fall back to plain HTTP for private addresses, which
-// lets whoever answers there read the credentials.
-type plainGuard struct {
-	base    http.RoundTripper
-	allowed []string
-}
-
-// RoundTrip implements http.RoundTripper.
-func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "https" || slices.Contains(g.allowed, strings.ToLower(r.URL.Host)) {
-		return g.base.RoundTrip(r)
-	}
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	return nil, &settingsError{fmt.Errorf("plain HTTP to %s is not allowed: KILN_INSECURE_REGISTRIES does not name it", r.URL.Host)}
-}
-
-// login returns what carries requests to repo's registry with credentials for
-// the given scopes. The credentials are sent to that registry's host and its
-// token server only.
-func (u *upstream) login(ctx context.Context, repo name.Repository, scopes ...string) (http.RoundTripper, error) {
-	s := u.session(repo.RegistryStr() + " " + strings.Join(scopes, " "))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.carrier != nil && time.Since(s.since) < sessionAge {
-		return s.carrier, nil
-	}
-	auth, err := authn.Resolve(ctx, u.keychain, repo)
+// login returns what carries requests to repo's registry with an account's
+// credentials, as they are now, for the given scopes. They are sent to that
+// registry's host and its token server only.
+func (u *upstream) login(ctx context.Context, as account, repo name.Repository, scopes ...string) (http.RoundTripper, error) {
+	auth, err := authn.Resolve(ctx, as.keychain, repo)
 	if err != nil {
 		return nil, &settingsError{err}
+	}
+	credentials, err := authn.Authorization(ctx, auth)
+	if err != nil {
+		return nil, &settingsError{err}
+	}
+	s := u.session(as.name + " " + repo.RegistryStr() + " " + strings.Join(scopes, " "))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.carrier != nil && s.credentials == *credentials && time.Since(s.since) < sessionAge {
+		return s.carrier, nil
 	}
 	carrier, err := transport.NewWithContext(ctx, repo.Registry, auth, u.base, scopes)
 	if err != nil {
 		return nil, err
 	}
-	s.carrier, s.since = carrier, time.Now()
+	s.carrier, s.credentials, s.since = carrier, *credentials, time.Now()
 	return carrier, nil
 }
 
@@ -152,19 +101,28 @@ func (u *upstream) session(key string) *session {
 	return s
 }
 
-// read sends a GET or HEAD for a path of repo's registry, with the header
-// fields that a download needs, and follows redirects. The scope is that of
-// the login to use.
-func (u *upstream) read(r *http.Request, repo name.Repository, path, scope string) (*http.Response, error) {
-	carrier, err := u.login(r.Context(), repo, repo.Scope(scope))
+// readRequest is a GET or HEAD for a path of a repository's registry.
+type readRequest struct {
+	as     account
+	repo   name.Repository
+	path   string
+	scope  string
+	method string
+	// header are the client's fields, of which a download needs some.
+	header http.Header
+}
+
+// read sends a request and follows redirects.
+func (u *upstream) read(ctx context.Context, what readRequest) (*http.Response, error) {
+	carrier, err := u.login(ctx, what.as, what.repo, what.repo.Scope(what.scope))
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(r.Context(), r.Method, address(repo, path), http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, what.method, address(what.repo, what.path), http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	copyHeader(request.Header, r.Header, "Accept", "Range")
+	copyHeader(request.Header, what.header, "Accept", "Range")
 	// The carrier adds credentials for the registry's own host only, and the
 	// client drops them from redirected requests.
 	client := http.Client{Transport: carrier, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
@@ -181,12 +139,11 @@ func (u *upstream) read(r *http.Request, repo name.Repository, path, scope strin
 	return response, err
 }
 
-// write sends a request that changes the push repository; extra are scopes
-// besides the one for pushing. Redirects are not followed: the client's body
-// cannot be sent twice.
-func (u *upstream) write(request *http.Request, repo name.Repository, extra ...string) (*http.Response, error) {
+// write sends a request that changes repo; extra are scopes besides the one for
+// pushing. Redirects are not followed: the client's body cannot be sent twice.
+func (u *upstream) write(request *http.Request, as account, repo name.Repository, extra ...string) (*http.Response, error) {
 	scopes := append([]string{repo.Scope(transport.PushScope)}, extra...)
-	carrier, err := u.login(request.Context(), repo, scopes...)
+	carrier, err := u.login(request.Context(), as, repo, scopes...)
 	if err != nil {
 		return nil, err
 	}

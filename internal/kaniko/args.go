@@ -48,7 +48,8 @@ func executorArgs(b Build) ([]string, error) {
 		"--force", // detection of a container differs between runtimes
 	)
 	args = append(args, b.Flavor.args()...)
-	return append(args, platformArgs(b.Arch)...), nil
+	args = append(args, platformArgs(b.Arch)...)
+	return append(args, b.Proxy.withoutCredentials().buildArgs()...), nil
 }
 
 // registryMaps sends every registry that the Dockerfile names to the gate.
@@ -100,8 +101,11 @@ func gateArgs(b Build) []string {
 	for _, host := range b.Insecure {
 		args = append(args, "--insecure="+host)
 	}
-	if b.SecretName != "" {
-		args = append(args, "--docker-config="+secretDir+"/.dockerconfigjson")
+	for _, pattern := range b.PullAllow {
+		args = append(args, "--pull-allow="+pattern)
+	}
+	for _, file := range gateFiles(b) {
+		args = append(args, "--"+file.flag+"="+file.path())
 	}
 	return args
 }

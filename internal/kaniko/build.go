@@ -43,8 +43,18 @@ type Build struct {
 	Mirrors  registry.Mirrors
 	Insecure []string
 	// SecretName is the kubernetes.io/dockerconfigjson Secret for the gate, or
-	// empty.
-	SecretName string
+	// empty. PullSecretName is the one that it uses for pulls instead, or empty
+	// for the same one.
+	SecretName     string
+	PullSecretName string
+	// PullAllow are the repositories that credentials are used for in pulls, in
+	// the form of registry.ParseAllow; none mean all.
+	PullAllow []string
+	// CAConfigMap is the ConfigMap whose key ca.crt has further certificate
+	// authorities for the gate, or empty.
+	CAConfigMap string
+	// Proxy is how the build reaches other hosts.
+	Proxy Proxy
 	// Tolerations and ImagePullSecrets are the runner pod's.
 	Tolerations      []corev1.Toleration
 	ImagePullSecrets []corev1.LocalObjectReference

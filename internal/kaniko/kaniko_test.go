@@ -67,7 +67,9 @@ func fullBuild() kaniko.Build {
 	b.Pulls = []string{"alpine:3.20@sha256:" + strings.Repeat("a", 64), "busybox", "ghcr.io/acme/tool:1"}
 	b.Mirrors = registry.Mirrors{"index.docker.io": "kiln-registry:5000"}
 	b.Insecure = []string{"kiln-registry:5000"}
-	b.SecretName = "registry"
+	b.SecretName, b.PullSecretName, b.CAConfigMap = "registry", "bases", "authorities"
+	b.PullAllow = []string{"ghcr.io/acme/**", "docker.io"}
+	b.Proxy = kaniko.Proxy{HTTP: "http://proxy:3128", HTTPS: "http://robot:hunter2@proxy:3128", No: "kiln-registry,.svc"}
 	b.Tolerations = []corev1.Toleration{{Key: "ci", Operator: corev1.TolerationOpExists}}
 	b.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "pull"}}
 	b.Arch = "arm64"
@@ -102,9 +104,14 @@ func TestExecutorHasNoCredentials(t *testing.T) {
 		t.Errorf("the container %s has mounts %v, variables from %v", c.Name, c.VolumeMounts, c.EnvFrom)
 	}
 	for _, variable := range c.Env {
-		if !strings.HasPrefix(variable.Name, "FF_KANIKO_") || variable.Value != "true" || variable.ValueFrom != nil {
+		feature := strings.HasPrefix(variable.Name, "FF_KANIKO_") && variable.Value == "true"
+		proxy := variable.Name == "HTTP_PROXY" || variable.Name == "NO_PROXY"
+		if !feature && !proxy || variable.ValueFrom != nil {
 			t.Errorf("the container %s has the variable %v", c.Name, variable)
 		}
+	}
+	if args := strings.Join(c.Args, " "); strings.Contains(args, "hunter2") || !strings.Contains(args, "--build-arg=http_proxy=http://proxy:3128 ") {
+		t.Errorf("the container %s has the arguments %s", c.Name, args)
 	}
 	if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
 		t.Error("the pod has a service account token")

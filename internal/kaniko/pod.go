@@ -13,8 +13,6 @@ const (
 	gateMemory   = "64Mi"
 	gateGoMemory = "48MiB"
 	gateUser     = 65532
-	secretDir    = "/var/run/kiln-registry"
-	secretVolume = "registry"
 )
 
 // Pod returns the build pod. The error is about settings that Kubernetes
@@ -74,7 +72,7 @@ func executor(b Build, args []string, limits corev1.ResourceList) corev1.Contain
 		Name:      ContainerKaniko,
 		Image:     b.KanikoImage,
 		Args:      args,
-		Env:       b.Flavor.env(),
+		Env:       append(b.Flavor.env(), b.Proxy.withoutCredentials().environment()...), // for ADD
 		Stdin:     true,
 		StdinOnce: true,
 		Resources: corev1.ResourceRequirements{
@@ -107,7 +105,7 @@ func gate(b Build) corev1.Container {
 		ImagePullPolicy: b.GatePullPolicy,
 		Command:         []string{"/kilnd"},
 		Args:            gateArgs(b),
-		Env:             []corev1.EnvVar{{Name: "GOMEMLIMIT", Value: gateGoMemory}},
+		Env:             append([]corev1.EnvVar{{Name: "GOMEMLIMIT", Value: gateGoMemory}}, b.Proxy.environment()...),
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{
 				corev1.ResourceCPU:    resource.MustParse("10m"),
@@ -124,26 +122,8 @@ func gate(b Build) corev1.Container {
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
 	}
-	if b.SecretName != "" {
-		c.VolumeMounts = []corev1.VolumeMount{{Name: secretVolume, MountPath: secretDir, ReadOnly: true}}
+	for _, file := range gateFiles(b) {
+		c.VolumeMounts = append(c.VolumeMounts, file.mount())
 	}
 	return c
-}
-
-// volumes returns the volume with the registry's credentials, where there
-// are any. A Secret that does not exist means none: the registry's answer says
-// so at once, while a missing mount would keep the pod waiting.
-func volumes(b Build) []corev1.Volume {
-	if b.SecretName == "" {
-		return nil
-	}
-	return []corev1.Volume{{
-		Name: secretVolume,
-		VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-			SecretName:  b.SecretName,
-			Optional:    new(true),
-			DefaultMode: new(int32(0o444)),
-			Items:       []corev1.KeyToPath{{Key: corev1.DockerConfigJsonKey, Path: corev1.DockerConfigJsonKey}},
-		}},
-	}}
 }
