@@ -53,7 +53,7 @@ func daemonOf(t *testing.T, options app.Options, change func(*config.Settings)) 
 		Exchange: t.TempDir(), Memory: t.TempDir(),
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
 		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
-		Placement: config.PlacementSameNode,
+		Placement: config.PlacementSameNode, Tag: config.TagContent,
 	}
 	if change != nil {
 		change(settings)

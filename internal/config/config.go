@@ -32,6 +32,7 @@ type Settings struct {
 	PullAllow    []string `help:"Repositories for which credentials are used to pull base images, as ghcr.io/acme/** or docker.io; others are pulled anonymously. Default: all." env:"KILN_PULL_ALLOW"`
 	CAConfigMap  string   `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries, in PEM form; the gates of build pods mount it." env:"KILN_CA_CONFIGMAP"`
 	CAFile       string   `help:"The same as a file in this container, for kiln's own requests to registries." env:"KILN_CA_FILE"`
+	Tag          string   `help:"How images are tagged: content, by what they are built from, so that the same build is found again, or random." default:"content" env:"KILN_TAG"`
 	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
 	SnapshotMode string   `help:"How Kaniko finds what a RUN changed: full reads every file; redo and time are faster and miss changes that keep size or time." default:"full" env:"KILN_SNAPSHOT_MODE"`
@@ -54,6 +55,7 @@ type Settings struct {
 	LogBacklogBytes   int64         `help:"Bytes of a step's log that may wait to be printed before the pod's log is read no further." default:"67108864" env:"KILN_LOG_BACKLOG_BYTES"`
 	PendingTimeout    time.Duration `help:"How long a pod may wait to start." default:"10m" env:"KILN_PENDING_TIMEOUT"`
 	BuildTimeout      time.Duration `help:"How long a build may take." default:"30m" env:"KILN_BUILD_TIMEOUT"`
+	ReuseMaxAge       time.Duration `help:"Age from which a built image is built again; 0 is never to use one again." default:"168h" env:"KILN_REUSE_MAX_AGE"`
 	StepTimeout       time.Duration `help:"How long an action may run; 0 is for ever." default:"0s" env:"KILN_STEP_TIMEOUT"`
 	BuildMemory       string        `help:"Memory limit of the Kaniko container." default:"2Gi" env:"KILN_BUILD_MEMORY"`
 	BuildStorage      string        `help:"Ephemeral storage limit of the Kaniko container." default:"10Gi" env:"KILN_BUILD_STORAGE"`
@@ -68,6 +70,12 @@ const KanikoImage = "ghcr.io/osscontainertools/kaniko:v1.28.3-slim"
 const (
 	PlacementSameNode = "same-node"
 	PlacementAnywhere = "anywhere"
+)
+
+// Values of Settings.Tag.
+const (
+	TagContent = "content"
+	TagRandom  = "random"
 )
 
 // Names returns how images are called, or an error that names the setting to
@@ -108,6 +116,12 @@ func (s *Settings) Validate() error {
 		if limit.bad {
 			errs = append(errs, fmt.Errorf("%s must be more than zero", limit.name))
 		}
+	}
+	if s.ReuseMaxAge < 0 {
+		errs = append(errs, fmt.Errorf("KILN_REUSE_MAX_AGE is %s: write a duration such as 168h, or 0 to build every time", s.ReuseMaxAge))
+	}
+	if s.Tag != TagContent && s.Tag != TagRandom {
+		errs = append(errs, fmt.Errorf("KILN_TAG is %q: write %s or %s", s.Tag, TagContent, TagRandom))
 	}
 	if _, err := registry.ParseMirrors(s.Mirrors); err != nil {
 		errs = append(errs, err)

@@ -36,7 +36,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Errorf("Validate: %v", err)
 	}
 	limits := settings.Limits()
-	if limits.Bytes != 512<<20 || limits.Entries != 100_000 || settings.BuildTimeout != 30*time.Minute || settings.KanikoImage != config.KanikoImage {
+	if limits.Bytes != 512<<20 || limits.Entries != 100_000 || settings.BuildTimeout != 30*time.Minute || settings.ReuseMaxAge != 7*24*time.Hour || settings.Tag != config.TagContent || settings.KanikoImage != config.KanikoImage {
 		t.Errorf("settings = %+v", settings)
 	}
 }
@@ -91,6 +91,8 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"kaniko of Google": {sound("--kaniko-image=gcr.io/kaniko-project/executor:v1.24.0", "--kaniko-flavor=chainguard"), "KILN_KANIKO_IMAGE: the Kaniko of GoogleContainerTools is archived and has CVE-2026-28406"},
 		"snapshot mode":    {sound("--snapshot-mode=fast"), `KILN_SNAPSHOT_MODE is "fast": write full, redo or time`},
 		"entries":          {sound("--context-max-entries=0"), "KILN_CONTEXT_MAX_ENTRIES must be more than zero"},
+		"reuse":            {sound("--reuse-max-age=-1s"), "KILN_REUSE_MAX_AGE is -1s: write a duration"},
+		"tag":              {sound("--tag=latest"), `KILN_TAG is "latest": write content or random`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			settings, err := parse(t, tc.args...)

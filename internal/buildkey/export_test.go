@@ -1,0 +1,4 @@
+package buildkey
+
+// Frame is a seam for the tests of package buildkey_test.
+var Frame = frame

@@ -1,0 +1,146 @@
+package buildkey_test
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"kiln/internal/buildkey"
+)
+
+// action are the inputs of a build with something in every field.
+func action() buildkey.Inputs {
+	return buildkey.Inputs{
+		Executor:        "ghcr.io/osscontainertools/kaniko:v1.28.3-slim",
+		Flags:           []string{"--snapshot-mode=full", "FF_KANIKO_X=1"},
+		Platform:        "linux/amd64",
+		Dockerfile:      "Dockerfile",
+		DockerfileBytes: []byte("FROM alpine:3\n"),
+		Context:         "sha256:0123",
+		BuildArgs:       map[string]string{"B": "2", "A": "1"},
+		Target:          "final",
+		References: []buildkey.Reference{
+			{Name: "alpine:3", Platform: "linux/amd64", Digest: "sha256:aaaa"},
+			{Name: "busybox", Platform: "linux/amd64", Digest: "sha256:bbbb"},
+		},
+	}
+}
+
+// TestNewGolden holds the keys still: a change here makes every image be built
+// again, so it comes with a change of the version.
+func TestNewGolden(t *testing.T) {
+	for name, tc := range map[string]struct {
+		inputs buildkey.Inputs
+		want   string
+	}{
+		"nothing":    {buildkey.Inputs{}, "6f18991e12dc845291778cb13cd0faeae7c19ad48db49c0254f535ddaf12e138"},
+		"everything": {action(), "e46b1a88d41f5d8c88469a0b35ff3ee506a3ec930cc723191631b04410143109"},
+	} {
+		if got := buildkey.New(tc.inputs).String(); got != tc.want {
+			t.Errorf("%s: key = %s, want %s", name, got, tc.want)
+		}
+	}
+}
+
+func TestTag(t *testing.T) {
+	key := buildkey.New(action())
+	if tag := key.Tag(); !regexp.MustCompile(`^k1-[0-9a-f]{40}$`).MatchString(tag) || tag[3:] != key.String()[:40] {
+		t.Errorf("the tag of %s is %q", key, tag)
+	}
+}
+
+// Order that means nothing changes nothing.
+func TestNewIgnoresOrder(t *testing.T) {
+	inputs := action()
+	want := buildkey.New(inputs)
+	slices.Reverse(inputs.References)
+	if got := buildkey.New(inputs); got != want {
+		t.Error("the order of references changes the key")
+	}
+	slices.Reverse(inputs.Flags)
+	if got := buildkey.New(inputs); got == want {
+		t.Error("the order of flags does not change the key")
+	}
+}
+
+// changes are one for each field that there is.
+func changes() map[string]func(*buildkey.Inputs, string) {
+	return map[string]func(*buildkey.Inputs, string){
+		"Executor":        func(i *buildkey.Inputs, s string) { i.Executor += s },
+		"Flags":           func(i *buildkey.Inputs, s string) { i.Flags = append(slices.Clone(i.Flags), s) },
+		"Platform":        func(i *buildkey.Inputs, s string) { i.Platform += s },
+		"Dockerfile":      func(i *buildkey.Inputs, s string) { i.Dockerfile += s },
+		"DockerfileBytes": func(i *buildkey.Inputs, s string) { i.DockerfileBytes = slices.Concat(i.DockerfileBytes, []byte(s)) },
+		"Context":         func(i *buildkey.Inputs, s string) { i.Context += s },
+		"BuildArgs": func(i *buildkey.Inputs, s string) {
+			i.BuildArgs = maps.Clone(i.BuildArgs)
+			if i.BuildArgs == nil {
+				i.BuildArgs = map[string]string{}
+			}
+			i.BuildArgs[s] += s
+		},
+		"Target": func(i *buildkey.Inputs, s string) { i.Target += s },
+		"References": func(i *buildkey.Inputs, s string) {
+			i.References = append(slices.Clone(i.References), buildkey.Reference{Digest: s})
+		},
+	}
+}
+
+// TestNewCoversEveryInput changes one field at a time, of whatever there was.
+func TestNewCoversEveryInput(t *testing.T) {
+	for field := range reflect.TypeFor[buildkey.Inputs]().Fields() {
+		if changes()[field.Name] == nil {
+			t.Errorf("no change of %s is tried", field.Name)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		before := drawInputs(t)
+		after := before
+		field := rapid.SampledFrom(slices.Sorted(maps.Keys(changes()))).Draw(t, "field")
+		changes()[field](&after, rapid.StringN(1, 20, -1).Draw(t, "more"))
+		if buildkey.New(before) == buildkey.New(after) {
+			t.Fatalf("a change of %s does not change the key:\n%s", field, cmp.Diff(before, after))
+		}
+	})
+}
+
+// TestFrameIsInjective draws pairs that differ by little, so that bytes move
+// from one field to its neighbour: only equal inputs have equal bytes.
+func TestFrameIsInjective(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawInputs(t), drawInputs(t)
+		same := cmp.Equal(a, b, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(x, y buildkey.Reference) bool {
+			return fmt.Sprint(x) < fmt.Sprint(y)
+		}))
+		if framed := string(buildkey.Frame(a)) == string(buildkey.Frame(b)); framed != same {
+			t.Fatalf("the inputs are the same: %t, their bytes: %t:\n%s", same, framed, cmp.Diff(a, b))
+		}
+	})
+}
+
+// drawInputs draws from few and short texts, so that equal ones and those that
+// join to the same text are common.
+func drawInputs(t *rapid.T) buildkey.Inputs {
+	text := rapid.SampledFrom([]string{"", "a", "b", "ab", "a\x00", "\x00\x00\x00\x00\x00\x00\x00\x01a"})
+	reference := rapid.Custom(func(t *rapid.T) buildkey.Reference {
+		return buildkey.Reference{Name: text.Draw(t, "name"), Platform: text.Draw(t, "for"), Digest: text.Draw(t, "digest")}
+	})
+	return buildkey.Inputs{
+		Executor:        text.Draw(t, "executor"),
+		Flags:           rapid.SliceOfN(text, 0, 2).Draw(t, "flags"),
+		Platform:        text.Draw(t, "platform"),
+		Dockerfile:      text.Draw(t, "dockerfile"),
+		DockerfileBytes: []byte(text.Draw(t, "bytes")),
+		Context:         text.Draw(t, "context"),
+		BuildArgs:       rapid.MapOfN(text, text, 0, 2).Draw(t, "args"),
+		Target:          text.Draw(t, "target"),
+		References:      rapid.SliceOfN(reference, 0, 2).Draw(t, "references"),
+	}
+}

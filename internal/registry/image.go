@@ -1,0 +1,189 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// maxTriggers bounds the ONBUILD triggers of an image, in bytes; they are
+// remembered.
+const maxTriggers = 64 << 10
+
+// Image is what kiln has to know of an image that it built.
+type Image struct {
+	// Digest is that of the manifest, computed from its bytes.
+	Digest string
+	// Created is when the image says that it was built; zero if it does not, or
+	// not as a time. Whoever may push writes it.
+	Created time.Time
+	// Labels are those of the image's configuration; whoever wrote the
+	// Dockerfile chose them.
+	Labels map[string]string
+}
+
+// manifest is what is read of an image manifest or an index.
+type manifest struct {
+	MediaType string       `json:"mediaType"`
+	Config    descriptor   `json:"config"`
+	Manifests []descriptor `json:"manifests"`
+}
+
+type descriptor struct {
+	Digest   string   `json:"digest"`
+	Platform platform `json:"platform"`
+}
+
+type platform struct {
+	OS   string `json:"os"`
+	Arch string `json:"architecture"`
+}
+
+// imageConfig is what is read of an image's configuration.
+type imageConfig struct {
+	Created string `json:"created"`
+	Config  struct {
+		Labels  map[string]string `json:"Labels"`
+		OnBuild []string          `json:"OnBuild"`
+	} `json:"config"`
+}
+
+// isIndex reports whether m lists manifests. An OCI index may come without a
+// media type.
+func (m manifest) isIndex() bool {
+	return m.MediaType == string(types.OCIImageIndex) || m.MediaType == string(types.DockerManifestList) || len(m.Manifests) > 0
+}
+
+// forPlatform returns the digest of the first manifest for linux/arch.
+func (m manifest) forPlatform(arch string) (string, error) {
+	for _, d := range m.Manifests {
+		if d.Platform.OS == "linux" && d.Platform.Arch == arch {
+			return d.Digest, nil
+		}
+	}
+	return "", fmt.Errorf("%w: the image has no variant for linux/%s", errMalformed, arch)
+}
+
+// Image reads the image under reference, a tag or a digest, with the
+// credentials for pushing: its manifest and its config, each bounded in size.
+// Nothing is remembered. It must be an image for one platform, not an index.
+//
+// Errors are of type [*LookupError]. Some registries answer [Denied] for a
+// repository that does not exist before the first push to it.
+func (c *Client) Image(ctx context.Context, reference string) (Image, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return Image{}, &LookupError{Reference: reference, Kind: Malformed, Err: err}
+	}
+	image, err := insist(ctx, c, ref.Context(), func(ctx context.Context, repo name.Repository) (Image, error) {
+		return c.image(ctx, document{repo: repo, kind: "manifests", id: ref.Identifier()})
+	})
+	if err != nil {
+		return Image{}, &LookupError{Reference: reference, Kind: kindOf(err), Err: err}
+	}
+	return image, nil
+}
+
+func (c *Client) image(ctx context.Context, d document) (Image, error) {
+	content, err := c.read(ctx, c.push, d)
+	if err != nil {
+		return Image{}, err
+	}
+	var m manifest
+	if err := decode(content, &m); err != nil {
+		return Image{}, err
+	}
+	if m.isIndex() {
+		return Image{}, fmt.Errorf("%w: it is an index of images, which kiln never pushes", errMalformed)
+	}
+	config, err := c.config(ctx, c.push, d.repo, m)
+	if err != nil {
+		return Image{}, err
+	}
+	created, err := time.Parse(time.RFC3339Nano, config.Created)
+	if err != nil {
+		created = time.Time{}
+	}
+	return Image{Digest: digestOf(content), Created: created, Labels: config.Config.Labels}, nil
+}
+
+// config reads the configuration of the image that m describes.
+func (c *Client) config(ctx context.Context, keychain authn.Keychain, repo name.Repository, m manifest) (imageConfig, error) {
+	if !isDigest(m.Config.Digest) {
+		return imageConfig{}, fmt.Errorf("%w: the manifest names no config", errMalformed)
+	}
+	content, err := c.read(ctx, keychain, document{repo: repo, kind: "blobs", id: m.Config.Digest})
+	if err != nil {
+		return imageConfig{}, err
+	}
+	var config imageConfig
+	return config, decode(content, &config)
+}
+
+// Triggers returns the ONBUILD triggers of reference, a base image, at digest
+// for linux/arch; an index is followed to that platform's manifest. They are
+// remembered by digest. The caller does not change the list.
+//
+// Errors are of type [*LookupError].
+func (c *Client) Triggers(ctx context.Context, reference, digest, arch string) ([]string, error) {
+	ref, err := name.ParseReference(reference)
+	if err == nil && !isDigest(digest) {
+		err = errors.New("its digest is not sha256: and 64 hexadecimal digits")
+	}
+	if err != nil {
+		return nil, &LookupError{Reference: reference, Kind: Malformed, Err: err}
+	}
+	triggers, err := c.triggers.get(ctx, ref.Context().Name()+"@"+digest+" "+arch, func(ctx context.Context) ([]string, error) {
+		return fetch(ctx, c, ref.Context(), func(ctx context.Context, repo name.Repository) ([]string, error) {
+			return c.onBuild(ctx, repo, digest, arch)
+		})
+	})
+	if err != nil {
+		return nil, &LookupError{Reference: reference, Kind: kindOf(err), Err: err}
+	}
+	return triggers, nil
+}
+
+func (c *Client) onBuild(ctx context.Context, repo name.Repository, digest, arch string) ([]string, error) {
+	m, err := c.manifest(ctx, repo, digest)
+	if err != nil {
+		return nil, err
+	}
+	if m.isIndex() {
+		variant, err := m.forPlatform(arch)
+		if err != nil {
+			return nil, err
+		}
+		if m, err = c.manifest(ctx, repo, variant); err != nil {
+			return nil, err
+		}
+	}
+	config, err := c.config(ctx, c.pull, repo, m)
+	if err != nil {
+		return nil, err
+	}
+	triggers := config.Config.OnBuild
+	if size := len(strings.Join(triggers, "\n")); size > maxTriggers {
+		return nil, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)
+	}
+	return triggers, nil
+}
+
+// manifest reads a manifest of a base image.
+func (c *Client) manifest(ctx context.Context, repo name.Repository, digest string) (manifest, error) {
+	if !isDigest(digest) {
+		return manifest{}, fmt.Errorf("%w: the index names a manifest by no sha256 digest", errMalformed)
+	}
+	content, err := c.read(ctx, c.pull, document{repo: repo, kind: "manifests", id: digest})
+	if err != nil {
+		return manifest{}, err
+	}
+	var m manifest
+	return m, decode(content, &m)
+}

@@ -1,0 +1,72 @@
+package registry
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// SettingsError marks what only the operator can change: credentials that
+// cannot be read, a registry that must not be spoken to by plain HTTP.
+type SettingsError struct{ Err error }
+
+// Error implements error.
+func (e *SettingsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *SettingsError) Unwrap() error { return e.Err }
+
+// NewTransport returns a transport for requests to registries, with time limits
+// on connecting and bounded memory: HTTP/2 would buffer megabytes for each
+// download. Roots are the certificate authorities that are trusted; nil means
+// those of the system, where SSL_CERT_FILE and SSL_CERT_DIR count
+// (https://pkg.go.dev/crypto/x509#SystemCertPool). Proxies come from the
+// environment.
+func NewTransport(roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    15 * time.Second,
+		ResponseHeaderTimeout:  5 * time.Minute,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        15 * time.Second,
+		MaxIdleConnsPerHost:    8,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		Protocols:              &protocols,
+	}
+}
+
+// plainGuard refuses plain HTTP to hosts that the operator did not name.
+type plainGuard struct {
+	base    http.RoundTripper
+	allowed []string
+}
+
+// Guard returns a transport that refuses plain HTTP, with a [*SettingsError],
+// to all hosts but insecure, which are in canonical form. The library under it
+// would fall back to plain HTTP for private addresses, which lets whoever
+// answers there read the credentials.
+func Guard(base http.RoundTripper, insecure []string) http.RoundTripper {
+	return &plainGuard{base: base, allowed: insecure}
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "https" || slices.Contains(g.allowed, strings.ToLower(r.URL.Host)) {
+		return g.base.RoundTrip(r)
+	}
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return nil, &SettingsError{fmt.Errorf("plain HTTP to %s is not allowed: %s does not name it", r.URL.Host, envInsecure)}
+}
