@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -36,6 +37,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// published are the settings that further arguments of the fake daemon name.
+func published(args []string) spool.Settings {
+	var settings spool.Settings
+	if slices.Contains(args, "template") {
+		settings.HookTemplate = true
+	}
+	if slices.Contains(args, "small") {
+		settings.ContextMaxBytes, settings.ContextMaxEntries = 1<<20, 10
+	}
+	return settings
+}
+
 // fakeDaemon serves the exchange for one request: it prints the request's
 // fields into the step's log and answers with the code of the first argument.
 // With the argument "hold" it answers nothing until the step is cancelled,
@@ -43,7 +56,8 @@ func TestScripts(t *testing.T) {
 // With "die" it ends in the middle of the log, with "mute" it claims nothing,
 // and with "unserved" it is there until the file "release" is, and
 // has no requests directory. A
-// second argument, "template", says that it has an extension template.
+// second argument, "template", says that it has an extension template; "small",
+// that it takes contexts of 1 MiB in 10 entries.
 func fakeDaemon() {
 	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
 	check(err)
@@ -52,7 +66,7 @@ func fakeDaemon() {
 		return
 	}
 	check(exchange.Init())
-	check(exchange.Publish(spool.Settings{HookTemplate: len(os.Args) > 2 && os.Args[2] == "template"}))
+	check(exchange.Publish(published(os.Args[2:])))
 	lock, err := exchange.LockDaemon()
 	check(err)
 	defer func() { _ = lock.Release() }()

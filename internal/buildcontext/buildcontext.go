@@ -62,12 +62,22 @@ type InputError struct {
 }
 
 // Error is "path: reason". A path with unprintable characters is quoted, so
-// that the text is always one line.
+// that the text is always one line; of a path that no line can hold it shows
+// both ends.
 func (e *InputError) Error() string {
 	if e.Path == "" {
 		return e.Reason
 	}
-	return printable(e.Path) + ": " + e.Reason
+	return printable(shorten(e.Path)) + ": " + e.Reason
+}
+
+// shorten takes the middle out of a very long path.
+func shorten(path string) string {
+	const longest = 512
+	if len(path) <= longest {
+		return path
+	}
+	return strings.ToValidUTF8(path[:longest/2], "") + "…" + strings.ToValidUTF8(path[len(path)-longest/2:], "")
 }
 
 func inputError(path, format string, args ...any) *InputError {

@@ -282,8 +282,11 @@ func (s *stager) readError(name string, err error) error {
 	if name == "" {
 		name = "."
 	}
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return inputError(name, "the runner's user may not read this; make it readable or exclude it in .dockerignore")
+	case errors.Is(err, syscall.ENAMETOOLONG):
+		return inputError(name, "the path is longer than the %d bytes that Linux takes; shorten it or exclude it in .dockerignore", maxName)
 	}
 	return fmt.Errorf("read context: %w", err)
 }
