@@ -1,14 +1,15 @@
 // Package preflight reads a Dockerfile before anything is built: it reports
-// syntax errors with file and line, and lists the external images that the
-// build will ask for.
+// syntax errors with file, line and the line's text, lists the external images
+// that the build will ask for, and knows what the Kaniko at hand would build
+// differently from Docker.
 //
 // The Dockerfile is hostile input that is read in a trusted process, so the
 // work is bounded: the file, the number of instructions, every value that an
-// ARG expands to and all of them together. A Dockerfile that goes beyond a
-// bound is refused with an [Error], as is one that Docker's parser refuses.
+// ARG or ENV expands to and all of them together. A Dockerfile that goes beyond
+// a bound is refused with an [Error], as is one that Docker's parser refuses.
+// The same holds for the ONBUILD triggers of a base image ([Triggers]).
 //
-// Parsing and expansion are BuildKit's own. The package does not say whether a
-// builder supports what the Dockerfile uses, does not look at ONBUILD triggers
-// of base images, and does not expand anything inside a stage: only FROM may
-// name an image through an ARG.
+// Parsing and expansion are BuildKit's own. What only the base image, the build
+// context or a running command decides is not known here: a variable that the
+// base may set is left alone, and a file that a RUN writes is not seen.
 package preflight

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
@@ -22,23 +23,73 @@ type Error struct {
 	Line int
 	// Text is the text of that line.
 	Text string
+	// Column is where in Text the mistake begins, in characters from 1; it is 0
+	// when that is not known.
+	Column int
 	// Reason is what is wrong.
 	Reason string
+	// Advice is what to write instead, or empty.
+	Advice string
+	// More are further errors of the same Dockerfile.
+	More []*Error
 }
 
 // Error returns "<file>:<line>: <reason>: <text>" without the parts that are
-// empty.
+// empty, in one line.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.File)
-	if e.Line > 0 {
-		fmt.Fprintf(&b, ":%d", e.Line)
-	}
-	b.WriteString(": " + e.Reason)
+	text := e.place() + ": " + e.Reason
 	if e.Text != "" {
-		b.WriteString(": " + e.Text)
+		text += ": " + e.Text
 	}
-	return b.String()
+	if len(e.More) > 0 {
+		text += fmt.Sprintf(" (and %d more)", len(e.More))
+	}
+	return text
+}
+
+func (e *Error) place() string {
+	if e.Line > 0 {
+		return fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
+	return e.File
+}
+
+// Detail returns the error, and those of More, in several lines for a log: the
+// reason, the Dockerfile's line, a line that points into it, and the advice.
+// Lines end without a newline at the last.
+func (e *Error) Detail() string {
+	parts := []string{e.place() + ": " + e.Reason}
+	parts = append(parts, quote(e.Line, e.Text, e.Column)...)
+	if e.Advice != "" {
+		parts = append(parts, "  "+e.Advice)
+	}
+	for _, more := range e.More {
+		parts = append(parts, more.Detail())
+	}
+	return strings.Join(parts, "\n")
+}
+
+// quote returns a line of the Dockerfile, and one that points to the word at
+// column.
+func quote(line int, text string, column int) []string {
+	if text == "" {
+		return nil
+	}
+	number := fmt.Sprintf("  %d | ", line)
+	quoted := []string{number + text}
+	runes := []rune(text)
+	if column < 1 || column > len(runes) {
+		return quoted
+	}
+	width := 1
+	for _, r := range runes[column:] {
+		if r == ' ' {
+			break
+		}
+		width++
+	}
+	margin := strings.Repeat(" ", len(number)-2) + "| "
+	return append(quoted, margin+strings.Repeat(" ", column-1)+strings.Repeat("^", width))
 }
 
 // source is the Dockerfile that errors refer to.
@@ -48,12 +99,14 @@ type source struct {
 }
 
 func (s source) errorf(line int, format string, args ...any) *Error {
-	return &Error{
+	e := &Error{
 		File:   printable(s.name),
 		Line:   line,
 		Text:   s.line(line),
 		Reason: printable(fmt.Sprintf(format, args...)),
 	}
+	e.Column = column(e.Text, e.Reason)
+	return e
 }
 
 // wrap turns an error of BuildKit's parser, which may know where it happened,
@@ -73,6 +126,29 @@ func firstLine(locations [][]parser.Range) int {
 		}
 	}
 	return 0
+}
+
+// blamed are the beginnings of messages that end in the word of the line that
+// is wrong. BuildKit's parser does not tell columns.
+var blamed = []string{"unknown instruction: ", "unknown flag: ", "failed to parse platform ", "no such stage: "}
+
+// column returns where the word that reason blames stands in text, the line's
+// first word if it blames none, or 0.
+func column(text, reason string) int {
+	if text == "" {
+		return 0
+	}
+	for _, beginning := range blamed {
+		_, rest, found := strings.Cut(reason, beginning)
+		if !found {
+			continue
+		}
+		word, _, _ := strings.Cut(rest, " ")
+		if at := strings.Index(text, strings.Trim(word, `"`)); word != "" && at >= 0 {
+			return utf8.RuneCountInString(text[:at]) + 1
+		}
+	}
+	return 1
 }
 
 func (s source) line(number int) string {

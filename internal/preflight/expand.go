@@ -3,10 +3,11 @@ package preflight
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"runtime"
+	"slices"
 
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
@@ -15,7 +16,7 @@ const (
 	// to it, in bytes. Without it a few lines that each double an ARG take
 	// gigabytes.
 	maxValue = 4 << 10
-	// maxValues bounds all values of ARGs together, in bytes.
+	// maxValues bounds all values of variables together, in bytes.
 	maxValues = 1 << 20
 )
 
@@ -23,86 +24,144 @@ const (
 // than everything that goes into it, by multiplication.
 var replacement = regexp.MustCompile(`\$\{[^/:}]*/`)
 
-var errTooLong = fmt.Errorf("a value is longer than %d bytes", maxValue)
+var (
+	errTooLong      = fmt.Errorf("a value is longer than %d bytes", maxValue)
+	errReplacements = errors.New("more than one ${name/pattern/replacement} in one value")
+)
 
-// scope holds the ARGs before the first FROM, which are the only ones that a
-// FROM line sees. It implements shell.EnvGetter and counts what it hands out
-// for one word.
-type scope struct {
-	lex       *shell.Lex
-	values    map[string]string
-	size      int
-	delivered int
+// variables are the ARGs and ENVs that a line sees. Those of a stage come
+// after those of the stage that it is built from.
+type variables struct {
+	values map[string]variable
+	from   *variables
+	// open says that there are variables nobody knows: those of a base image.
+	open bool
 }
 
-// newScope returns the scope that Docker starts with: the platform that is
-// built for and on, which for kiln is the one of its own node.
-func newScope(escapeToken rune) *scope {
-	platform := runtime.GOOS + "/" + runtime.GOARCH
-	return &scope{
-		lex: shell.NewLex(escapeToken),
-		values: map[string]string{
-			"BUILDPLATFORM":  platform,
-			"BUILDOS":        runtime.GOOS,
-			"BUILDARCH":      runtime.GOARCH,
-			"BUILDVARIANT":   "",
-			"TARGETPLATFORM": platform,
-			"TARGETOS":       runtime.GOOS,
-			"TARGETARCH":     runtime.GOARCH,
-			"TARGETVARIANT":  "",
-		},
+// variable is one value. An ENV that was set by an ENV stays so.
+type variable struct {
+	value string
+	known bool
+	env   bool
+}
+
+// get looks name up.
+func (v *variables) get(name string) (found variable, ok, open bool) {
+	for ; v != nil; v = v.from {
+		if found, ok = v.values[name]; ok {
+			return found, true, open
+		}
+		open = open || v.open
 	}
+	return variable{}, false, open
+}
+
+// set sets name. A nil map is made.
+func (v *variables) set(name string, value variable) {
+	if v.values == nil {
+		v.values = map[string]variable{}
+	}
+	v.values[name] = value
+}
+
+// platformValues are the platform that is built for and on, which for kiln is
+// the one of its own node.
+func platformValues() map[string]string {
+	return map[string]string{
+		"BUILDPLATFORM":  ownPlatform(),
+		"BUILDOS":        runtime.GOOS,
+		"BUILDARCH":      runtime.GOARCH,
+		"BUILDVARIANT":   "",
+		"TARGETPLATFORM": ownPlatform(),
+		"TARGETOS":       runtime.GOOS,
+		"TARGETARCH":     runtime.GOARCH,
+		"TARGETVARIANT":  "",
+	}
+}
+
+// expander replaces variables, within bounds. It is for one goroutine.
+type expander struct {
+	lex *shell.Lex
+	// size is what all values that were kept take, in bytes.
+	size int
+}
+
+// lookup implements shell.EnvGetter for one word and counts what it hands out.
+type lookup struct {
+	variables *variables
+	delivered int
+	missing   []string
+	unknown   bool
 }
 
 // Get implements shell.EnvGetter. Beyond the bound it hands out nothing;
 // expand notices.
-func (s *scope) Get(key string) (string, bool) {
-	value, found := s.values[key]
-	s.delivered += len(value)
-	if s.delivered > maxValue {
-		return "", found
+func (l *lookup) Get(key string) (string, bool) {
+	found, ok, open := l.variables.get(key)
+	switch {
+	case ok && !found.known, !ok && open:
+		l.unknown = true
+	case !ok && !slices.Contains(l.missing, key) && len(l.missing) < 10:
+		l.missing = append(l.missing, key)
 	}
-	return value, found
+	l.delivered += len(found.value)
+	if l.delivered > maxValue {
+		return "", ok
+	}
+	return found.value, ok
 }
 
 // Keys implements shell.EnvGetter.
-func (s *scope) Keys() []string { return nil }
+func (l *lookup) Keys() []string { return nil }
 
-// expand returns word with its variables replaced. One word takes memory in
-// the order of maxValue squared at most: it, and all that variables add, are
-// bounded, and only one multiplying expansion is allowed in it.
-func (s *scope) expand(word string) (string, error) {
-	if len(word) > maxValue {
-		return "", errTooLong
-	}
-	if len(replacement.FindAllStringIndex(word, 2)) > 1 {
-		return "", errors.New("more than one ${name/pattern/replacement} in one value")
-	}
-	s.delivered = 0
-	result, _, err := s.lex.ProcessWord(word, s)
-	if err != nil {
-		return "", err
-	}
-	if s.delivered > maxValue || len(result) > maxValue {
-		return "", errTooLong
-	}
-	return result, nil
+// word is an expanded word.
+type word struct {
+	value string
+	// known is false when the value depends on a variable that only the base
+	// image may set.
+	known bool
+	// missing are the variables that nothing sets.
+	missing []string
 }
 
-// declare adds the ARGs of one instruction.
-func (s *scope) declare(arg instructions.ArgCommand) error {
-	for _, pair := range arg.Args {
-		if pair.Value == nil {
-			continue
-		}
-		value, err := s.expand(*pair.Value)
-		if err != nil {
-			return err
-		}
-		if s.size += len(pair.Key) + len(value); s.size > maxValues {
-			return fmt.Errorf("the values of ARG are longer than %d bytes together", maxValues)
-		}
-		s.values[pair.Key] = value
+// expand returns text with its variables replaced. One word takes memory in
+// the order of maxValue squared at most: it, and all that variables add, are
+// bounded, and only one multiplying expansion is allowed in it.
+func (e *expander) expand(text string, v *variables) (word, error) {
+	if len(text) > maxValue {
+		return word{}, errTooLong
 	}
+	if len(replacement.FindAllStringIndex(text, 2)) > 1 {
+		return word{}, errReplacements
+	}
+	look := lookup{variables: v}
+	result, _, err := e.lex.ProcessWord(text, &look)
+	if look.delivered > maxValue || len(result) > maxValue {
+		return word{}, errTooLong
+	}
+	if look.unknown {
+		return word{missing: look.missing}, nil
+	}
+	if err != nil {
+		return word{}, err
+	}
+	return word{value: result, known: true, missing: look.missing}, nil
+}
+
+// keep sets a variable and counts it.
+func (e *expander) keep(v *variables, name string, value variable) error {
+	if e.size += len(name) + len(value.value); e.size > maxValues {
+		return fmt.Errorf("the values of variables are longer than %d bytes together", maxValues)
+	}
+	v.set(name, value)
 	return nil
+}
+
+// newGlobals returns what a FROM line sees before the first ARG.
+func newGlobals() *variables {
+	globals := &variables{}
+	for name, value := range maps.All(platformValues()) {
+		globals.set(name, variable{value: value, known: true})
+	}
+	return globals
 }

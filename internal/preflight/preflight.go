@@ -2,13 +2,12 @@ package preflight
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
 const (
@@ -24,6 +23,9 @@ type Image struct {
 	Reference string
 	// Registry is the registry that holds it, as name.Registry writes it.
 	Registry string
+	// Platform is that of FROM --platform, ARGs expanded, or empty. It is the
+	// runner's own, whatever its spelling.
+	Platform string
 	// Line is the first line that names it.
 	Line int
 }
@@ -37,12 +39,18 @@ type Instruction struct {
 	Line int
 }
 
-// Dockerfile is what kiln has to know of a Dockerfile.
+// Dockerfile is what kiln has to know of a Dockerfile. Its fields are for
+// reading.
 type Dockerfile struct {
-	// Images are the external images, each reference once, in file order.
+	// Images are the external images that the last stage needs, each reference
+	// once, in file order.
 	Images []Image
 	// Instructions are all instructions in file order.
 	Instructions []Instruction
+	// Warnings are what the author should know whatever builds the image.
+	Warnings []Problem
+
+	walker *walker
 }
 
 // Parse reads the Dockerfile in data, at most 1 MiB and 1,000 instructions.
@@ -71,11 +79,16 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if err != nil {
 		return nil, src.wrap(err)
 	}
-	r := reader{source: src, scope: newScope(result.EscapeToken)}
-	if err := r.read(args, stages); err != nil {
+	w := newWalker(src, result, stages)
+	if err := w.resolve(args); err != nil {
 		return nil, err
 	}
-	return &Dockerfile{Images: r.images, Instructions: list(result.AST)}, nil
+	d := &Dockerfile{Images: w.images(), Instructions: list(result.AST), walker: w}
+	err = w.walk(func(s *site) { d.Warnings = append(d.Warnings, s.warnings()...) })
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func list(root *parser.Node) []Instruction {
@@ -86,121 +99,19 @@ func list(root *parser.Node) []Instruction {
 	return listed
 }
 
-// reader collects the images of one Dockerfile.
-type reader struct {
-	source
-	scope  *scope
-	stages []instructions.Stage
-	images []Image
-	seen   map[string]bool
-}
-
-func (r *reader) read(args []instructions.ArgCommand, stages []instructions.Stage) error {
-	r.seen = map[string]bool{}
-	r.stages = stages
-	if len(stages) == 0 {
-		return r.errorf(0, "the Dockerfile has no FROM")
+// newWalker returns a walker over parsed stages.
+func newWalker(src source, result *parser.Result, stages []instructions.Stage) *walker {
+	w := &walker{
+		source: src,
+		lex:    shell.NewLex(result.EscapeToken),
+		escape: result.EscapeToken,
+		nodes:  make(map[int]*parser.Node, len(result.AST.Children)),
+		parsed: stages,
 	}
-	for _, arg := range args {
-		if err := r.scope.declare(arg); err != nil {
-			return r.errorf(startLine(arg.Location()), "%s", err)
-		}
+	for _, node := range result.AST.Children {
+		w.nodes[node.StartLine] = node
 	}
-	for index := range stages {
-		if err := r.stage(index); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stage reads the stage with the given index: its base, then what its
-// instructions take from elsewhere.
-func (r *reader) stage(index int) error {
-	stage := r.stages[index]
-	line := startLine(stage.Location)
-	base, err := r.scope.expand(stage.BaseName)
-	if err != nil {
-		return r.errorf(line, "%s", err)
-	}
-	if base == "" {
-		return r.errorf(line, "the base image is empty after its variables are expanded")
-	}
-	if named, found := r.find(base); !found || named >= index {
-		if err := r.image(base, line); err != nil {
-			return err
-		}
-	}
-	for _, command := range stage.Commands {
-		if err := r.command(command, index); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *reader) command(command instructions.Command, index int) error {
-	line := startLine(command.Location())
-	switch c := command.(type) {
-	case *instructions.CopyCommand:
-		return r.from(c.From, index, line)
-	case *instructions.RunCommand:
-		for _, mount := range instructions.GetMounts(c) {
-			if err := r.from(mount.From, index, line); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// from reads the value of a --from in the stage with the given index: an
-// earlier stage by name or number, or an image.
-func (r *reader) from(value string, index, line int) error {
-	if value == "" {
-		return nil
-	}
-	if strings.Contains(value, "$") {
-		return r.errorf(line, "--from takes no variables: name a stage with FROM ... AS and copy from that")
-	}
-	number, err := strconv.Atoi(value)
-	named, found := r.find(value)
-	switch {
-	case err == nil && (number < 0 || number >= index), err != nil && found && named >= index:
-		return r.errorf(line, "--from=%s is not an earlier stage", value)
-	case err == nil || found:
-		return nil
-	}
-	return r.image(value, line)
-}
-
-// find returns the index of the stage with a name. Docker compares names
-// without regard to case.
-func (r *reader) find(stage string) (int, bool) {
-	lower := strings.ToLower(stage)
-	for index := range r.stages {
-		if r.stages[index].Name == lower {
-			return index, true
-		}
-	}
-	return 0, false
-}
-
-func (r *reader) image(reference string, line int) error {
-	if reference == scratch || r.seen[reference] {
-		return nil
-	}
-	parsed, err := name.ParseReference(reference)
-	if err != nil {
-		return r.errorf(line, "%q is not an image reference", reference)
-	}
-	r.seen[reference] = true
-	r.images = append(r.images, Image{
-		Reference: reference,
-		Registry:  parsed.Context().RegistryStr(),
-		Line:      line,
-	})
-	return nil
+	return w
 }
 
 func startLine(ranges []parser.Range) int {

@@ -57,7 +57,7 @@ func TestParseListsImages(t *testing.T) {
 		{
 			name: "ARGs with defaults",
 			dockerfile: "ARG BASE=alpine VERSION=\"3.20\"\nARG IMAGE=${BASE}:${VERSION}\nARG UNSET\n" +
-				"FROM ${IMAGE}${UNSET:-} AS a\nARG IMAGE=other\nFROM ${MISSING:-ghcr.io/acme/x}\n",
+				"FROM ${IMAGE}${UNSET:-} AS a\nARG IMAGE=other\nFROM ${MISSING:-ghcr.io/acme/x}\nCOPY --from=a /a /a\n",
 			want: []preflight.Image{
 				{Reference: "alpine:3.20", Registry: hub, Line: 4},
 				{Reference: "ghcr.io/acme/x", Registry: "ghcr.io", Line: 6},
@@ -68,14 +68,24 @@ func TestParseListsImages(t *testing.T) {
 			dockerfile: "ARG TARGETOS\nFROM --platform=$BUILDPLATFORM acme/$TARGETOS:$TARGETARCH$TARGETVARIANT\n",
 			want: []preflight.Image{{
 				Reference: "acme/" + runtime.GOOS + ":" + runtime.GOARCH, Registry: hub, Line: 2,
+				Platform: runtime.GOOS + "/" + runtime.GOARCH,
 			}},
 		},
 		{
 			name:       "a stage of the same name that comes later",
-			dockerfile: "FROM tool\nFROM alpine AS tool\n",
+			dockerfile: "FROM tool AS a\nFROM alpine AS tool\nCOPY --from=a /a /a\n",
 			want: []preflight.Image{
 				{Reference: "tool", Registry: hub, Line: 1},
 				{Reference: "alpine", Registry: hub, Line: 2},
+			},
+		},
+		{
+			name: "what the last stage does not need is not pulled",
+			dockerfile: "FROM golang:1 AS build\nFROM node:22 AS unused\nCOPY --from=ghcr.io/acme/tool:1 /t /t\n" +
+				"FROM build AS test\nFROM alpine\nRUN --mount=from=test,target=/t true\n",
+			want: []preflight.Image{
+				{Reference: "golang:1", Registry: hub, Line: 1},
+				{Reference: "alpine", Registry: hub, Line: 5},
 			},
 		},
 		{
@@ -130,7 +140,10 @@ func TestParseErrors(t *testing.T) {
 		{"empty", "", 0, "", "no instructions"},
 		{"only comments", "# a\n# b\n", 2, "# b", "no instructions"},
 		{"no FROM", "ARG A=1\n", 0, "", "no FROM"},
-		{"unset ARG", "ARG BASE\nFROM $BASE\n", 2, "FROM $BASE", "empty"},
+		{"unset ARG", "ARG BASE\nFROM $BASE\n", 2, "FROM $BASE", "ARG BASE has no default value before the first FROM, and the runner passes no build arguments, so docker build would fail too"},
+		{"unset tag", "ARG TAG\nFROM acme/x:$TAG\n", 2, "FROM acme/x:$TAG", "docker build would fail too"},
+		{"other platform", "FROM --platform=linux/s390x alpine\n", 1, "FROM --platform=linux/s390x alpine", "builds for " + runtime.GOOS + "/" + runtime.GOARCH + " alone"},
+		{"no platform", "FROM --platform=a/b/c/d/e alpine\n", 1, "FROM --platform=a/b/c/d/e alpine", "failed to parse platform a/b/c/d/e"},
 		{"bad reference", "FROM al:pine:1\n", 1, "FROM al:pine:1", "not an image reference"},
 		{"variable in COPY --from", "ARG A=x\nFROM alpine\nCOPY --from=$A a b\n", 3, "COPY --from=$A a b", "no variables"},
 		{"later stage", "FROM alpine\nCOPY --from=b a b\nFROM alpine AS b\n", 2, "COPY --from=b a b", "not an earlier stage"},
@@ -153,6 +166,26 @@ func TestErrorText(t *testing.T) {
 	const want = "Dockerfile:2: unknown instruction: RUUN (did you mean RUN?): RUUN true"
 	if got != want {
 		t.Errorf("Error() = %q, want %q", got, want)
+	}
+}
+
+func TestErrorDetail(t *testing.T) {
+	for name, tt := range map[string]struct{ dockerfile, want string }{
+		"unknown instruction": {
+			"FROM alpine\n\n  RUUN true\n",
+			"Dockerfile:3: unknown instruction: RUUN (did you mean RUN?)\n  3 | RUUN true\n    | ^^^^",
+		},
+		"unknown flag": {
+			"FROM alpine\nCOPY --chown=a --form=x a b\n",
+			"Dockerfile:2: unknown flag: --form (did you mean from?)\n  2 | COPY --chown=a --form=x a b\n    |                ^^^^^^^^",
+		},
+		"no line": {"", "Dockerfile: file with no instructions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := parseError(t, tt.dockerfile).Detail(); got != tt.want {
+				t.Errorf("Detail() =\n%s\nwant\n%s", got, tt.want)
+			}
+		})
 	}
 }
 

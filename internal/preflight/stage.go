@@ -1,0 +1,203 @@
+package preflight
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/frontend/dockerfile/shell"
+)
+
+// walker knows how the stages of one Dockerfile hang together, and walks over
+// their instructions. It is for one goroutine.
+type walker struct {
+	source
+	lex     *shell.Lex
+	escape  rune
+	nodes   map[int]*parser.Node // by the line where they start
+	parsed  []instructions.Stage
+	globals *variables
+	stages  []*stage
+}
+
+// stage is one stage: what it needs, and what is known of it at the
+// instruction that the walk has reached.
+type stage struct {
+	index int
+	// base is the stage that it is built from, nil for an image or scratch;
+	// image is that image's reference.
+	base  *stage
+	image string
+	// needs are the stages that it takes something from.
+	needs []int
+	// images are the external images that it takes something from.
+	images []Image
+	// used is whether the last stage needs it. Docker builds no other.
+	used bool
+
+	state
+}
+
+// resolve reads every FROM and --from.
+func (w *walker) resolve(args []instructions.ArgCommand) error {
+	if len(w.parsed) == 0 {
+		return w.errorf(0, "the Dockerfile has no FROM")
+	}
+	w.globals = newGlobals()
+	globals := expander{lex: w.lex}
+	for _, arg := range args {
+		if err := globals.declare(arg, w.globals, nil); err != nil {
+			return w.errorf(startLine(arg.Location()), "%s", err)
+		}
+	}
+	for index := range w.parsed {
+		w.stages = append(w.stages, &stage{index: index})
+		if err := w.stage(w.stages[index], &globals); err != nil {
+			return err
+		}
+	}
+	w.use(len(w.stages) - 1)
+	return nil
+}
+
+// use marks a stage and what it needs as used.
+func (w *walker) use(last int) {
+	pending := []int{last}
+	for len(pending) > 0 {
+		s := w.stages[pending[len(pending)-1]]
+		pending = pending[:len(pending)-1]
+		if !s.used {
+			s.used = true
+			pending = append(pending, s.needs...)
+		}
+	}
+}
+
+// images returns the images of the used stages.
+func (w *walker) images() []Image {
+	var images []Image
+	seen := map[string]bool{}
+	for _, s := range w.stages {
+		for _, image := range s.images {
+			if s.used && !seen[image.Reference] {
+				seen[image.Reference] = true
+				images = append(images, image)
+			}
+		}
+	}
+	return images
+}
+
+// stage resolves one stage: its base, then what its instructions take from
+// elsewhere.
+func (w *walker) stage(s *stage, globals *expander) error {
+	parsed := w.parsed[s.index]
+	line := startLine(parsed.Location)
+	platform, err := globals.expand(parsed.Platform, w.globals)
+	if err == nil {
+		err = checkPlatform(platform.value)
+	}
+	if err != nil {
+		return w.errorf(line, "%s", err)
+	}
+	base, err := globals.expand(parsed.BaseName, w.globals)
+	if err != nil {
+		return w.errorf(line, "%s", err)
+	}
+	if base.value == "" {
+		return w.errorf(line, "the base image is empty after its variables are expanded%s", noValue(base.missing))
+	}
+	if named, found := w.find(base.value); found && named < s.index {
+		s.base = w.stages[named]
+		s.needs = append(s.needs, named)
+	} else {
+		s.image = base.value
+		if err := w.image(s, Image{Reference: base.value, Platform: platform.value, Line: line}, base.missing); err != nil {
+			return err
+		}
+	}
+	for _, command := range parsed.Commands {
+		if err := w.takes(s, command, startLine(command.Location())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noValue explains the variables of a FROM line that nothing sets.
+func noValue(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": ARG %s has no default value before the first FROM, and the runner passes no build arguments, so docker build would fail too",
+		strings.Join(names, ", "))
+}
+
+// takes notes what a command in a line takes from other stages and images.
+func (w *walker) takes(s *stage, command instructions.Command, line int) error {
+	switch c := command.(type) {
+	case *instructions.CopyCommand:
+		return w.from(s, c.From, line)
+	case *instructions.RunCommand:
+		for _, mount := range instructions.GetMounts(c) {
+			if err := w.from(s, mount.From, line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// from notes the value of a --from: an earlier stage by name or number, or an
+// image.
+func (w *walker) from(s *stage, value string, line int) error {
+	if value == "" || value == scratch {
+		return nil
+	}
+	if strings.Contains(value, "$") {
+		return w.errorf(line, "--from takes no variables: name a stage with FROM ... AS and copy from that")
+	}
+	number, err := strconv.Atoi(value)
+	named, found := w.find(value)
+	switch {
+	case err == nil && (number < 0 || number >= s.index), err != nil && found && named >= s.index:
+		return w.errorf(line, "--from=%s is not an earlier stage", value)
+	case err == nil:
+		s.needs = append(s.needs, number)
+		return nil
+	case found:
+		s.needs = append(s.needs, named)
+		return nil
+	}
+	return w.image(s, Image{Reference: value, Line: line}, nil)
+}
+
+// find returns the index of the stage with a name. Docker compares names
+// without regard to case.
+func (w *walker) find(stage string) (int, bool) {
+	lower := strings.ToLower(stage)
+	for index := range w.parsed {
+		if w.parsed[index].Name == lower {
+			return index, true
+		}
+	}
+	return 0, false
+}
+
+// image notes an external image. The missing are the variables of its
+// reference that nothing sets.
+func (w *walker) image(s *stage, image Image, missing []string) error {
+	if image.Reference == scratch {
+		return nil
+	}
+	parsed, err := name.ParseReference(image.Reference)
+	if err != nil {
+		return w.errorf(image.Line, "%q is not an image reference%s", image.Reference, noValue(missing))
+	}
+	image.Registry = parsed.Context().RegistryStr()
+	s.images = append(s.images, image)
+	return nil
+}

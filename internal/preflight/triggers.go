@@ -1,0 +1,91 @@
+package preflight
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// Triggers returns the external images that the ONBUILD triggers of a base
+// image name: they run at the start of every stage that is built from it. The
+// triggers are as hostile as the base and read within the same bounds. The
+// name tells in errors, of type [*Error], whose triggers they are.
+//
+// What a trigger takes from a stage counts as an image: use
+// [Dockerfile.Triggers] where the stages are known.
+func Triggers(name string, onbuild []string) ([]Image, error) {
+	return (&Dockerfile{walker: &walker{}}).Triggers(name, onbuild)
+}
+
+// Triggers is [Triggers] for a base of this Dockerfile: what a trigger takes
+// from one of its stages is no image. It changes nothing and may be called by
+// several goroutines.
+func (d *Dockerfile) Triggers(name string, onbuild []string) (images []Image, err error) {
+	src := source{name: name}
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			images, err = nil, src.errorf(0, "an ONBUILD trigger cannot be parsed: %v", recovered)
+		}
+	}()
+	commands, err := triggers(src, onbuild)
+	if err != nil {
+		return nil, err
+	}
+	w := &walker{source: src, parsed: d.walker.parsed}
+	// A trigger may run in any stage, so it may take from any.
+	s := &stage{index: len(w.parsed), used: true}
+	for _, command := range commands {
+		if err := w.takes(s, command, 0); err != nil {
+			return nil, err
+		}
+	}
+	w.stages = []*stage{s}
+	return w.images(), nil
+}
+
+// triggers parses ONBUILD triggers as BuildKit does: each is one instruction.
+func triggers(src source, onbuild []string) ([]instructions.Command, error) {
+	if len(onbuild) > maxInstructions {
+		return nil, src.errorf(0, "the image has %d ONBUILD triggers, more than %d", len(onbuild), maxInstructions)
+	}
+	size := 0
+	for _, trigger := range onbuild {
+		size += len(trigger)
+	}
+	if size > maxSize {
+		return nil, src.errorf(0, "the ONBUILD triggers are larger than %d bytes", maxSize)
+	}
+	commands := make([]instructions.Command, 0, len(onbuild))
+	for _, trigger := range onbuild {
+		command, err := parseTrigger(trigger)
+		if err != nil {
+			bad := src.errorf(0, "ONBUILD trigger: %s", err)
+			bad.Text = printable(trigger)
+			return nil, bad
+		}
+		commands = append(commands, command)
+	}
+	return commands, nil
+}
+
+func parseTrigger(trigger string) (instructions.Command, error) {
+	result, err := parser.Parse(bytes.NewReader([]byte(trigger)))
+	if err != nil {
+		return nil, err
+	}
+	if count := len(result.AST.Children); count != 1 {
+		return nil, fmt.Errorf("it is %d instructions instead of one", count)
+	}
+	parsed, err := instructions.ParseInstructionWithLinter(result.AST.Children[0], &linter.Linter{})
+	if err != nil {
+		return nil, err
+	}
+	command, ok := parsed.(instructions.Command)
+	if !ok {
+		return nil, fmt.Errorf("FROM is not allowed in it")
+	}
+	return command, nil
+}

@@ -1,0 +1,221 @@
+package preflight
+
+import (
+	"errors"
+	"path"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// state is what is known of a stage at an instruction.
+type state struct {
+	variables *variables
+	// user and workdir are as the image's configuration would have them;
+	// unknown ones come from a base image.
+	user    word
+	workdir word
+	// volumes are the paths of VOLUME in this stage.
+	volumes []string
+	// made are the directories that WORKDIR made in this stage, and whose they
+	// are.
+	made map[string]string
+}
+
+// site is one place in the Dockerfile that the support table is asked about.
+type site struct {
+	walker *walker
+	// stage is nil for the file as a whole, which is the first site.
+	stage *stage
+	// command is nil for the file and for FROM.
+	command instructions.Command
+	node    *parser.Node
+	line    int
+	// leaked are the ARGs with a value that earlier stages declare.
+	leaked   map[string]bool
+	expander *expander
+}
+
+// expand returns a word of the instruction with its variables replaced. It is
+// not known when a variable may come from a base image.
+func (s *site) expand(text string) (string, bool) {
+	expanded, err := s.expander.expand(text, s.stage.variables)
+	return expanded.value, err == nil && expanded.known
+}
+
+// path returns an absolute, clean path of the image, as COPY and WORKDIR take
+// it, and whether it ended in a slash.
+func (s *site) path(text string) (absolute string, slash, known bool) {
+	value, known := s.expand(text)
+	if !known {
+		return "", false, false
+	}
+	slash = strings.HasSuffix(value, "/") || value == "." || strings.HasSuffix(value, "/.")
+	if !path.IsAbs(value) {
+		if !s.stage.workdir.known {
+			return "", false, false
+		}
+		value = path.Join("/", s.stage.workdir.value, value)
+	}
+	return path.Clean(value), slash, true
+}
+
+// walk visits the file, then every FROM and command of the used stages, with
+// the state before it.
+func (w *walker) walk(visit func(*site)) error {
+	visit(&site{walker: w, line: 0})
+	e := &expander{lex: w.lex}
+	leaked := map[string]bool{}
+	for index, s := range w.stages {
+		if !s.used {
+			continue
+		}
+		s.begin()
+		line := startLine(w.parsed[index].Location)
+		visit(&site{walker: w, stage: s, node: w.nodes[line], line: line, leaked: leaked, expander: e})
+		for _, command := range w.parsed[index].Commands {
+			line := startLine(command.Location())
+			at := &site{walker: w, stage: s, command: command, node: w.nodes[line], line: line, leaked: leaked, expander: e}
+			if err := at.mounts(); err != nil {
+				return w.errorf(line, "%s", err)
+			}
+			visit(at)
+			if err := at.apply(); err != nil {
+				return w.errorf(line, "%s", err)
+			}
+		}
+		for name, v := range s.variables.values {
+			leaked[name] = leaked[name] || !v.env
+		}
+	}
+	return nil
+}
+
+// begin sets the state after FROM.
+func (s *stage) begin() {
+	s.state = state{variables: &variables{}, made: map[string]string{}}
+	switch {
+	case s.base != nil:
+		s.variables.from = s.base.variables
+		s.user, s.workdir = s.base.user, s.base.workdir
+	case s.image == scratch:
+		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
+	default:
+		s.variables.open = true
+	}
+}
+
+// mounts has BuildKit read the mounts of a RUN, which it leaves until their
+// variables are known.
+func (s *site) mounts() error {
+	run, ok := s.command.(*instructions.RunCommand)
+	if !ok {
+		return nil
+	}
+	return run.Expand(func(text string) (string, error) {
+		expanded, err := s.expander.expand(text, s.stage.variables)
+		if err == nil && !expanded.known {
+			return text, nil
+		}
+		return expanded.value, err
+	})
+}
+
+// apply changes the state as the command does.
+func (s *site) apply() error {
+	switch c := s.command.(type) {
+	case *instructions.ArgCommand:
+		return s.expander.declare(*c, s.stage.variables, s.walker.globals)
+	case *instructions.EnvCommand:
+		return s.setEnv(c)
+	case *instructions.UserCommand:
+		value, known := s.expand(c.User)
+		s.stage.user = word{value: value, known: known}
+	case *instructions.WorkdirCommand:
+		s.setWorkdir(c)
+	case *instructions.VolumeCommand:
+		for _, volume := range c.Volumes {
+			if value, known := s.expand(volume); known {
+				s.stage.volumes = append(s.stage.volumes, path.Clean(value))
+			}
+		}
+	}
+	return nil
+}
+
+// setEnv sets the variables of an ENV. All of its values see the state before
+// it.
+func (s *site) setEnv(c *instructions.EnvCommand) error {
+	values := make([]variable, len(c.Env))
+	for i, pair := range c.Env {
+		expanded, err := s.expander.expand(pair.Value, s.stage.variables)
+		if err != nil && !errors.Is(err, errReplacements) {
+			return err
+		}
+		values[i] = variable{value: expanded.value, known: expanded.known, env: true}
+	}
+	for i, pair := range c.Env {
+		if err := s.expander.keep(s.stage.variables, pair.Key, values[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setWorkdir follows a WORKDIR. What it makes is owned by the user of the
+// moment.
+func (s *site) setWorkdir(c *instructions.WorkdirCommand) {
+	absolute, _, known := s.path(c.Path)
+	s.stage.workdir = word{value: absolute, known: known}
+	if !known {
+		return
+	}
+	if _, found := s.stage.owner(absolute); !found {
+		owner := s.stage.user.value
+		if !s.stage.user.known {
+			owner = unknownUser
+		}
+		s.stage.made[absolute] = owner
+	}
+}
+
+// owner returns who made a directory by WORKDIR, in the stage or in one that
+// it is built from.
+func (s *stage) owner(directory string) (string, bool) {
+	for ; s != nil; s = s.base {
+		if owner, found := s.made[directory]; found {
+			return owner, true
+		}
+	}
+	return "", false
+}
+
+// unknownUser stands for the user of a base image.
+const unknownUser = "?"
+
+// declare adds the ARGs of one instruction. Outer are the ARGs before the
+// first FROM, whose values an ARG without one takes; nil for those themselves.
+func (e *expander) declare(arg instructions.ArgCommand, v, outer *variables) error {
+	for _, pair := range arg.Args {
+		if pair.Value == nil {
+			if global, ok, _ := outer.get(pair.Key); ok {
+				if err := e.keep(v, pair.Key, global); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		expanded, err := e.expand(*pair.Value, v)
+		if errors.Is(err, errReplacements) && outer != nil {
+			expanded, err = word{}, nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.keep(v, pair.Key, variable{value: expanded.value, known: expanded.known}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
