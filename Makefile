@@ -23,11 +23,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
 # by internal/repo.
-TYPED_MODULES := . e2e/cluster
+TYPED_MODULES := . e2e/cluster e2e/helm
 # Every module that has packages of its own. e2e/kaniko has none, and tidying it would
 # add what the tests of Kaniko's dependencies need.
 MODULES := $(filter-out e2e/kaniko,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
 LINT := bin/golangci-lint
+# Both majors of Helm, for the tests of the chart.
+HELMS := bin/helm bin/helm3
 
 ##@ Use
 
@@ -75,16 +77,17 @@ image: ## Build the image with a Docker engine: make image IMAGE=registry/kiln:t
 ##@ Check
 
 .PHONY: unit
-unit: ## Run the unit and script tests with the race detector; needs no root and no cluster
+unit: $(HELMS) ## Run the unit and script tests with the race detector; needs no root and no cluster
 	CGO_ENABLED=1 go test -race -shuffle=on $(TESTARGS) ./...
 	CGO_ENABLED=1 go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
+	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 
 .PHONY: e2e
-e2e: build ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
+e2e: build bin/helm ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
 	@hack/with-cluster env $(STATIC) go test -tags e2e -count=1 -timeout 30m $(TESTARGS) ./e2e/...
 
 .PHONY: e2e-long
-e2e-long: build ## Run the end-to-end tests ten times over
+e2e-long: build bin/helm ## Run the end-to-end tests ten times over
 	@hack/with-cluster env $(STATIC) go test -tags e2e -count=10 -timeout 4h $(TESTARGS) ./e2e/...
 
 .PHONY: bench
@@ -123,6 +126,10 @@ fmt: $(LINT) ## Format the Go code
 $(LINT): tools/go.mod tools/go.sum
 	@echo 'building golangci-lint (a few minutes with a cold cache)'
 	$(STATIC) go build -C tools -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(HELMS): bin/%: e2e/helm/go.mod e2e/helm/go.sum
+	@echo 'building $* (a few minutes with a cold cache)'
+	$(STATIC) go build -C e2e/helm -ldflags '-s -w' -o $(CURDIR)/$@ $(if $(filter helm3,$*),helm.sh/helm/v3/cmd/helm,helm.sh/helm/v4/cmd/helm)
 
 ##@ Local cluster
 

@@ -14,6 +14,7 @@ type renderValuesCommand struct {
 	RunnerImage    string `help:"Image of the runner container." default:"${runner_image}"`
 	Delegate       string `help:"Path of the stock hook in the runner's image, for mode kubernetes." default:"${delegate}"`
 	RegistrySecret string `help:"Secret of the registry's credentials in the namespace of the runners; empty for a registry that wants none." default:"kiln-registry"`
+	CAConfigMap    string `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries."`
 	StorageClass   string `help:"Storage class of the work volume. Default: the cluster's."`
 	WorkSize       string `help:"Size of the work volume." default:"${work_size}"`
 	ServerSide     bool   `help:"Print the AutoscalingRunnerSet for kubectl apply --server-side, in place of values for Helm."`
@@ -29,6 +30,7 @@ func (c *renderValuesCommand) Run(stdout io.Writer) error {
 		RunnerImage:    c.RunnerImage,
 		Delegate:       c.Delegate,
 		RegistrySecret: c.RegistrySecret,
+		CAConfigMap:    c.CAConfigMap,
 		StorageClass:   c.StorageClass,
 		WorkSize:       c.WorkSize,
 	}

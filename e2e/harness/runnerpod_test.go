@@ -37,7 +37,9 @@ func TestRunnerPodIsSealed(t *testing.T) {
 	want := map[string][]string{
 		"kiln-bin":      {"kiln-install", "runner"},
 		"kiln-exchange": {"kiln", "runner"},
+		"kiln-files":    {"kiln"},
 		"kiln-memory":   {"kiln"},
+		"kiln-registry": {"kiln"},
 		"kiln-token":    {"kiln"},
 		"work":          {"runner"},
 	}

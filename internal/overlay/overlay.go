@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"text/template"
@@ -37,6 +38,9 @@ type Settings struct {
 	// RegistrySecret names the Secret of the registry's credentials in the runner's
 	// namespace; empty when the registry wants none.
 	RegistrySecret string
+	// CAConfigMap names a ConfigMap in the runner's namespace whose key ca.crt has
+	// further certificate authorities for registries; empty when there are none.
+	CAConfigMap string
 	// StorageClass is the class of the work volume; empty is the cluster's default.
 	StorageClass string
 	// WorkSize is the size of the work volume; DefaultWorkSize when empty.
@@ -85,12 +89,10 @@ func render(name string, s Settings, more map[string]any) (string, error) {
 	}
 	context := map[string]any{
 		"mode": s.Mode, "image": s.Image, "runnerImage": s.RunnerImage, "delegate": s.Delegate,
-		"secretName": s.RegistrySecret, "storageClass": s.StorageClass, "workSize": s.WorkSize,
+		"secretName": s.RegistrySecret, "caConfigMap": s.CAConfigMap, "storageClass": s.StorageClass, "workSize": s.WorkSize,
 		"scaleSet": "", "namespace": "",
 	}
-	for key, value := range more {
-		context[key] = value
-	}
+	maps.Copy(context, more)
 	parsed, err := parse()
 	if err != nil {
 		return "", err
@@ -166,6 +168,7 @@ func validate(s Settings) error {
 		{"runner image", s.RunnerImage, DefaultRunnerImage, imageName},
 		{"delegate", s.Delegate, DefaultDelegate, hookPath},
 		{"registry secret", s.RegistrySecret, "kiln-registry", dnsName},
+		{"ConfigMap of certificate authorities", s.CAConfigMap, "registry-ca", dnsName},
 		{"storage class", s.StorageClass, "standard", dnsName},
 	} {
 		if field.value != "" && !field.form.MatchString(field.value) {

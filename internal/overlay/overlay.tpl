@@ -1,4 +1,4 @@
-{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, runnerImage, delegate, secretName, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
+{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, runnerImage, delegate, secretName, caConfigMap, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
 
 {{- define "kiln.overlay.values" -}}
 # kiln for a runner scale set in {{ .mode }} mode: values of the chart gha-runner-scale-set.
@@ -90,9 +90,15 @@ spec:
         - name: KILN_DOCKER_CONFIG
           value: /var/run/kiln-registry/.dockerconfigjson
 {{- end }}
+{{- if .caConfigMap }}
+        - name: KILN_CA_CONFIGMAP
+          value: {{ .caConfigMap | quote }}
+        - name: KILN_CA_FILE
+          value: /etc/kiln-ca/ca.crt
+{{- end }}
       ports:
         - name: kiln-metrics
-          containerPort: 9464
+          containerPort: 9465
       # Passes once the exchange is served; the runner container starts after it.
       # There is no liveness probe: a restart would end the steps in flight.
       startupProbe:
@@ -119,6 +125,11 @@ spec:
 {{- if .secretName }}
         - name: kiln-registry
           mountPath: /var/run/kiln-registry
+          readOnly: true
+{{- end }}
+{{- if .caConfigMap }}
+        - name: kiln-ca
+          mountPath: /etc/kiln-ca
           readOnly: true
 {{- end }}
 {{- if eq .mode "sealed" }}
@@ -170,7 +181,7 @@ spec:
       emptyDir: {}
     - name: kiln-memory
       emptyDir: {}
-    # Pod templates and certificates that settings name.
+    # Pod templates that settings name.
     - name: kiln-files
       configMap:
         name: kiln-files
@@ -184,6 +195,12 @@ spec:
         items:
           - key: .dockerconfigjson
             path: .dockerconfigjson
+{{- end }}
+{{- if .caConfigMap }}
+    - name: kiln-ca
+      configMap:
+        name: {{ .caConfigMap | quote }}
+        optional: true
 {{- end }}
 {{- if eq .mode "sealed" }}
     - name: kiln-token

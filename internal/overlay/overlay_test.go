@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func full(mode string) overlay.Settings {
 	return overlay.Settings{
 		Mode: mode, Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
-		StorageClass: "standard", WorkSize: "20Gi",
+		CAConfigMap: "registry-ca", StorageClass: "standard", WorkSize: "20Gi",
 	}
 }
 
@@ -148,7 +148,7 @@ func TestWithoutOptionalParts(t *testing.T) {
 	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
 		helm, applied := overlays(t, overlay.Settings{Mode: mode, Image: "kiln:dev"})
 		for _, text := range []string{helm, applied} {
-			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "storageClassName"} {
+			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "kiln-ca", "KILN_CA", "storageClassName"} {
 				if strings.Contains(text, word) {
 					t.Errorf("%s: has %s:\n%s", mode, word, text)
 				}
@@ -214,6 +214,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"size":              {func(s *overlay.Settings) { s.WorkSize = "big" }, `the size of the work volume is "big"`},
 		"negative size":     {func(s *overlay.Settings) { s.WorkSize = "-1Gi" }, `the size of the work volume is "-1Gi"`},
 		"secret":            {func(s *overlay.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},
+		"authorities":       {func(s *overlay.Settings) { s.CAConfigMap = "-" }, `the ConfigMap of certificate authorities is "-"`},
 		"class":             {func(s *overlay.Settings) { s.StorageClass = "x: y" }, `the storage class is "x: y"`},
 		"delegate":          {func(s *overlay.Settings) { s.Delegate = "index.js" }, `the delegate is "index.js": write it as /home/`},
 		"delegate's ending": {func(s *overlay.Settings) { s.Delegate = "/hook" }, `the delegate is "/hook"`},

@@ -1,10 +1,6 @@
 package repo_test
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,10 +10,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/serializer/json"
-	"k8s.io/apimachinery/pkg/util/yaml"
-	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+
+	"kiln/internal/overlay"
 )
+
+// kustomization is the one file below manifests/ that is no object of the cluster.
+const kustomization = "kustomization.yaml"
 
 // manifests decodes every object below manifests/, and fails on a field that its type
 // does not have.
@@ -27,26 +26,10 @@ func manifests(t *testing.T) []runtime.Object {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no manifests: %v", err)
 	}
-	strict := json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme.Scheme, scheme.Scheme, json.SerializerOptions{Yaml: true, Strict: true})
 	var objects []runtime.Object
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data))); ; {
-			document, err := documents.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			object, _, err := strict.Decode(document, nil, nil)
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			objects = append(objects, object)
+		if filepath.Base(file) != kustomization {
+			objects = append(objects, decode(t, file)...)
 		}
 	}
 	return objects
@@ -65,6 +48,61 @@ func only[T runtime.Object](t *testing.T) T {
 		t.Fatalf("%d objects of type %T, want 1", len(found), *new(T))
 	}
 	return found[0]
+}
+
+// TestKustomization wants all of manifests/ in the kustomization but the example pod:
+// runner pods belong to whoever runs the runners.
+func TestKustomization(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "manifests", kustomization))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed struct {
+		APIVersion string   `json:"apiVersion"`
+		Kind       string   `json:"kind"`
+		Resources  []string `json:"resources"`
+	}
+	if err := yaml.UnmarshalStrict(data, &listed); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(root, "manifests", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, file := range files {
+		if name := filepath.Base(file); name != kustomization && name != "runner-pod.yaml" {
+			want = append(want, name)
+		}
+	}
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(listed.Resources))); diff != "" {
+		t.Errorf("the kustomization's resources differ (-files +listed):\n%s", diff)
+	}
+}
+
+// TestRunnerPod holds the example pod to the overlay of sealed mode.
+func TestRunnerPod(t *testing.T) {
+	text, err := overlay.Values(overlay.Settings{Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values struct {
+		Template corev1.PodTemplateSpec `json:"template"`
+	}
+	if err := yaml.UnmarshalStrict([]byte(text), &values); err != nil {
+		t.Fatal(err)
+	}
+	want := values.Template.Spec
+	want.RestartPolicy = corev1.RestartPolicyNever // as the controller sets it
+	pod := only[*corev1.Pod](t)
+	if diff := cmp.Diff(want, pod.Spec); diff != "" {
+		t.Errorf("manifests/runner-pod.yaml differs from `kilnd render-values` (-overlay +pod):\n%s", diff)
+	}
+	for key, value := range values.Template.Labels {
+		if pod.Labels[key] != value {
+			t.Errorf("manifests/runner-pod.yaml has no label %s: %s", key, value)
+		}
+	}
 }
 
 // TestRole holds the Role to the list of calls that kiln makes: nothing more is granted,

@@ -1,0 +1,231 @@
+{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, runnerImage, delegate, secretName, caConfigMap, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
+
+{{- define "kiln.overlay.values" -}}
+# kiln for a runner scale set in {{ .mode }} mode: values of the chart gha-runner-scale-set.
+# Helm replaces lists as a whole. A values file that comes after this one and sets
+# initContainers, containers or volumes of the template must repeat what is here.
+{{- if eq .mode "kubernetes" }}
+containerMode:
+  type: kubernetes
+  # The work folder, which the pods of jobs and of actions mount too.
+  kubernetesModeWorkVolumeClaim:
+    {{- include "kiln.overlay.claim" . | nindent 4 }}
+{{- end }}
+template:
+  {{- include "kiln.overlay.template" . | nindent 2 }}
+{{ end }}
+
+{{- define "kiln.overlay.apply" -}}
+# kiln for the runner scale set {{ .scaleSet }} in {{ .mode }} mode, beside what Helm set:
+#   kubectl apply --server-side --field-manager=kiln -f FILE
+{{- if eq .mode "kubernetes" }}
+# The scale set has containerMode kubernetes, which sets ACTIONS_RUNNER_CONTAINER_HOOKS.
+# Give that variable the value below in the values of the scale set; else this conflicts.
+{{- end }}
+apiVersion: actions.github.com/v1alpha1
+kind: AutoscalingRunnerSet
+metadata:
+  name: {{ .scaleSet | quote }}
+  namespace: {{ .namespace | quote }}
+spec:
+  template:
+    {{- include "kiln.overlay.template" . | nindent 4 }}
+{{ end }}
+
+{{- define "kiln.overlay.claim" -}}
+accessModes: [ReadWriteOnce]
+{{- if .storageClass }}
+storageClassName: {{ .storageClass | quote }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .workSize | quote }}
+{{- end }}
+
+{{- define "kiln.overlay.template" -}}
+metadata:
+  labels:
+    # What the PodMonitor selects.
+    kiln.build/enabled: "true"
+spec:
+{{- if eq .mode "sealed" }}
+  serviceAccountName: kiln
+  # The token is projected into the kiln container alone.
+  automountServiceAccountToken: false
+{{- end }}
+  securityContext:
+    # The group of the runner image's user: makes the work volume writable for it.
+    fsGroup: 1001
+    seccompProfile:
+      type: RuntimeDefault
+  initContainers:
+    - name: kiln-install
+      image: {{ .image | quote }}
+      args: [install, --dest=/opt/kiln]
+      securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
+      volumeMounts:
+        - name: kiln-bin
+          mountPath: /opt/kiln
+    # restartPolicy makes it a native sidecar: up before the runner, stopped after it.
+    - name: kiln
+      image: {{ .image | quote }}
+      args: [run]
+      restartPolicy: Always
+      # The settings. Without the ConfigMap the runner starts all the same, and a step
+      # that needs kiln says what is not set.
+      envFrom:
+        - configMapRef:
+            name: kiln
+            optional: true
+      env:
+        - name: KILN_POD_NAME
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.name
+        - name: KILN_NAMESPACE
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.namespace
+{{- if .secretName }}
+        - name: KILN_DOCKER_CONFIG
+          value: /var/run/kiln-registry/.dockerconfigjson
+{{- end }}
+{{- if .caConfigMap }}
+        - name: KILN_CA_CONFIGMAP
+          value: {{ .caConfigMap | quote }}
+        - name: KILN_CA_FILE
+          value: /etc/kiln-ca/ca.crt
+{{- end }}
+      ports:
+        - name: kiln-metrics
+          containerPort: 9465
+      # Passes once the exchange is served; the runner container starts after it.
+      # There is no liveness probe: a restart would end the steps in flight.
+      startupProbe:
+        httpGet:
+          path: /readyz
+          port: 9464
+        periodSeconds: 1
+        failureThreshold: 120
+      securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
+      resources:
+        requests:
+          cpu: 10m
+          memory: 40Mi
+        limits:
+          memory: 512Mi
+      volumeMounts:
+        - name: kiln-exchange
+          mountPath: /var/run/kiln
+        - name: kiln-memory
+          mountPath: /var/lib/kiln
+        - name: kiln-files
+          mountPath: /etc/kiln
+          readOnly: true
+{{- if .secretName }}
+        - name: kiln-registry
+          mountPath: /var/run/kiln-registry
+          readOnly: true
+{{- end }}
+{{- if .caConfigMap }}
+        - name: kiln-ca
+          mountPath: /etc/kiln-ca
+          readOnly: true
+{{- end }}
+{{- if eq .mode "sealed" }}
+        - name: kiln-token
+          mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+          readOnly: true
+{{- end }}
+  containers:
+    - name: runner
+{{- if not .scaleSet }}
+      image: {{ .runnerImage | quote }}
+      command: [/home/runner/run.sh]
+{{- end }}
+      env:
+        - name: ACTIONS_RUNNER_CONTAINER_HOOKS
+          value: /opt/kiln/hook.sh
+{{- if eq .mode "sealed" }}
+        - name: ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER
+          value: "false"
+{{- else }}
+        # The stock hook: it gets every call that kiln does not serve.
+        - name: KILN_DELEGATE
+          value: {{ .delegate | quote }}
+{{- end }}
+      volumeMounts:
+{{- if eq .mode "sealed" }}
+        - name: work
+          mountPath: /home/runner/_work
+{{- end }}
+        - name: kiln-bin
+          mountPath: /opt/kiln
+          readOnly: true
+        - name: kiln-exchange
+          mountPath: /var/run/kiln
+  volumes:
+{{- if eq .mode "sealed" }}
+    # The work folder, which the pods of actions mount too.
+    - name: work
+      ephemeral:
+        volumeClaimTemplate:
+          spec:
+            {{- include "kiln.overlay.claim" . | nindent 12 }}
+{{- end }}
+    - name: kiln-bin
+      emptyDir: {}
+    # On disk and without sizeLimit: memory would be charged to the writer, and a limit
+    # evicts the whole pod.
+    - name: kiln-exchange
+      emptyDir: {}
+    - name: kiln-memory
+      emptyDir: {}
+    # Pod templates that settings name.
+    - name: kiln-files
+      configMap:
+        name: kiln-files
+        optional: true
+{{- if .secretName }}
+    # For look-ups in the registry; a build pod mounts the same Secret for its gate.
+    - name: kiln-registry
+      secret:
+        secretName: {{ .secretName | quote }}
+        optional: true
+        items:
+          - key: .dockerconfigjson
+            path: .dockerconfigjson
+{{- end }}
+{{- if .caConfigMap }}
+    - name: kiln-ca
+      configMap:
+        name: {{ .caConfigMap | quote }}
+        optional: true
+{{- end }}
+{{- if eq .mode "sealed" }}
+    - name: kiln-token
+      projected:
+        sources:
+          - serviceAccountToken:
+              path: token
+              expirationSeconds: 3607
+          - configMap:
+              name: kube-root-ca.crt
+              items:
+                - key: ca.crt
+                  path: ca.crt
+          - downwardAPI:
+              items:
+                - path: namespace
+                  fieldRef:
+                    fieldPath: metadata.namespace
+{{- end }}
+{{- end }}
+
+{{- define "kiln.overlay.restricted" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end }}
