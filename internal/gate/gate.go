@@ -71,6 +71,7 @@ func (g *Gate) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
+	defer g.upstream.close()
 	g.report.line("listening")
 	err := server.Serve(newLimitListener(listener, maxConnections))
 	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {

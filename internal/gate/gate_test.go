@@ -99,10 +99,36 @@ func (u *upstream) write(t *testing.T, repository string) v1.Image {
 	return image
 }
 
+// layerOf returns the digest of an image's first layer.
+func (u *upstream) layerOf(t *testing.T, image string) string {
+	t.Helper()
+	server := httptest.NewServer(u.content)
+	defer server.Close()
+	stored, err := remote.Image(reference(t, strings.TrimPrefix(server.URL, "http://")+"/"+image), remote.WithTransport(transport(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := stored.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return digest.String()
+}
+
 // dockerConfig writes the credentials of the hosts.
 func dockerConfig(t *testing.T, hosts ...string) string {
 	t.Helper()
-	auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+	return dockerConfigOf(t, user, hosts...)
+}
+
+// dockerConfigOf writes the credentials of a user at the hosts.
+func dockerConfigOf(t *testing.T, name string, hosts ...string) string {
+	t.Helper()
+	auth := base64.StdEncoding.EncodeToString([]byte(name + ":" + password))
 	entries := make([]string, 0, len(hosts))
 	for _, host := range hosts {
 		entries = append(entries, fmt.Sprintf(`%q:{"auth":%q}`, host, auth))
@@ -141,7 +167,9 @@ func start(t *testing.T, config gate.Config) running {
 	t.Helper()
 	output := &logBuffer{}
 	config.Log = output
-	config.Transport = transport(t)
+	if config.CAFile == "" {
+		config.Transport = transport(t)
+	}
 	config.Retries = []time.Duration{time.Millisecond}
 	handler, err := gate.New(config)
 	if err != nil {

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,6 +100,10 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 // or credentials that the registry refuses while the gate logs in.
 func (g *Gate) failUpstream(w http.ResponseWriter, status int, host string, err error) {
 	message := fmt.Sprintf("registry %s: %s", host, err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	if untrusted {
+		message += "; an operator can name its certificate authority with KILN_CA_CONFIGMAP"
+	}
 	g.report.note("%s", message)
 	if refused, ok := errors.AsType[*transport.Error](err); ok {
 		switch refused.StatusCode {
@@ -110,7 +115,7 @@ func (g *Gate) failUpstream(w http.ResponseWriter, status int, host string, err 
 			return
 		}
 	}
-	if _, ok := errors.AsType[*settingsError](err); ok {
+	if _, ok := errors.AsType[*settingsError](err); ok || untrusted {
 		fail(w, http.StatusForbidden, codeDenied, message)
 		return
 	}

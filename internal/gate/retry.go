@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -94,6 +95,9 @@ func temporary(err error) bool {
 		return false
 	}
 	if _, ok := errors.AsType[*settingsError](err); ok {
+		return false
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
 	}
 	if _, ok := errors.AsType[*contentError](err); ok {

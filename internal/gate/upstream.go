@@ -35,6 +35,8 @@ func (e *settingsError) Unwrap() error { return e.error }
 // upstream speaks to registries with the gate's credentials. It is safe for
 // concurrent use.
 type upstream struct {
+	// idle holds the connections, base sends requests over them.
+	idle     http.RoundTripper
 	base     http.RoundTripper
 	retries  backoff
 	mu       sync.Mutex
@@ -52,10 +54,17 @@ type session struct {
 
 func newUpstream(base http.RoundTripper, p *policy, retries backoff) *upstream {
 	return &upstream{
+		idle:     base,
 		base:     transport.NewUserAgent(&plainGuard{base: base, allowed: p.insecure}, "kiln-gate"),
 		retries:  retries,
 		sessions: map[string]*session{},
 	}
+}
+
+// close ends connections that are not in use.
+func (u *upstream) close() {
+	client := http.Client{Transport: u.idle}
+	client.CloseIdleConnections()
 }
 
 // account is whose credentials a request carries.

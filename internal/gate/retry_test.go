@@ -1,0 +1,127 @@
+package gate_test
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kiln/internal/gate"
+)
+
+// failFirst answers the first n requests that match with status.
+func failFirst(n int32, status int, header http.Header, match func(*http.Request) bool) func(http.Handler) http.Handler {
+	var seen atomic.Int32
+	return func(content http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if match(r) && seen.Add(1) <= n {
+				maps.Copy(w.Header(), header)
+				http.Error(w, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`, status)
+				return
+			}
+			content.ServeHTTP(w, r)
+		})
+	}
+}
+
+func isRead(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/v2/base/") && r.Method == http.MethodGet
+}
+
+// A registry that is busy is asked again, for all that may be sent twice.
+func TestBusyRegistry(t *testing.T) {
+	for _, status := range []int{429, 500, 502, 503, 504} {
+		for name, match := range map[string]func(*http.Request) bool{
+			"read": isRead,
+			"find": func(r *http.Request) bool {
+				return strings.HasPrefix(r.URL.Path, "/v2/app/") && r.Method == http.MethodHead
+			},
+			"start":    func(r *http.Request) bool { return r.Method == http.MethodPost },
+			"manifest": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/app/manifests/") },
+		} {
+			target := newUpstream(t, failFirst(1, status, nil, match))
+			target.write(t, "base:1")
+			g := start(t, gate.Config{
+				Push:         target.host + "/app:k1-0",
+				Pull:         []string{target.host + "/base:1"},
+				Insecure:     []string{target.host},
+				DockerConfig: dockerConfig(t, target.host),
+			})
+			t.Log(name, status)
+			buildThrough(t, g, target.host+"/base:1", target.host+"/app:k1-0")
+		}
+	}
+}
+
+// Retry-After is obeyed, and one that lasts too long is passed on at once.
+func TestRetryAfter(t *testing.T) {
+	tests := []struct {
+		after    string
+		status   int
+		requests int
+		least    time.Duration
+	}{
+		{"1", http.StatusOK, 2, time.Second},
+		{time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat), http.StatusOK, 2, time.Second},
+		{"21600", http.StatusTooManyRequests, 1, 0},
+		{"soon", http.StatusOK, 2, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.after, func(t *testing.T) {
+			t.Parallel()
+			target := newUpstream(t, failFirst(1, http.StatusTooManyRequests, http.Header{"Retry-After": {tt.after}}, isRead))
+			target.write(t, "base:1")
+			g := start(t, gate.Config{
+				Push:         target.host + "/app:k1-0",
+				Pull:         []string{target.host + "/base:1"},
+				Insecure:     []string{target.host},
+				DockerConfig: dockerConfig(t, target.host),
+			})
+			began := time.Now()
+			status, body := g.do(t, "GET", "/v2/"+g.reference(t, target.host+"/base").Context().RepositoryStr()+"/manifests/1", "", "")
+			if status != tt.status || len(target.requests("GET /v2/base/")) != tt.requests || time.Since(began) < tt.least {
+				t.Errorf("answer %d %s after %s and %q", status, body, time.Since(began), target.requests("GET /v2/base/"))
+			}
+			if status == http.StatusTooManyRequests && !strings.Contains(body, "slow down") {
+				t.Errorf("the registry's words are lost: %s", body)
+			}
+		})
+	}
+}
+
+// A registry that stays broken is told of with its name, in a way that clients
+// do not answer with more requests.
+func TestBrokenRegistry(t *testing.T) {
+	target := newUpstream(t, failFirst(1000, http.StatusServiceUnavailable, nil, isRead))
+	g := start(t, gate.Config{
+		Push:         target.host + "/app:k1-0",
+		Pull:         []string{target.host + "/base:1"},
+		Insecure:     []string{target.host},
+		DockerConfig: dockerConfig(t, target.host),
+	})
+	status, body := blobOf(t, g, target, "base")
+	if status != http.StatusFailedDependency || !strings.Contains(body, "registry "+target.host+": it answers 503 Service Unavailable") {
+		t.Errorf("answer %d %s", status, body)
+	}
+	if got := len(target.requests("GET /v2/base/")); got != 2 {
+		t.Errorf("the registry was asked %d times, want 2", got)
+	}
+}
+
+// A piece of a layer is not sent again, since it is gone: the client is told to
+// begin with the layer anew.
+func TestBusyInTheMiddleOfALayer(t *testing.T) {
+	isPatch := func(r *http.Request) bool { return r.Method == http.MethodPatch }
+	target := newUpstream(t, failFirst(1, http.StatusTooManyRequests, nil, isPatch))
+	target.write(t, "base:1")
+	push := target.host + "/app:k1-0"
+	g := start(t, gate.Config{
+		Push:         push,
+		Pull:         []string{target.host + "/base:1"},
+		Insecure:     []string{target.host},
+		DockerConfig: dockerConfig(t, target.host),
+	})
+	buildThrough(t, g, target.host+"/base:1", push)
+}
