@@ -83,11 +83,11 @@ unit: $(HELMS) ## Run the unit and script tests with the race detector; needs no
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 
 .PHONY: e2e
-e2e: build bin/helm ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
+e2e: build $(HELMS) ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
 	@hack/with-cluster env $(STATIC) go test -tags e2e -count=1 -timeout 30m $(TESTARGS) ./e2e/...
 
 .PHONY: e2e-long
-e2e-long: build bin/helm ## Run the end-to-end tests ten times over
+e2e-long: build $(HELMS) ## Run the end-to-end tests ten times over
 	@hack/with-cluster env $(STATIC) go test -tags e2e -count=10 -timeout 4h $(TESTARGS) ./e2e/...
 
 .PHONY: bench

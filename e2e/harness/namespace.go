@@ -23,10 +23,18 @@ const PullSecret = "kiln-registry"
 // ownLabel marks what this package creates, to tell it from what kiln leaves.
 const ownLabel = "kiln-harness"
 
-// Namespace makes sure of a namespace that enforces the Pod Security level
-// baseline and holds the service account and Role of manifests/rbac.yaml and
-// the Secret of the registry that wants basic auth.
+// Namespace makes sure of a [Cluster.BareNamespace] that has the service
+// account and Role of manifests/rbac.yaml besides.
 func (c *Cluster) Namespace(ctx context.Context, name string) error {
+	if err := c.BareNamespace(ctx, name); err != nil {
+		return err
+	}
+	return c.rights(ctx, name)
+}
+
+// BareNamespace makes sure of a namespace that enforces the Pod Security level
+// baseline and holds the Secret of the registry that wants basic auth.
+func (c *Cluster) BareNamespace(ctx context.Context, name string) error {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 		ownLabel:                             "true",
 		"pod-security.kubernetes.io/enforce": "baseline",
@@ -34,9 +42,6 @@ func (c *Cluster) Namespace(ctx context.Context, name string) error {
 	_, err := c.Kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
 	if err := ifNew(err); err != nil {
 		return fmt.Errorf("create namespace %s: %w", name, err)
-	}
-	if err := c.rights(ctx, name); err != nil {
-		return err
 	}
 	if c.AuthRegistry == "" {
 		return nil
