@@ -9,6 +9,9 @@
 // a bound is refused with an [Error], as is one that Docker's parser refuses.
 // The same holds for the ONBUILD triggers of a base image ([Triggers]).
 //
+// [Table] is the support table: data, one [Row] for each construct that a
+// flavor of Kaniko does not build as Docker does. [Dockerfile.Check] applies it.
+//
 // Parsing and expansion are BuildKit's own. What only the base image, the build
 // context or a running command decides is not known here: a variable that the
 // base may set is left alone, and a file that a RUN writes is not seen.

@@ -3,6 +3,7 @@ package preflight
 import (
 	"errors"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -16,10 +17,13 @@ type state struct {
 	// unknown ones come from a base image.
 	user    word
 	workdir word
+	// shell is whether a SHELL has replaced /bin/sh, addsUsers whether a RUN
+	// has added users.
+	shell, addsUsers bool
 	// volumes are the paths of VOLUME in this stage.
 	volumes []string
 	// made are the directories that WORKDIR made in this stage, and whose they
-	// are.
+	// are; empty for root's and, as nearly all are, the base image's user's.
 	made map[string]string
 }
 
@@ -73,10 +77,10 @@ func (w *walker) walk(visit func(*site)) error {
 		}
 		s.begin()
 		line := startLine(w.parsed[index].Location)
-		visit(&site{walker: w, stage: s, node: w.nodes[line], line: line, leaked: leaked, expander: e})
+		visit(&site{walker: w, stage: s, node: w.node(line), line: line, leaked: leaked, expander: e})
 		for _, command := range w.parsed[index].Commands {
 			line := startLine(command.Location())
-			at := &site{walker: w, stage: s, command: command, node: w.nodes[line], line: line, leaked: leaked, expander: e}
+			at := &site{walker: w, stage: s, command: command, node: w.node(line), line: line, leaked: leaked, expander: e}
 			if err := at.mounts(); err != nil {
 				return w.errorf(line, "%s", err)
 			}
@@ -92,6 +96,14 @@ func (w *walker) walk(visit func(*site)) error {
 	return nil
 }
 
+// node returns the parsed text of the instruction that starts in a line.
+func (w *walker) node(line int) *parser.Node {
+	if node := w.nodes[line]; node != nil {
+		return node
+	}
+	return &parser.Node{}
+}
+
 // begin sets the state after FROM.
 func (s *stage) begin() {
 	s.state = state{variables: &variables{}, made: map[string]string{}}
@@ -99,6 +111,7 @@ func (s *stage) begin() {
 	case s.base != nil:
 		s.variables.from = s.base.variables
 		s.user, s.workdir = s.base.user, s.base.workdir
+		s.shell, s.addsUsers = s.base.shell, s.base.addsUsers
 	case s.image == scratch:
 		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
 	default:
@@ -134,6 +147,10 @@ func (s *site) apply() error {
 		s.stage.user = word{value: value, known: known}
 	case *instructions.WorkdirCommand:
 		s.setWorkdir(c)
+	case *instructions.ShellCommand:
+		s.stage.shell = true
+	case *instructions.RunCommand:
+		s.stage.addsUsers = s.stage.addsUsers || addUser.MatchString(s.text())
 	case *instructions.VolumeCommand:
 		for _, volume := range c.Volumes {
 			if value, known := s.expand(volume); known {
@@ -143,6 +160,8 @@ func (s *site) apply() error {
 	}
 	return nil
 }
+
+var addUser = regexp.MustCompile(`\b(adduser|useradd)\b|/etc/passwd`)
 
 // setEnv sets the variables of an ENV. All of its values see the state before
 // it.
@@ -172,11 +191,7 @@ func (s *site) setWorkdir(c *instructions.WorkdirCommand) {
 		return
 	}
 	if _, found := s.stage.owner(absolute); !found {
-		owner := s.stage.user.value
-		if !s.stage.user.known {
-			owner = unknownUser
-		}
-		s.stage.made[absolute] = owner
+		s.stage.made[absolute] = s.stage.user.value
 	}
 }
 
@@ -190,9 +205,6 @@ func (s *stage) owner(directory string) (string, bool) {
 	}
 	return "", false
 }
-
-// unknownUser stands for the user of a base image.
-const unknownUser = "?"
 
 // declare adds the ARGs of one instruction. Outer are the ARGs before the
 // first FROM, whose values an ARG without one takes; nil for those themselves.

@@ -1,0 +1,138 @@
+package preflight
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+)
+
+// fileRows are constructs of the Dockerfile as a whole.
+func fileRows() []Row {
+	return []Row{
+		{
+			Name:              "# syntax= of another frontend",
+			Example:           "# syntax=example.com/acme/frontend:1\nFROM busybox\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "the Dockerfile asks for another frontend by # syntax=, and Kaniko knows Docker's alone",
+			Advice:            "Remove the line if the file is an ordinary Dockerfile.",
+			match:             otherFrontend,
+		},
+		{
+			Name:              "# escape=` with values that hold a backslash or a backtick",
+			Example:           "# escape=`\nFROM busybox\nENV A=a\\b\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko takes the backslash for the escape character in values, whatever # escape= says",
+			Advice:            "Remove # escape= and write \\ to continue lines.",
+			match: func(s *site) bool {
+				_, run := s.command.(*instructions.RunCommand)
+				return s.walker.escape != parser.DefaultEscapeToken && s.command != nil && !run && strings.ContainsAny(s.node.Original, "\\`")
+			},
+		},
+	}
+}
+
+// otherFrontend matches a file whose # syntax= names something else than
+// Docker's own frontend.
+func otherFrontend(s *site) bool {
+	if s.stage != nil {
+		return false
+	}
+	frontend, _, _, found := parser.DetectSyntax(s.walker.data)
+	if !found {
+		return false
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(frontend, "docker.io/"), "index.docker.io/")
+	name, _, _ = strings.Cut(name, "@")
+	name, _, _ = strings.Cut(name, ":")
+	return name != "docker/dockerfile" && name != "docker/dockerfile-upstream"
+}
+
+// configRows are constructs of the image's configuration.
+func configRows() []Row {
+	return []Row{
+		{
+			Name:              "EXPOSE of a range, or of another protocol than tcp and udp",
+			Example:           "FROM busybox\nEXPOSE 8000-8002\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko takes only single ports with /tcp or /udp in EXPOSE",
+			Advice:            "Write each port, or leave EXPOSE out: an action needs none.",
+			match: func(s *site) bool {
+				c, ok := s.command.(*instructions.ExposeCommand)
+				return ok && slices.ContainsFunc(c.Ports, func(text string) bool {
+					value, known := s.expand(text)
+					return known && !port.MatchString(value)
+				})
+			},
+		},
+		{
+			Name:              "HEALTHCHECK --start-interval",
+			Example:           "FROM busybox\nHEALTHCHECK --start-interval=1s CMD true\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko drops --start-interval",
+			Advice:            "Remove the flag: nothing checks the health of an action.",
+			match: func(s *site) bool {
+				c, ok := s.command.(*instructions.HealthCheckCommand)
+				return ok && c.Health != nil && c.Health.StartInterval != 0
+			},
+		},
+		{
+			Name:       "ARG after an ENV of the same name",
+			Example:    "FROM busybox\nENV A=env\nARG A=arg\nRUN echo $A > /a\n",
+			Chainguard: Refuse,
+			Message:    "with this Kaniko an ENV keeps its value, with Docker the later ARG wins",
+			Advice:     "Give the ARG another name.",
+			match:      argAfterEnv,
+		},
+		{
+			Name:       "a variable that only another stage declares",
+			Example:    "FROM busybox AS a\nARG A=arg\nRUN true\nFROM busybox\nCOPY --from=a /bin/true /t\nRUN echo x$A > /a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko gives the value of another stage's ARG to a variable that is empty with Docker",
+			Advice:     "Give it a value by ARG in this stage too, or remove it.",
+			match:      leakedArg,
+		},
+	}
+}
+
+var port = regexp.MustCompile(`^\d+(/(tcp|udp))?$`)
+
+// argAfterEnv matches an ARG with a value whose name an ENV has set.
+func argAfterEnv(s *site) bool {
+	c, ok := s.command.(*instructions.ArgCommand)
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(c.Args, func(pair instructions.KeyValuePairOptional) bool {
+		_, global, _ := s.walker.globals.get(pair.Key)
+		set, found, _ := s.stage.variables.get(pair.Key)
+		return found && set.env && (pair.Value != nil || global)
+	})
+}
+
+// reference finds $name and ${name.
+var reference = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// leakedArg matches an instruction that uses a variable which this stage does
+// not set, neither by ARG nor ENV nor in the command itself, but an earlier one
+// does.
+func leakedArg(s *site) bool {
+	switch s.command.(type) {
+	case nil, *instructions.CmdCommand, *instructions.EntrypointCommand, *instructions.HealthCheckCommand,
+		*instructions.OnbuildCommand, *instructions.ShellCommand:
+		return false // nothing that a build expands
+	}
+	text := s.text()
+	return slices.ContainsFunc(reference.FindAllStringSubmatch(text, -1), func(found []string) bool {
+		name := found[1]
+		_, set, _ := s.stage.variables.get(name)
+		return s.leaked[name] && !set && !strings.Contains(text, name+"=") &&
+			!strings.Contains(text, "read "+name) && !strings.Contains(text, "for "+name+" ")
+	})
+}

@@ -1,0 +1,158 @@
+package preflight
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+)
+
+// pathRows are constructs whose target makes the difference.
+func pathRows() []Row {
+	return []Row{
+		{
+			Name:              "COPY, ADD or WORKDIR below /kaniko",
+			Example:           "FROM busybox\nCOPY a /kaniko/a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "/kaniko belongs to the builder: what is written there is not in the image",
+			Advice:            "Use another directory.",
+			match:             targets(func(_ *site, target string) bool { return below(target, "/kaniko") }),
+		},
+		{
+			Name:              "COPY, ADD or WORKDIR below a path of the container itself",
+			Example:           "FROM busybox\nCOPY a /etc/hosts\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "the path belongs to the running container: what is written there is not in the image",
+			Advice:            "Use another path, or write the file in the action's entrypoint.",
+			match: targets(func(_ *site, target string) bool {
+				return slices.ContainsFunc(containerPaths(), func(own string) bool { return below(target, own) })
+			}),
+		},
+		{
+			Name:              "COPY, ADD or WORKDIR below a VOLUME",
+			Example:           "FROM busybox\nVOLUME /data\nCOPY a /data/a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko drops what is written below a VOLUME after it",
+			Advice:            "Move VOLUME to the end of the stage.",
+			match: targets(func(s *site, target string) bool {
+				return slices.ContainsFunc(s.stage.volumes, func(volume string) bool { return below(target, volume) })
+			}),
+		},
+		{
+			Name:              "RUN after VOLUME",
+			Example:           "FROM busybox\nVOLUME /data\nRUN echo a > /a\n",
+			Chainguard:        Warn,
+			Osscontainertools: Warn,
+			Message:           "Kaniko drops what a RUN writes below a VOLUME of an earlier line",
+			Advice:            "Move VOLUME to the end of the stage.",
+			match: run(func(s *site, _ *instructions.RunCommand) bool {
+				return len(s.stage.volumes) > 0
+			}),
+		},
+		{
+			Name:       "WORKDIR that makes several directories after USER",
+			Example:    "FROM busybox\nUSER nobody\nWORKDIR /new/a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko gives only the last of the directories that it makes to the user, Docker all of them",
+			Advice:     "Make the directories by WORKDIR before USER and chown them in a RUN.",
+			match: func(s *site) bool {
+				c, ok := s.command.(*instructions.WorkdirCommand)
+				return ok && s.stage.user.known && !rootOwner(s.stage.user.value) && s.makesParents(c.Path)
+			},
+		},
+		{
+			Name:              "Windows paths",
+			Example:           "# escape=`\nFROM busybox\nWORKDIR C:\\app\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "the path is one of Windows, and kiln builds for Linux alone",
+			Advice:            "Write a path such as /app.",
+			match:             windows,
+		},
+	}
+}
+
+// containerPaths are mounted into every container by the kubelet, or left out
+// by the executor (util.defaultIgnoreList in its source).
+func containerPaths() []string {
+	return []string{"/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/tmp/apt-key-gpghome"}
+}
+
+// below reports whether target is directory or below it. Both are clean.
+func below(target, directory string) bool {
+	return target == directory || strings.HasPrefix(target, strings.TrimSuffix(directory, "/")+"/")
+}
+
+// targets matches a COPY, ADD or WORKDIR by the path that it writes.
+func targets(match func(*site, string) bool) func(*site) bool {
+	return func(s *site) bool {
+		destination := ""
+		if c, ok := s.copying(); ok {
+			destination = c.DestPath
+		} else if c, ok := s.command.(*instructions.WorkdirCommand); ok {
+			destination = c.Path
+		}
+		if destination == "" {
+			return false
+		}
+		target, _, known := s.path(destination)
+		return known && match(s, target)
+	}
+}
+
+var drive = regexp.MustCompile(`^[A-Za-z]:[\\/]`)
+
+// windows matches a path with a drive letter.
+func windows(s *site) bool {
+	var paths []string
+	if c, ok := s.copying(); ok {
+		paths = append(slices.Clone(c.SourcePaths), c.DestPath)
+	} else if c, ok := s.command.(*instructions.WorkdirCommand); ok {
+		paths = []string{c.Path}
+	}
+	return slices.ContainsFunc(paths, drive.MatchString)
+}
+
+// usual are the directories that a Linux image has, all of root's and of mode
+// 755 but for /root and /tmp.
+func usual() []string {
+	return []string{
+		"/", "/bin", "/etc", "/home", "/lib", "/mnt", "/opt", "/root", "/sbin", "/srv", "/tmp", "/usr", "/usr/bin",
+		"/usr/lib", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/local/sbin", "/usr/local/share",
+		"/usr/sbin", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/log", "/var/tmp",
+	}
+}
+
+// exists reports whether a directory is known to be there: by WORKDIR, or
+// because images have it.
+func (s *site) exists(directory string) bool {
+	if _, made := s.stage.owner(directory); made || directory == "/" {
+		return true
+	}
+	root := s.stage
+	for root.base != nil {
+		root = root.base
+	}
+	return root.image != scratch && slices.Contains(usual(), directory)
+}
+
+// makesParents reports whether writing to a path makes directories above it. A
+// path that ends in a slash is itself a directory to be made.
+func (s *site) makesParents(destination string) bool {
+	target, slash, known := s.path(destination)
+	if !known {
+		return false
+	}
+	if s.exists(target) {
+		return false
+	}
+	if slash {
+		return true
+	}
+	return !s.exists(path.Dir(target))
+}

@@ -1,0 +1,216 @@
+package preflight
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+)
+
+// runRows are the constructs of RUN.
+func runRows() []Row {
+	return slices.Concat(heredocRows(), mountRows(), isolationRows(), userRows())
+}
+
+func heredocRows() []Row {
+	return []Row{
+		{
+			Name:       "RUN heredoc",
+			Example:    "FROM busybox\nRUN <<EOF\necho a > /a\nEOF\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko does not run a heredoc: the RUN would do nothing",
+			Advice:     "Write the commands in one RUN with && between them, or COPY a script and run it.",
+			match:      heredoc,
+		},
+		{
+			Name:              "RUN heredoc with quotes, a dash, #!, another SHELL or several bodies, and no command",
+			Example:           "FROM busybox\nRUN <<'EOF'\necho a > /a\nEOF\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko does not run this form of heredoc as Docker does",
+			Advice:            "Write the commands in one RUN with && between them, or COPY a script and run it.",
+			match:             scriptHeredoc,
+		},
+	}
+}
+
+func mountRows() []Row {
+	return []Row{
+		{
+			Name:       "RUN --mount=type=bind",
+			Example:    "FROM busybox\nRUN --mount=target=/src cp /src/a /a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko ignores --mount=type=bind: the RUN would not find the files",
+			Advice:     "COPY the files and remove them in a later stage, or set KILN_KANIKO_IMAGE to an osscontainertools Kaniko.",
+			match:      mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeBind }),
+		},
+		{
+			Name:              "RUN --mount with from",
+			Example:           "FROM busybox AS a\nRUN echo 1 > /1\nFROM busybox\nRUN --mount=from=a,target=/a cp /a/1 /1\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko ignores a mount from a stage or an image: the RUN would not find the files",
+			Advice:            "Use COPY --from.",
+			match:             mounts(func(m *instructions.Mount) bool { return m.From != "" }),
+		},
+		{
+			Name:       "RUN --mount=type=cache",
+			Example:    "FROM busybox\nRUN --mount=type=cache,target=/cache echo 1 > /cache/1\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko ignores --mount=type=cache: what the RUN caches would end up in the image",
+			Advice:     "Remove the mount and delete the cache in the same RUN: a build keeps no cache for the next one anyway.",
+			match:      mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeCache }),
+		},
+		{
+			Name:              "RUN --mount=type=tmpfs",
+			Example:           "FROM busybox\nRUN --mount=type=tmpfs,target=/scratch echo 1 > /scratch/1\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko ignores --mount=type=tmpfs: what the RUN writes there would end up in the image",
+			Advice:            "Remove the mount and delete the files in the same RUN.",
+			match:             mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeTmpfs }),
+		},
+		{
+			Name:              "RUN --mount=type=secret or ssh, required",
+			Example:           "FROM busybox\nRUN --mount=type=secret,id=token,required=true cat /run/secrets/token\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "the RUN requires a secret or an SSH agent, and a runner passes none to a build, so docker build would fail too",
+			Advice:            "Leave required out if the step works without it, or fetch what it needs at run time.",
+			match:             mounts(requiredMount),
+		},
+	}
+}
+
+func isolationRows() []Row {
+	return []Row{
+		{
+			Name:              "RUN --network",
+			Example:           "FROM busybox\nRUN --network=none true\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko ignores --network: the RUN would have the build pod's network",
+			Advice:            "Remove the flag; a NetworkPolicy of the operator limits what build pods reach.",
+			match: run(func(_ *site, c *instructions.RunCommand) bool {
+				network := instructions.GetNetwork(c)
+				return network != "" && network != instructions.NetworkDefault
+			}),
+		},
+		{
+			Name:              "RUN --security or --device",
+			Example:           "FROM busybox\nRUN --security=insecure true\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "a build has no more rights and no devices, so docker build on a runner would fail too",
+			Advice:            "Remove the flag.",
+			match: run(func(_ *site, c *instructions.RunCommand) bool {
+				security := instructions.GetSecurity(c)
+				return security != "" && security != instructions.SecuritySandbox || len(instructions.GetDevices(c)) > 0
+			}),
+		},
+		{
+			Name:              "RUN that names /kaniko",
+			Example:           "FROM busybox\nRUN mkdir -p /kaniko/x\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "/kaniko belongs to the builder: what a RUN writes there is lost, and changing it can break the build",
+			Advice:            "Use another directory.",
+			match: run(func(s *site, _ *instructions.RunCommand) bool {
+				return namesKaniko.MatchString(s.text())
+			}),
+		},
+	}
+}
+
+func userRows() []Row {
+	return []Row{
+		{
+			Name:       "RUN after USER with a group",
+			Example:    "FROM busybox\nUSER 1000:1001\nRUN touch /tmp/a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko runs the command with the user's own group, not with the one that USER names",
+			Advice:     "Make it the user's primary group and leave it out of USER, or set USER after the last RUN.",
+			match:      run(func(s *site, _ *instructions.RunCommand) bool { return s.foreignGroup() }),
+		},
+		{
+			Name:       "RUN after USER with a number",
+			Example:    "FROM busybox\nUSER 4711\nRUN touch /tmp/a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko gives a user without an entry in /etc/passwd a group of the same number, Docker the group 0",
+			Advice:     "Add the user with adduser in a RUN and name it, or set USER after the last RUN.",
+			match:      run(func(s *site, _ *instructions.RunCommand) bool { return s.numericUser() }),
+		},
+	}
+}
+
+// namesKaniko finds the builder's directory as a word of a command.
+var namesKaniko = regexp.MustCompile(`(^|[\s=:;&|"'(>])/kaniko(/|[\s;&|"')]|$)`)
+
+// run matches a RUN.
+func run(match func(*site, *instructions.RunCommand) bool) func(*site) bool {
+	return func(s *site) bool {
+		c, ok := s.command.(*instructions.RunCommand)
+		return ok && match(s, c)
+	}
+}
+
+// mounts matches a RUN with a mount of a kind.
+func mounts(match func(*instructions.Mount) bool) func(*site) bool {
+	return run(func(_ *site, c *instructions.RunCommand) bool {
+		return slices.ContainsFunc(instructions.GetMounts(c), match)
+	})
+}
+
+func requiredMount(m *instructions.Mount) bool {
+	return m.Required && (m.Type == instructions.MountTypeSecret || m.Type == instructions.MountTypeSSH)
+}
+
+func heredoc(s *site) bool {
+	_, ok := s.command.(*instructions.RunCommand)
+	return ok && len(s.node.Heredocs) > 0
+}
+
+// scriptHeredoc matches a RUN that is nothing but a heredoc, which Docker runs
+// as a script, in a form that osscontainertools does not know: it pipes the
+// body of <<NAME alone to sh.
+func scriptHeredoc(s *site) bool {
+	c, ok := s.command.(*instructions.RunCommand)
+	if !ok || len(c.Files) == 0 || !bareHeredoc.MatchString(strings.Join(c.CmdLine, " ")) {
+		return false
+	}
+	document := s.node.Heredocs[0]
+	return len(c.Files) > 1 || !document.Expand || document.Chomp ||
+		strings.HasPrefix(strings.TrimLeft(document.Content, "\t"), "#!") || s.stage.shell
+}
+
+// bareHeredoc finds a command line of heredocs alone.
+var bareHeredoc = regexp.MustCompile(`^(\d*<<-?\s*\S+\s*)+$`)
+
+// text is the instruction with the bodies of its heredocs.
+func (s *site) text() string {
+	var b strings.Builder
+	b.WriteString(s.node.Original)
+	for _, document := range s.node.Heredocs {
+		b.WriteString("\n" + document.Content)
+	}
+	return b.String()
+}
+
+// foreignGroup reports whether the user has an explicit group that is not
+// evidently its own.
+func (s *site) foreignGroup() bool {
+	user, group, found := strings.Cut(s.stage.user.value, ":")
+	return s.stage.user.known && found && group != "" && (user != group || allDigits(user))
+}
+
+// numericUser reports whether the user is a number other than root's, in a
+// stage that has added no users.
+func (s *site) numericUser() bool {
+	user, group, _ := strings.Cut(s.stage.user.value, ":")
+	return s.stage.user.known && group == "" && allDigits(user) && strings.Trim(user, "0") != "" && !s.stage.addsUsers
+}
+
+func allDigits(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
+}

@@ -1,0 +1,219 @@
+package preflight_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"kiln/internal/preflight"
+)
+
+// flavors are those of the table.
+func flavors() []string { return []string{preflight.Chainguard, preflight.Osscontainertools} }
+
+// verdict returns what Check says of a Dockerfile, and its messages.
+func verdict(t *testing.T, dockerfile, flavor string) (preflight.Verdict, string) {
+	t.Helper()
+	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	warned, err := file.Check(flavor)
+	var text strings.Builder
+	for _, w := range warned {
+		text.WriteString(w.Detail("Dockerfile") + "\n")
+	}
+	if err != nil {
+		bad, ok := errors.AsType[*preflight.Error](err)
+		if !ok {
+			t.Fatalf("Check error = %v, want a *preflight.Error", err)
+		}
+		return preflight.Refuse, text.String() + bad.Detail()
+	}
+	if len(warned) > 0 {
+		return preflight.Warn, text.String()
+	}
+	return preflight.Same, ""
+}
+
+// Every row recognizes its own example, and nothing else in it is worse.
+func TestTableExamples(t *testing.T) {
+	names := map[string]bool{}
+	for _, row := range preflight.Table() {
+		t.Run(row.Name, func(t *testing.T) {
+			if names[row.Name] {
+				t.Error("the table has two rows of this name")
+			}
+			names[row.Name] = true
+			if row.Message == "" || row.Advice == "" || !strings.HasSuffix(row.Advice, ".") {
+				t.Errorf("message %q, advice %q", row.Message, row.Advice)
+			}
+			if max(row.Chainguard, row.Osscontainertools) == preflight.Same {
+				t.Error("every flavor builds it as Docker does: the row says nothing")
+			}
+			for _, flavor := range flavors() {
+				got, text := verdict(t, row.Example, flavor)
+				if got != row.Verdict(flavor) {
+					t.Errorf("%s: Check says %s, the table %s\n%s", flavor, got, row.Verdict(flavor), text)
+				}
+				if got != preflight.Same && (!strings.Contains(text, row.Message) || !strings.Contains(text, row.Advice)) {
+					t.Errorf("%s: Check says\n%s\nwithout %q", flavor, text, row.Message)
+				}
+			}
+			if got, _ := verdict(t, row.Example, "other"); got != max(row.Chainguard, row.Osscontainertools) {
+				t.Errorf("an unknown flavor: Check says %s", got)
+			}
+		})
+	}
+}
+
+// What is nearly one of the rows, and builds as Docker builds it.
+func TestTableNearMisses(t *testing.T) {
+	for name, tt := range map[string]struct{ dockerfile, flavor string }{
+		"plain heredoc":               {"FROM a\nRUN <<EOF\nx\nEOF\n", preflight.Osscontainertools},
+		"quoted heredoc of a command": {"FROM a\nRUN cat <<'EOF' > /a\n#!/bin/sh\nEOF\n", preflight.Osscontainertools},
+		"COPY heredoc":                {"FROM a\nCOPY <<-'EOF' /a\n\tx\nEOF\n", preflight.Osscontainertools},
+		"bind mount":                  {"FROM a\nRUN --mount=target=/s ls /s\n", preflight.Osscontainertools},
+		"optional secret":             {"FROM a\nRUN --mount=type=secret,id=x --mount=type=ssh true\n", preflight.Chainguard},
+		"network default":             {"FROM a\nRUN --network=default --security=sandbox true\n", preflight.Chainguard},
+		"kaniko in a name":            {"FROM a\nRUN echo kaniko x/kaniko /kaniko-x > /opt/kaniko.txt\n", preflight.Chainguard},
+		"COPY to kaniko-like":         {"FROM a\nCOPY a /kaniko2/a\nWORKDIR /home/kaniko\n", preflight.Chainguard},
+		"unknown variable":            {"FROM a\nWORKDIR $HOME/kaniko\nCOPY --chmod=$MODE a $DIR/kaniko\n", preflight.Chainguard},
+		"group of the same name":      {"FROM a\nUSER node:node\nRUN true\n", preflight.Chainguard},
+		"user after the last RUN":     {"FROM a\nRUN true\nUSER 1000:1001\n", preflight.Chainguard},
+		"added user":                  {"FROM a\nRUN adduser -D -u 1000 x\nUSER 1000\nRUN true\n", preflight.Chainguard},
+		"root by number":              {"FROM a\nUSER 0\nRUN true\n", preflight.Chainguard},
+		"numeric user elsewhere":      {"FROM a\nUSER 1000\nRUN true\n", preflight.Osscontainertools},
+		"chmod 755 makes parents":     {"FROM a\nCOPY --chmod=0755 a /new/a\n", preflight.Chainguard},
+		"chmod into a usual place":    {"FROM a\nCOPY --chmod=600 a /etc/a\nCOPY --chmod=500 a /usr/local/bin/\n", preflight.Chainguard},
+		"chmod into a WORKDIR":        {"FROM a\nWORKDIR /new\nCOPY --chmod=600 a .\nCOPY --chmod=600 a /new/b\n", preflight.Chainguard},
+		"letters in chmod":            {"FROM a\nCOPY --chmod=u+x a /a\n", preflight.Osscontainertools},
+		"context into a WORKDIR":      {"FROM a\nWORKDIR /app\nCOPY . .\nCOPY . /\n", preflight.Chainguard},
+		"files by wildcard":           {"FROM a\nUSER x\nWORKDIR /app\nCOPY *.sh /root/\n", preflight.Chainguard},
+		"file to /home":               {"FROM a\nCOPY a /home/x/a\n", preflight.Chainguard},
+		"http archive":                {"FROM a\nADD --chown=1:1 https://example.com/a.tar.gz /a\n", preflight.Chainguard},
+		"http file":                   {"FROM a\nADD https://example.com/a.git.txt /a\n", preflight.Chainguard},
+		"local git-like file":         {"FROM a\nADD a.git /a\n", preflight.Chainguard},
+		"VOLUME last":                 {"FROM a\nCOPY a /data/a\nRUN true\nVOLUME /data\n", preflight.Chainguard},
+		"COPY beside a VOLUME":        {"FROM a\nVOLUME /data\nCOPY a /data2/a\n", preflight.Chainguard},
+		"ports":                       {"FROM a\nARG P=80\nEXPOSE 1 2/udp $P $UNKNOWN\n", preflight.Chainguard},
+		"ARG before ENV":              {"FROM a\nARG A=1\nENV A=$A\nRUN true\n", preflight.Chainguard},
+		"ARG without value after ENV": {"FROM a\nENV A=1\nARG A\nRUN true\n", preflight.Chainguard},
+		"ARG after ENV":               {"FROM a\nENV A=1\nARG A=2\nRUN true\n", preflight.Osscontainertools},
+		"declared again":              {"FROM a AS x\nARG A=1\nRUN true\nFROM a\nARG A=2\nCOPY --from=x /a /a\nRUN echo $A\n", preflight.Chainguard},
+		"inherited":                   {"FROM a AS x\nARG A=1\nFROM x\nRUN echo $A\n", preflight.Chainguard},
+		"set in the command":          {"FROM a AS x\nARG A=1\nFROM a\nCOPY --from=x /a /a\nRUN A=2; echo $A\n", preflight.Chainguard},
+		"run time variable":           {"FROM a AS x\nARG A=1\nFROM a\nCOPY --from=x /a /a\nENTRYPOINT echo $A\n", preflight.Chainguard},
+		"docker's frontend":           {"# syntax=docker/dockerfile:1.7-labs\nFROM a\n", preflight.Chainguard},
+		"docker's frontend, pinned":   {"#syntax=docker.io/docker/dockerfile-upstream:master@sha256:0\nFROM a\n", preflight.Chainguard},
+		"syntax in the middle":        {"FROM a\n# syntax=example.com/x\n", preflight.Chainguard},
+		"escape without values":       {"# escape=`\nFROM a\nRUN echo `\n  a\\b\nENV A=b\n", preflight.Chainguard},
+		"a stage that is not used":    {"FROM a AS x\nRUN --mount=type=tmpfs,target=/t true\nFROM a\n", preflight.Chainguard},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, text := verdict(t, tt.dockerfile, tt.flavor); got != preflight.Same {
+				t.Errorf("Check says %s\n%s", got, text)
+			}
+		})
+	}
+}
+
+// Further forms of the rows.
+func TestTableForms(t *testing.T) {
+	for _, tt := range []struct{ dockerfile, message string }{
+		{"FROM a\nRUN <<-EOF\n\tx\nEOF\n", "this form of heredoc"},
+		{"FROM a\nRUN <<EOF\n#!/usr/bin/env python3\nEOF\n", "this form of heredoc"},
+		{"FROM a\nSHELL [\"/bin/bash\", \"-c\"]\nRUN <<EOF\nx\nEOF\n", "this form of heredoc"},
+		{"FROM a\nARG T=tmpfs\nRUN --mount=type=$T,target=/x true\n", "--mount=type=tmpfs"},
+		{"FROM a\nRUN --mount=type=cache,target=/c,from=b true\n", "ignores a mount from"},
+		{"FROM a\nRUN --mount=type=ssh,required true\n", "docker build would fail too"},
+		{"FROM a\nRUN rm -rf \"/kaniko\"\n", "belongs to the builder"},
+		{"FROM a\nRUN cat <<EOF\necho > /kaniko/x\nEOF\n", "belongs to the builder"},
+		{"FROM a\nARG D=/kaniko\nWORKDIR $D/x\n", "belongs to the builder"},
+		{"FROM a\nWORKDIR /kaniko/..\nWORKDIR kaniko\n", "belongs to the builder"},
+		{"FROM scratch\nCOPY --chmod=644 a etc/a\n", "makes for the target"},
+		{"FROM a AS x\nARG U=nobody\nUSER $U\nFROM x\nWORKDIR /new/x\n", ""},
+		{"FROM a\nADD git@github.com:acme/x.git /x\n", "clone Git"},
+		{"FROM a\nADD --keep-git-dir=true https://github.com/acme/x.git#main /x\n", "clone Git"},
+		{"FROM a\nVOLUME [\"/data/\"]\nWORKDIR /data/x\n", "below a VOLUME"},
+		{"FROM a\nEXPOSE 80/sctp\n", "single ports"},
+		{"{\"syntax\": \"example.com/x\"}\nFROM a\n", ""},
+		{"FROM a\nCOPY a C:\\\\x\\\\\n", "Windows"},
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
+		if err != nil {
+			if tt.message != "" {
+				t.Errorf("%q: %v", tt.dockerfile, err)
+			}
+			continue
+		}
+		_, err = file.Check(preflight.Osscontainertools)
+		if (tt.message == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.message) {
+			t.Errorf("%q: error = %v, want %q", tt.dockerfile, err, tt.message)
+		}
+	}
+}
+
+// All that is wrong is told at once, each with its line.
+func TestCheckTellsAll(t *testing.T) {
+	file, err := preflight.Parse("Dockerfile", []byte("FROM a\nCOPY --parents x /x/\nRUN true\nCOPY y /kaniko/y\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = file.Check(preflight.Chainguard)
+	bad, ok := errors.AsType[*preflight.Error](err)
+	if !ok || len(bad.More) != 1 {
+		t.Fatalf("error = %#v", err)
+	}
+	const line = "Dockerfile:2: Kaniko ignores --parents: the files would all land in one directory: COPY --parents x /x/ (and 1 more)"
+	if got := bad.Error(); got != line {
+		t.Errorf("Error() = %q, want %q", got, line)
+	}
+	const detail = "Dockerfile:2: Kaniko ignores --parents: the files would all land in one directory\n" +
+		"  2 | COPY --parents x /x/\n" +
+		"    | ^^^^\n" +
+		"  Write one COPY for each directory.\n" +
+		"Dockerfile:4: /kaniko belongs to the builder: what is written there is not in the image\n" +
+		"  4 | COPY y /kaniko/y\n" +
+		"    | ^^^^\n" +
+		"  Use another directory."
+	if got := bad.Detail(); got != detail {
+		t.Errorf("Detail() =\n%s\nwant\n%s", got, detail)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	const daemon, rotten = "a Kubernetes runner has none", "likely to fail with docker build too"
+	for dockerfile, want := range map[string]string{
+		"FROM docker:27-cli\n": daemon,
+		"FROM alpine\nCOPY --from=docker /usr/local/bin/docker /bin/\n":             daemon,
+		"FROM alpine\nRUN apk add --no-cache bash docker-cli\n":                     daemon,
+		"FROM debian\nRUN apt-get update && apt-get install -y docker.io\n":         daemon,
+		"FROM debian\nRUN curl -fsSL https://get.docker.com | sh\n":                 daemon,
+		"FROM alpine\nRUN apk add dockerize && echo docker\n":                       "",
+		"FROM ghcr.io/acme/docker\n":                                                "",
+		"FROM debian:stretch-slim\nRUN apt-get update\n":                            rotten,
+		"FROM python:3.7-buster AS a\nFROM a\nRUN apt install x\n":                  rotten,
+		"FROM node:10\nRUN apt-get update\n":                                        rotten,
+		"FROM ubuntu:21.04\nRUN apt-get update\n":                                   rotten,
+		"FROM centos:7\nRUN yum install x\n":                                        rotten,
+		"FROM centos\nRUN yum install x\n":                                          rotten,
+		"FROM debian:stretch\nCOPY a /a\n":                                          "",
+		"FROM node:10-alpine\nRUN apk add x\n":                                      "",
+		"FROM debian:bookworm\nRUN apt-get update\n":                                "",
+		"FROM ubuntu:24.04\nRUN apt-get update\n":                                   "",
+		"FROM debian:9\nRUN sed -i s/deb/archive.debian.org/ s && apt-get update\n": "",
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, w := range file.Warnings {
+			got.WriteString(w.Detail("Dockerfile"))
+		}
+		if (want == "") != (got.Len() == 0) || !strings.Contains(got.String(), want) {
+			t.Errorf("%q: warnings %q, want %q", dockerfile, got.String(), want)
+		}
+	}
+}
