@@ -140,6 +140,7 @@ var (
 	signalled     = regexp.MustCompile(`waiting for process to exit: signal: (.+)$`)
 	notStarted    = regexp.MustCompile(`failed to execute command: starting command: (?:fork/exec )?(.*)$`)
 	missingSource = regexp.MustCompile(`failed to get fileinfo for /kaniko/(buildcontext|[^/ ]+)/(\S*): .*no such file or directory`)
+	badReference  = regexp.MustCompile(`^could not parse reference: (.*)$`)
 	parseError    = regexp.MustCompile(`^parsing dockerfile: (.*)$`)
 )
 
@@ -162,6 +163,13 @@ func (l *Log) buildFailure(text string) Failure {
 	}
 	if found := missingSource.FindStringSubmatch(text); found != nil {
 		return sourceFailure(found[1], found[2])
+	}
+	if found := badReference.FindStringSubmatch(text); found != nil {
+		return Failure{
+			Reason:  failure.BaseImageNotFound,
+			Message: fmt.Sprintf("Kaniko takes %q for no image: check its name, and the ARGs in it", found[1]),
+			Image:   found[1],
+		}
 	}
 	if found := parseError.FindStringSubmatch(text); found != nil {
 		return Failure{Reason: failure.DockerfileSyntax, Message: "Kaniko cannot read the Dockerfile: " + found[1]}

@@ -106,6 +106,14 @@ func TestFailure(t *testing.T) {
 			failure.DockerfileSyntax, "line 2: unknown instruction: RUUN",
 		},
 		{
+			"a name of one letter", end{code: 1, lines: []string{"error building image: could not parse reference: registry.example.com/a:1"}},
+			failure.BaseImageNotFound, `takes "registry.example.com/a:1" for no image`,
+		},
+		{
+			"a RUN that speaks of errors", end{code: 5, lines: []string{`{"level":"info","msg":"RUN echo 'error pushing image: x' && exit 5","time":"t"}`, exit + "5"}},
+			failure.RunFailed, `RUN echo 'error pushing image: x' && exit 5 failed with exit code 5`,
+		},
+		{
 			"context cut off", end{code: 1, lines: []string{"Error: error resolving source context: unexpected EOF"}},
 			failure.ContextTransport, "did not arrive whole",
 		},

@@ -121,6 +121,20 @@ func TestExecutorHasNoCredentials(t *testing.T) {
 	}
 }
 
+// A limit below what a build asks for is what it asks for.
+func TestSmallLimits(t *testing.T) {
+	b := smallBuild()
+	b.Memory, b.EphemeralStorage = "96Mi", "40Mi"
+	pod, err := kaniko.Pod(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := pod.Spec.Containers[0].Resources
+	if got := r.Requests.Memory().String() + " " + r.Requests.StorageEphemeral().String(); got != "96Mi 40Mi" {
+		t.Errorf("requests %s, want 96Mi 40Mi", got)
+	}
+}
+
 func TestPodErrors(t *testing.T) {
 	tests := []struct {
 		name   string

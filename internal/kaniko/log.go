@@ -80,6 +80,9 @@ func (l *Log) Line(line string) []string {
 // parts cuts a line where the executor's own words begin in it: they come by
 // another stream than the output of a RUN, which may not have ended its line.
 func parts(line string) []string {
+	if _, own := parseRecord(line); own {
+		return []string{line} // its text may hold such words
+	}
 	for _, start := range []string{recordStart, "error building image: ", "error pushing image: "} {
 		at := strings.LastIndex(line, start)
 		if at <= 0 {

@@ -76,13 +76,8 @@ func executor(b Build, args []string, limits corev1.ResourceList) corev1.Contain
 		Stdin:     true,
 		StdinOnce: true,
 		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{
-				corev1.ResourceCPU:    resource.MustParse("100m"),
-				corev1.ResourceMemory: resource.MustParse("128Mi"),
-				// Left out, the request would be the whole limit.
-				corev1.ResourceEphemeralStorage: resource.MustParse("256Mi"),
-			},
-			Limits: limits,
+			Requests: executorRequests(limits),
+			Limits:   limits,
 		},
 		SecurityContext: &corev1.SecurityContext{
 			RunAsUser:                new(int64(0)),
@@ -95,6 +90,23 @@ func executor(b Build, args []string, limits corev1.ResourceList) corev1.Contain
 			},
 		},
 	}
+}
+
+// executorRequests are what a small build needs, and not more than the limits,
+// which the API server would refuse. A request that is left out would be the
+// whole limit.
+func executorRequests(limits corev1.ResourceList) corev1.ResourceList {
+	requests := corev1.ResourceList{
+		corev1.ResourceCPU:              resource.MustParse("100m"),
+		corev1.ResourceMemory:           resource.MustParse("128Mi"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("256Mi"),
+	}
+	for name, limit := range limits {
+		if request, ok := requests[name]; ok && request.Cmp(limit) > 0 {
+			requests[name] = limit
+		}
+	}
+	return requests
 }
 
 // gate returns the gate container, which alone has the credentials.
