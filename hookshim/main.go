@@ -21,6 +21,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/failure"
 )
 
 // maxInputBytes is what the runner's JSON may have: the same limit as the
@@ -36,7 +39,7 @@ func run() int {
 	out := &lineWriter{w: os.Stdout}
 	input, container, err := receive(os.Stdin, out)
 	if err != nil {
-		complain(out, err)
+		complain(out, failure.BadRequest, err)
 		return 1
 	}
 	signals := make(chan os.Signal, 1)
@@ -49,7 +52,7 @@ func run() int {
 	go func() {
 		code, err := runStep(ctx, input, container, out)
 		if err != nil {
-			complain(out, err)
+			complain(out, reason(err), err)
 		}
 		ended <- code
 	}()
@@ -77,9 +80,21 @@ func exitCode(ctx context.Context, ended <-chan int) int {
 }
 
 // complain tells the step's author why it failed, on a line of its own.
-func complain(out *lineWriter, err error) {
+func complain(out *lineWriter, why failure.Reason, err error) {
 	out.endLine()
-	fmt.Fprintf(out, "::error::kiln: %s\n", escape(err.Error()))
+	fmt.Fprintf(out, "::error::kiln: %s\n", escape(err.Error()+" "+why.Mark()))
+}
+
+// reason is the class of what the shim says itself: what is not the author's
+// context is the operator's daemon, or its absence.
+func reason(err error) failure.Reason {
+	if _, bad := errors.AsType[*buildcontext.InputError](err); bad {
+		return failure.BadRequest
+	}
+	if _, stopped := errors.AsType[signalError](err); stopped {
+		return failure.Cancelled
+	}
+	return failure.Internal
 }
 
 // signalError is the reason of a cancelled step.

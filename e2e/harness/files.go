@@ -10,10 +10,12 @@ import (
 // Files are written below the runner's work folder, by path.
 type Files map[string]File
 
-// A File is a regular file; a zero Mode means 0644.
+// A File is a regular file, where a zero Mode means 0644, or a symbolic link.
 type File struct {
 	Data []byte
 	Mode fs.FileMode
+	// Link is the target of a symbolic link, or empty.
+	Link string
 }
 
 func (f Files) writeTar(w io.Writer) error {
@@ -24,6 +26,9 @@ func (f Files) writeTar(w io.Writer) error {
 			mode = 0o644
 		}
 		h := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: int64(mode), Size: int64(len(file.Data))}
+		if file.Link != "" {
+			h.Typeflag, h.Linkname = tar.TypeSymlink, file.Link
+		}
 		if err := tw.WriteHeader(h); err != nil {
 			return fmt.Errorf("send %s: %w", name, err)
 		}

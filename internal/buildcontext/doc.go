@@ -18,8 +18,9 @@
 // COPY gives them; mode bits 07777 are kept, and are 0777 for links;
 // modification times are whole seconds from 1970 on; there is nothing else.
 //
-// Links are kept as they are, absolute, dangling and circular ones included:
-// nothing below a link is ever an entry, so no extraction follows one.
+// Links are kept as they are, absolute and dangling ones included: nothing below
+// a link is ever an entry, so no extraction follows one. Stage refuses circular
+// ones, which Canonical lets through: they harm no extraction, but Kaniko.
 //
 // # Guarantees
 //

@@ -23,7 +23,7 @@ import (
 // may be symbolic links to files in the context.
 //
 // A hard link becomes a file. Sockets are left out, as BuildKit does. Other
-// special files, files that cannot be read, files that change their size while
+// special files, links that lead back to themselves, files that cannot be read, files that change their size while
 // they are read, a Dockerfile that is missing or too large, malformed patterns
 // and a context beyond l give an [*InputError]; what is excluded gives none.
 // Other errors come from reading the disk or from w.
@@ -232,12 +232,33 @@ func (s *stager) addLink(name string, info fs.FileInfo) error {
 	if err != nil {
 		return s.readError(name, err)
 	}
+	if reason := s.blindAlley(name, target); reason != "" {
+		return inputError(name, "%s; remove it or exclude it in .dockerignore", reason)
+	}
 	e := s.entry(name, kindLink, info)
 	e.mode, e.link = linkMode, target
 	if err := s.flush(); err != nil {
 		return err
 	}
 	return s.archive.add(e, nil)
+}
+
+// blindAlley says why no program can follow the link at name, or nothing. Kaniko
+// v1.25 leaves out of the image, and says nothing, what it comes to after such a
+// link (pkg/filesystem/resolve.go), and v1.28 ends the build. A link to nothing
+// is well, and where an absolute one leads only the image knows.
+func (s *stager) blindAlley(name, target string) string {
+	if path.IsAbs(target) {
+		return ""
+	}
+	_, err := os.Stat(filepath.Join(s.root, name))
+	switch {
+	case errors.Is(err, syscall.ELOOP):
+		return "this symbolic link leads back to itself, and Kaniko would lose files beside it"
+	case errors.Is(err, syscall.ENOTDIR):
+		return "this symbolic link leads through a file as if it were a directory, and Kaniko would lose files beside it"
+	}
+	return ""
 }
 
 func (s *stager) entry(name string, k kind, info fs.FileInfo) entry {

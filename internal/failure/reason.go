@@ -52,7 +52,7 @@ type class struct {
 // classes lists all reasons in the order in which a step can meet them.
 func classes() []class {
 	return []class{
-		{BadRequest, Author, false, "mend the file that the message names"},
+		{BadRequest, Author, false, "mend what the message names"},
 		{DockerfileSyntax, Author, false, "mend the line of the Dockerfile"},
 		{UnsupportedInstruction, Author, false, "write the instruction in the way that the message shows"},
 		{ClusterUnreachable, Operator, true, "look at the API server and at the network to it"},
@@ -103,6 +103,10 @@ func (r Reason) class() class {
 // Retry reports whether another attempt may end differently: the fault is that
 // of the infrastructure and may pass. How often is for the caller to bound.
 func (r Reason) Retry() bool { return r.class().retry }
+
+// Mark is how the reason ends the line of a log that says why a step failed:
+// docs/failures.md lists what stands between the brackets.
+func (r Reason) Mark() string { return "[" + string(r) + "]" }
 
 // Hint is what to do next, one short clause for [Reason.Actor].
 func (r Reason) Hint() string { return r.class().hint }

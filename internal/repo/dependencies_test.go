@@ -36,6 +36,7 @@ func TestShimDependencies(t *testing.T) {
 	allowed := []string{
 		"kiln/hookshim",
 		"kiln/internal/buildcontext",
+		"kiln/internal/failure",
 		"kiln/internal/hook",
 		"kiln/internal/shim",
 		"kiln/internal/spool",

@@ -1,0 +1,143 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+	"kiln/internal/failure"
+)
+
+// listContext is an action that has copied its whole context and lists it.
+const listContext = "FROM busybox\nCOPY . /context\n" +
+	`ENTRYPOINT ["sh", "-c", "cd /context && find . -mindepth 1 | while read -r f; do stat -c '%A %u:%g %N' \"$f\"; done && test -f \"$(printf 'raw\\377')\" && echo raw name"]` + "\n"
+
+// TestContexts builds from contexts at the edge of what a file system can hold:
+// the image has what docker build would have put there, or the step says which
+// file is in the way.
+func TestContexts(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "contexts", func(_ stage, o *harness.PodOptions) {
+		o.DaemonEnv = map[string]string{"KILN_CONTEXT_MAX_BYTES": "1048576"}
+	})
+	t.Run("cases", func(t *testing.T) {
+		t.Run("links and names", func(t *testing.T) { t.Parallel(); f.contextOfLinks(t) })
+		t.Run("ignore file of a Dockerfile", func(t *testing.T) { t.Parallel(); f.contextOfNamedFile(t) })
+		for _, c := range unusableContexts() {
+			t.Run(c.name, func(t *testing.T) { t.Parallel(); f.unusableContext(t, c) })
+		}
+	})
+	f.wantNothingLeft(t)
+}
+
+// contextOfLinks has the stand-in, which is user 1001, hold every kind of file
+// that a context can have.
+func (f *fixture) contextOfLinks(t *testing.T) {
+	long := strings.Repeat("n", 255)
+	files := harness.Files{
+		"Dockerfile": {Data: []byte(listContext)}, ".dockerignore": {Data: []byte("*.log\n!keep.log\npipe\n.dockerignore\nDockerfile\n")},
+		"a.log": {}, "keep.log": {}, "dir/file": {Mode: 0o640}, "run.sh": {Mode: 0o755}, "two words": {}, "raw\xff": {}, long: {},
+		"absolute": {Link: "/etc/passwd"}, "dangling": {Link: "nowhere"}, "to-dir": {Link: "dir"}, "up": {Link: "../x"},
+	}
+	dir := runner.ActionDir("acme/links@v1")
+	if _, err := f.Run(t.Context(), "sh", "-c", `mkdir -p "$1" && mkfifo "$1/pipe" && perl -MIO::Socket::UNIX -e 'chdir $ARGV[0]; IO::Socket::UNIX->new(Local => "socket", Listen => 1) or die' "$1"`, "sh", workFolder+"/"+dir); err != nil {
+		t.Fatal(err)
+	}
+	result := f.fromContext(t, dir, "Dockerfile", files)
+	want := []string{
+		"lrwxrwxrwx 0:0 './absolute' -> '/etc/passwd'",
+		"lrwxrwxrwx 0:0 './dangling' -> 'nowhere'",
+		"drwxr-xr-x 0:0 ./dir",
+		"-rw-r----- 0:0 ./dir/file",
+		"-rw-r--r-- 0:0 ./keep.log",
+		"-rw-r--r-- 0:0 ./" + long,
+		"-rwxr-xr-x 0:0 ./run.sh",
+		"lrwxrwxrwx 0:0 './to-dir' -> 'dir'",
+		"-rw-r--r-- 0:0 ./two words",
+		"lrwxrwxrwx 0:0 './up' -> '../x'",
+		"raw name",
+	}
+	wantListing(t, result, want)
+}
+
+// contextOfNamedFile has an ignore file of the Dockerfile's own, which alone
+// counts.
+func (f *fixture) contextOfNamedFile(t *testing.T) {
+	files := harness.Files{
+		"my.Dockerfile":              {Data: []byte(strings.Replace(listContext, "COPY . ", "COPY . /context/\nRUN touch /context/raw$(printf '\\377')\nCOPY wanted ", 1))},
+		"my.Dockerfile.dockerignore": {Data: []byte("*\n!wanted\n")}, ".dockerignore": {Data: []byte("wanted\n")},
+		"wanted": {}, "unwanted": {},
+	}
+	result := f.fromContext(t, runner.ActionDir("acme/named@v1"), "my.Dockerfile", files)
+	wantListing(t, result, []string{"-rw-r--r-- 0:0 ./wanted", "raw name"})
+}
+
+// fromContext plays a step of the Dockerfile in dir.
+func (f *fixture) fromContext(t *testing.T, dir, dockerfile string, files harness.Files) *harness.Result {
+	t.Helper()
+	below := harness.Files{}
+	for name, file := range files {
+		below[dir+"/"+name] = file
+	}
+	step := runner.Step{Repository: "acme/app", Dockerfile: dir + "/" + dockerfile}
+	result, err := f.Step(t.Context(), step, below, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// wantListing fails the test unless the action listed just that. A name that is
+// no text is told from others by the action itself.
+func wantListing(t *testing.T, result *harness.Result, want []string) {
+	t.Helper()
+	wantSuccess(t, []*harness.Result{result})
+	_, listed, _ := strings.Cut(result.Log, "::endgroup::\n")
+	var got []string
+	for line := range strings.Lines(listed) {
+		line = strings.TrimSuffix(line, "\n")
+		if !strings.HasPrefix(line, "kiln: ") && !strings.Contains(line, "./raw") {
+			got = append(got, line)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what the action found in its image (-want +got):\n%s\n%s", diff, tail(result.Log))
+	}
+}
+
+// unusable is a context that cannot be used, by what a shell adds to it.
+type unusable struct {
+	name, script string
+	says         []string
+}
+
+func unusableContexts() []unusable {
+	return []unusable{
+		{"named pipe", "mkdir sub && mkfifo sub/pipe", []string{"sub/pipe: a build context cannot hold a named pipe", ".dockerignore"}},
+		{"unreadable file", "mkdir sub && echo x >sub/secret && chmod 0 sub/secret", []string{"sub/secret: the runner's user may not read this"}},
+		{"2 GiB", "truncate -s 2G big", []string{"big: the build context is larger than 1 MiB", "big with 2 GiB", "KILN_CONTEXT_MAX_BYTES"}},
+		{"Dockerfile of 2 MiB", "truncate -s 2M Dockerfile", []string{"Dockerfile: the Dockerfile is larger than 1 MiB"}},
+		{"link to itself", "rm Dockerfile && ln -s Dockerfile Dockerfile", []string{"Dockerfile: more than 8 symbolic links follow each other"}},
+		{"circle of links", "ln -s b a && ln -s a b", []string{"a: this symbolic link leads back to itself", ".dockerignore"}},
+		{"link out of the context", "echo FROM busybox >../elsewhere && ln -sf ../elsewhere Dockerfile", []string{"Dockerfile: this symbolic link leads to ../elsewhere, outside of the build context"}},
+	}
+}
+
+// unusableContext plays a step with a context that says no.
+func (f *fixture) unusableContext(t *testing.T, c unusable) {
+	dir := runner.ActionDir("acme/" + strings.ReplaceAll(c.name, " ", "-") + "@v1")
+	script := `mkdir -p "$1" && cd "$1" && echo FROM busybox >Dockerfile && ` + c.script
+	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", workFolder+"/"+dir); err != nil {
+		t.Fatal(err)
+	}
+	result := f.fromContext(t, dir, "Dockerfile", nil)
+	wantError(t, result, append(c.says, "["+string(failure.BadRequest)+"]")...)
+}
