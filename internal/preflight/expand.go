@@ -18,6 +18,9 @@ const (
 	maxValue = 4 << 10
 	// maxValues bounds all values of variables together, in bytes.
 	maxValues = 1 << 20
+	// maxSteps bounds how many stages are looked through for variables, which
+	// takes time where every stage is built from the one before.
+	maxSteps = 2_000_000
 )
 
 // replacement finds "${name/": the one expansion whose result can be longer
@@ -26,6 +29,7 @@ var replacement = regexp.MustCompile(`\$\{[^/:}]*/`)
 
 var (
 	errTooLong      = fmt.Errorf("a value is longer than %d bytes", maxValue)
+	errTooMany      = errors.New("the Dockerfile uses too many variables in too many stages")
 	errReplacements = errors.New("more than one ${name/pattern/replacement} in one value")
 )
 
@@ -45,9 +49,15 @@ type variable struct {
 	env   bool
 }
 
-// get looks name up.
+// get looks name up. Open says that a base image may set it.
 func (v *variables) get(name string) (found variable, ok, open bool) {
+	return v.count(name, new(int))
+}
+
+// count is get, and adds the stages looked through to steps.
+func (v *variables) count(name string, steps *int) (found variable, ok, open bool) {
 	for ; v != nil; v = v.from {
+		*steps++
 		if found, ok = v.values[name]; ok {
 			return found, true, open
 		}
@@ -84,11 +94,14 @@ type expander struct {
 	lex *shell.Lex
 	// size is what all values that were kept take, in bytes.
 	size int
+	// steps is how many stages were looked through.
+	steps int
 }
 
 // lookup implements shell.EnvGetter for one word and counts what it hands out.
 type lookup struct {
 	variables *variables
+	steps     *int
 	delivered int
 	missing   []string
 	unknown   bool
@@ -97,7 +110,7 @@ type lookup struct {
 // Get implements shell.EnvGetter. Beyond the bound it hands out nothing;
 // expand notices.
 func (l *lookup) Get(key string) (string, bool) {
-	found, ok, open := l.variables.get(key)
+	found, ok, open := l.variables.count(key, l.steps)
 	switch {
 	case ok && !found.known, !ok && open:
 		l.unknown = true
@@ -134,8 +147,11 @@ func (e *expander) expand(text string, v *variables) (word, error) {
 	if len(replacement.FindAllStringIndex(text, 2)) > 1 {
 		return word{}, errReplacements
 	}
-	look := lookup{variables: v}
+	look := lookup{variables: v, steps: &e.steps}
 	result, _, err := e.lex.ProcessWord(text, &look)
+	if e.steps > maxSteps {
+		return word{}, errTooMany
+	}
 	if look.delivered > maxValue || len(result) > maxValue {
 		return word{}, errTooLong
 	}
@@ -150,10 +166,18 @@ func (e *expander) expand(text string, v *variables) (word, error) {
 
 // keep sets a variable and counts it.
 func (e *expander) keep(v *variables, name string, value variable) error {
-	if e.size += len(name) + len(value.value); e.size > maxValues {
-		return fmt.Errorf("the values of variables are longer than %d bytes together", maxValues)
+	if err := e.count(name, value.value); err != nil {
+		return err
 	}
 	v.set(name, value)
+	return nil
+}
+
+// count adds what a variable takes.
+func (e *expander) count(name, value string) error {
+	if e.size += len(name) + len(value); e.size > maxValues {
+		return fmt.Errorf("the values of variables are longer than %d bytes together", maxValues)
+	}
 	return nil
 }
 

@@ -2,7 +2,6 @@ package preflight_test
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -200,45 +199,6 @@ func TestErrorsArePrintable(t *testing.T) {
 	}
 }
 
-func TestParseIsBounded(t *testing.T) {
-	var doubling strings.Builder
-	doubling.WriteString("ARG A0=" + strings.Repeat("x", 100) + "\n")
-	for i := range 24 {
-		fmt.Fprintf(&doubling, "ARG A%d=${A%d}${A%d}\n", i+1, i, i)
-	}
-	kilobyte := "ARG A=" + strings.Repeat("x", 1000) + "\n"
-	wide := "ARG B=" + strings.Repeat("x", 4000) + "\nARG"
-	for i := range 10_000 {
-		wide += fmt.Sprintf(" \\\n  V%d=$B", i)
-	}
-	tests := []struct{ name, dockerfile, reason string }{
-		{"doubling", doubling.String() + "FROM $A24\n", "longer than 4096 bytes"},
-		{"one word of many variables", kilobyte + "FROM " + strings.Repeat("$A", 30_000) + "\n", "longer than 4096 bytes"},
-		{"variables in one word", kilobyte + "FROM " + strings.Repeat("$A", 5) + "\n", "longer than 4096 bytes"},
-		{"discarded variables", kilobyte + "FROM ${A:+" + strings.Repeat("$A", 2000) + "}\n", "longer than 4096 bytes"},
-		{"nested replacements", kilobyte + "FROM ${A//x/${A//x/${A//x/y}}}\n", "more than one"},
-		{"one replacement", kilobyte + "FROM ${A//x/$A$A}\n", "longer than 4096 bytes"},
-		{"many values", wide + "\nFROM alpine\n", "together"},
-		{"instructions", "FROM alpine\n" + strings.Repeat("RUN x\n", 1000), "1001 instructions"},
-		{"size", "FROM alpine\n#" + strings.Repeat("x", 1<<20), "larger than"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			got := parseError(t, tt.dockerfile)
-			runtime.ReadMemStats(&after)
-			if !strings.Contains(got.Reason, tt.reason) {
-				t.Errorf("reason = %q, want %q", got.Reason, tt.reason)
-			}
-			// All that was ever allocated, which is far more than is held at once.
-			if used := after.TotalAlloc - before.TotalAlloc; used > 512<<20 {
-				t.Errorf("allocated %d bytes", used)
-			}
-		})
-	}
-}
-
 func parseError(t *testing.T, dockerfile string) *preflight.Error {
 	t.Helper()
 	_, err := preflight.Parse("Dockerfile", []byte(dockerfile))
@@ -247,6 +207,22 @@ func parseError(t *testing.T, dockerfile string) *preflight.Error {
 		t.Fatalf("Parse error = %v, want a *preflight.Error", err)
 	}
 	return got
+}
+
+// checked calls Check for every flavor and looks at what it says.
+func checked(t *testing.T, dockerfile *preflight.Dockerfile) {
+	t.Helper()
+	for _, flavor := range []string{preflight.Chainguard, preflight.Osscontainertools, ""} {
+		warned, err := dockerfile.Check(flavor)
+		if bad, ok := errors.AsType[*preflight.Error](err); err != nil && (!ok || bad.Detail() == "") {
+			t.Fatalf("error %#v", err)
+		}
+		for _, w := range append(warned, dockerfile.Warnings...) {
+			if w.Line < 1 || w.Message == "" || w.Detail("Dockerfile") == "" {
+				t.Fatalf("warning %+v", w)
+			}
+		}
+	}
 }
 
 func FuzzParse(f *testing.F) {
@@ -259,6 +235,9 @@ func FuzzParse(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, row := range preflight.Table() {
+		f.Add([]byte(row.Example))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dockerfile, err := preflight.Parse("Dockerfile", data)
 		if err != nil {
@@ -267,6 +246,12 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("error %#v", err)
 			}
 			return
+		}
+		checked(t, dockerfile)
+		if _, err := dockerfile.Triggers("base", []string{string(data)}); err != nil {
+			if _, ok := errors.AsType[*preflight.Error](err); !ok {
+				t.Fatalf("error %#v", err)
+			}
 		}
 		for _, image := range dockerfile.Images {
 			if image.Registry == "" || image.Line < 1 || image.Reference == "scratch" {

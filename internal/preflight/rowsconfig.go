@@ -128,11 +128,29 @@ func leakedArg(s *site) bool {
 		*instructions.OnbuildCommand, *instructions.ShellCommand:
 		return false // nothing that a build expands
 	}
+	if len(s.leaked) == 0 {
+		return false
+	}
+	asked := map[string]bool{}
+	for rest := s.text(); ; {
+		at := reference.FindStringSubmatchIndex(rest)
+		if at == nil {
+			return false
+		}
+		name := rest[at[2]:at[3]]
+		rest = rest[at[1]:]
+		if !asked[name] && s.leaked[name] && s.unset(name) {
+			return true
+		}
+		asked[name] = true
+	}
+}
+
+// unset reports whether neither the stage nor the command itself sets a
+// variable.
+func (s *site) unset(name string) bool {
+	_, set, _ := s.stage.variables.get(name)
 	text := s.text()
-	return slices.ContainsFunc(reference.FindAllStringSubmatch(text, -1), func(found []string) bool {
-		name := found[1]
-		_, set, _ := s.stage.variables.get(name)
-		return s.leaked[name] && !set && !strings.Contains(text, name+"=") &&
-			!strings.Contains(text, "read "+name) && !strings.Contains(text, "for "+name+" ")
-	})
+	return !set && !strings.Contains(text, name+"=") &&
+		!strings.Contains(text, "read "+name) && !strings.Contains(text, "for "+name+" ")
 }

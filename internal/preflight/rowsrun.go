@@ -117,7 +117,7 @@ func isolationRows() []Row {
 			Message:           "/kaniko belongs to the builder: what a RUN writes there is lost, and changing it can break the build",
 			Advice:            "Use another directory.",
 			match: run(func(s *site, _ *instructions.RunCommand) bool {
-				return namesKaniko.MatchString(s.text())
+				return strings.Contains(s.text(), "/kaniko") && namesKaniko.MatchString(s.text())
 			}),
 		},
 	}
@@ -186,16 +186,6 @@ func scriptHeredoc(s *site) bool {
 
 // bareHeredoc finds a command line of heredocs alone.
 var bareHeredoc = regexp.MustCompile(`^(\d*<<-?\s*\S+\s*)+$`)
-
-// text is the instruction with the bodies of its heredocs.
-func (s *site) text() string {
-	var b strings.Builder
-	b.WriteString(s.node.Original)
-	for _, document := range s.node.Heredocs {
-		b.WriteString("\n" + document.Content)
-	}
-	return b.String()
-}
 
 // foreignGroup reports whether the user has an explicit group that is not
 // evidently its own.

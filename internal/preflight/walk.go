@@ -39,13 +39,38 @@ type site struct {
 	// leaked are the ARGs with a value that earlier stages declare.
 	leaked   map[string]bool
 	expander *expander
+	// expanded and all remember what several rows ask for.
+	expanded map[string]word
+	all      string
 }
 
 // expand returns a word of the instruction with its variables replaced. It is
 // not known when a variable may come from a base image.
 func (s *site) expand(text string) (string, bool) {
-	expanded, err := s.expander.expand(text, s.stage.variables)
-	return expanded.value, err == nil && expanded.known
+	expanded, found := s.expanded[text]
+	if !found {
+		var err error
+		if expanded, err = s.expander.expand(text, s.stage.variables); err != nil {
+			expanded = word{}
+		}
+		s.expanded[text] = expanded
+	}
+	return expanded.value, expanded.known
+}
+
+// text is the instruction with the bodies of its heredocs.
+func (s *site) text() string {
+	if len(s.node.Heredocs) == 0 {
+		return s.node.Original
+	}
+	if s.all == "" {
+		parts := []string{s.node.Original}
+		for _, document := range s.node.Heredocs {
+			parts = append(parts, document.Content)
+		}
+		s.all = strings.Join(parts, "\n")
+	}
+	return s.all
 }
 
 // path returns an absolute, clean path of the image, as COPY and WORKDIR take
@@ -77,16 +102,19 @@ func (w *walker) walk(visit func(*site)) error {
 		}
 		s.begin()
 		line := startLine(w.parsed[index].Location)
-		visit(&site{walker: w, stage: s, node: w.node(line), line: line, leaked: leaked, expander: e})
+		visit(w.site(s, nil, line, leaked, e))
 		for _, command := range w.parsed[index].Commands {
 			line := startLine(command.Location())
-			at := &site{walker: w, stage: s, command: command, node: w.node(line), line: line, leaked: leaked, expander: e}
+			at := w.site(s, command, line, leaked, e)
 			if err := at.mounts(); err != nil {
 				return w.errorf(line, "%s", err)
 			}
 			visit(at)
 			if err := at.apply(); err != nil {
 				return w.errorf(line, "%s", err)
+			}
+			if e.steps > maxSteps {
+				return w.errorf(line, "%s", errTooMany)
 			}
 		}
 		for name, v := range s.variables.values {
@@ -102,6 +130,14 @@ func (w *walker) node(line int) *parser.Node {
 		return node
 	}
 	return &parser.Node{}
+}
+
+// site returns the site of FROM, or of one command of a stage.
+func (w *walker) site(s *stage, command instructions.Command, line int, leaked map[string]bool, e *expander) *site {
+	return &site{
+		walker: w, stage: s, command: command, node: w.node(line), line: line,
+		leaked: leaked, expander: e, expanded: map[string]word{},
+	}
 }
 
 // begin sets the state after FROM.
@@ -172,12 +208,13 @@ func (s *site) setEnv(c *instructions.EnvCommand) error {
 		if err != nil && !errors.Is(err, errReplacements) {
 			return err
 		}
+		if err := s.expander.count(pair.Key, expanded.value); err != nil {
+			return err
+		}
 		values[i] = variable{value: expanded.value, known: expanded.known, env: true}
 	}
 	for i, pair := range c.Env {
-		if err := s.expander.keep(s.stage.variables, pair.Key, values[i]); err != nil {
-			return err
-		}
+		s.stage.variables.set(pair.Key, values[i])
 	}
 	return nil
 }

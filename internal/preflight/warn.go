@@ -44,7 +44,7 @@ func (s *site) needsDaemon() bool {
 	case *instructions.CopyCommand:
 		return dockerImage(c.From)
 	case *instructions.RunCommand:
-		return dockerClient.MatchString(s.text())
+		return strings.Contains(s.text(), "docker") && dockerClient.MatchString(s.text())
 	}
 	return false
 }
@@ -71,14 +71,14 @@ var ended = regexp.MustCompile(`^library/(` +
 
 // rotten matches a RUN that installs packages of a release that ended.
 func (s *site) rotten() bool {
-	if _, run := s.command.(*instructions.RunCommand); !run || !packages.MatchString(s.text()) {
+	if _, run := s.command.(*instructions.RunCommand); !run {
 		return false
 	}
 	tag, err := name.NewTag(s.stage.root().image)
-	if err != nil || tag.RegistryStr() != name.DefaultRegistry {
+	if err != nil || tag.RegistryStr() != name.DefaultRegistry || !ended.MatchString(tag.RepositoryStr()+":"+tag.TagStr()) {
 		return false
 	}
 	text := s.text()
-	return ended.MatchString(tag.RepositoryStr()+":"+tag.TagStr()) &&
+	return packages.MatchString(text) &&
 		!strings.Contains(text, "archive.debian.org") && !strings.Contains(text, "old-releases.ubuntu.com") && !strings.Contains(text, "vault.centos.org")
 }

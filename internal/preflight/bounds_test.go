@@ -1,0 +1,83 @@
+package preflight_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"kiln/internal/preflight"
+)
+
+// maxAllocated bounds all that reading one Dockerfile ever allocates, which is
+// more than it holds at any moment.
+const maxAllocated = 32 << 20
+
+// series joins n lines that a format makes of their number and the next one.
+func series(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i, i+1)
+	}
+	return b.String()
+}
+
+// doubling are ARGs that would take 1.7 GB without a bound.
+func doubling() string {
+	return "ARG A0=" + strings.Repeat("x", 100) + "\n" + series(24, "ARG A%[2]d=${A%[1]d}${A%[1]d}\n")
+}
+
+// deep is a chain of stages in which every one has the given instruction.
+func deep(instruction string) string {
+	return "FROM a AS other\nARG X=1\nFROM a AS s0\nCOPY --from=other /x /x\n" +
+		series(480, "FROM s%[1]d AS s%[2]d\n"+strings.ReplaceAll(instruction, "%", "%%")+"\n")
+}
+
+// What is beyond a bound is refused, and neither that nor what is just within
+// takes memory.
+func TestBounds(t *testing.T) {
+	kilobyte := "ARG A=" + strings.Repeat("x", 1000) + "\n"
+	for name, tt := range map[string]struct{ dockerfile, reason string }{
+		"doubling":                {doubling() + "FROM $A24\n", "longer than 4096 bytes"},
+		"doubling in a stage":     {"FROM a\n" + doubling(), "longer than 4096 bytes"},
+		"doubling ENV":            {"FROM a\n" + strings.ReplaceAll(doubling(), "ARG", "ENV"), "longer than 4096 bytes"},
+		"many variables":          {kilobyte + "FROM " + strings.Repeat("$A", 30_000) + "\n", "longer than 4096 bytes"},
+		"variables in one word":   {kilobyte + "FROM " + strings.Repeat("$A", 5) + "\n", "longer than 4096 bytes"},
+		"discarded variables":     {kilobyte + "FROM ${A:+" + strings.Repeat("$A", 2000) + "}\n", "longer than 4096 bytes"},
+		"nested replacements":     {kilobyte + "FROM ${A//x/${A//x/${A//x/y}}}\n", "more than one"},
+		"one replacement":         {kilobyte + "FROM ${A//x/$A$A}\n", "longer than 4096 bytes"},
+		"replacements in a stage": {"FROM a\n" + kilobyte + "ENV B=${A//x/${A//x/${A//x/y}}}\nWORKDIR $B\n", ""},
+		"many values":             {"ARG B=" + strings.Repeat("x", 4000) + "\nARG" + series(10_000, " \\\n  V%[1]d=$B") + "\nFROM a\n", "together"},
+		"many values in a stage":  {"FROM a\nENV B=" + strings.Repeat("x", 4000) + "\nENV" + series(10_000, " \\\n  V%[1]d=$B") + "\n", "together"},
+		"deep look-ups":           {deep("WORKDIR " + strings.Repeat("$A", 1000)), "too many variables in too many stages"},
+		"deep command":            {deep("RUN " + strings.Repeat("$A", 1000)), ""},
+		"instructions":            {"FROM a\n" + strings.Repeat("RUN x\n", 1000), "1001 instructions"},
+		"as many as may be":       {"FROM a\n" + strings.Repeat("RUN x\n", 999), ""},
+		"stages":                  {"FROM a AS s0\n" + series(999, "FROM s%[1]d AS s%[2]d\n"), ""},
+		"size":                    {"FROM a\n#" + strings.Repeat("x", 1<<20), "larger than"},
+		"lines":                   {"FROM a\n" + strings.Repeat("#\n", 100_000), ""},
+		"continued lines":         {"FROM a\nRUN x" + strings.Repeat("\\\n y", 100_000) + "\n", ""},
+		"long line":               {"FROM a\nRUN " + strings.Repeat("x ", 500_000) + "\n", "greater than max allowed size"},
+		"long heredoc":            {"FROM a\nRUN cat <<EOF\n" + strings.Repeat("$A kaniko\n", 90_000) + "EOF\n", ""},
+		"many heredocs":           {"FROM a\nRUN cat" + series(5000, " <<E%[1]d") + "\n" + series(5000, "E%[1]d\n"), ""},
+		"nested defaults":         {"FROM a\nENV A=1\nWORKDIR " + strings.Repeat("${A:-", 650) + strings.Repeat("}", 650) + "\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
+			if err == nil {
+				_, err = file.Check(preflight.Osscontainertools)
+			}
+			runtime.ReadMemStats(&after)
+			bad, refused := errors.AsType[*preflight.Error](err)
+			if refused != (tt.reason != "") || refused && !strings.Contains(bad.Reason, tt.reason) {
+				t.Errorf("error = %.300v, want %q", err, tt.reason)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > maxAllocated {
+				t.Errorf("allocated %d bytes", used)
+			}
+		})
+	}
+}
