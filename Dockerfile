@@ -4,7 +4,8 @@
 #
 # kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs.
 ARG GO_IMAGE=golang:1.26.8
-FROM ${GO_IMAGE} AS build
+# The compiler runs on the builder's own architecture, whatever the image is for.
+FROM --platform=${BUILDPLATFORM:-linux/amd64} ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
@@ -12,8 +13,11 @@ COPY daemon daemon
 COPY hookshim hookshim
 COPY internal internal
 ARG VERSION=unknown
-RUN CGO_ENABLED=0 GOFLAGS=-trimpath go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon \
- && CGO_ENABLED=0 GOFLAGS=-trimpath go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim
+# Set by BuildKit; a builder that sets none builds for its own architecture.
+ARG TARGETARCH
+ENV CGO_ENABLED=0 GOFLAGS=-trimpath GOARCH=${TARGETARCH}
+RUN go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon \
+ && go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

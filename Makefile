@@ -28,6 +28,7 @@ TYPED_MODULES := . e2e/cluster e2e/helm
 # add what the tests of Kaniko's dependencies need.
 MODULES := $(filter-out e2e/kaniko,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
 LINT := bin/golangci-lint
+ACTIONLINT := bin/actionlint
 # Both majors of Helm, for the tests of the chart.
 HELMS := bin/helm bin/helm3
 
@@ -74,6 +75,17 @@ image: ## Build the image with a Docker engine: make image IMAGE=registry/kiln:t
 	@[[ -n "$(IMAGE)" ]] || { echo 'make image: set IMAGE, for example IMAGE=registry.example.com/kiln:dev' >&2; exit 2; }
 	docker build --build-arg VERSION=$(VERSION) --build-arg GO_IMAGE=$(GO_IMAGE) --tag $(IMAGE) .
 
+# What a release has beside the image. The chart gets the version without its v.
+.PHONY: dist
+dist: bin/helm ## Write the binaries for both architectures, the chart and checksums to bin/dist
+	@mkdir -p bin/dist
+	@for arch in amd64 arm64; do \
+	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kilnd-linux-$$arch ./daemon; \
+	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kiln-hook-linux-$$arch ./hookshim; \
+	done
+	bin/helm package charts/kiln --destination bin/dist --version $(patsubst v%,%,$(VERSION)) --app-version $(VERSION)
+	cd bin/dist && rm -f SHA256SUMS && sha256sum * > SHA256SUMS
+
 ##@ Check
 
 .PHONY: unit
@@ -104,11 +116,13 @@ fuzz: ## Run every fuzz test for FUZZTIME (30s) each
 	done
 
 .PHONY: lint
-lint: $(LINT) ## Run the linters, go vet for every build tag, and the format check
+lint: $(LINT) $(ACTIONLINT) ## Run the linters, go vet for every build tag, and the format check
 	@for module in $(TYPED_MODULES); do \
 	  echo "== lint $$module"; \
 	  (cd "$$module" && $(STATIC) go vet -tags e2e ./... && $(STATIC) $(CURDIR)/$(LINT) run --config $(CURDIR)/.golangci.yml ./...); \
 	done
+	@echo '== workflows'
+	@$(ACTIONLINT) -shellcheck= -pyflakes=
 	@echo '== format'
 	@$(LINT) fmt --diff --config .golangci.yml
 
@@ -126,6 +140,9 @@ fmt: $(LINT) ## Format the Go code
 $(LINT): tools/go.mod tools/go.sum
 	@echo 'building golangci-lint (a few minutes with a cold cache)'
 	$(STATIC) go build -C tools -ldflags '-s -w' -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(ACTIONLINT): tools/actionlint/go.mod tools/actionlint/go.sum
+	$(STATIC) go build -C tools/actionlint -ldflags '-s -w' -o $(CURDIR)/$@ github.com/rhysd/actionlint/cmd/actionlint
 
 $(HELMS): bin/%: e2e/helm/go.mod e2e/helm/go.sum
 	@echo 'building $* (a few minutes with a cold cache)'
