@@ -3,9 +3,11 @@ package kaniko
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"kiln/internal/buildkey"
 	"kiln/internal/registry"
 )
 
@@ -27,6 +29,9 @@ func executorArgs(b Build) ([]string, error) {
 		"--context=tar://stdin",
 		"--dockerfile=" + b.Dockerfile,
 		"--destination=" + gateAddress + "/" + destination + "/" + target.RepositoryStr() + ":" + target.TagStr(),
+	}
+	if len(b.Triggers) > 0 {
+		args = append(args, "--label="+buildkey.TriggersLabel+"="+strings.Join(b.Triggers, ","))
 	}
 	maps, err := registryMaps(b)
 	if err != nil {

@@ -39,6 +39,9 @@ func parseRecord(line string) (record, bool) {
 type Log struct {
 	// Instruction is the last instruction that was begun.
 	Instruction string
+	// Begun is set once the executor has said anything that it says after it
+	// has unpacked the build context. A RUN step cannot be earlier.
+	Begun bool
 	// Pushed is set once the executor has said that it pushed the image.
 	Pushed bool
 
@@ -126,11 +129,16 @@ func (l *Log) keep(line string) {
 	if !ok {
 		return
 	}
+	l.Begun = l.Begun || !strings.HasPrefix(own.Msg, awaitsContext)
 	if isInstruction(own.Msg) {
 		l.Instruction = own.Msg
 	}
 	l.Pushed = l.Pushed || strings.HasPrefix(own.Msg, "Pushed ")
 }
+
+// awaitsContext is what the executor says before it reads the context from its
+// standard input (pkg/buildcontext/tar.go).
+const awaitsContext = "To simulate EOF and exit"
 
 // instructionPattern is the start of an instruction that the executor names
 // before it executes it.
