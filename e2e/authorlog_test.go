@@ -59,7 +59,7 @@ func TestBuildLog(t *testing.T) {
 			t.Parallel()
 			result := f.built(t, runner.Step{
 				ID: "debug", Dockerfile: "_actions/acme/debug/v1/Dockerfile", HookEnv: map[string]string{"RUNNER_DEBUG": "1"},
-			}, stepsDockerfile)
+			}, stepsDockerfile+"LABEL of=debug\n") // else it would be reused
 			wantSuccess(t, []*harness.Result{result})
 			wantLog(t, result, `{"level":"info","msg":"Taking snapshot of full filesystem...","time":"`, "\nhello from a RUN\n", "Pushing image to "+f.Registry)
 			if strings.Contains(result.Log, "#1 ") {

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,7 @@ const (
 	RunnerContainer = "runner"
 	DaemonContainer = "kiln"
 	exchangeVolume  = "kiln-exchange"
+	registryVolume  = "kiln-registry"
 	workVolume      = "work"
 )
 
@@ -155,6 +157,8 @@ func (c *Cluster) fillVolumes(pod *corev1.Pod, o PodOptions) {
 				claim.StorageClassName = &c.StorageClass
 			}
 			claim.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+		case v.Secret != nil && v.Name == registryVolume:
+			v.Secret.SecretName = cmp.Or(o.PullSecret, "kiln-no-secret") // optional
 		case v.Name == exchangeVolume && !o.ExchangeLimit.IsZero():
 			v.EmptyDir = &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory, SizeLimit: &o.ExchangeLimit}
 		}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,12 @@ const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 // newHandler makes the handler that reaches the cluster with the pod's
 // service account.
 func newHandler(settings *config.Settings, memory *spool.Memory, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, error) {
-	handler := &request.Handler{Settings: settings, Memory: memory, Log: log.Named("request")}
+	handler := &request.Handler{
+		Settings: settings,
+		Proxy:    kaniko.ProxyFromEnvironment(os.Getenv),
+		Memory:   memory,
+		Log:      log.Named("request"),
+	}
 	if err := errors.Join(parseSettings(handler), readTemplates(handler)); err != nil {
 		return nil, err
 	}
@@ -49,11 +55,36 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 
 // parseSettings fills in what the handler needs parsed.
 func parseSettings(handler *request.Handler) error {
-	var errs [3]error
+	var errs [4]error
 	handler.Names, errs[0] = handler.Settings.Names()
 	handler.Mirrors, errs[1] = registry.ParseMirrors(handler.Settings.Mirrors)
 	handler.Insecure, errs[2] = registry.ParseInsecure(handler.Settings.Insecure)
+	if errs[1] == nil && errs[2] == nil {
+		handler.Registry, errs[3] = newRegistryClient(handler)
+	}
 	return errors.Join(errs[:]...)
+}
+
+// newRegistryClient returns the client that asks registries with the operator's
+// credentials, as the gates of build pods do.
+func newRegistryClient(handler *request.Handler) (*registry.Client, error) {
+	settings := handler.Settings
+	allow, err := registry.ParseAllow(settings.PullAllow)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := registry.Roots(settings.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("KILN_CA_FILE: %w", err)
+	}
+	pull := cmp.Or(settings.PullDocker, settings.DockerConfig)
+	return registry.NewClient(registry.ClientConfig{
+		Push:     registry.FileKeychain(settings.DockerConfig),
+		Pull:     registry.Restrict(registry.FileKeychain(pull), allow),
+		Mirrors:  handler.Mirrors,
+		Insecure: handler.Insecure,
+		Roots:    roots,
+	}), nil
 }
 
 // readTemplates reads the operator's pod templates.

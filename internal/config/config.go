@@ -32,6 +32,8 @@ type Settings struct {
 	PullAllow    []string `help:"Repositories for which credentials are used to pull base images, as ghcr.io/acme/** or docker.io; others are pulled anonymously. Default: all." env:"KILN_PULL_ALLOW"`
 	CAConfigMap  string   `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries, in PEM form; the gates of build pods mount it." env:"KILN_CA_CONFIGMAP"`
 	CAFile       string   `help:"The same as a file in this container, for kiln's own requests to registries." env:"KILN_CA_FILE"`
+	DockerConfig string   `help:"The registry's Secret as a file in this container, for kiln's own requests to registries; a missing file means none." default:"/var/run/kiln-registry/.dockerconfigjson" env:"KILN_DOCKER_CONFIG"`
+	PullDocker   string   `name:"pull-docker-config" help:"The same for KILN_PULL_SECRET_NAME. Default: KILN_DOCKER_CONFIG." env:"KILN_PULL_DOCKER_CONFIG"`
 	Tag          string   `help:"How images are tagged: content, by what they are built from, so that the same build is found again, or random." default:"content" env:"KILN_TAG"`
 	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`

@@ -4,77 +4,112 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
-	"strings"
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/kaniko"
-	"kiln/internal/podrun"
-	"kiln/internal/preflight"
-	"kiln/internal/registry"
 )
 
-// build has the step's Dockerfile built and returns the image to run, by
-// digest.
-func (s *step) build(ctx context.Context) (string, error) {
-	dockerfile, err := s.accept()
+// Roles of the objects that kiln makes.
+const (
+	roleBuild  = "build"
+	roleAction = "action"
+)
+
+// image is an image that is ready to run.
+type image struct {
+	// reference is by digest, as nodes pull it.
+	reference string
+	// reused says when it was built, where it was not for this step.
+	reused string
+}
+
+// build returns the image of the step's Dockerfile: the one that the registry
+// has already, or a new one.
+func (s *step) build(ctx context.Context) (image, error) {
+	p, err := s.plan(ctx)
 	if err != nil {
-		return "", err
+		return image{}, err
 	}
-	defer func() { _ = os.Remove(s.Memory.ContextPath(s.claim.ID)) }()
-	s.times.mark("context")
-	push, pull := s.Names.Image(s.claim.Request.Workspace, registry.RandomTag())
-	spec, err := s.buildPod(dockerfile, push)
-	if err != nil {
-		return "", err
+	s.planned = p
+	ready, err := s.provide(ctx, p)
+	if ready.reused == "" { // else it may have to be built all the same
+		_ = os.Remove(s.Memory.ContextPath(s.claim.ID))
 	}
+	return ready, err
+}
+
+// rebuild builds an image that was reused and that the nodes do not find.
+func (s *step) rebuild(ctx context.Context) (image, error) {
+	found, why := s.find(ctx, s.planned)
+	if why == "" {
+		s.missing = found.digest
+	}
+	return s.provide(ctx, s.planned)
+}
+
+// provide returns the image of a plan.
+func (s *step) provide(ctx context.Context, p *plan) (image, error) {
+	found, why := s.find(ctx, p)
+	s.times.mark("lookup")
+	if why == "" {
+		s.log.Line("kiln: %s %s", found.note, found.reference(p))
+		return image{reference: found.reference(p), reused: found.note}, nil
+	}
+	s.warn(p.file)
 	s.log.Shield("Build " + s.dockerfile().file)
-	s.debugf("build pod %s/%s, executor %s", spec.Namespace, spec.Name, s.Settings.KanikoImage)
-	digest, err := s.runBuild(ctx, dockerfile, spec)
+	s.log.Line("kiln: %s", why)
+	built, err := s.make(ctx, p)
 	if err != nil {
-		return "", err
+		return image{}, err
 	}
-	s.log.Line("kiln: built %s@%s", repository(pull), digest)
+	s.log.Line("kiln: %s %s", built.note, built.reference(p))
 	s.log.Unshield()
-	return repository(pull) + "@" + digest, nil
-}
-
-// repository cuts the tag off an image reference.
-func repository(reference string) string {
-	if i := strings.LastIndexByte(reference, ':'); i > strings.LastIndexByte(reference, '/') {
-		return reference[:i]
+	if built.kept {
+		s.warnKept(p, built)
 	}
-	return reference
+	return image{reference: built.reference(p)}, nil
 }
 
-// buildPod returns the specification of the build pod.
-func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.Pod, error) {
+// warnKept tells of an image that the registry did not let be replaced.
+func (s *step) warnKept(p *plan, built made) {
+	text := fmt.Sprintf("the registry keeps the image that has the tag %s (%s) and did not take the one that was built now: "+
+		"the kept one runs. An operator can make the repository's tags mutable, or expire them before KILN_REUSE_MAX_AGE", p.push, built.note)
+	s.log.Line("::warning::kiln: %s", escapeData(text))
+}
+
+// buildPod returns the specification of the build pod. pulls are the images
+// that may be pulled, pinned to the digests that the key was made of.
+func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 	flavor, err := s.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
 	pod, err := kaniko.Pod(kaniko.Build{
-		Name:             objectName(s.claim.ID),
 		Namespace:        s.Pods.Namespace,
-		Labels:           s.labels("build"),
+		Labels:           s.labels(roleBuild),
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
-		KanikoImage:      s.Settings.KanikoImage,
+		KanikoImage:      p.executor,
 		Flavor:           flavor,
 		SnapshotMode:     s.Settings.SnapshotMode,
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Dockerfile:       s.claim.Request.Dockerfile,
-		Push:             push,
-		Pulls:            pulls(dockerfile),
+		Push:             p.push,
+		Pulls:            pulls,
 		Mirrors:          s.Mirrors,
 		Insecure:         s.Insecure,
 		SecretName:       s.Settings.RegistrySecret,
+		PullSecretName:   s.Settings.PullSecret,
+		PullAllow:        s.Settings.PullAllow,
+		CAConfigMap:      s.Settings.CAConfigMap,
+		Proxy:            s.Proxy,
+		Triggers:         p.triggers,
 		Tolerations:      s.self.Tolerations,
 		ImagePullSecrets: s.self.PullSecrets,
-		Arch:             runtime.GOARCH,
+		Arch:             arch,
 		Deadline:         s.Settings.PendingTimeout + s.Settings.BuildTimeout,
 		Memory:           s.Settings.BuildMemory,
 		EphemeralStorage: s.Settings.BuildStorage,
@@ -82,31 +117,12 @@ func (s *step) buildPod(dockerfile *preflight.Dockerfile, push string) (*corev1.
 	if err != nil {
 		return nil, err
 	}
+	pod.Annotations = map[string]string{annotationRunner: s.self.Name}
 	s.BuildTemplate.Apply(pod)
+	if pod.Name, err = kaniko.Name(pod); err != nil {
+		return nil, fmt.Errorf("name the build pod: %w", err)
+	}
 	return pod, nil
-}
-
-// pulls are the images that the Dockerfile names.
-func pulls(dockerfile *preflight.Dockerfile) []string {
-	references := make([]string, 0, len(dockerfile.Images))
-	for _, image := range dockerfile.Images {
-		references = append(references, image.Reference)
-	}
-	return references
-}
-
-// runBuild creates the build pod, sees it through and deletes it.
-func (s *step) runBuild(ctx context.Context, dockerfile *preflight.Dockerfile, spec *corev1.Pod) (string, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	_, err := s.Pods.CreatePod(ctx, spec)
-	if !podrun.Refused(err) { // the answer alone may be lost
-		defer s.cleanup("build pod", func(ctx context.Context) error { return s.Pods.Delete(ctx, spec.Name, 0, nil) })
-	}
-	if err != nil {
-		return "", fmt.Errorf("create the build pod: %w", err)
-	}
-	return newBuild(s, dockerfile, spec.Name).run(ctx)
 }
 
 // cleanup deletes one object of the step with a context of its own: the

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/config"
 	"kiln/internal/kaniko"
@@ -35,7 +36,8 @@ func failedBuild(t *testing.T, end corev1.ContainerStateTerminated, log ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBuild(s, file, "kiln-1")
+	p := &plan{file: file, push: "registry.example.com/ci/app:k1-0"}
+	b := newBuild(s, p, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "kiln-1", UID: "1"}}, creator)
 	b.pod = &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 		{Name: kaniko.ContainerKaniko, State: corev1.ContainerState{Terminated: &end}},
 	}}}
@@ -103,19 +105,19 @@ func TestBuildFailure(t *testing.T) {
 func TestBuildIsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := failedBuild(t, corev1.ContainerStateTerminated{})
-		if got := b.late().Error(); got != "the build pod did not start within 1h0m0s (KILN_PENDING_TIMEOUT): the cluster gives no reason" {
+		if got := b.late(t.Context()).Error(); got != "the build pod did not start within 1h0m0s (KILN_PENDING_TIMEOUT): the cluster gives no reason" {
 			t.Error(got)
 		}
-		b.sending, b.began = true, time.Now()
+		b.working, b.began = true, time.Now()
 		time.Sleep(time.Second)
-		if got := b.late().Error(); got != "the build took longer than 1m0s (KILN_BUILD_TIMEOUT); it was sending the build context, 1s" {
+		if got := b.late(t.Context()).Error(); got != "the build took longer than 1m0s (KILN_BUILD_TIMEOUT); it was sending the build context, 1s" {
 			t.Error(got)
 		}
 		if err := b.output.sink([]byte(says("RUN make"))); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if got := b.late().Error(); got != "the build took longer than 1m0s (KILN_BUILD_TIMEOUT); it was building: RUN make, 1s" {
+		if got := b.late(t.Context()).Error(); got != "the build took longer than 1m0s (KILN_BUILD_TIMEOUT); it was building: RUN make, 1s" {
 			t.Error(got)
 		}
 	})

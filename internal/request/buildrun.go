@@ -1,20 +1,18 @@
 package request
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
-	"kiln/internal/preflight"
 )
 
 // How long a finished build may take to say so by its other channels.
@@ -23,48 +21,73 @@ const (
 	verdictGrace = 5 * time.Second // for the gate's last word, or the pod's status
 )
 
+// contextGrace is how long a follower waits for the creator of a build pod to
+// send the context, once the pod can take it.
+const contextGrace = 60 * time.Second
+
+// role is what a step has to do with a build pod.
+type role int
+
+const (
+	// creator made the pod, and alone sends the context.
+	creator role = iota
+	// follower waits for another step's build. It becomes an owner of the pod
+	// once the context has arrived: what came before it can only be begun anew.
+	follower
+)
+
 // build is one build pod from its creation on. Its fields belong to the
 // goroutine of run.
 type build struct {
 	*step
-	file     *preflight.Dockerfile
+	*plan
+	role     role
 	name     string
+	uid      types.UID
 	pod      *corev1.Pod // the latest state; nil before the first
 	output   *kanikoLog
-	gate     chan string // lines of the gate's log
-	heard    chan error  // the outcome of reading them
-	sent     chan error  // the outcome of sending the context
-	began    time.Time   // when the context began to be sent
-	deadline *time.Timer // of the present phase
+	gate     chan string     // lines of the gate's log
+	heard    chan error      // the outcome of reading them
+	sent     chan error      // the outcome of sending the context
+	arrival  <-chan struct{} // closed when Kaniko has unpacked the context
+	began    time.Time       // when the context began to be sent, or had arrived
+	deadline *time.Timer     // of the present phase
 	why      waiting
 
 	gateFollowed bool
 	gateListens  bool
-	sending      bool
+	shown        bool // Kaniko's log is being read
+	working      bool // the context is being sent, or has arrived
+	owner        bool // of a pod that another step made
 	digest       string
+	kept         bool   // the registry keeps another image under the tag
 	deaf         error  // why the gate's log cannot be read
 	denied       string // the gate's last refusal
 	denials      int
 }
 
-// newBuild returns the build in the pod called name.
-func newBuild(s *step, dockerfile *preflight.Dockerfile, name string) *build {
+// newBuild returns the build in the given pod.
+func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
+	output := newKanikoLog(s.log, p.file, s.claim.Request.Debug)
 	return &build{
 		step:     s,
-		file:     dockerfile,
-		name:     name,
-		output:   newKanikoLog(s.log, dockerfile, s.claim.Request.Debug),
+		plan:     p,
+		role:     as,
+		name:     pod.Name,
+		uid:      pod.UID,
+		output:   output,
+		arrival:  output.begun,
 		gate:     make(chan string),
 		heard:    make(chan error, 1),
 		sent:     make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
-		why:      newWaiting(s, "Pod", name),
+		why:      newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull),
 	}
 }
 
-// run handles what happens to the build pod until its image is pushed, whose
-// digest it returns, or cannot be.
-func (b *build) run(ctx context.Context) (string, error) {
+// run handles what happens to the build pod until its image is pushed, or
+// cannot be.
+func (b *build) run(ctx context.Context) (made, error) {
 	defer b.deadline.Stop()
 	defer b.output.close()
 	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
@@ -72,7 +95,7 @@ func (b *build) run(ctx context.Context) (string, error) {
 	})
 	ticker := time.NewTicker(explainInterval)
 	defer ticker.Stop()
-	for b.digest == "" {
+	for b.digest == "" && !b.kept {
 		var err error
 		select {
 		case <-ctx.Done():
@@ -80,34 +103,48 @@ func (b *build) run(ctx context.Context) (string, error) {
 		case b.pod = <-feed.pods:
 			err = b.observe(ctx)
 		case err = <-feed.done:
-			err = lost("build pod", err)
+			err = b.gone(err)
 		case line := <-b.gate:
 			b.hear(ctx, line)
 		case err = <-b.heard:
 			err = b.unheard(ctx, err)
 		case err = <-b.sent:
 			err = b.unsent(ctx, err)
+		case <-b.arrival:
+			err = b.arrived(ctx)
 		case <-ticker.C:
 			err = b.explain(ctx)
 		case <-b.deadline.C:
-			err = b.late()
+			err = b.late(ctx)
 		}
 		if err != nil {
-			return "", err
+			return made{}, err
 		}
 	}
+	return b.done(ctx)
+}
+
+// done returns the outcome of a build whose manifest the registry has answered.
+func (b *build) done(ctx context.Context) (made, error) {
 	b.times.mark("build")
 	b.output.awaitPush(ctx, tailGrace)
 	b.output.finish()
-	return b.digest, nil
+	if b.kept {
+		return b.keptImage(ctx)
+	}
+	return made{digest: b.digest, note: "built"}, nil
 }
 
 // observe acts on a new state of the pod.
 func (b *build) observe(ctx context.Context) error {
+	if b.pod.UID != b.uid {
+		return b.gone(podrun.ErrGone)
+	}
 	if !b.gateFollowed && started(b.pod, kaniko.ContainerGate) {
 		b.gateFollowed = true
 		go func() { b.heard <- b.followGate(ctx) }()
 	}
+	b.show(ctx)
 	b.send(ctx)
 	if ended(b.pod) {
 		return b.verdict(ctx)
@@ -115,238 +152,77 @@ func (b *build) observe(ctx context.Context) error {
 	return b.nodeLost()
 }
 
-// nodeLost is the error of a pod whose node will not say any more how the build
-// ends.
-func (b *build) nodeLost() error {
-	if b.pod == nil {
-		return nil
+// gone is what a build pod that went away means. Somebody removed it: the
+// creator was cancelled, the build was done, or the cluster wanted its node.
+func (b *build) gone(err error) error {
+	if !errors.Is(err, podrun.ErrGone) {
+		return lost("build pod", err)
 	}
-	if reason, lost := podrun.Lost(b.pod, kaniko.ContainerKaniko); lost {
-		return failf("the build was ended by the cluster: %s", reason)
-	}
-	return nil
-}
-
-// followGate passes the lines of the gate's log on.
-func (b *build) followGate(ctx context.Context) error {
-	var line []byte
-	return b.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
-		line = append(line, chunk...)
-		if !bytes.HasSuffix(line, []byte("\n")) {
-			return nil
+	if b.pod != nil {
+		if reason, failed := podrun.Failed(b.pod); failed {
+			return failure.New(failure.Evicted, "the build was ended by the cluster: %s", reason)
 		}
-		select {
-		case b.gate <- strings.TrimSuffix(string(line), "\n"):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		line = line[:0]
-		return nil
-	})
-}
-
-// unheard acts on the outcome of reading the gate's log. Without its lines a
-// build would neither begin nor end; where the pod is over or gone, its state
-// says more.
-func (b *build) unheard(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil || errors.Is(err, podrun.ErrGone) {
-		return nil //nolint:nilerr // what ended the reading is told elsewhere
 	}
-	b.deaf = fmt.Errorf("read the log of the build pod's gate: %w", err)
-	if pod, err := b.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
-		return nil
-	}
-	return b.deaf
+	b.log.Line("kiln: the build pod went away, looking again")
+	return errAgain
 }
 
-// ended reports whether one of the build's containers is over.
-func ended(pod *corev1.Pod) bool {
-	return podrun.Over(pod, kaniko.ContainerKaniko) || podrun.Over(pod, kaniko.ContainerGate)
-}
-
-// hear acts on a line of the gate's log.
-func (b *build) hear(ctx context.Context, line string) {
-	word, rest, _ := strings.Cut(line, " ")
-	switch word {
-	case "listening":
-		b.gateListens = true
-		b.send(ctx)
-	case "pushed":
-		b.digest = rest
-	case "denied":
-		b.deny(rest)
-	}
-}
-
-// maxDenied is how many refusals of the gate the author sees: a RUN can cause
-// as many as it likes.
-const maxDenied = 10
-
-// deny takes a refusal of the gate.
-func (b *build) deny(what string) {
-	b.denied = what
-	b.logger.Warn("gate denied a request", zap.String("denied", what))
-	if b.denials++; b.denials <= maxDenied {
-		b.log.Line("kiln: the gate refused %s", oneLine(what))
-	}
-}
-
-// send starts the build by sending the context, once the gate listens and
-// Kaniko waits for its input.
-func (b *build) send(ctx context.Context) {
-	if b.sending || !b.gateListens || b.pod == nil || !podrun.Running(b.pod, kaniko.ContainerKaniko) {
+// show passes Kaniko's log on, from its beginning.
+func (b *build) show(ctx context.Context) {
+	if b.shown || !started(b.pod, kaniko.ContainerKaniko) {
 		return
 	}
-	b.sending, b.began = true, time.Now()
-	b.times.mark("schedule")
-	b.deadline.Reset(b.Settings.BuildTimeout)
-	go func() {
-		b.sent <- b.sendContext(func(r io.Reader) error {
-			return b.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
-		})
-	}()
+	b.shown = true
+	if b.role == follower {
+		b.deadline.Reset(contextGrace)
+	}
 	go b.output.follow(func(sink func([]byte) error) error {
 		return b.Pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
 	})
 }
 
-// unsent acts on the outcome of sending the context. Where Kaniko has ended,
-// its own words say more than a broken stream does.
-func (b *build) unsent(ctx context.Context, err error) error {
-	if err == nil {
+// send starts the build by sending the context, once the gate listens and
+// Kaniko waits for its input. Only the creator sends: the bytes of two would
+// be mixed.
+func (b *build) send(ctx context.Context) {
+	if b.role != creator || b.working || !b.gateListens || b.pod == nil || !podrun.Running(b.pod, kaniko.ContainerKaniko) {
+		return
+	}
+	b.work()
+	go func() {
+		b.sent <- b.sendContext(func(r io.Reader) error {
+			return b.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
+		})
+	}()
+}
+
+// work says that the build goes on by itself from now on.
+func (b *build) work() {
+	b.working, b.began = true, time.Now()
+	b.times.mark("schedule")
+	b.deadline.Reset(b.Settings.BuildTimeout)
+}
+
+// arrived acts on Kaniko's first words after it has unpacked the context: a
+// follower joins the owners, so that the build outlives its creator.
+func (b *build) arrived(ctx context.Context) error {
+	b.arrival = nil
+	if b.role != follower {
 		return nil
 	}
-	b.sent = nil
-	b.output.awaitEnd(ctx, verdictGrace)
-	if b.output.ended() {
-		return nil // the pod's next state brings the verdict
+	b.holds.hold(b.uid)
+	b.owner = true
+	b.work()
+	err := b.Pods.AddOwner(ctx, b.name, b.uid, b.self.Owner())
+	if errors.Is(err, podrun.ErrGone) {
+		return b.gone(err)
 	}
-	return fmt.Errorf("send the build context: %w", err)
+	return err
 }
 
-// verdict says how the build ended, once one of its containers has.
-func (b *build) verdict(ctx context.Context) error {
-	if b.gateFollowed && b.awaitDigest(ctx) {
-		return nil
+// leave gives up a pod that another step made.
+func (b *build) leave() {
+	if b.owner {
+		b.letGo(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: b.name, UID: b.uid}})
 	}
-	if b.sending {
-		b.output.awaitEnd(ctx, verdictGrace)
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if reason, failed := podrun.Failed(b.pod); failed {
-		return failf("the build was ended by the cluster: %s", reason)
-	}
-	return b.failure()
-}
-
-// awaitDigest gives the gate time to say what was pushed, where Kaniko ended
-// well.
-func (b *build) awaitDigest(ctx context.Context) bool {
-	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
-	if !ok || end.ExitCode != 0 {
-		return false
-	}
-	timeout := time.After(verdictGrace)
-	for b.digest == "" {
-		select {
-		case line := <-b.gate:
-			b.hear(ctx, line)
-		case err := <-b.heard:
-			if _ = b.unheard(ctx, err); b.deaf != nil {
-				return false
-			}
-		case <-timeout:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// explain says why the pod does not start, and what a silent build is at. The
-// loss of a node shows in no new state of the pod: time tells it.
-func (b *build) explain(ctx context.Context) error {
-	if err := b.nodeLost(); err != nil {
-		return err
-	}
-	if b.sending {
-		b.output.flush()
-		b.log.Beat(b.doing)
-		return nil
-	}
-	return b.why.look(ctx, b.pod)
-}
-
-// late is the error of a phase that took too long.
-func (b *build) late() error {
-	if b.sending {
-		return failf("the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.Settings.BuildTimeout, b.doing())
-	}
-	return failf("the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
-}
-
-// failure explains a build whose container ended by itself.
-func (b *build) failure() error {
-	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
-	switch {
-	case !ok:
-		return failf("the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
-	case end.ExitCode == 0 && b.deaf != nil:
-		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", b.deaf)
-	case end.ExitCode == 0:
-		return failf("Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
-	}
-	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
-	if found.Reason == kaniko.ReasonPush {
-		push, _ := b.Names.Image(b.claim.Request.Workspace, "tag")
-		found.Message += "; " + pushHint(repository(push), b.Settings.RegistrySecret)
-	}
-	at := b.dockerfile()
-	at.line = b.line(found)
-	err := failf("%s: %s", at, found.Message)
-	if at.line == 0 {
-		return err // not the Dockerfile's fault
-	}
-	return &placedError{place: at, err: err}
-}
-
-// line is the line of the Dockerfile that a failure is about, or 0.
-func (b *build) line(found kaniko.Failure) int {
-	if found.Instruction != "" {
-		if line := b.output.instructionLine(); line > 0 {
-			return line
-		}
-	}
-	if line := b.file.Line(found.Instruction, found.Image); line > 0 {
-		return line
-	}
-	return b.file.SourceLine(found.Source)
-}
-
-// deniedHint tells what the gate refused last, if anything.
-func (b *build) deniedHint() string {
-	if b.denied == "" {
-		return ""
-	}
-	return "; it refused " + oneLine(b.denied)
-}
-
-// orUnknown stands in for a reason that nobody gave.
-func orUnknown(reason string) string {
-	if reason == "" {
-		return "the cluster gives no reason"
-	}
-	return reason
-}
-
-// pushHint says what an operator has to look at when a registry refuses an
-// image. Whether the Secret exists is for nobody to know here: kiln reads none.
-func pushHint(repository, secret string) string {
-	if secret == "" {
-		return "an operator has to check that " + repository + " takes images without credentials, or to name a Secret with ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME"
-	}
-	return "an operator has to check that the Secret " + secret + " is there and that its credentials may push to " + repository
 }

@@ -6,34 +6,108 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/failure"
 	"kiln/internal/preflight"
+	"kiln/internal/registry"
 )
 
 // accept copies the staged context into the daemon's memory as kiln's own
 // tar, and reads the Dockerfile out of the copy. From here on nothing of the
-// request's files is looked at again.
-func (s *step) accept() (*preflight.Dockerfile, error) {
+// request's files is looked at again. It returns the digest of the context's
+// content too.
+func (s *step) accept() (content string, file *preflight.Dockerfile, err error) {
 	summary, err := s.copyContext()
 	if err != nil {
-		return nil, fmt.Errorf("read the build context: %w", err)
+		return "", nil, failure.New(failure.BadRequest, "kiln: read the build context: %w", err)
 	}
 	s.debugf("request %s, context of %d entries and %d bytes, %s", s.claim.ID, summary.Entries, summary.Bytes, summary.Digest)
-	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("digest", summary.Digest))
+	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("content", summary.Digest))
 	data, err := s.readDockerfile()
+	if err != nil {
+		return "", nil, failure.New(failure.BadRequest, "kiln: %w", err)
+	}
+	file, err = s.check(data)
+	return summary.Digest, file, err
+}
+
+// check reads the Dockerfile and refuses what this Kaniko would build otherwise
+// than Docker.
+func (s *step) check(data []byte) (*preflight.Dockerfile, error) {
+	file, err := preflight.Parse(s.dockerfile().file, data)
+	if err != nil {
+		return nil, s.refuse(failure.DockerfileSyntax, 0, err)
+	}
+	flavor, err := s.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
-	at := s.dockerfile()
-	dockerfile, err := preflight.Parse(at.file, data)
-	if bad, ok := errors.AsType[*preflight.Error](err); ok {
-		at.line = bad.Line
-		return nil, &placedError{place: at, err: err}
+	warnings, err := file.Check(flavor.Name)
+	if err != nil {
+		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
 	}
-	return dockerfile, err
+	file.Warnings = append(file.Warnings, warnings...)
+	return file, nil
+}
+
+// refuse shows what is wrong with a Dockerfile, with the lines that are, and
+// returns the error in one line, at the place that it names or else at line.
+// The lines are the Dockerfile's own words, so they are shielded.
+func (s *step) refuse(reason failure.Reason, line int, err error) error {
+	bad, ok := errors.AsType[*preflight.Error](err)
+	if !ok {
+		return err
+	}
+	s.log.Shield("Check " + s.dockerfile().file)
+	for detail := range strings.Lines(bad.Detail()) {
+		s.log.Line("%s", strings.TrimSuffix(detail, "\n"))
+	}
+	at := s.dockerfile()
+	at.line = max(bad.Line, line)
+	text := bad.Error()
+	if bad.Advice != "" {
+		text += "; " + bad.Advice
+	}
+	return &placedError{place: at, err: failure.New(reason, "%s", text)}
+}
+
+// warn tells the author what the Dockerfile's reader found, each at its line.
+func (s *step) warn(file *preflight.Dockerfile) {
+	for _, problem := range file.Warnings {
+		at := s.dockerfile()
+		at.line = problem.Line
+		text := at.String() + ": " + problem.Message
+		if problem.Advice != "" {
+			text += "; " + problem.Advice
+		}
+		s.log.Line("::warning%s::%s", at.properties(), escapeData(oneLine(text)))
+	}
+}
+
+// baseError is the error of an image that cannot be looked up, at the line
+// that names it.
+func (s *step) baseError(image preflight.Image, err error) error {
+	at := s.dockerfile()
+	at.line = image.Line
+	lookup, ok := errors.AsType[*registry.LookupError](err)
+	if !ok {
+		return err
+	}
+	reason := failure.RegistryUnreachable
+	text := fmt.Sprintf("the registry of the image %s does not answer as a registry does", image.Reference)
+	switch lookup.Kind {
+	case registry.NotFound:
+		reason, text = failure.BaseImageNotFound, fmt.Sprintf("the image %s does not exist: check its name and tag", image.Reference)
+	case registry.Denied:
+		reason, text = failure.BaseImageDenied, fmt.Sprintf("the registry does not let kiln pull the image %s: it may not exist, or the operator's registry secret has no access to it", image.Reference)
+	case registry.Unreachable:
+		text = fmt.Sprintf("the registry of the image %s cannot be reached", image.Reference)
+	}
+	return &placedError{place: at, err: failure.New(reason, "%s: %s (%w)", at, text, err)}
 }
 
 // copyContext writes the canonical tar.

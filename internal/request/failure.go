@@ -5,23 +5,14 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/failure"
 )
-
-// failure is an error whose text is meant for the step's author as it is.
-type failure struct{ text string }
-
-// Error returns the text.
-func (f *failure) Error() string { return f.text }
-
-// failf makes a failure.
-func failf(format string, args ...any) error {
-	return &failure{text: fmt.Sprintf(format, args...)}
-}
 
 // authored is the text of err in an author's log. What is not about the
 // author's own files or program says whose words it is.
 func authored(err error) string {
-	if _, ok := errors.AsType[*failure](err); ok {
+	if _, ok := errors.AsType[*failure.Error](err); ok {
 		return err.Error()
 	}
 	if _, ok := errors.AsType[*placedError](err); ok {
@@ -52,17 +43,17 @@ func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 	case end.ExitCode == 0:
 		return nil
 	case end.Reason == "OOMKilled":
-		return failf("%swas killed %s because it used more memory than it may: let it need less, or an operator raises the limit in the pod template", what, code)
+		return failure.New(failure.ActionFailed, "%swas killed %s because it used more memory than it may: let it need less, or an operator raises the limit in the pod template", what, code)
 	case notStarted && end.ExitCode == exitNotFound:
-		return failf("%scould not be started %s because its entrypoint is not in the image: check the name in ENTRYPOINT or action.yml, and the interpreter in the script's first line%s", what, code, message)
+		return failure.New(failure.ActionFailed, "%scould not be started %s because its entrypoint is not in the image: check the name in ENTRYPOINT or action.yml, and the interpreter in the script's first line%s", what, code, message)
 	case notStarted && end.ExitCode == exitNotExecutable:
-		return failf("%scould not be started %s because its entrypoint may not be executed: set its exec bit with git update-index --chmod=+x, and check that it is a program%s", what, code, message)
+		return failure.New(failure.ActionFailed, "%scould not be started %s because its entrypoint may not be executed: set its exec bit with git update-index --chmod=+x, and check that it is a program%s", what, code, message)
 	case notStarted:
-		return failf("%scould not be started %s%s", what, code, message)
+		return failure.New(failure.ActionFailed, "%scould not be started %s%s", what, code, message)
 	case end.ExitCode == exitKilled:
-		return failf("%swas ended by SIGKILL %s: a process of it may have run out of memory", what, code)
+		return failure.New(failure.ActionFailed, "%swas ended by SIGKILL %s: a process of it may have run out of memory", what, code)
 	case end.ExitCode == exitTerminated:
-		return failf("%swas ended by SIGTERM %s", what, code)
+		return failure.New(failure.ActionFailed, "%swas ended by SIGTERM %s", what, code)
 	}
-	return failf("%sended with exit code %d: its own output above says why", what, end.ExitCode)
+	return failure.New(failure.ActionFailed, "%sended with exit code %d: its own output above says why", what, end.ExitCode)
 }

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"kiln/internal/failure"
 	"kiln/internal/podrun"
 )
 
@@ -43,12 +44,14 @@ type waiting struct {
 	name  string
 	said  string
 	began time.Time
+	// hopeless is the class of a pod that will never start.
+	hopeless failure.Reason
 }
 
 // newWaiting returns the wait for the pod that events about the given object
 // explain, from now on.
-func newWaiting(s *step, kind, name string) waiting {
-	return waiting{step: s, kind: kind, name: name, began: time.Now()}
+func newWaiting(s *step, kind, name string, hopeless failure.Reason) waiting {
+	return waiting{step: s, kind: kind, name: name, began: time.Now(), hopeless: hopeless}
 }
 
 // look asks why pod waits. A nil pod has not been seen.
@@ -63,7 +66,7 @@ func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
 	events := w.Pods.Events(ctx, kind, name)
 	reason := podrun.Explain(pod, events)
 	if final, hopeless := podrun.Hopeless(pod, events); hopeless {
-		return failf("the pod %s cannot start: %s", name, oneLine(final))
+		return failure.New(w.hopeless, "the pod %s cannot start: %s", name, oneLine(final))
 	}
 	if reason != "" && reason != w.said {
 		w.said = reason

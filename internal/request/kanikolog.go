@@ -18,6 +18,7 @@ import (
 type kanikoLog struct {
 	log    *stepLog
 	debug  bool
+	begun  chan struct{} // closed when Kaniko has unpacked the context
 	pushed chan struct{} // closed when Kaniko says that it has pushed
 	done   chan struct{} // closed when the log has ended
 
@@ -25,6 +26,7 @@ type kanikoLog struct {
 	read     kaniko.Log
 	progress *kaniko.Progress
 	line     []byte // the piece of a line that has not ended
+	works    bool   // begun is closed
 	said     bool
 	closed   bool
 	broken   bool // the log cannot be read
@@ -35,6 +37,7 @@ func newKanikoLog(log *stepLog, dockerfile *preflight.Dockerfile, debug bool) *k
 	return &kanikoLog{
 		log:      log,
 		debug:    debug,
+		begun:    make(chan struct{}),
 		pushed:   make(chan struct{}),
 		done:     make(chan struct{}),
 		progress: kaniko.NewProgress(dockerfile),
@@ -150,6 +153,10 @@ func (k *kanikoLog) showLocked(line string) {
 	if k.debug {
 		k.progress.Flush() // it is shown as it is: nothing need wait
 		k.printLocked([]string{kaniko.Translate(line)})
+	}
+	if k.read.Begun && !k.works {
+		k.works = true
+		close(k.begun)
 	}
 	if k.read.Pushed && !k.said {
 		k.said = true

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"kiln/internal/failure"
 )
 
 func TestShieldSurroundsWhatABuildPrints(t *testing.T) {
@@ -28,16 +30,16 @@ func TestError(t *testing.T) {
 		want string
 	}{
 		"the author's own file": {
-			&placedError{place: place{file: "a,b/Dockerfile", local: true, line: 3}, err: failf("bad")},
+			&placedError{place: place{file: "a,b/Dockerfile", local: true, line: 3}, err: failure.New(failure.RunFailed, "bad")},
 			"::error file=a%2Cb/Dockerfile,line=3::bad\n",
 		},
-		"no line": {&placedError{place: place{file: "Dockerfile", local: true}, err: failf("bad")}, "::error file=Dockerfile::bad\n"},
+		"no line": {&placedError{place: place{file: "Dockerfile", local: true}, err: failure.New(failure.RunFailed, "bad")}, "::error file=Dockerfile::bad\n"},
 		"somebody else's file": {
-			&placedError{place: place{file: "acme/lint/v1/Dockerfile", line: 3}, err: failf("acme/lint/v1/Dockerfile:3: bad")},
+			&placedError{place: place{file: "acme/lint/v1/Dockerfile", line: 3}, err: failure.New(failure.RunFailed, "acme/lint/v1/Dockerfile:3: bad")},
 			"::error::acme/lint/v1/Dockerfile:3: bad\n",
 		},
 		"kiln's trouble": {errors.New("create the build pod: no"), "::error::kiln: create the build pod: no\n"},
-		"of many lines":  {failf("50%% of\nit"), "::error::50%25 of%0Ait\n"},
+		"of many lines":  {failure.New(failure.RunFailed, "50%% of\nit"), "::error::50%25 of%0Ait\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
@@ -53,9 +55,9 @@ func TestErrorIsHeard(t *testing.T) {
 	var out strings.Builder
 	log := newStepLog(&out, "T")
 	log.Shield("g")
-	log.Error(failf("bad"))
+	log.Error(failure.New(failure.RunFailed, "bad"))
 	log.Stopped("action's")
-	log.Error(failf("worse"))
+	log.Error(failure.New(failure.RunFailed, "worse"))
 	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error::bad\n::action's::\n::error::worse\n"
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

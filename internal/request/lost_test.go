@@ -39,7 +39,7 @@ func TestACreateWithoutAnswerIsCleanedUp(t *testing.T) {
 			})
 			s := &step{Handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, logger: zap.NewNop()}
 			meta := metav1.ObjectMeta{Name: "kiln-1", Namespace: "ci"}
-			if code, err := s.runJob(context.Background(), &corev1.Secret{ObjectMeta: meta}, &batchv1.Job{ObjectMeta: meta}); code != 1 || err == nil {
+			if code, err := s.runJob(context.Background(), &corev1.Secret{ObjectMeta: meta}, &batchv1.Job{ObjectMeta: meta}, false); code != 1 || err == nil {
 				t.Errorf("exit code %d, error %v", code, err)
 			}
 			var did []string

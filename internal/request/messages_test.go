@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
@@ -92,7 +93,7 @@ func event(reason, message string) corev1.Event {
 func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, out := stepWith(event("FailedCreate", "Error creating: pods \"kiln-1-\" is forbidden:\nexceeded quota: ci"))
-		w := newWaiting(s, "Job", "kiln-1")
+		w := newWaiting(s, "Job", "kiln-1", failure.ActionFailed)
 		for range 25 {
 			time.Sleep(explainInterval)
 			if err := w.look(context.Background(), nil); err != nil {
@@ -112,7 +113,7 @@ func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
 
 func TestWaitingEndsWhereNothingWillCome(t *testing.T) {
 	s, out := stepWith(event("FailedCreate", `pods "kiln-1-" is forbidden: violates PodSecurity "restricted:latest"`))
-	w := newWaiting(s, "Job", "kiln-1")
+	w := newWaiting(s, "Job", "kiln-1", failure.ActionFailed)
 	err := w.look(context.Background(), nil)
 	if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted:latest"`) || out.Len() > 0 {
 		t.Errorf("error %v, log %q", err, out)
@@ -122,7 +123,7 @@ func TestWaitingEndsWhereNothingWillCome(t *testing.T) {
 func TestHeartbeatOfABuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, out := stepWith()
-		b := &build{step: s, output: newKanikoLog(s.log, nil, false), sending: true, began: time.Now()}
+		b := &build{step: s, output: newKanikoLog(s.log, nil, false), working: true, began: time.Now()}
 		beat := func(times int) {
 			for range times {
 				time.Sleep(explainInterval)

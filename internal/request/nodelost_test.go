@@ -26,7 +26,7 @@ func TestALostNodeEndsTheStep(t *testing.T) {
 	if code, over, err := r.outcome(); code != 1 || !over || err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("action: %d, %v, %v", code, over, err)
 	}
-	b := &build{pod: pod(kaniko.ContainerKaniko), sending: true}
+	b := &build{pod: pod(kaniko.ContainerKaniko), working: true}
 	if err := b.explain(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("build: %v", err)
 	}

@@ -23,6 +23,9 @@ const (
 	labelRequest   = "kiln.build/request"
 	labelRole      = "kiln.build/role"
 	labelRunnerPod = "runner-pod" // what the stock hook and ARC select by
+	// annotationRunner names the runner pod that made a build pod. It is no
+	// label: what deletes pods of a runner by label must not find it.
+	annotationRunner = "kiln.build/runner"
 )
 
 // cleanupTimeout bounds the deletion of a step's objects. It does not end
@@ -38,6 +41,8 @@ type Handler struct {
 	// Mirrors and Insecure are the operator's, parsed.
 	Mirrors  registry.Mirrors
 	Insecure []string
+	// Proxy is how builds reach other hosts.
+	Proxy kaniko.Proxy
 	// ActionTemplate and BuildTemplate are the operator's, or nil.
 	ActionTemplate *action.Template
 	BuildTemplate  *kaniko.Template
@@ -45,10 +50,15 @@ type Handler struct {
 	Pods podrun.Client
 	// Self reads the runner pod.
 	Self *SelfReader
+	// Registry looks images up.
+	Registry *registry.Client
 	// Memory keeps the contexts.
 	Memory *spool.Memory
 	// Log is the operator's log.
 	Log *zap.Logger
+
+	holds     holds
+	executors executorMemo
 }
 
 // step is one request on its way.
@@ -60,6 +70,8 @@ type step struct {
 	log       *stepLog
 	times     *times
 	logger    *zap.Logger
+	planned   *plan  // what the step's image is made of, where it is built
+	missing   string // the digest of an image that the nodes do not find
 }
 
 // Handle carries claim out and returns the exit code for the shim. The step's
@@ -73,6 +85,8 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		times:   newTimes(),
 		logger:  h.Log.With(zap.String("request", claim.ID)),
 	}
+	h.holds.begin(claim.ID)
+	defer h.holds.end(claim.ID)
 	code, err := s.run(ctx)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
@@ -108,13 +122,13 @@ func (s *step) run(ctx context.Context) (int, error) {
 	if s.self, err = s.Self.Read(ctx); err != nil {
 		return 1, err
 	}
-	image := container.Image
+	ready := image{reference: container.Image}
 	if container.Dockerfile != "" {
-		if image, err = s.build(ctx); err != nil {
+		if ready, err = s.build(ctx); err != nil {
 			return 1, err
 		}
 	}
-	code, err := s.runAction(ctx, image)
+	code, err := s.runImage(ctx, ready)
 	if err != nil {
 		return code, err
 	}
@@ -140,17 +154,22 @@ func (s *step) labels(role string) map[string]string {
 func (h *Handler) Discard(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	name := objectName(id)
-	var pod, job, secret error
+	var errs [3]error
 	var group sync.WaitGroup
-	group.Go(func() { pod = h.Pods.Delete(ctx, name, 0, nil) })
-	group.Go(func() { job = h.Pods.DeleteJob(ctx, name, 0) })
-	group.Go(func() { secret = h.Pods.DeleteSecret(ctx, name) })
+	group.Go(func() { errs[0] = h.releaseBuilds(ctx) })
+	for i, name := range []string{objectName(id), secondName(id)} {
+		group.Go(func() {
+			errs[1+i] = errors.Join(h.Pods.DeleteJob(ctx, name, 0), h.Pods.DeleteSecret(ctx, name))
+		})
+	}
 	group.Wait()
-	return errors.Join(pod, job, secret)
+	return errors.Join(errs[:]...)
 }
 
-// objectName is the name of the build pod, the Job and the Secret of the
-// request id. It follows from the id, so that a daemon that has forgotten
-// everything else still finds them.
+// objectName is the name of the Job and the Secret of the request id. It
+// follows from the id, so that a daemon that has forgotten everything else
+// still finds them.
 func objectName(id string) string { return "kiln-" + id }
+
+// secondName is objectName for the image that was built once more.
+func secondName(id string) string { return objectName(id) + "-2" }

@@ -16,6 +16,7 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/config"
+	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
@@ -25,11 +26,31 @@ import (
 // SIGTERM and SIGKILL. The runner gives a cancelled hook ten seconds in all.
 const jobPodGrace = 3
 
-// runAction runs image as the step's Job and returns the action's exit code.
-func (s *step) runAction(ctx context.Context, image string) (int, error) {
+// runImage runs an image as the step's action and returns the action's exit
+// code. An image that was built earlier and that the nodes cannot find is built
+// once more: registries clean up.
+func (s *step) runImage(ctx context.Context, ready image) (int, error) {
+	code, err := s.runAction(ctx, objectName(s.claim.ID), ready)
+	if !errors.Is(err, errImageMissing) {
+		return code, err
+	}
+	s.log.Line("kiln: the nodes do not find %s any more: it is built once more", ready.reference)
+	rebuilt, err := s.rebuild(ctx)
+	if err != nil {
+		return 1, err
+	}
+	return s.runAction(ctx, secondName(s.claim.ID), rebuilt)
+}
+
+// errImageMissing says that a reused image is not where the nodes pull it.
+var errImageMissing = errors.New("the image is not in the registry")
+
+// runAction runs an image as the Job called name and returns the action's exit
+// code.
+func (s *step) runAction(ctx context.Context, name string, ready image) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	spec := s.actionStep(image)
+	spec := s.actionStep(name, ready.reference)
 	job, err := action.Job(spec)
 	if err != nil {
 		return 1, err
@@ -48,12 +69,12 @@ func (s *step) runAction(ctx context.Context, image string) (int, error) {
 	if len(skipped) > 0 {
 		s.log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", escapeData(strings.Join(skipped, ", ")))
 	}
-	return s.runJob(ctx, secret, job)
+	return s.runJob(ctx, secret, job, ready.reused != "")
 }
 
 // runJob creates the step's Secret and Job, sees the Job's pod through and
 // deletes both. What an error leaves unclear is deleted too.
-func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job) (int, error) {
+func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job, reused bool) (int, error) {
 	err := s.Pods.CreateSecret(ctx, secret)
 	if !podrun.Refused(err) {
 		defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, secret.Name) })
@@ -68,18 +89,19 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 	if err != nil {
 		return 1, fmt.Errorf("create the action's Job: %w", err)
 	}
-	return s.newActionRun(job.Name).run(ctx)
+	r := s.newActionRun(job.Name)
+	r.reused = reused
+	return r.run(ctx)
 }
 
 // actionStep collects what the action's Job is made of.
-func (s *step) actionStep(image string) action.Step {
+func (s *step) actionStep(name, image string) action.Step {
 	secrets := slices.Clone(s.self.PullSecrets)
 	if name := s.Settings.RegistrySecret; name != "" {
 		secrets = append(secrets, corev1.LocalObjectReference{Name: name})
 	}
-	labels := s.labels("action")
+	labels := s.labels(roleAction)
 	labels[labelRunnerPod] = s.self.Name
-	name := objectName(s.claim.ID)
 	return action.Step{
 		Name:             name,
 		Namespace:        s.Pods.Namespace,
@@ -112,6 +134,7 @@ type actionRun struct {
 	deadline *time.Timer // of the present phase
 	why      waiting
 
+	reused    bool // the image was built for an earlier step
 	following bool
 	read      bool  // the log was read, as far as it can be
 	unread    error // why not all of it was
@@ -123,7 +146,7 @@ func (s *step) newActionRun(name string) *actionRun {
 		step:     s,
 		logged:   make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
-		why:      newWaiting(s, "Job", name),
+		why:      newWaiting(s, "Job", name, failure.ActionFailed),
 	}
 }
 
@@ -145,6 +168,9 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case r.pod = <-feed.pods:
+			if r.reused && podrun.ImageMissing(r.pod, action.ContainerName) {
+				return 1, errImageMissing
+			}
 			r.follow(ctx)
 		case err = <-feed.done:
 			err = lost("action's pod", err)
@@ -186,7 +212,7 @@ func (r *actionRun) join(cancel func()) {
 // how it ended.
 func lost(what string, err error) error {
 	if errors.Is(err, podrun.ErrGone) {
-		return failf("the %s was deleted while it ran: its node may be gone, or somebody removed it", what)
+		return failure.New(failure.NodeLost, "the %s was deleted while it ran: its node may be gone, or somebody removed it", what)
 	}
 	return fmt.Errorf("watch the %s: %w", what, err)
 }
@@ -254,7 +280,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 		return 0, false, nil
 	}
 	if reason, lost := podrun.Lost(r.pod, action.ContainerName); lost {
-		return 1, true, failf("the action's pod was ended by the cluster: %s", reason)
+		return 1, true, failure.New(failure.NodeLost, "the action's pod was ended by the cluster: %s", reason)
 	}
 	if !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
 		return 0, false, nil
@@ -262,11 +288,11 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	r.times.mark("run")
 	r.log.Line("kiln: %s", r.times)
 	if reason, failed := podrun.Failed(r.pod); failed {
-		return 1, true, failf("the action's pod was ended by the cluster: %s", reason)
+		return 1, true, failure.New(failure.Evicted, "the action's pod was ended by the cluster: %s", reason)
 	}
 	end, ok := podrun.Terminated(r.pod, action.ContainerName)
 	if !ok {
-		return 1, true, failf("the action's pod ended without running the action")
+		return 1, true, failure.New(failure.Internal, "the action's pod ended without running the action")
 	}
 	if r.unread != nil && end.ExitCode == 0 {
 		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
@@ -285,9 +311,9 @@ func (r *actionRun) explain(ctx context.Context) error {
 // late is the error of a phase that took too long.
 func (r *actionRun) late() error {
 	if r.following {
-		return failf("the action ran longer than %s (KILN_STEP_TIMEOUT)", r.Settings.StepTimeout)
+		return failure.New(failure.Deadline, "the action ran longer than %s (KILN_STEP_TIMEOUT)", r.Settings.StepTimeout)
 	}
-	return failf("the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
+	return failure.New(failure.Unschedulable, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
 }
 
 // hostPaths are the directories that the runner and the action share.

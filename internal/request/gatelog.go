@@ -1,0 +1,83 @@
+package request
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/kaniko"
+	"kiln/internal/podrun"
+)
+
+// followGate passes the lines of the gate's log on.
+func (b *build) followGate(ctx context.Context) error {
+	var line []byte
+	return b.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
+		line = append(line, chunk...)
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			return nil
+		}
+		select {
+		case b.gate <- strings.TrimSuffix(string(line), "\n"):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		line = line[:0]
+		return nil
+	})
+}
+
+// unheard acts on the outcome of reading the gate's log. Without its lines a
+// build would neither begin nor end; where the pod is over or gone, its state
+// says more.
+func (b *build) unheard(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, podrun.ErrGone) {
+		return nil //nolint:nilerr // what ended the reading is told elsewhere
+	}
+	b.deaf = fmt.Errorf("read the log of the build pod's gate: %w", err)
+	if pod, err := b.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
+		return nil
+	}
+	return b.deaf
+}
+
+// hear acts on a line of the gate's log.
+func (b *build) hear(ctx context.Context, line string) {
+	word, rest, _ := strings.Cut(line, " ")
+	switch word {
+	case "listening":
+		b.gateListens = true
+		b.send(ctx)
+	case "pushed":
+		b.digest = rest
+	case "kept":
+		b.kept = true
+	case "denied":
+		b.deny(rest)
+	}
+}
+
+// maxDenied is how many refusals of the gate the author sees: a RUN can cause
+// as many as it likes.
+const maxDenied = 10
+
+// deny takes a refusal of the gate.
+func (b *build) deny(what string) {
+	b.denied = what
+	b.logger.Warn("gate denied a request", zap.String("denied", what))
+	if b.denials++; b.denials <= maxDenied {
+		b.log.Line("kiln: the gate refused %s", oneLine(what))
+	}
+}
+
+// deniedHint tells what the gate refused last, if anything.
+func (b *build) deniedHint() string {
+	if b.denied == "" {
+		return ""
+	}
+	return "; it refused " + oneLine(b.denied)
+}

@@ -1,0 +1,157 @@
+package request
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"go.uber.org/zap"
+
+	"kiln/internal/buildkey"
+	"kiln/internal/config"
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
+	"kiln/internal/registry"
+)
+
+// plan is what a build makes and of what, known before anything is built.
+type plan struct {
+	file *preflight.Dockerfile
+	// executor is the Kaniko image, by digest where that is known.
+	executor string
+	// bases are the external images that the Dockerfile names, with the
+	// digests that they have now.
+	bases []buildkey.Reference
+	// triggers are the images that the bases' ONBUILD triggers name.
+	triggers []string
+	// push and pull are the image's references with its tag.
+	push, pull string
+	// keyed says that the tag follows from what goes into the build, so that an
+	// image that has it is the one that would be built.
+	keyed bool
+	// blind says why the registry cannot be asked for the image, once that is
+	// known.
+	blind string
+}
+
+// arch and platform are what kiln builds for: the node's own.
+const (
+	arch     = runtime.GOARCH
+	platform = "linux/" + arch
+)
+
+// plan reads the staged context and the Dockerfile and finds out what would be
+// built.
+func (s *step) plan(ctx context.Context) (*plan, error) {
+	content, file, err := s.accept()
+	if err != nil {
+		return nil, err
+	}
+	s.times.mark("context")
+	p := &plan{file: file, keyed: s.Settings.Tag == config.TagContent}
+	if err := s.resolve(ctx, p); err != nil {
+		return nil, err
+	}
+	tag := registry.RandomTag()
+	if p.keyed {
+		if tag, err = s.key(p, content); err != nil {
+			return nil, err
+		}
+	}
+	p.push, p.pull = s.Names.Image(s.claim.Request.Workspace, tag)
+	return p, nil
+}
+
+// resolve asks the registries which digests the executor and the external
+// images have now, all at once.
+func (s *step) resolve(ctx context.Context, p *plan) error {
+	p.bases = make([]buildkey.Reference, len(p.file.Images))
+	errs := make([]error, len(p.file.Images))
+	var group sync.WaitGroup
+	group.Go(func() { p.executor = s.executor(ctx) })
+	for i, image := range p.file.Images {
+		group.Go(func() {
+			digest, err := s.Registry.Resolve(ctx, image.Reference)
+			p.bases[i] = buildkey.Reference{Name: image.Reference, Platform: platform, Digest: digest}
+			errs[i] = err
+		})
+	}
+	group.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return s.baseError(p.file.Images[i], err)
+		}
+	}
+	return nil
+}
+
+// executorTimeout bounds the question for the digest of the Kaniko image.
+const executorTimeout = 3 * time.Second
+
+// executor is the Kaniko image, pinned to the digest that its registry has for
+// it now. Nodes may have a way to it that the daemon has not: then the name is
+// all that is known of it.
+func (s *step) executor(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, executorTimeout)
+	defer cancel()
+	digest, err := s.executors.resolve(ctx, s.Registry, s.Settings.KanikoImage)
+	if err != nil {
+		s.logger.Info("the digest of the Kaniko image is not known", zap.Error(err))
+		return s.Settings.KanikoImage
+	}
+	pinned, err := pin(s.Settings.KanikoImage, digest)
+	if err != nil {
+		return s.Settings.KanikoImage
+	}
+	return pinned
+}
+
+// key returns the tag of an image that is made of this.
+func (s *step) key(p *plan, content string) (string, error) {
+	data, err := s.readDockerfile()
+	if err != nil {
+		return "", err
+	}
+	trial := *p
+	trial.push, _ = s.Names.Image(s.claim.Request.Workspace, "key") // where it goes is no part of the key
+	pod, err := s.buildPod(&trial, nil)
+	if err != nil {
+		return "", err
+	}
+	key := buildkey.New(buildkey.Inputs{
+		Executor:        p.executor,
+		Flags:           kaniko.ResultFlags(pod),
+		Platform:        platform,
+		Dockerfile:      s.claim.Request.Dockerfile,
+		DockerfileBytes: data,
+		Context:         content,
+		References:      p.bases,
+	})
+	s.debugf("build key %s", key)
+	return key.Tag(), nil
+}
+
+// pin names an image by tag and digest: the digest says which, the tag is what
+// the Dockerfile asks for.
+func pin(reference, digest string) (string, error) {
+	parsed, err := name.ParseReference(reference)
+	if err != nil {
+		return "", fmt.Errorf("image %q: %w", reference, err)
+	}
+	if tag, ok := parsed.(name.Tag); ok {
+		return tag.Context().Name() + ":" + tag.TagStr() + "@" + digest, nil
+	}
+	return reference, nil
+}
+
+// repository cuts the tag off an image reference.
+func repository(reference string) string {
+	if i := strings.LastIndexByte(reference, ':'); i > strings.LastIndexByte(reference, '/') {
+		return reference[:i]
+	}
+	return reference
+}

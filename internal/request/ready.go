@@ -1,0 +1,80 @@
+package request
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/buildkey"
+	"kiln/internal/failure"
+	"kiln/internal/preflight"
+)
+
+// ready returns the specification of the pod that builds the plan's image. What
+// the ONBUILD triggers of its bases name may be pulled too.
+func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
+	further, err := s.triggered(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var pulls []string
+	for _, image := range slices.Concat(p.bases, further) {
+		pinned, err := pin(image.Name, image.Digest)
+		if err != nil {
+			return nil, err
+		}
+		pulls = append(pulls, pinned)
+	}
+	for _, image := range further {
+		p.triggers = append(p.triggers, image.Name)
+	}
+	return s.buildPod(p, pulls)
+}
+
+// triggered returns the images that the triggers of the plan's bases name. All
+// bases are asked at once.
+func (s *step) triggered(ctx context.Context, p *plan) ([]buildkey.Reference, error) {
+	found := make([][]buildkey.Reference, len(p.bases))
+	errs := make([]error, len(p.bases))
+	var group sync.WaitGroup
+	for i, base := range p.bases {
+		group.Go(func() { found[i], errs[i] = s.triggersOf(ctx, p, p.file.Images[i], base) })
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	images := slices.Concat(found...)
+	slices.SortFunc(images, func(a, b buildkey.Reference) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Compact(images), nil
+}
+
+// triggersOf returns the images that the triggers of one base name.
+func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, base buildkey.Reference) ([]buildkey.Reference, error) {
+	triggers, err := s.Registry.Triggers(ctx, base.Name, base.Digest, arch)
+	if err != nil {
+		return nil, s.baseError(image, err)
+	}
+	if len(triggers) == 0 {
+		return nil, nil
+	}
+	named, err := p.file.Triggers("ONBUILD of "+image.Reference, triggers)
+	if err != nil {
+		return nil, s.refuse(failure.DockerfileSyntax, image.Line, err)
+	}
+	var references []buildkey.Reference
+	for _, further := range named {
+		further.Line = image.Line
+		digest, err := s.Registry.Resolve(ctx, further.Reference)
+		if err != nil {
+			return nil, s.baseError(further, err)
+		}
+		references = append(references, buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest})
+	}
+	return references, nil
+}

@@ -1,0 +1,177 @@
+package request
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/failure"
+	"kiln/internal/kaniko"
+	"kiln/internal/podrun"
+)
+
+// nodeLost is the error of a pod whose node will not say any more how the build
+// ends.
+func (b *build) nodeLost() error {
+	if b.pod == nil {
+		return nil
+	}
+	if reason, lost := podrun.Lost(b.pod, kaniko.ContainerKaniko); lost {
+		return failure.New(failure.NodeLost, "the build was ended by the cluster: %s", reason)
+	}
+	return nil
+}
+
+// ended reports whether one of the build's containers is over.
+func ended(pod *corev1.Pod) bool {
+	return podrun.Over(pod, kaniko.ContainerKaniko) || podrun.Over(pod, kaniko.ContainerGate)
+}
+
+// unsent acts on the outcome of sending the context. Where Kaniko has ended,
+// its own words say more than a broken stream does.
+func (b *build) unsent(ctx context.Context, err error) error {
+	if err == nil {
+		b.logger.Info("context sent", zap.String("pod", b.name))
+		return nil
+	}
+	b.sent = nil
+	b.output.awaitEnd(ctx, verdictGrace)
+	if b.output.ended() {
+		return nil // the pod's next state brings the verdict
+	}
+	return failure.New(failure.ContextTransport, "kiln: send the build context: %w", err)
+}
+
+// verdict says how the build ended, once one of its containers has.
+func (b *build) verdict(ctx context.Context) error {
+	if b.gateFollowed && b.awaitDigest(ctx) {
+		return nil
+	}
+	if b.working {
+		b.output.awaitEnd(ctx, verdictGrace)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if reason, failed := podrun.Failed(b.pod); failed {
+		return failure.New(b.clusterReason(), "the build was ended by the cluster: %s", reason)
+	}
+	return b.failure()
+}
+
+// clusterReason is the class of a pod that the cluster ended.
+func (b *build) clusterReason() failure.Reason {
+	if b.pod.Status.Reason == "DeadlineExceeded" {
+		return failure.Deadline
+	}
+	return failure.Evicted
+}
+
+// awaitDigest gives the gate time to say what was pushed, where Kaniko ended
+// well.
+func (b *build) awaitDigest(ctx context.Context) bool {
+	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
+	if !ok || end.ExitCode != 0 {
+		return false
+	}
+	timeout := time.After(verdictGrace)
+	for b.digest == "" && !b.kept {
+		select {
+		case line := <-b.gate:
+			b.hear(ctx, line)
+		case err := <-b.heard:
+			if _ = b.unheard(ctx, err); b.deaf != nil {
+				return false
+			}
+		case <-timeout:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// explain says why the pod does not start, and what a silent build is at. The
+// loss of a node shows in no new state of the pod: time tells it.
+func (b *build) explain(ctx context.Context) error {
+	if err := b.nodeLost(); err != nil {
+		return err
+	}
+	if b.working {
+		b.output.flush()
+		b.log.Beat(b.doing)
+		return nil
+	}
+	return b.why.look(ctx, b.pod)
+}
+
+// late is the error of a phase that took too long. A creator that does not
+// send the context has died: its pod is removed, and the build begins anew.
+func (b *build) late(ctx context.Context) error {
+	switch {
+	case b.working:
+		return failure.New(failure.Deadline, "the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.Settings.BuildTimeout, b.doing())
+	case b.role == follower && b.shown:
+		b.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
+		return b.remove(ctx, b.pod)
+	}
+	return failure.New(failure.Unschedulable, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
+}
+
+// failure explains a build whose container ended by itself.
+func (b *build) failure() error {
+	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
+	switch {
+	case !ok:
+		return failure.New(failure.Internal, "the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
+	case end.ExitCode == 0 && b.deaf != nil:
+		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", b.deaf)
+	case end.ExitCode == 0:
+		return failure.New(failure.Internal, "Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
+	}
+	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
+	if found.Reason == failure.RegistryDeniedPush {
+		found.Message += "; " + pushHint(repository(b.push), b.Settings.RegistrySecret)
+	}
+	at := b.dockerfile()
+	at.line = b.line(found)
+	err := failure.New(found.Reason, "%s: %s", at, found.Message)
+	if at.line == 0 {
+		return err // not the Dockerfile's fault
+	}
+	return &placedError{place: at, err: err}
+}
+
+// line is the line of the Dockerfile that a failure is about, or 0.
+func (b *build) line(found kaniko.Failure) int {
+	if found.Instruction != "" {
+		if line := b.output.instructionLine(); line > 0 {
+			return line
+		}
+	}
+	if line := b.file.Line(found.Instruction, found.Image); line > 0 {
+		return line
+	}
+	return b.file.SourceLine(found.Source)
+}
+
+// orUnknown stands in for a reason that nobody gave.
+func orUnknown(reason string) string {
+	if reason == "" {
+		return "the cluster gives no reason"
+	}
+	return reason
+}
+
+// pushHint says what an operator has to look at when a registry refuses an
+// image. Whether the Secret exists is for nobody to know here: kiln reads none.
+func pushHint(repository, secret string) string {
+	if secret == "" {
+		return "an operator has to check that " + repository + " takes images without credentials, or to name a Secret with ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME"
+	}
+	return "an operator has to check that the Secret " + secret + " is there and that its credentials may push to " + repository
+}
