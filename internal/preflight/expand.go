@@ -18,9 +18,12 @@ const (
 	maxValue = 4 << 10
 	// maxValues bounds all values of variables together, in bytes.
 	maxValues = 1 << 20
-	// maxSteps bounds how many stages are looked through for variables, which
-	// takes time where every stage is built from the one before.
+	// maxSteps bounds how many stages are looked through for variables and
+	// directories, which takes time where every stage is built from the one
+	// before.
 	maxSteps = 2_000_000
+	// wordSteps is what the expansion of one word counts.
+	wordSteps = 100
 )
 
 // replacement finds "${name/": the one expansion whose result can be longer
@@ -29,7 +32,7 @@ var replacement = regexp.MustCompile(`\$\{[^/:}]*/`)
 
 var (
 	errTooLong      = fmt.Errorf("a value is longer than %d bytes", maxValue)
-	errTooMany      = errors.New("the Dockerfile uses too many variables in too many stages")
+	errTooMany      = errors.New("the Dockerfile uses too many variables or volumes in too many stages")
 	errReplacements = errors.New("more than one ${name/pattern/replacement} in one value")
 )
 
@@ -146,6 +149,9 @@ func (e *expander) expand(text string, v *variables) (word, error) {
 	}
 	if len(replacement.FindAllStringIndex(text, 2)) > 1 {
 		return word{}, errReplacements
+	}
+	if e.steps += wordSteps; e.steps > maxSteps {
+		return word{}, errTooMany
 	}
 	look := lookup{variables: v, steps: &e.steps}
 	result, _, err := e.lex.ProcessWord(text, &look)

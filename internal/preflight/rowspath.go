@@ -17,7 +17,7 @@ func pathRows() []Row {
 			Example:           "FROM busybox\nCOPY a /kaniko/a\n",
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "/kaniko belongs to the builder: what is written there is not in the image",
+			Message:           "/kaniko belongs to the builder: what is written there can be missing from the image, or break the build",
 			Advice:            "Use another directory.",
 			match:             targets(func(_ *site, target string) bool { return below(target, "/kaniko") }),
 		},
@@ -26,18 +26,30 @@ func pathRows() []Row {
 			Example:           "FROM busybox\nCOPY a /etc/hosts\n",
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "the path belongs to the running container: what is written there is not in the image",
+			Message:           "the path belongs to the running container: what is written there can be missing from the image",
 			Advice:            "Use another path, or write the file in the action's entrypoint.",
 			match: targets(func(_ *site, target string) bool {
 				return slices.ContainsFunc(containerPaths(), func(own string) bool { return below(target, own) })
 			}),
 		},
 		{
+			Name:       "VOLUME of a new directory before COPY, ADD, WORKDIR or RUN",
+			Example:    "FROM busybox\nVOLUME /new\nCOPY a /a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko makes the directory of an earlier VOLUME, Docker does not",
+			Advice:     "Move VOLUME to the end of the stage.",
+			match: func(s *site) bool {
+				_, workdir := s.command.(*instructions.WorkdirCommand)
+				_, run := s.command.(*instructions.RunCommand)
+				_, copies := s.copying()
+				return (workdir || run || copies) && s.stage.newVolume
+			},
+		},
+		{
 			Name:              "COPY, ADD or WORKDIR below a VOLUME",
-			Example:           "FROM busybox\nVOLUME /data\nCOPY a /data/a\n",
-			Chainguard:        Refuse,
+			Example:           "FROM busybox\nWORKDIR /data\nVOLUME /data\nCOPY a /data/a\n",
 			Osscontainertools: Refuse,
-			Message:           "Kaniko drops what is written below a VOLUME after it",
+			Message:           "Kaniko can drop what is written below a VOLUME after it",
 			Advice:            "Move VOLUME to the end of the stage.",
 			match: targets(func(s *site, target string) bool {
 				return slices.ContainsFunc(s.stage.volumes, func(volume string) bool { return below(target, volume) })
@@ -45,7 +57,7 @@ func pathRows() []Row {
 		},
 		{
 			Name:              "RUN after VOLUME",
-			Example:           "FROM busybox\nVOLUME /data\nRUN echo a > /a\n",
+			Example:           "FROM busybox\nWORKDIR /data\nVOLUME /data\nRUN echo a > /a\n",
 			Chainguard:        Warn,
 			Osscontainertools: Warn,
 			Message:           "Kaniko drops what a RUN writes below a VOLUME of an earlier line",
@@ -56,7 +68,7 @@ func pathRows() []Row {
 		},
 		{
 			Name:       "WORKDIR that makes several directories after USER",
-			Example:    "FROM busybox\nUSER nobody\nWORKDIR /new/a\n",
+			Example:    "FROM busybox\nUSER 1000\nWORKDIR /new/a\n",
 			Chainguard: Refuse,
 			Message:    "this Kaniko gives only the last of the directories that it makes to the user, Docker all of them",
 			Advice:     "Make the directories by WORKDIR before USER and chown them in a RUN.",
@@ -128,17 +140,28 @@ func usual() []string {
 	}
 }
 
-// exists reports whether a directory is known to be there: by WORKDIR, or
-// because images have it.
+// exists reports whether a directory is taken to be there: by WORKDIR, because
+// images have it, or because an earlier instruction names it.
 func (s *site) exists(directory string) bool {
 	if _, made := s.stage.owner(directory); made || directory == "/" {
 		return true
 	}
-	root := s.stage
-	for root.base != nil {
-		root = root.base
+	return s.stage.root().image != scratch && slices.Contains(usual(), directory) || s.named(directory)
+}
+
+// named reports whether an earlier instruction of the stage, or of one that it
+// is built from, has the directory in its text.
+func (s *site) named(directory string) bool {
+	for stage := s.stage; stage != nil; stage = stage.base {
+		for _, command := range s.walker.parsed[stage.index].Commands[:stage.done] {
+			text := s.walker.node(startLine(command.Location())).Original
+			s.expander.steps += 1 + len(text)/100
+			if _, volume := command.(*instructions.VolumeCommand); !volume && strings.Contains(text, directory) {
+				return true
+			}
+		}
 	}
-	return root.image != scratch && slices.Contains(usual(), directory)
+	return false
 }
 
 // makesParents reports whether writing to a path makes directories above it. A

@@ -95,7 +95,10 @@ func TestTableNearMisses(t *testing.T) {
 		"http file":                   {"FROM a\nADD https://example.com/a.git.txt /a\n", preflight.Chainguard},
 		"local git-like file":         {"FROM a\nADD a.git /a\n", preflight.Chainguard},
 		"VOLUME last":                 {"FROM a\nCOPY a /data/a\nRUN true\nVOLUME /data\n", preflight.Chainguard},
-		"COPY beside a VOLUME":        {"FROM a\nVOLUME /data\nCOPY a /data2/a\n", preflight.Chainguard},
+		"COPY beside a VOLUME":        {"FROM a\nVOLUME /data\nCOPY a /data2/a\n", preflight.Osscontainertools},
+		"COPY below a VOLUME":         {"FROM a\nRUN mkdir /data\nVOLUME /data\nCOPY a /data/a\n", preflight.Chainguard},
+		"VOLUME of a usual directory": {"FROM a\nVOLUME /var/lib\nCOPY a /a\n", preflight.Chainguard},
+		"chmod into a made directory": {"FROM a\nRUN mkdir -p /new/b\nCOPY --chmod=600 a /new/b/a\n", preflight.Chainguard},
 		"ports":                       {"FROM a\nARG P=80\nEXPOSE 1 2/udp $P $UNKNOWN\n", preflight.Chainguard},
 		"ARG before ENV":              {"FROM a\nARG A=1\nENV A=$A\nRUN true\n", preflight.Chainguard},
 		"ARG without value after ENV": {"FROM a\nENV A=1\nARG A\nRUN true\n", preflight.Chainguard},
@@ -173,7 +176,7 @@ func TestCheckTellsAll(t *testing.T) {
 		"  2 | COPY --parents x /x/\n" +
 		"    | ^^^^\n" +
 		"  Write one COPY for each directory.\n" +
-		"Dockerfile:4: /kaniko belongs to the builder: what is written there is not in the image\n" +
+		"Dockerfile:4: /kaniko belongs to the builder: what is written there can be missing from the image, or break the build\n" +
 		"  4 | COPY y /kaniko/y\n" +
 		"    | ^^^^\n" +
 		"  Use another directory."

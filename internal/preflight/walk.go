@@ -22,6 +22,10 @@ type state struct {
 	shell, addsUsers bool
 	// volumes are the paths of VOLUME in this stage.
 	volumes []string
+	// newVolume is whether one of them was not there before.
+	newVolume bool
+	// done counts the commands that the walk has gone past.
+	done int
 	// made are the directories that WORKDIR made in this stage, and whose they
 	// are; empty for root's and, as nearly all are, the base image's user's.
 	made map[string]string
@@ -113,6 +117,7 @@ func (w *walker) walk(visit func(*site)) error {
 			if err := at.apply(); err != nil {
 				return w.errorf(line, "%s", err)
 			}
+			s.done++
 			if e.steps > maxSteps {
 				return w.errorf(line, "%s", errTooMany)
 			}
@@ -191,6 +196,7 @@ func (s *site) apply() error {
 		for _, volume := range c.Volumes {
 			if value, known := s.expand(volume); known {
 				s.stage.volumes = append(s.stage.volumes, path.Clean(value))
+				s.stage.newVolume = s.stage.newVolume || !s.exists(path.Clean(value))
 			}
 		}
 	}
