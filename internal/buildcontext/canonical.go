@@ -21,7 +21,8 @@ const perEntry = 16 << 10
 // form. It reads src once and to its end.
 //
 // The archive must be in canonical order already, as Stage leaves it; owners,
-// times and modes are brought into form. It is an [*InputError] when names are
+// times and modes are brought into form. The entry for the context's own
+// directory, which is the first, may be missing. It is an [*InputError] when names are
 // not clean and relative, not sorted, doubled or below anything but a
 // directory of the archive; when an entry is neither directory, regular file
 // nor symbolic link, is sparse, or is in another format than ustar and pax;
@@ -61,15 +62,21 @@ func canonical(out io.Writer, in *source, l Limits) (Summary, error) {
 		return Summary{}, err
 	}
 	a := newArchive(gz, l)
+	if err := a.root(); err != nil {
+		return Summary{}, err
+	}
 	tr := tar.NewReader(in)
 	var previous entry
-	for {
+	for first := true; ; first = false {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return Summary{}, err
+		}
+		if first && h.Typeflag == tar.TypeDir && h.Name == rootName {
+			continue // written already
 		}
 		e, err := readEntry(h)
 		if err != nil {

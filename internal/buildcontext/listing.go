@@ -11,6 +11,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // digestVersion is the first field of every digest. It changes with the rules
@@ -114,6 +115,20 @@ func newArchive(w io.Writer, l Limits) *archive {
 		content: sha256.New(),
 		buf:     make([]byte, 128<<10),
 	}
+}
+
+// rootName is the name of the entry for the context's own directory.
+const rootName = "./"
+
+// root writes an entry for the context's own directory. It is the same in every
+// archive and no part of the listing. Kaniko makes that directory with the mode
+// 750 otherwise, and "COPY . /app" would give it to /app.
+func (a *archive) root() error {
+	err := a.tw.WriteHeader(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeDir, Name: rootName, Mode: 0o755, ModTime: time.Unix(0, 0)})
+	if err != nil {
+		return fmt.Errorf("write archive entry: %w", err)
+	}
+	return nil
 }
 
 // add writes one entry. content is read to its end when e is a file; it is

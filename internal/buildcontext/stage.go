@@ -38,6 +38,9 @@ func Stage(w io.Writer, dockerfile string, l Limits) (Summary, error) {
 	if err := s.prepare(filepath.Base(dockerfile), l.orDefault().DockerfileBytes); err != nil {
 		return Summary{}, err
 	}
+	if err := s.archive.root(); err != nil {
+		return Summary{}, err
+	}
 	if err := s.walk("", matches{}, false); err != nil {
 		return Summary{}, err
 	}

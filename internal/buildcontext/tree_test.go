@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"kiln/internal/buildcontext"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // member is an entry of a tar with its content.
@@ -54,7 +56,8 @@ func pack(t testing.TB, members ...member) []byte {
 	return buf.Bytes()
 }
 
-// unpack reads a plain tar.
+// unpack reads a plain tar that the package wrote: an entry for the context's
+// own directory, always the same, and the others, which it returns.
 func unpack(t testing.TB, data []byte) []member {
 	t.Helper()
 	var members []member
@@ -62,7 +65,7 @@ func unpack(t testing.TB, data []byte) []member {
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return members
+			return withoutRoot(t, members)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +76,18 @@ func unpack(t testing.TB, data []byte) []member {
 		}
 		members = append(members, member{Header: *h, Content: string(content)})
 	}
+}
+
+func withoutRoot(t testing.TB, members []member) []member {
+	t.Helper()
+	want := member{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}}
+	if len(members) == 0 {
+		t.Fatal("the archive is empty")
+	}
+	if diff := cmp.Diff(want, members[0]); diff != "" {
+		t.Fatalf("first entry (-want +got):\n%s", diff)
+	}
+	return members[1:]
 }
 
 func names(members []member) []string {
