@@ -1,0 +1,166 @@
+package candidate
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// bundle makes what runc needs for the kaniko container of a build pod: its
+// root file system and its configuration.
+func (k *Kiln) bundle(dir string, container corev1.Container) error {
+	if err := k.overlay(dir); err != nil {
+		return err
+	}
+	file, err := k.Executor.ConfigFile()
+	if err != nil {
+		return fmt.Errorf("read the executor's image: %w", err)
+	}
+	// What the kubelet mounts into every container.
+	for _, name := range []string{"hosts", "hostname", "resolv.conf", "termination-log"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(kubelet(name)), 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	spec, err := json.Marshal(specification(dir, k.Cgroup, container, file.Config))
+	if err != nil {
+		return fmt.Errorf("write the container's configuration: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "config.json"), spec, 0o600)
+}
+
+// overlay mounts the root file system of one build: the executor's image below,
+// what the build writes above, as containerd has it.
+func (k *Kiln) overlay(dir string) error {
+	image := filepath.Join(k.Dir, "image")
+	if _, err := os.Stat(image); errors.Is(err, fs.ErrNotExist) {
+		if err := unpack(image, k.Executor); err != nil {
+			return fmt.Errorf("unpack the executor's image: %w", err)
+		}
+	}
+	for _, name := range []string{"rootfs", "upper", "work"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			return fmt.Errorf("make a directory: %w", err)
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", image, filepath.Join(dir, "upper"), filepath.Join(dir, "work"))
+	if err := unix.Mount("overlay", filepath.Join(dir, "rootfs"), "overlay", 0, options); err != nil {
+		return fmt.Errorf("mount the executor's root: %w", err)
+	}
+	return nil
+}
+
+// kubelet is the content of a file that the kubelet writes.
+func kubelet(name string) string {
+	switch name {
+	case "hosts":
+		return "127.0.0.1\tlocalhost\n"
+	case "hostname":
+		return "parity\n"
+	}
+	return ""
+}
+
+// specification is the container as containerd would have runc run it.
+func specification(dir, cgroup string, container corev1.Container, image v1.Config) specs.Spec {
+	env := append([]string{}, image.Env...)
+	for _, variable := range container.Env {
+		env = append(env, variable.Name+"="+variable.Value)
+	}
+	var capabilities []string
+	for _, capability := range container.SecurityContext.Capabilities.Add {
+		capabilities = append(capabilities, "CAP_"+string(capability))
+	}
+	return specs.Spec{
+		Version:  "1.0.2",
+		Hostname: "parity",
+		Root:     &specs.Root{Path: "rootfs"},
+		Process: &specs.Process{
+			Args: append(append([]string{}, image.Entrypoint...), container.Args...),
+			Env:  env, Cwd: image.WorkingDir,
+			User:            specs.User{UID: uint32(*container.SecurityContext.RunAsUser)}, //nolint:gosec // a uid
+			NoNewPrivileges: !*container.SecurityContext.AllowPrivilegeEscalation,
+			Capabilities:    &specs.LinuxCapabilities{Bounding: capabilities, Effective: capabilities, Permitted: capabilities},
+		},
+		Mounts: mounts(dir),
+		Linux: &specs.Linux{
+			CgroupsPath: "/" + cgroup + "/kaniko",
+			Namespaces: []specs.LinuxNamespace{ // the network is shared with the gate
+				{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace},
+			},
+			MaskedPaths:   []string{"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware"},
+			ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+		},
+	}
+}
+
+// mounts are containerd's and the kubelet's.
+func mounts(dir string) []specs.Mount {
+	system := func(kind, at string, options ...string) specs.Mount {
+		return specs.Mount{Destination: at, Type: kind, Source: kind, Options: options}
+	}
+	all := []specs.Mount{
+		system("proc", "/proc", "nosuid", "noexec", "nodev"),
+		system("tmpfs", "/dev", "nosuid", "strictatime", "mode=755", "size=65536k"),
+		system("devpts", "/dev/pts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+		system("tmpfs", "/dev/shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
+		system("mqueue", "/dev/mqueue", "nosuid", "noexec", "nodev"),
+		system("sysfs", "/sys", "nosuid", "noexec", "nodev", "ro"),
+	}
+	for at, name := range map[string]string{
+		"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf", "/dev/termination-log": "termination-log",
+	} {
+		all = append(all, specs.Mount{Destination: at, Type: "bind", Source: filepath.Join(dir, name), Options: []string{"rbind", "rprivate"}})
+	}
+	return all
+}
+
+// unpack writes the files of the executor's image, which are root's.
+func unpack(dir string, img v1.Image) error {
+	flat := mutate.Extract(img)
+	defer flat.Close()
+	for in := tar.NewReader(flat); ; {
+		header, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(dir, filepath.Clean("/"+header.Name))
+		switch header.Typeflag {
+		case tar.TypeDir:
+			err = os.MkdirAll(at, os.FileMode(header.Mode).Perm()) //nolint:gosec // permission bits
+		case tar.TypeReg:
+			err = unpackFile(at, os.FileMode(header.Mode).Perm(), in) //nolint:gosec // permission bits
+		default:
+			err = fmt.Errorf("%s: only files and directories are expected", header.Name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func unpackFile(name string, mode os.FileMode, content io.Reader) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	return errors.Join(err, file.Close())
+}

@@ -1,0 +1,196 @@
+// Package candidate builds Dockerfiles as kiln does, without a cluster: the
+// same packages stage the context, check the Dockerfile and make the build
+// pod's specification; the executor runs in runc with the arguments and the
+// security context of that specification, beside kiln's gate.
+//
+// It differs from a build pod in that no seccomp profile and no memory limit
+// are applied.
+package candidate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
+	"kiln/internal/registry"
+)
+
+// Kiln is what the builds have in common.
+type Kiln struct {
+	// Executor is the image of the Kaniko executor.
+	Executor v1.Image
+	// ExecutorName is how an operator would name it.
+	ExecutorName string
+	// Dir is an empty directory for all that builds write.
+	Dir string
+	// Cgroup is the control group of the executor.
+	Cgroup string
+	// Registry is the one registry, plain HTTP, that takes pushes and stands
+	// for all of Mirrored.
+	Registry string
+	// Mirrored are the registries that Dockerfiles name.
+	Mirrored []string
+}
+
+// Refusal says that kiln does not begin to build a Dockerfile.
+type Refusal struct{ Err error }
+
+// Error is the message for the author.
+func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns what refused.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// BuildError says that the executor failed.
+type BuildError struct {
+	// Reason is its last line.
+	Reason string
+	// Output is all that it and the gate wrote.
+	Output string
+}
+
+// Error is the reason.
+func (e *BuildError) Error() string { return e.Reason }
+
+// Build builds a Dockerfile and pushes the image to a reference of the
+// registry. The error is a *Refusal or a *BuildError when the Dockerfile is
+// at fault. One build runs at a time: the gate has a fixed address.
+func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
+	work, err := os.MkdirTemp(k.Dir, "build-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	context := filepath.Join(work, "context.tar.gz")
+	if err := stage(dockerfile, context); err != nil {
+		return err
+	}
+	build, err := k.accept(dockerfile, context, push)
+	if err != nil {
+		return err
+	}
+	pod, err := kaniko.Pod(build)
+	if err != nil {
+		return fmt.Errorf("make the build pod: %w", err)
+	}
+	bundle := filepath.Join(work, "bundle")
+	if err := k.bundle(bundle, pod.Spec.Containers[0]); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(unix.Unmount(filepath.Join(bundle, "rootfs"), 0), err) }()
+	return k.execute(ctx, build, bundle, context)
+}
+
+// stage makes the canonical tar of a context in two steps, as the shim and the
+// daemon do.
+func stage(dockerfile, out string) error {
+	var staged bytes.Buffer
+	_, err := buildcontext.Stage(&staged, dockerfile, buildcontext.Limits{})
+	if err == nil {
+		var file *os.File
+		if file, err = os.Create(out); err != nil {
+			return fmt.Errorf("create the context: %w", err)
+		}
+		_, err = buildcontext.Canonical(file, &staged, buildcontext.Limits{})
+		err = errors.Join(err, file.Close())
+	}
+	if input, ok := errors.AsType[*buildcontext.InputError](err); ok {
+		return &Refusal{input}
+	}
+	return err
+}
+
+// accept reads the Dockerfile out of the context and makes the build of it.
+func (k *Kiln) accept(dockerfile, context, push string) (kaniko.Build, error) {
+	file, err := os.Open(context)
+	if err != nil {
+		return kaniko.Build{}, fmt.Errorf("open the context: %w", err)
+	}
+	defer file.Close()
+	name := filepath.Base(dockerfile)
+	data, err := buildcontext.ReadFile(file, name, buildcontext.DefaultLimits().DockerfileBytes)
+	if err != nil {
+		return kaniko.Build{}, &Refusal{err}
+	}
+	parsed, err := preflight.Parse(name, data)
+	if err != nil {
+		return kaniko.Build{}, &Refusal{err}
+	}
+	flavor, err := kaniko.ImageFlavor(k.ExecutorName)
+	if err != nil {
+		return kaniko.Build{}, err
+	}
+	if _, err := parsed.Check(flavor.Name); err != nil {
+		return kaniko.Build{}, &Refusal{err}
+	}
+	var pulls []string
+	for _, image := range parsed.Images {
+		pulls = append(pulls, image.Reference)
+	}
+	mirrors, err := k.mirrors()
+	return kaniko.Build{
+		Name: "parity", Namespace: "parity",
+		KanikoImage: k.ExecutorName, GateImage: "kiln",
+		Flavor: flavor, SnapshotMode: kaniko.SnapshotFull,
+		Dockerfile: name, Push: push, Pulls: pulls,
+		Mirrors: mirrors, Insecure: []string{k.Registry},
+		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
+	}, err
+}
+
+func (k *Kiln) mirrors() (registry.Mirrors, error) {
+	var pairs []string
+	for _, host := range k.Mirrored {
+		pairs = append(pairs, host+"="+k.Registry)
+	}
+	return registry.ParseMirrors(pairs)
+}
+
+// execute runs the executor beside a gate.
+func (k *Kiln) execute(ctx context.Context, build kaniko.Build, bundle, context string) (err error) {
+	stop, gateLog, err := startGate(ctx, build)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	in, err := os.Open(context)
+	if err != nil {
+		return fmt.Errorf("open the context: %w", err)
+	}
+	defer in.Close()
+	var output bytes.Buffer
+	cmd := exec.CommandContext(ctx, "runc", "--root", filepath.Join(k.Dir, "runc"), "run", "--bundle", bundle, "kaniko")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &output, &output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err = cmd.Run()
+	if _, failed := errors.AsType[*exec.ExitError](err); failed && ctx.Err() == nil {
+		return &BuildError{Reason: lastLine(output.String()), Output: output.String() + gateLog()}
+	}
+	if err != nil {
+		return fmt.Errorf("run the executor: %w", err)
+	}
+	if !strings.Contains(gateLog(), "\npushed sha256:") {
+		return &BuildError{Reason: "the gate saw no push", Output: output.String() + gateLog()}
+	}
+	return nil
+}
+
+// lastLine is what the executor says in the end.
+func lastLine(output string) string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	return lines[len(lines)-1]
+}

@@ -1,0 +1,174 @@
+// Package table keeps the results of a run in a Markdown document.
+//
+// The document's text is written by hand; what stands between the two marks is
+// replaced. Results of one corpus make the same text every time: times and the
+// names that a run makes up are no part of it.
+package table
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"kiln/e2e/parity/internal/corpus"
+	"kiln/e2e/parity/internal/trial"
+)
+
+// The marks.
+const (
+	begin = "<!-- results: made by `make parity` -->"
+	end   = "<!-- end of results -->"
+)
+
+// suite is a part of the results with a heading.
+type suite struct {
+	name, title string
+}
+
+// suites are those that count.
+func suites() []suite {
+	return []suite{
+		{corpus.Reference, "The Dockerfile reference"},
+		{corpus.Wild, "Constructs of published actions"},
+		{corpus.Kaniko, "Kaniko's integration tests"},
+	}
+}
+
+// Render returns the results as Markdown.
+func Render(results []trial.Result) string {
+	var out strings.Builder
+	out.WriteString("| Dockerfiles | same | refused | differs |\n|---|---|---|---|\n")
+	total := map[trial.Verdict]int{}
+	for _, s := range suites() {
+		counts := map[trial.Verdict]int{}
+		for _, r := range of(results, s.name) {
+			counts[r.Verdict]++
+			total[r.Verdict]++
+		}
+		line(&out, s.title, counts)
+	}
+	line(&out, "all", total)
+	for _, s := range suites() {
+		fmt.Fprintf(&out, "\n### %s\n\n| Dockerfile | about | result | note |\n|---|---|---|---|\n", s.title)
+		for _, r := range of(results, s.name) {
+			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", r.Case.Name, cell(r.Case.Covers), r.Verdict, cell(note(r)))
+		}
+	}
+	out.WriteString("\n### Outside the table\n\n| Dockerfile | about | what happens |\n|---|---|---|\n")
+	for _, r := range of(results, corpus.Limits) {
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", r.Case.Name, cell(r.Case.Covers), cell(note(r)))
+	}
+	return out.String()
+}
+
+func line(out *strings.Builder, title string, counts map[trial.Verdict]int) {
+	fmt.Fprintf(out, "| %s | %d | %d | %d |\n", title, counts[trial.Same], counts[trial.Refused], counts[trial.Differs])
+}
+
+func of(results []trial.Result, suite string) []trial.Result {
+	var chosen []trial.Result
+	for _, r := range results {
+		if r.Case.Suite == suite {
+			chosen = append(chosen, r)
+		}
+	}
+	return chosen
+}
+
+// made finds what a run makes up: BuildKit's references of layers and digests.
+var made = regexp.MustCompile(`[a-z0-9]{25}::[a-z0-9]{25}|sha256:[0-9a-f]{64}`)
+
+func note(r trial.Result) string {
+	return made.ReplaceAllString(r.Note, "…")
+}
+
+// maxCell keeps a row readable, in bytes.
+const maxCell = 240
+
+// cell writes a text into one cell.
+func cell(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxCell {
+		text = strings.ToValidUTF8(text[:maxCell], "") + "…"
+	}
+	return strings.NewReplacer("|", `\|`, "<", "&lt;", "*", `\*`, "_", `\_`).Replace(text)
+}
+
+// Write puts the results into the document.
+func Write(file string, results []trial.Result) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the document: %w", err)
+	}
+	before, _, after, err := split(string(data))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	text := before + begin + "\n\n" + Render(results) + "\n" + end + after
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write the document: %w", err)
+	}
+	return nil
+}
+
+func split(text string) (before, results, after string, err error) {
+	before, rest, found := strings.Cut(text, begin)
+	results, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return "", "", "", errors.New("the marks of the results are missing")
+	}
+	return before, results, after, nil
+}
+
+// Check compares results with the document and returns a line for each that is
+// not what the document says.
+func Check(file string, results []trial.Result) ([]string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the document: %w", err)
+	}
+	_, text, _, err := split(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	known := parse(text)
+	var wrong []string
+	for _, r := range results {
+		want, found := known[r.Case.ID()]
+		switch {
+		case !found:
+			wrong = append(wrong, fmt.Sprintf("%s is %s and not in the document: run make parity", r.Case.ID(), r.Verdict))
+		case want != r.Verdict:
+			wrong = append(wrong, fmt.Sprintf("%s is %s, and the document says %s", r.Case.ID(), r.Verdict, want))
+		}
+	}
+	return wrong, nil
+}
+
+// parse reads the verdicts of a document by the cases' identifiers.
+func parse(text string) map[string]trial.Verdict {
+	known := map[string]trial.Verdict{}
+	at := ""
+	for row := range strings.Lines(text) {
+		if heading, found := strings.CutPrefix(row, "### "); found {
+			at = corpus.Limits
+			for _, s := range suites() {
+				if strings.TrimSpace(heading) == s.title {
+					at = s.name
+				}
+			}
+		}
+		cells := strings.Split(row, " | ")
+		name, quoted := strings.CutPrefix(cells[0], "| `")
+		if at == "" || !quoted || len(cells) < 3 {
+			continue
+		}
+		id := at + "/" + strings.TrimSuffix(name, "`")
+		if known[id] = trial.Differs; at != corpus.Limits {
+			known[id] = trial.Verdict(cells[2])
+		}
+	}
+	return known
+}
