@@ -51,7 +51,10 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 		}
 	}
 	found, explained := l.lastWords()
+	incomplete, skipped := l.Incomplete()
 	switch {
+	case skipped && found.Reason != failure.RunFailed:
+		return incomplete
 	case explained && (exitCode == exitOwn || found.Reason == failure.RunFailed):
 		return found
 	case !explained && exitCode == exitKilled:
@@ -69,6 +72,16 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 		Message:     fmt.Sprintf("Kaniko ended with exit code %d and gave no reason", exitCode),
 		Instruction: l.Instruction,
 	}
+}
+
+// Incomplete explains a build whose image lacks files, and reports whether it is
+// one. The executor itself may end such a build well.
+func (l *Log) Incomplete() (Failure, bool) {
+	return Failure{
+		Reason:      failure.UnsupportedInstruction,
+		Message:     fmt.Sprintf("the image would lack files: Kaniko cannot go past the symbolic link %s, which leads back to itself or through a file; remove it in the instruction that makes it", l.Skipped),
+		Instruction: l.Instruction,
+	}, l.Skipped != ""
 }
 
 // lastWords explains what the executor said last.

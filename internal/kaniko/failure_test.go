@@ -114,6 +114,10 @@ func TestFailure(t *testing.T) {
 			failure.RunFailed, `RUN echo 'error pushing image: x' && exit 5 failed with exit code 5`,
 		},
 		{
+			"a link to itself", end{code: 1, lines: []string{beginsCopy, `{"level":"error","msg":"Couldn't eval /x/circle with link /x/circle","time":"t"}`, "error building image: error building stage: failed to take snapshot: EvalSymlinks: too many links"}},
+			failure.UnsupportedInstruction, "cannot go past the symbolic link /x/circle",
+		},
+		{
 			"context cut off", end{code: 1, lines: []string{"Error: error resolving source context: unexpected EOF"}},
 			failure.ContextTransport, "did not arrive whole",
 		},
@@ -145,6 +149,19 @@ func TestForgedWords(t *testing.T) {
 	begun := end{code: 1, lines: []string{beginsRun, "Error: error resolving source context: unexpected EOF"}}
 	if got := begun.failure(); got.Reason.Retry() {
 		t.Errorf("of a build that had begun: %+v", got)
+	}
+}
+
+// The executor says by the way, and goes on, that it leaves files out.
+func TestIncomplete(t *testing.T) {
+	var log kaniko.Log
+	log.Line(`{"level":"info","msg":"RUN ln -s x x","time":"t"}`)
+	if _, incomplete := log.Incomplete(); incomplete {
+		t.Error("a build is incomplete from its start")
+	}
+	log.Line(`{"level":"error","msg":"Couldn't eval /x with link /x","time":"t"}`)
+	if got, incomplete := log.Incomplete(); !incomplete || got.Instruction != "RUN ln -s x x" || !strings.Contains(got.Message, "/x,") {
+		t.Errorf("Incomplete = %+v, %v", got, incomplete)
 	}
 }
 

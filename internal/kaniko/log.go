@@ -44,6 +44,10 @@ type Log struct {
 	Begun bool
 	// Pushed is set once the executor has said that it pushed the image.
 	Pushed bool
+	// Skipped is a symbolic link that leads back to itself, once the executor
+	// has said that it could not follow one: v1.25 leaves out of the image, and
+	// pushes it all the same, what it would have come to after the link.
+	Skipped string
 
 	last    []string // the last lines, as clip leaves them
 	errored bool     // the last line was an error of the command line
@@ -134,11 +138,18 @@ func (l *Log) keep(line string) {
 		l.Instruction = own.Msg
 	}
 	l.Pushed = l.Pushed || strings.HasPrefix(own.Msg, "Pushed ")
+	if found := skippedPattern.FindStringSubmatch(own.Msg); found != nil && own.Level == "error" {
+		l.Skipped = found[1]
+	}
 }
 
 // awaitsContext is what the executor says before it reads the context from its
 // standard input (pkg/buildcontext/tar.go).
 const awaitsContext = "To simulate EOF and exit"
+
+// skippedPattern is what pkg/filesystem/resolve.go says of a link that nobody
+// can follow.
+var skippedPattern = regexp.MustCompile(`^Couldn't eval (.*) with link `)
 
 // instructionPattern is the start of an instruction that the executor names
 // before it executes it.
