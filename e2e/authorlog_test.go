@@ -71,7 +71,7 @@ func TestBuildLog(t *testing.T) {
 			result := f.built(t, runner.Step{ID: "local", Dockerfile: "app/app/./.github/actions/bad/Dockerfile"}, strings.Replace(stepsDockerfile, "exit 0", "exit 7", 1))
 			wantError(t, result)
 			wantLines(t, result.Log, `#4 ERROR: exit status 7`, `::endgroup::`,
-				`::error file=\.github/actions/bad/Dockerfile,line=3::\.github/actions/bad/Dockerfile:3: RUN .* failed with exit code 7`)
+				`::error file=\.github/actions/bad/Dockerfile,line=3::\.github/actions/bad/Dockerfile:3: RUN .* failed with exit code 7 \[run_failed\]`)
 		})
 		t.Run("failure in somebody else's", func(t *testing.T) {
 			t.Parallel()

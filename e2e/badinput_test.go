@@ -40,7 +40,7 @@ func TestBadInput(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				wantError(t, result, tt.want)
+				wantError(t, result, tt.want, "[bad_request]")
 				if n := strings.Count(strings.TrimSpace(result.Log), "\n"); n > 3 {
 					t.Errorf("the log has %d lines:\n%s", n+1, result.Log)
 				}

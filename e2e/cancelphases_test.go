@@ -140,7 +140,7 @@ func (f *fixture) cancelIn(t *testing.T, c phaseCase, s cancelSignal) {
 		t.Errorf("the shim took %v to end, want it gone within %v of the first signal", result.Stopped, shimGone)
 	}
 	if s.code != 137 {
-		wantError(t, result, "cancelled")
+		wantError(t, result, "cancelled", "[cancelled]")
 	}
 	for name, want := range map[string]bool{"kaniko": c.builds, "job": c.runs} {
 		f.wantPodGone(t, name, marker, signalled, want)
@@ -352,7 +352,7 @@ func (f *fixture) wantTimeout(t *testing.T, step runner.Step, files harness.File
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, result, why)
+	wantError(t, result, why, "[deadline]")
 	if result.ExitCode != 1 {
 		t.Errorf("exit code = %d, want 1", result.ExitCode)
 	}

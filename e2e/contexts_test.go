@@ -29,6 +29,7 @@ func TestContexts(t *testing.T) {
 	t.Run("cases", func(t *testing.T) {
 		t.Run("links and names", func(t *testing.T) { t.Parallel(); f.contextOfLinks(t) })
 		t.Run("ignore file of a Dockerfile", func(t *testing.T) { t.Parallel(); f.contextOfNamedFile(t) })
+		t.Run("100,000 files", func(t *testing.T) { long(t); t.Parallel(); f.contextOfManyFiles(t) })
 		for _, c := range unusableContexts() {
 			t.Run(c.name, func(t *testing.T) { t.Parallel(); f.unusableContext(t, c) })
 		}
@@ -76,6 +77,23 @@ func (f *fixture) contextOfNamedFile(t *testing.T) {
 	}
 	result := f.fromContext(t, runner.ActionDir("acme/named@v1"), "my.Dockerfile", files)
 	wantListing(t, result, []string{"-rw-r--r-- 0:0 ./wanted", "raw name"})
+}
+
+// contextOfManyFiles builds from as many files as the limit allows, and not from
+// more.
+func (f *fixture) contextOfManyFiles(t *testing.T) {
+	dir := runner.ActionDir("acme/many@v1")
+	const script = `mkdir -p "$1" && cd "$1" && for d in $(seq 99); do mkdir $d; (cd $d && seq 1009 | xargs touch); done && seq 9 | sed s/^/file/ | xargs touch`
+	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", workFolder+"/"+dir); err != nil {
+		t.Fatal(err)
+	}
+	// 99 directories of 1,009 files, 9 files and the Dockerfile.
+	dockerfile := harness.Files{"Dockerfile": {Data: []byte("FROM busybox\nCOPY . /context\nENTRYPOINT [\"sh\", \"-c\", \"find /context -mindepth 1 | wc -l\"]\n")}}
+	result := f.fromContext(t, dir, "Dockerfile", dockerfile)
+	wantSuccess(t, []*harness.Result{result})
+	wantLog(t, result, "\n100000\n")
+	dockerfile["one-more"] = harness.File{}
+	wantError(t, f.fromContext(t, dir, "Dockerfile", dockerfile), "the build context has more than 100000 entries", failure.BadRequest.Mark())
 }
 
 // fromContext plays a step of the Dockerfile in dir.

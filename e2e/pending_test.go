@@ -45,15 +45,15 @@ func TestPending(t *testing.T) {
 	t.Run("quota", func(t *testing.T) {
 		f.setQuota(t)
 		f.pendingEach(t, []pendingCase{
-			{name: "build", step: emptyBuild, errors: []string{"exceeded quota", "raise the ResourceQuota of namespace " + f.Namespace}, atMost: pendingTimeout},
-			{name: "run", step: emptyRun, wait: "exceeded quota", errors: []string{"KILN_PENDING_TIMEOUT", "exceeded quota"}, atLeast: pendingTimeout, atMost: 3 * pendingTimeout},
+			{name: "build", step: emptyBuild, errors: []string{"[admission_refused]", "exceeded quota", "raise the ResourceQuota of namespace " + f.Namespace}, atMost: pendingTimeout},
+			{name: "run", step: emptyRun, wait: "exceeded quota", errors: []string{"[admission_refused]", "KILN_PENDING_TIMEOUT", "exceeded quota"}, atLeast: pendingTimeout, atMost: 3 * pendingTimeout},
 		})
 	})
 	t.Run("Pod Security", func(t *testing.T) {
 		f.enforce(t, "restricted")
 		f.pendingEach(t, []pendingCase{
-			{name: "build", step: emptyBuild, errors: []string{"violates PodSecurity", "label the namespace " + f.Namespace + " with pod-security.kubernetes.io/enforce=baseline"}, atMost: pendingTimeout},
-			{name: "run", step: emptyRun, errors: []string{"violates PodSecurity", "pod-security.kubernetes.io/enforce=baseline"}, atMost: 3 * pendingTimeout},
+			{name: "build", step: emptyBuild, errors: []string{"[admission_refused]", "violates PodSecurity", "label the namespace " + f.Namespace + " with pod-security.kubernetes.io/enforce=baseline"}, atMost: pendingTimeout},
+			{name: "run", step: emptyRun, errors: []string{"[admission_refused]", "violates PodSecurity", "pod-security.kubernetes.io/enforce=baseline"}, atMost: 3 * pendingTimeout},
 		})
 	})
 	t.Run("runners", func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestPending(t *testing.T) {
 			})
 			g.pendingEach(t, []pendingCase{{
 				name: "build", step: emptyBuild, wait: "no node can take the pod",
-				errors: []string{"KILN_PENDING_TIMEOUT", "no node can take the pod", "node affinity/selector"}, atLeast: pendingTimeout, atMost: 3 * pendingTimeout,
+				errors: []string{"[unschedulable]", "KILN_PENDING_TIMEOUT", "no node can take the pod", "node affinity/selector"}, atLeast: pendingTimeout, atMost: 3 * pendingTimeout,
 			}})
 		})
 		t.Run("no Kaniko image", func(t *testing.T) {
@@ -73,7 +73,7 @@ func TestPending(t *testing.T) {
 			image := f.Registry + "/kaniko/none:v1"
 			g := f.another(t, "kaniko", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_KANIKO_IMAGE": image} })
 			g.pendingEach(t, []pendingCase{{
-				name: "build", step: emptyBuild, errors: []string{"the node cannot pull image " + image}, atMost: time.Minute,
+				name: "build", step: emptyBuild, errors: []string{"[kaniko_image_pull]", "the node cannot pull image " + image}, atMost: time.Minute,
 			}})
 		})
 		t.Run("no registry Secret", func(t *testing.T) {
@@ -96,9 +96,9 @@ func (f *fixture) pendingWithoutSecret(t *testing.T) {
 		setPendingTimeout(o)
 	})
 	g.pendingEach(t, []pendingCase{
-		{name: "build", step: emptyBuild, errors: []string{f.AuthRegistry, secret}, atMost: time.Minute},
+		{name: "build", step: emptyBuild, errors: []string{"[registry_denied_push]", f.AuthRegistry, secret}, atMost: time.Minute},
 		{
-			name: "run", wait: secret, errors: []string{"KILN_PENDING_TIMEOUT", f.AuthRegistry, secret},
+			name: "run", wait: secret, errors: []string{"[action_image_pull]", "KILN_PENDING_TIMEOUT", f.AuthRegistry, secret},
 			step: func(marker string) (runner.Step, harness.Files) {
 				return runner.Step{Repository: "acme/app", Image: f.AuthRegistry + "/" + marker + ":v1"}, nil
 			},

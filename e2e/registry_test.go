@@ -34,7 +34,7 @@ func TestRegistryRefuses(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "refused", authRegistry(t, ""))
 	results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
-	wantError(t, results[0])
+	wantError(t, results[0], "[registry_denied_push]")
 	if len(f.seen.With("job")) > 0 {
 		t.Error("an action ran although its image could not be pushed")
 	}

@@ -181,6 +181,15 @@ func (f *fixture) wantEmptyExchange(t *testing.T) {
 	t.Errorf("left in the exchange: %v", left)
 }
 
+// long skips the test unless make e2e-long runs it, with KILN_E2E_LONG: what
+// waits for a minute or more is not for every change.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("KILN_E2E_LONG") == "" {
+		t.Skip("takes long: make e2e-long")
+	}
+}
+
 // wantLog fails the test unless the step's log contains every text.
 func wantLog(t *testing.T, result *harness.Result, texts ...string) {
 	t.Helper()

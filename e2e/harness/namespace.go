@@ -46,8 +46,15 @@ func (c *Cluster) BareNamespace(ctx context.Context, name string) error {
 	if c.AuthRegistry == "" {
 		return nil
 	}
-	secret := registrySecret(c.AuthRegistry, c.AuthUser, c.AuthPassword)
-	_, err = c.Kube.CoreV1().Secrets(name).Create(ctx, secret, metav1.CreateOptions{})
+	return c.RegistrySecret(ctx, name, PullSecret, c.AuthUser, c.AuthPassword)
+}
+
+// RegistrySecret makes sure of a Secret with credentials for the registry that
+// wants basic auth.
+func (c *Cluster) RegistrySecret(ctx context.Context, namespace, name, user, password string) error {
+	secret := registrySecret(c.AuthRegistry, user, password)
+	secret.Name = name
+	_, err := c.Kube.CoreV1().Secrets(namespace).Create(ctx, secret, metav1.CreateOptions{})
 	if err := ifNew(err); err != nil {
 		return fmt.Errorf("create registry secret: %w", err)
 	}
@@ -116,7 +123,7 @@ func registrySecret(host, user, password string) *corev1.Secret {
 		panic(err) // strings always marshal
 	}
 	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: PullSecret, Labels: map[string]string{ownLabel: "true"}},
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{ownLabel: "true"}},
 		Type:       corev1.SecretTypeDockerConfigJson,
 		Data:       map[string][]byte{corev1.DockerConfigJsonKey: config},
 	}

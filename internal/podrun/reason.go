@@ -59,7 +59,25 @@ func Pending(pod *corev1.Pod, events []corev1.Event, image failure.Reason) failu
 			return image
 		}
 	}
+	if pulling(events) {
+		return image
+	}
 	return failure.Unschedulable
+}
+
+// pulling reports whether the pull of an image was begun and has not ended.
+func pulling(events []corev1.Event) bool {
+	var latest *corev1.Event
+	for i := range events {
+		e := &events[i]
+		if e.Reason != "Pulling" && e.Reason != "Pulled" {
+			continue
+		}
+		if latest == nil || !eventTime(e).Time.Before(eventTime(latest).Time) {
+			latest = e
+		}
+	}
+	return latest != nil && latest.Reason == "Pulling"
 }
 
 // answered is the class of a request that the API server did not carry out.

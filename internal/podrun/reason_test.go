@@ -65,6 +65,8 @@ func TestPending(t *testing.T) {
 		"no node":                      {with(aPod("1"), schedules(corev1.ConditionFalse, "Unschedulable", "0/1 nodes are available")), nil, failure.Unschedulable},
 		"no image":                     {with(aPod("1"), waits("ImagePullBackOff", "not found")), nil, failure.KanikoImagePull},
 		"a name that is none":          {with(aPod("1"), waits("InvalidImageName", "x")), nil, failure.KanikoImagePull},
+		"a pull that takes long":       {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(2, "Pulling", "x"), happened(1, "Pulled", "y"), happened(3, "FailedToRetrieveImagePullSecret", "s")}, failure.KanikoImagePull},
+		"pulled":                       {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(1, "Pulling", "x"), happened(2, "Pulled", "x")}, failure.Unschedulable},
 		"no Secret":                    {with(aPod("1"), waits("CreateContainerConfigError", `secret "s" not found`)), nil, failure.Unschedulable},
 		"no volume":                    {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(2, "FailedMount", "x")}, failure.Unschedulable},
 	}

@@ -59,7 +59,7 @@ func (s *step) make(ctx context.Context, p *plan) (made, error) {
 			if !failure.Of(err).Retry() || failures == maxAttempts {
 				return made{}, err
 			}
-			s.log.Line("kiln: attempt %d of %d failed: %s", failures, maxAttempts, oneLine(err.Error()))
+			s.log.Line("kiln: attempt %d of %d failed: %s", failures, maxAttempts, oneLine(err.Error())+" "+failure.Of(err).Mark())
 		}
 		if err := s.pause(ctx, failures); err != nil {
 			return made{}, err

@@ -59,37 +59,37 @@ func TestBuildFailure(t *testing.T) {
 		"a RUN": {
 			corev1.ContainerStateTerminated{ExitCode: 2},
 			[]string{stage, run, "make: *** no rule\n", "error building image: error building stage: failed to execute command: waiting for process to exit: exit status 2\n"},
-			"::error file=ci/Dockerfile,line=2::ci/Dockerfile:2: RUN make failed with exit code 2",
+			"::error file=ci/Dockerfile,line=2::ci/Dockerfile:2: RUN make failed with exit code 2 [run_failed]",
 		},
 		"a RUN that ends no line": {
 			corev1.ContainerStateTerminated{ExitCode: 2},
 			[]string{stage, run, "oopserror building image: error building stage: failed to execute command: waiting for process to exit: exit status 2\n"},
-			"::error file=ci/Dockerfile,line=2::ci/Dockerfile:2: RUN make failed with exit code 2",
+			"::error file=ci/Dockerfile,line=2::ci/Dockerfile:2: RUN make failed with exit code 2 [run_failed]",
 		},
 		"a missing source": {
 			corev1.ContainerStateTerminated{ExitCode: 1},
 			[]string{stage, "error building image: error building stage: failed to get files used from context: failed to get fileinfo for /kaniko/buildcontext/a: lstat /kaniko/buildcontext/a: no such file or directory\n"},
-			"::error file=ci/Dockerfile,line=3::ci/Dockerfile:3: a is not in the build context, the directory of the Dockerfile: check the path and .dockerignore",
+			"::error file=ci/Dockerfile,line=3::ci/Dockerfile:3: a is not in the build context, the directory of the Dockerfile: check the path and .dockerignore [source_missing]",
 		},
 		"out of memory": {
 			corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"},
 			[]string{stage, run},
-			"::error file=ci/Dockerfile,line=2::ci/Dockerfile:2: the build ran out of memory: an operator has to raise KILN_BUILD_MEMORY",
+			"::error file=ci/Dockerfile,line=2::ci/Dockerfile:2: the build ran out of memory: an operator has to raise KILN_BUILD_MEMORY [out_of_memory]",
 		},
 		"a push": {
 			corev1.ContainerStateTerminated{ExitCode: 1},
 			[]string{"error pushing image: failed to push to destination 127.0.0.1:5001/registry__example__com/ci/app:t: POST http://127.0.0.1:5001/v2/x: DENIED: no\n"},
-			"::error::ci/Dockerfile: the registry did not take the image: DENIED: no; an operator has to check that registry.example.com/ci/app takes images without credentials, or to name a Secret with ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME",
+			"::error::ci/Dockerfile: the registry did not take the image: DENIED: no; an operator has to check that registry.example.com/ci/app takes images without credentials, or to name a Secret with ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME [registry_denied_push]",
 		},
 		"no words": {
 			corev1.ContainerStateTerminated{ExitCode: 9},
 			nil,
-			"::error::ci/Dockerfile: Kaniko ended with exit code 9 and gave no reason",
+			"::error::ci/Dockerfile: Kaniko ended with exit code 9 and gave no reason [internal]",
 		},
 		"no image": {
 			corev1.ContainerStateTerminated{},
 			nil,
-			"::error::Kaniko reports success, but the gate saw no image being pushed",
+			"::error::Kaniko reports success, but the gate saw no image being pushed [internal]",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -64,6 +64,8 @@ type build struct {
 	deaf         error  // why the gate's log cannot be read
 	denied       string // the gate's last refusal
 	denials      int
+	note         string // what the gate said last of a registry
+	cut          error  // why the context was not sent whole
 }
 
 // newBuild returns the build in the given pod.
@@ -110,6 +112,8 @@ func (b *build) run(ctx context.Context) (made, error) {
 			err = b.unheard(ctx, err)
 		case err = <-b.sent:
 			err = b.unsent(ctx, err)
+		case <-b.output.incomplete:
+			err = b.incomplete()
 		case <-b.arrival:
 			err = b.arrived(ctx)
 		case <-ticker.C:
@@ -160,7 +164,7 @@ func (b *build) gone(err error) error {
 	}
 	if b.pod != nil {
 		if reason, failed := podrun.Failed(b.pod); failed {
-			return failure.New(failure.Evicted, "the build was ended by the cluster: %s", reason)
+			return b.taken(reason)
 		}
 	}
 	b.log.Line("kiln: the build pod went away, looking again")

@@ -44,14 +44,15 @@ type waiting struct {
 	name  string
 	said  string
 	began time.Time
-	// hopeless is the class of a pod that will never start.
-	hopeless failure.Reason
+	// image is the class of a pod whose image cannot be pulled, reason that of
+	// what it waits for.
+	image, reason failure.Reason
 }
 
 // newWaiting returns the wait for the pod that events about the given object
 // explain, from now on.
-func newWaiting(s *step, kind, name string, hopeless failure.Reason) waiting {
-	return waiting{step: s, kind: kind, name: name, began: time.Now(), hopeless: hopeless}
+func newWaiting(s *step, kind, name string, image failure.Reason) waiting {
+	return waiting{step: s, kind: kind, name: name, began: time.Now(), image: image, reason: failure.Unschedulable}
 }
 
 // look asks why pod waits. A nil pod has not been seen.
@@ -66,8 +67,9 @@ func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
 	events := w.Pods.Events(ctx, kind, name)
 	reason := podrun.Explain(pod, events)
 	if final, hopeless := podrun.Hopeless(pod, events); hopeless {
-		return failure.New(w.hopeless, "the pod %s cannot start: %s", name, oneLine(final))
+		return failure.New(podrun.Pending(pod, events, w.image), "the pod %s cannot start: %s", name, oneLine(final))
 	}
+	w.reason = podrun.Pending(pod, events, w.image)
 	if reason != "" && reason != w.said {
 		w.said = reason
 		w.log.Line("kiln: waiting: %s", oneLine(reason))

@@ -58,7 +58,20 @@ func (b *build) hear(ctx context.Context, line string) {
 		b.kept = true
 	case "denied":
 		b.deny(rest)
+	case "#":
+		if !strings.Contains(rest, "context canceled") { // Kaniko waited no longer
+			b.note = rest
+		}
 	}
+}
+
+// noted is what the gate said last of a registry: Kaniko asks by HEAD, and
+// hears of a failure no more than its number.
+func (b *build) noted() string {
+	if b.note == "" {
+		return ""
+	}
+	return " (" + oneLine(b.note) + ")"
 }
 
 // maxDenied is how many refusals of the gate the author sees: a RUN can cause

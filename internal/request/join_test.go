@@ -25,7 +25,7 @@ func TestTheErrorComesAfterTheOutput(t *testing.T) {
 		}()
 		r.join(cancel)
 		r.log.Error(errors.New("late"))
-		if want := "the last line\n::x::\n::error::kiln: late\n"; out.String() != want {
+		if want := "the last line\n::x::\n::error::kiln: late [internal]\n"; out.String() != want {
 			t.Errorf("log %q, want %q", out.String(), want)
 		}
 	})

@@ -20,7 +20,9 @@ type kanikoLog struct {
 	debug  bool
 	begun  chan struct{} // closed when Kaniko has unpacked the context
 	pushed chan struct{} // closed when Kaniko says that it has pushed
-	done   chan struct{} // closed when the log has ended
+	// incomplete is closed when Kaniko says that the image will lack files.
+	incomplete chan struct{}
+	done       chan struct{} // closed when the log has ended
 
 	mu       sync.Mutex
 	read     kaniko.Log
@@ -28,6 +30,7 @@ type kanikoLog struct {
 	line     []byte // the piece of a line that has not ended
 	works    bool   // begun is closed
 	said     bool
+	lacks    bool // incomplete is closed
 	closed   bool
 	broken   bool // the log cannot be read
 }
@@ -35,12 +38,13 @@ type kanikoLog struct {
 // newKanikoLog returns a log that is shown in log.
 func newKanikoLog(log *stepLog, dockerfile *preflight.Dockerfile, debug bool) *kanikoLog {
 	return &kanikoLog{
-		log:      log,
-		debug:    debug,
-		begun:    make(chan struct{}),
-		pushed:   make(chan struct{}),
-		done:     make(chan struct{}),
-		progress: kaniko.NewProgress(dockerfile),
+		log:        log,
+		debug:      debug,
+		begun:      make(chan struct{}),
+		pushed:     make(chan struct{}),
+		incomplete: make(chan struct{}),
+		done:       make(chan struct{}),
+		progress:   kaniko.NewProgress(dockerfile),
 	}
 }
 
@@ -118,6 +122,21 @@ func (k *kanikoLog) failure(exitCode int32, oomKilled bool) kaniko.Failure {
 	return k.read.Failure(exitCode, oomKilled)
 }
 
+// instruction is the instruction that was begun last.
+func (k *kanikoLog) instruction() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.read.Instruction
+}
+
+// missing explains what the image will lack.
+func (k *kanikoLog) missing() kaniko.Failure {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found, _ := k.read.Incomplete()
+	return found
+}
+
 // sink takes a line, or a piece of a long one.
 func (k *kanikoLog) sink(chunk []byte) error {
 	k.mu.Lock()
@@ -157,6 +176,10 @@ func (k *kanikoLog) showLocked(line string) {
 	if k.read.Begun && !k.works {
 		k.works = true
 		close(k.begun)
+	}
+	if k.read.Skipped != "" && !k.lacks {
+		k.lacks = true
+		close(k.incomplete)
 	}
 	if k.read.Pushed && !k.said {
 		k.said = true

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"kiln/internal/failure"
 )
 
 // tokenPattern is a stop token: long enough that no build guesses it.
@@ -87,7 +89,7 @@ func (l *stepLog) Error(err error) {
 	if placed, ok := errors.AsType[*placedError](err); ok {
 		properties = placed.place.properties()
 	}
-	l.lineLocked("::error" + properties + "::" + escapeData(authored(err)))
+	l.lineLocked("::error" + properties + "::" + escapeData(authored(err)+" "+failure.Of(err).Mark()))
 }
 
 // Stopped says that an action left workflow commands stopped with token, ""

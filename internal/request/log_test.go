@@ -18,7 +18,7 @@ func TestShieldSurroundsWhatABuildPrints(t *testing.T) {
 	log.Unshield()
 	_, _ = log.Write([]byte("no newline"))
 	log.Error(errors.New("50% of\nit"))
-	want := "::group::Build x ::set-env::\n::stop-commands::" + token + "\n::set-env name=A::b\n::" + token + "::\n::endgroup::\nno newline\n::error::kiln: 50%25 of%0Ait\n"
+	want := "::group::Build x ::set-env::\n::stop-commands::" + token + "\n::set-env name=A::b\n::" + token + "::\n::endgroup::\nno newline\n::error::kiln: 50%25 of%0Ait [internal]\n"
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
@@ -31,15 +31,15 @@ func TestError(t *testing.T) {
 	}{
 		"the author's own file": {
 			&placedError{place: place{file: "a,b/Dockerfile", local: true, line: 3}, err: failure.New(failure.RunFailed, "bad")},
-			"::error file=a%2Cb/Dockerfile,line=3::bad\n",
+			"::error file=a%2Cb/Dockerfile,line=3::bad [run_failed]\n",
 		},
-		"no line": {&placedError{place: place{file: "Dockerfile", local: true}, err: failure.New(failure.RunFailed, "bad")}, "::error file=Dockerfile::bad\n"},
+		"no line": {&placedError{place: place{file: "Dockerfile", local: true}, err: failure.New(failure.RunFailed, "bad")}, "::error file=Dockerfile::bad [run_failed]\n"},
 		"somebody else's file": {
 			&placedError{place: place{file: "acme/lint/v1/Dockerfile", line: 3}, err: failure.New(failure.RunFailed, "acme/lint/v1/Dockerfile:3: bad")},
-			"::error::acme/lint/v1/Dockerfile:3: bad\n",
+			"::error::acme/lint/v1/Dockerfile:3: bad [run_failed]\n",
 		},
-		"kiln's trouble": {errors.New("create the build pod: no"), "::error::kiln: create the build pod: no\n"},
-		"of many lines":  {failure.New(failure.RunFailed, "50%% of\nit"), "::error::50%25 of%0Ait\n"},
+		"kiln's trouble": {errors.New("create the build pod: no"), "::error::kiln: create the build pod: no [internal]\n"},
+		"of many lines":  {failure.New(failure.RunFailed, "50%% of\nit"), "::error::50%25 of%0Ait [run_failed]\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
@@ -58,7 +58,7 @@ func TestErrorIsHeard(t *testing.T) {
 	log.Error(failure.New(failure.RunFailed, "bad"))
 	log.Stopped("action's")
 	log.Error(failure.New(failure.RunFailed, "worse"))
-	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error::bad\n::action's::\n::error::worse\n"
+	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error::bad [run_failed]\n::action's::\n::error::worse [run_failed]\n"
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}

@@ -3,7 +3,6 @@ package request
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/config"
+	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
@@ -95,7 +95,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		code = max(code, 1)
 		s.log.Error(err)
 	}
-	fields := append(s.times.fields(), zap.Int("exit_code", code), zap.Error(err))
+	fields := append(s.times.fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
 	return code
 }
@@ -112,11 +112,11 @@ func stopToken(token string) string {
 // run does the work of Handle.
 func (s *step) run(ctx context.Context) (int, error) {
 	if s.claim.Bad != nil {
-		return 1, fmt.Errorf("the daemon cannot read the request: %w", s.claim.Bad)
+		return 1, failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", s.claim.Bad)
 	}
 	container, err := hook.Input{Command: hook.RunContainerStep, Args: s.claim.Request.Args}.Container()
 	if err != nil {
-		return 1, err
+		return 1, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
 	s.container = container
 	if s.self, err = s.Self.Read(ctx); err != nil {

@@ -146,7 +146,7 @@ func (s *step) newActionRun(name string) *actionRun {
 		step:     s,
 		logged:   make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
-		why:      newWaiting(s, "Job", name, failure.ActionFailed),
+		why:      newWaiting(s, "Job", name, failure.ActionImagePull),
 	}
 }
 
@@ -280,7 +280,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 		return 0, false, nil
 	}
 	if reason, lost := podrun.Lost(r.pod, action.ContainerName); lost {
-		return 1, true, failure.New(failure.NodeLost, "the action's pod was ended by the cluster: %s", reason)
+		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
 	}
 	if !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
 		return 0, false, nil
@@ -288,7 +288,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	r.times.mark("run")
 	r.log.Line("kiln: %s", r.times)
 	if reason, failed := podrun.Failed(r.pod); failed {
-		return 1, true, failure.New(failure.Evicted, "the action's pod was ended by the cluster: %s", reason)
+		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
 	}
 	end, ok := podrun.Terminated(r.pod, action.ContainerName)
 	if !ok {
@@ -313,7 +313,7 @@ func (r *actionRun) late() error {
 	if r.following {
 		return failure.New(failure.Deadline, "the action ran longer than %s (KILN_STEP_TIMEOUT)", r.Settings.StepTimeout)
 	}
-	return failure.New(failure.Unschedulable, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
+	return failure.New(r.why.reason, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
 }
 
 // hostPaths are the directories that the runner and the action share.

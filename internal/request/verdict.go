@@ -20,7 +20,7 @@ func (b *build) nodeLost() error {
 		return nil
 	}
 	if reason, lost := podrun.Lost(b.pod, kaniko.ContainerKaniko); lost {
-		return failure.New(failure.NodeLost, "the build was ended by the cluster: %s", reason)
+		return b.taken(reason)
 	}
 	return nil
 }
@@ -30,6 +30,10 @@ func ended(pod *corev1.Pod) bool {
 	return podrun.Over(pod, kaniko.ContainerKaniko) || podrun.Over(pod, kaniko.ContainerGate)
 }
 
+// incomplete ends a build whose image would lack files: Kaniko says so in
+// passing and pushes it.
+func (b *build) incomplete() error { return b.about(b.output.missing()) }
+
 // unsent acts on the outcome of sending the context. Where Kaniko has ended,
 // its own words say more than a broken stream does.
 func (b *build) unsent(ctx context.Context, err error) error {
@@ -38,11 +42,12 @@ func (b *build) unsent(ctx context.Context, err error) error {
 		return nil
 	}
 	b.sent = nil
+	b.cut = failure.New(failure.ContextTransport, "the build context did not arrive whole: %w", err)
 	b.output.awaitEnd(ctx, verdictGrace)
 	if b.output.ended() {
 		return nil // the pod's next state brings the verdict
 	}
-	return failure.New(failure.ContextTransport, "kiln: send the build context: %w", err)
+	return b.cut
 }
 
 // verdict says how the build ended, once one of its containers has.
@@ -57,17 +62,23 @@ func (b *build) verdict(ctx context.Context) error {
 		return cause
 	}
 	if reason, failed := podrun.Failed(b.pod); failed {
-		return failure.New(b.clusterReason(), "the build was ended by the cluster: %s", reason)
+		return b.taken(reason)
 	}
 	return b.failure()
 }
 
-// clusterReason is the class of a pod that the cluster ended.
-func (b *build) clusterReason() failure.Reason {
-	if b.pod.Status.Reason == "DeadlineExceeded" {
-		return failure.Deadline
+// taken is the error of a pod that the cluster ended. What the build itself is
+// to blame for is about the instruction that ran.
+func (b *build) taken(why string) error {
+	reason := podrun.Cause(b.pod)
+	if reason != failure.DiskFull {
+		return failure.New(reason, "the build was ended by the cluster: %s", why)
 	}
-	return failure.Evicted
+	return b.about(kaniko.Failure{
+		Reason:      reason,
+		Message:     "the build wrote more than it may (" + why + "): " + reason.Hint(),
+		Instruction: b.output.instruction(),
+	})
 }
 
 // awaitDigest gives the gate time to say what was pushed, where Kaniko ended
@@ -119,7 +130,7 @@ func (b *build) late(ctx context.Context) error {
 		b.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
 		return b.remove(ctx, b.pod)
 	}
-	return failure.New(failure.Unschedulable, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
+	return failure.New(b.why.reason, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
 }
 
 // failure explains a build whose container ended by itself.
@@ -134,9 +145,20 @@ func (b *build) failure() error {
 		return failure.New(failure.Internal, "Kaniko reports success, but the gate saw no image being pushed%s", b.deniedHint())
 	}
 	found := b.output.failure(end.ExitCode, end.Reason == "OOMKilled")
-	if found.Reason == failure.RegistryDeniedPush {
+	if b.cut != nil && (found.Reason == failure.Evicted || found.Reason == failure.Internal) {
+		return b.cut // it ended because of that, or that because of its end
+	}
+	switch found.Reason {
+	case failure.RegistryUnreachable:
+		found.Message += b.noted()
+	case failure.RegistryDeniedPush:
 		found.Message += "; " + pushHint(repository(b.push), b.Settings.RegistrySecret)
 	}
+	return b.about(found)
+}
+
+// about is the error of a failure, at its place in the Dockerfile.
+func (b *build) about(found kaniko.Failure) error {
 	at := b.dockerfile()
 	at.line = b.line(found)
 	err := failure.New(found.Reason, "%s: %s", at, found.Message)
