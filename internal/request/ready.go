@@ -67,6 +67,9 @@ func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, b
 	if err != nil {
 		return nil, s.refuse(failure.DockerfileSyntax, image.Line, err)
 	}
+	if err := s.unbuildable(image, named); err != nil {
+		return nil, err
+	}
 	var references []buildkey.Reference
 	for _, further := range named {
 		further.Line = image.Line
@@ -77,4 +80,19 @@ func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, b
 		references = append(references, buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest})
 	}
 	return references, nil
+}
+
+// unbuildable refuses triggers that copy from images which the chainguard fork
+// does not fetch: it looks for them in the Dockerfile alone
+// (pkg/executor/build.go, fetchExtraStages).
+func (s *step) unbuildable(base preflight.Image, named []preflight.Image) error {
+	flavor, err := s.Settings.Flavor()
+	if err != nil || flavor.Name != preflight.Chainguard || len(named) == 0 {
+		return err
+	}
+	at := s.dockerfile()
+	at.line = base.Line
+	return &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+		"%s: an ONBUILD trigger of %s copies from %s, which this Kaniko does not fetch; name that image in a FROM of its own, or have the operator use osscontainertools/kaniko",
+		at, base.Reference, named[0].Reference)}
 }
