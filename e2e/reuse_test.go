@@ -4,9 +4,11 @@ package e2e_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/e2e/harness"
@@ -131,15 +133,51 @@ func TestReusedImageIsMissing(t *testing.T) {
 	f.wantNothingLeft(t)
 }
 
+// scribbled is an action with enough content to be caught in the middle; it
+// prints the hash of all of it.
+func scribbled(words string) harness.Files {
+	return harness.Files{
+		scribbledDir + "/Dockerfile": {Data: []byte("FROM busybox\nCOPY words /words\nENTRYPOINT [\"sha256sum\", \"/words\"]\n")},
+		scribbledDir + "/words":      {Data: []byte(strings.Repeat(words+"\n", 1<<20))},
+	}
+}
+
+const scribbledDir = "_actions/acme/scribbled/v1"
+
+// hashLine is what a scribbled action prints.
+var hashLine = regexp.MustCompile(`(?m)^([0-9a-f]{64})  /words$`)
+
 // TestHostileStaging rewrites the staged context all the time: whatever a step
 // then runs, one build key never stands for two contents.
 func TestHostileStaging(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "staging", nil)
-	// Both keys and both contents, undisturbed.
-	content := map[string]string{}
-	for _, words := range []string{"aaa", "bbb"} {
-		content[buildTag(t, f.greet(t, words).Log)] = words
+	content := map[string]string{} // by key
+	asked := map[string]string{}   // by words
+	play := func(words string) (hash string, ran bool) {
+		step := greeterStep()
+		step.Dockerfile = scribbledDir + "/Dockerfile"
+		result, err := f.Step(t.Context(), step, scribbled(words), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.ExitCode != 0 {
+			wantError(t, result, "kiln: read the build context")
+			return "", false
+		}
+		found := hashLine.FindStringSubmatch(result.Log)
+		if found == nil {
+			t.Fatalf("the action said nothing:\n%s", tail(result.Log))
+		}
+		tag := buildTag(t, result.Log)
+		if known := content[tag]; known != "" && known != found[1] {
+			t.Errorf("the key %s stands for %s and for %s", tag, known, found[1])
+		}
+		content[tag] = found[1]
+		return found[1], true
+	}
+	for _, words := range []string{"aaa", "bbb"} { // undisturbed
+		asked[words], _ = play(words)
 	}
 	if len(content) != 2 {
 		t.Fatalf("two contents have the keys %v", content)
@@ -148,45 +186,41 @@ func TestHostileStaging(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ran := 0
-	for i := range 12 {
+	defer stop()
+	disturbed := 0
+	for i := range 8 {
 		words := []string{"aaa", "bbb"}[i%2]
-		result, err := f.Step(t.Context(), greeterStep(), greeter(words), nil)
-		if err != nil {
-			t.Fatal(err)
+		if hash, ran := play(words); !ran || hash != asked[words] {
+			disturbed++
 		}
-		if result.ExitCode != 0 {
-			wantError(t, result, "kiln")
-			continue
-		}
-		ran++
-		tag := buildTag(t, result.Log)
-		said := strings.TrimSpace(lastLineOf(result.Log, "aaa", "bbb"))
-		if want, known := content[tag]; known && said != want {
-			t.Errorf("the key %s stands for %q and gave %q:\n%s", tag, want, said, tail(result.Log))
-		}
-		content[tag] = said
 	}
-	stop()
-	t.Logf("%d of 12 disturbed steps ran, %d keys", ran, len(content))
-	if ran == 0 {
-		t.Error("no disturbed step ran: nothing was shown")
+	t.Logf("%d of 8 steps were disturbed, %d keys", disturbed, len(content))
+	if disturbed == 0 {
+		t.Error("no step was disturbed: nothing was shown")
 	}
 }
 
-// scribble starts a program in the runner container that goes on replacing the
-// bytes of every staged context by those of the other, and back.
+// scribbler goes on writing into every staged context that it finds, behind the
+// headers of the archive: one time the words of one action, one time the other's.
+const scribbler = `
+my ($stop, @blocks) = ("/tmp/stop-scribbling", "aaa\n" x 16384, "bbb\n" x 16384);
+unlink $stop;
+exit if fork;
+open STDIN, "</dev/null"; open STDOUT, ">/dev/null"; open STDERR, ">/dev/null";
+until (-e $stop) {
+  for my $file (glob "/var/run/kiln/{tmp,requests}/*/context.tar") {
+    open my $staged, "+<", $file or next;
+    next if -s $staged < 1 << 20;
+    seek $staged, 4096 + 65536 * int(rand 15), 0;
+    print $staged $blocks[rand 2];
+  }
+  select undef, undef, undef, 0.0005;
+}`
+
+// scribble starts the scribbler in the runner container.
 func (f *fixture) scribble(t *testing.T) (stop func(), err error) {
 	t.Helper()
-	const script = `cd /tmp && rm -f stop-scribbling
-(while [ ! -e stop-scribbling ]; do
-  for c in /var/run/kiln/tmp/*/context.tar* /var/run/kiln/requests/*/context.tar*; do
-    [ -f "$c" ] || continue
-    sed 's/aaa/bbb/' "$c" > turned && dd if=turned of="$c" conv=notrunc status=none
-    sed 's/bbb/aaa/' "$c" > turned && dd if=turned of="$c" conv=notrunc status=none
-  done
-done) >/dev/null 2>&1 &`
-	if _, err := f.Run(t.Context(), "sh", "-c", script); err != nil {
+	if _, err := f.Run(t.Context(), "perl", "-e", scribbler); err != nil {
 		return nil, fmt.Errorf("start to scribble: %w", err)
 	}
 	return func() {
@@ -196,15 +230,38 @@ done) >/dev/null 2>&1 &`
 	}, nil
 }
 
-// lastLineOf returns the last of the given lines in a log.
-func lastLineOf(log string, lines ...string) string {
-	last := ""
-	for line := range strings.Lines(log) {
-		for _, wanted := range lines {
-			if strings.TrimSpace(line) == wanted {
-				last = wanted
+// TestTriggers builds on bases with ONBUILD triggers: one that copies from the
+// context, and one that copies from an image that the Dockerfile does not name,
+// which the fork of Kaniko in these tests cannot do.
+func TestTriggers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "triggers", nil)
+	for _, tt := range []struct {
+		name, trigger string
+		check         func(*testing.T, *harness.Result)
+	}{
+		{"of the context", "COPY words /from-trigger", func(t *testing.T, r *harness.Result) {
+			wantSuccess(t, []*harness.Result{r})
+			wantLog(t, r, "\nsaid by the context\n")
+		}},
+		{"of another image", "COPY --from=debian:bookworm-slim /etc/debian_version /from-trigger", func(t *testing.T, r *harness.Result) {
+			wantError(t, r, "acme/triggered/v1/Dockerfile:1: an ONBUILD trigger of ", "copies from debian:bookworm-slim, which this Kaniko does not fetch")
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			base, err := f.PackImage(t.Context(), v1.Config{Env: []string{"PATH=/bin"}, OnBuild: []string{tt.trigger}}, nil)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			const dir = "_actions/acme/triggered/v1"
+			result, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Dockerfile: dir + "/Dockerfile"}, harness.Files{
+				dir + "/Dockerfile": {Data: []byte("FROM " + base + "\nENTRYPOINT [\"cat\", \"/from-trigger\"]\n")},
+				dir + "/words":      {Data: []byte("said by the context\n")},
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.check(t, result)
+		})
 	}
-	return last
 }
