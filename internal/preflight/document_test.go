@@ -1,0 +1,52 @@
+package preflight_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kiln/internal/preflight"
+)
+
+var update = flag.Bool("update", false, "write the support table of docs/dockerfile.md")
+
+// supportTable renders the table as Markdown.
+func supportTable() string {
+	var b strings.Builder
+	b.WriteString("| construct | chainguard 1.25.16 | osscontainertools 1.28 | why, and what to write |\n|---|---|---|---|\n")
+	for _, row := range preflight.Table() {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s. %s |\n",
+			strings.ReplaceAll(row.Name, "`", "\\`"), row.Chainguard, row.Osscontainertools, row.Message, row.Advice)
+	}
+	return b.String()
+}
+
+// The document shows the table that kiln goes by; -update writes it.
+func TestDocument(t *testing.T) {
+	const begin, end = "<!-- table: written by go test ./internal/preflight -update -->\n", "<!-- /table -->"
+	file := filepath.Join("..", "..", "docs", "dockerfile.md")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(data), begin)
+	got, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("docs/dockerfile.md has no table between %q and %q", begin, end)
+	}
+	want := supportTable()
+	if *update {
+		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the table is stale, run `go test ./internal/preflight -update` (-want +got):\n%s", diff)
+	}
+}
