@@ -81,13 +81,15 @@ func TestDecide(t *testing.T) {
 		note    string
 		why     string
 	}{
-		"none":              {nil, "", time.Hour, "", "not built yet"},
-		"young":             {&registry.Image{Digest: "d", Created: start.Add(-20 * time.Minute)}, "", time.Hour, "reused (built 20m ago)", ""},
-		"old":               {&registry.Image{Digest: "d", Created: start.Add(-2 * time.Hour)}, "", time.Hour, "", "older than 1h"},
-		"never":             {&registry.Image{Digest: "d", Created: start.Add(-time.Second)}, "", 0, "", "reuse is off"},
-		"built meanwhile":   {&registry.Image{Digest: "d", Created: start.Add(time.Second)}, "", 0, "built by another runner", ""},
-		"not on any node":   {&registry.Image{Digest: "d", Created: start.Add(-time.Minute)}, "d", time.Hour, "", "the nodes do not find it"},
-		"another than that": {&registry.Image{Digest: "e", Created: start.Add(time.Minute)}, "d", time.Hour, "built by another runner", ""},
+		"none":               {nil, "", time.Hour, "", "not built yet"},
+		"young":              {&registry.Image{Digest: "d", Created: start.Add(-20 * time.Minute)}, "", time.Hour, "reused (built 20m ago)", ""},
+		"old":                {&registry.Image{Digest: "d", Created: start.Add(-2 * time.Hour)}, "", time.Hour, "", "older than 1h"},
+		"never":              {&registry.Image{Digest: "d", Created: start.Add(-time.Second)}, "", 0, "", "reuse is off"},
+		"built meanwhile":    {&registry.Image{Digest: "d", Created: start.Add(time.Second)}, "", 0, "built by another runner", ""},
+		"of the future":      {&registry.Image{Digest: "d", Created: start.AddDate(900, 0, 0)}, "", time.Hour, "", "its build time is ahead of the clock"},
+		"of the future, off": {&registry.Image{Digest: "d", Created: start.AddDate(900, 0, 0)}, "", 0, "", "reuse is off"},
+		"not on any node":    {&registry.Image{Digest: "d", Created: start.Add(-time.Minute)}, "d", time.Hour, "", "the nodes do not find it"},
+		"another than that":  {&registry.Image{Digest: "e", Created: start.Add(time.Second)}, "d", time.Hour, "built by another runner", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &step{Handler: &Handler{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}, times: &times{started: start}, missing: tt.missing}

@@ -46,7 +46,7 @@ func (s *step) decide(image *registry.Image) (found made, why string) {
 	switch {
 	case image != nil && image.Digest == s.missing:
 		return made{}, "the nodes do not find it"
-	case image != nil && image.Created.After(s.times.started):
+	case image != nil && s.isNew(image):
 		// As new as what this step would build, whatever the age limit.
 		return made{digest: image.Digest, note: "built by another runner"}, ""
 	}
@@ -57,6 +57,15 @@ func (s *step) decide(image *registry.Image) (found made, why string) {
 	return made{digest: image.Digest, note: decision.Reason}, ""
 }
 
+// clockSkew is how far the clocks of two nodes may be apart.
+const clockSkew = time.Minute
+
+// isNew reports whether the image was built since the step began. A build writes
+// its own time, so one that is ahead of the clock proves nothing.
+func (s *step) isNew(image *registry.Image) bool {
+	return image.Created.After(s.times.started) && image.Created.Before(time.Now().Add(clockSkew))
+}
+
 // keptImage is the outcome of a build whose tag the registry did not let be
 // written again: what it holds there is what runs.
 func (b *build) keptImage(ctx context.Context) (made, error) {
@@ -64,7 +73,7 @@ func (b *build) keptImage(ctx context.Context) (made, error) {
 	if err != nil {
 		return made{}, failure.New(failure.RegistryDeniedPush, "kiln: the registry keeps the image that has the tag %s and does not show it: %w", b.push, err)
 	}
-	return made{digest: image.Digest, note: "built " + buildkey.Age(time.Since(image.Created)) + " ago", kept: true}, nil
+	return made{digest: image.Digest, note: "built " + buildkey.Age(max(0, time.Since(image.Created))) + " ago", kept: true}, nil
 }
 
 // executorMemo remembers for a while that the registry of the Kaniko image
