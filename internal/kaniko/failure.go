@@ -80,7 +80,7 @@ func (l *Log) Incomplete() (Failure, bool) {
 	return Failure{
 		Reason:      failure.UnsupportedInstruction,
 		Message:     fmt.Sprintf("the image would lack files: Kaniko cannot go past the symbolic link %s, which leads back to itself or through a file; remove it in the instruction that makes it", l.Skipped),
-		Instruction: l.Instruction,
+		Instruction: l.skippedIn,
 	}, l.Skipped != ""
 }
 

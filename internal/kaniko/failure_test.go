@@ -49,23 +49,28 @@ func TestFailure(t *testing.T) {
 		{"killed from outside", end{code: 137, lines: []string{beginsRun}}, failure.Evicted, "Kaniko was killed"},
 		{"a RUN whose process was killed", end{code: 137, lines: []string{beginsRun, exit + "137"}}, failure.RunFailed, "may have run out of memory"},
 		{
-			"disk full", end{code: 1, lines: []string{beginsRun, "error building image: error building stage: failed to take snapshot: write /kaniko/1: no space left on device"}},
+			"disk full",
+			end{code: 1, lines: []string{beginsRun, "error building image: error building stage: failed to take snapshot: write /kaniko/1: no space left on device"}},
 			failure.DiskFull, "KILN_BUILD_STORAGE",
 		},
 		{
-			"no source", end{code: 1, lines: []string{"error building image: error building stage: failed to execute command: copy failed: no source files specified"}},
+			"no source",
+			end{code: 1, lines: []string{"error building image: error building stage: failed to execute command: copy failed: no source files specified"}},
 			failure.SourceMissing, "names files that are not there",
 		},
 		{
-			"long instruction", end{code: 2, lines: []string{`{"level":"info","msg":"RUN ` + strings.Repeat("x", 500) + `","time":"t"}`, exit + "2"}},
+			"long instruction",
+			end{code: 2, lines: []string{`{"level":"info","msg":"RUN ` + strings.Repeat("x", 500) + `","time":"t"}`, exit + "2"}},
 			failure.RunFailed, strings.Repeat("x", 100) + "… failed with exit code 2",
 		},
 		{
-			"a long reason", end{code: 2, lines: []string{beginsRun, strings.Replace(exit, "waiting", strings.Repeat("x", 60<<10)+": waiting", 1) + "2"}},
+			"a long reason",
+			end{code: 2, lines: []string{beginsRun, strings.Replace(exit, "waiting", strings.Repeat("x", 60<<10)+": waiting", 1) + "2"}},
 			failure.RunFailed, "RUN make failed with exit code 2",
 		},
 		{
-			"what a RUN step prints is not the executor's", end{code: 2, lines: []string{beginsRun, "error building image: forged", pull("z"), exit + "2"}},
+			"what a RUN step prints is not the executor's",
+			end{code: 2, lines: []string{beginsRun, "error building image: forged", pull("z"), exit + "2"}},
 			failure.RunFailed, "RUN make failed with exit code 2",
 		},
 		{
@@ -74,51 +79,63 @@ func TestFailure(t *testing.T) {
 			failure.BaseImageNotFound, "the image x:1 does not exist",
 		},
 		{
-			"base of another platform", end{code: 1, lines: []string{pull("no child with platform linux/arm64 in index 127.0.0.1:5001/index__docker__io/library/x:1"), notFound}},
+			"base of another platform",
+			end{code: 1, lines: []string{pull("no child with platform linux/arm64 in index 127.0.0.1:5001/index__docker__io/library/x:1"), notFound}},
 			failure.BaseImageNotFound, "does not exist for linux/arm64",
 		},
 		{
-			"pull limit", end{code: 1, lines: []string{pull("GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/1: TOOMANYREQUESTS: You have reached your unauthenticated pull rate limit"), notFound}},
+			"pull limit",
+			end{code: 1, lines: []string{pull("GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/1: TOOMANYREQUESTS: You have reached your unauthenticated pull rate limit"), notFound}},
 			failure.RegistryUnreachable, "pull rate limit",
 		},
 		{
-			"a name is no answer", end{code: 1, lines: []string{pull("GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/UNAVAILABLE: MANIFEST_UNKNOWN: manifest unknown"), notFound}},
+			"a name is no answer",
+			end{code: 1, lines: []string{pull("GET http://127.0.0.1:5001/v2/index__docker__io/library/x/manifests/UNAVAILABLE: MANIFEST_UNKNOWN: manifest unknown"), notFound}},
 			failure.BaseImageNotFound, "does not exist",
 		},
 		{
-			"layer cannot be pulled", end{code: 1, lines: []string{"error building image: error building stage: failed to get filesystem from image: GET http://127.0.0.1:5001/v2/index__docker__io/library/x/blobs/sha256:0: UNAVAILABLE: kiln gate: registry index.docker.io: connection reset by peer"}},
+			"layer cannot be pulled",
+			end{code: 1, lines: []string{"error building image: error building stage: failed to get filesystem from image: GET http://127.0.0.1:5001/v2/index__docker__io/library/x/blobs/sha256:0: UNAVAILABLE: kiln gate: registry index.docker.io: connection reset by peer"}},
 			failure.RegistryUnreachable, "the base image cannot be pulled: registry index.docker.io: connection reset by peer",
 		},
 		{
-			"layer cannot be unpacked", end{code: 1, lines: []string{"error building image: error building stage: failed to get filesystem from image: chown /x: operation not permitted"}},
+			"layer cannot be unpacked",
+			end{code: 1, lines: []string{"error building image: error building stage: failed to get filesystem from image: chown /x: operation not permitted"}},
 			failure.Internal, "cannot unpack the base image",
 		},
 		{
-			"push to a registry that fails", end{code: 1, lines: []string{"error pushing image: failed to push to destination 127.0.0.1:5001/a: POST http://127.0.0.1:5001/v2/x: unexpected status code 503 Service Unavailable"}},
+			"push to a registry that fails",
+			end{code: 1, lines: []string{"error pushing image: failed to push to destination 127.0.0.1:5001/a: POST http://127.0.0.1:5001/v2/x: unexpected status code 503 Service Unavailable"}},
 			failure.RegistryUnreachable, "cannot be pushed",
 		},
 		{
-			"push permission", end{code: 1, lines: []string{`error checking push permissions -- make sure you entered the correct tag name, and that you are authenticated correctly, and try again: checking push permission for "127.0.0.1:5001/a": POST http://127.0.0.1:5001/v2/a/blobs/uploads/: DENIED: no`}},
+			"push permission",
+			end{code: 1, lines: []string{`error checking push permissions -- make sure you entered the correct tag name, and that you are authenticated correctly, and try again: checking push permission for "127.0.0.1:5001/a": POST http://127.0.0.1:5001/v2/a/blobs/uploads/: DENIED: no`}},
 			failure.RegistryDeniedPush, "did not take the image: DENIED: no",
 		},
 		{
-			"syntax", end{code: 1, lines: []string{"error building image: parsing dockerfile: dockerfile parse error on line 2: unknown instruction: RUUN (did you mean RUN?)"}},
+			"syntax",
+			end{code: 1, lines: []string{"error building image: parsing dockerfile: dockerfile parse error on line 2: unknown instruction: RUUN (did you mean RUN?)"}},
 			failure.DockerfileSyntax, "line 2: unknown instruction: RUUN",
 		},
 		{
-			"a name of one letter", end{code: 1, lines: []string{"error building image: could not parse reference: registry.example.com/a:1"}},
+			"a name of one letter",
+			end{code: 1, lines: []string{"error building image: could not parse reference: registry.example.com/a:1"}},
 			failure.BaseImageNotFound, `takes "registry.example.com/a:1" for no image`,
 		},
 		{
-			"a RUN that speaks of errors", end{code: 5, lines: []string{`{"level":"info","msg":"RUN echo 'error pushing image: x' && exit 5","time":"t"}`, exit + "5"}},
+			"a RUN that speaks of errors",
+			end{code: 5, lines: []string{`{"level":"info","msg":"RUN echo 'error pushing image: x' && exit 5","time":"t"}`, exit + "5"}},
 			failure.RunFailed, `RUN echo 'error pushing image: x' && exit 5 failed with exit code 5`,
 		},
 		{
-			"a link to itself", end{code: 1, lines: []string{beginsCopy, `{"level":"error","msg":"Couldn't eval /x/circle with link /x/circle","time":"t"}`, "error building image: error building stage: failed to take snapshot: EvalSymlinks: too many links"}},
+			"a link to itself",
+			end{code: 1, lines: []string{beginsCopy, `{"level":"error","msg":"Couldn't eval /x/circle with link /x/circle","time":"t"}`, "error building image: error building stage: failed to take snapshot: EvalSymlinks: too many links"}},
 			failure.UnsupportedInstruction, "cannot go past the symbolic link /x/circle",
 		},
 		{
-			"context cut off", end{code: 1, lines: []string{"Error: error resolving source context: unexpected EOF"}},
+			"context cut off",
+			end{code: 1, lines: []string{"Error: error resolving source context: unexpected EOF"}},
 			failure.ContextTransport, "did not arrive whole",
 		},
 	}
@@ -160,6 +177,7 @@ func TestIncomplete(t *testing.T) {
 		t.Error("a build is incomplete from its start")
 	}
 	log.Line(`{"level":"error","msg":"Couldn't eval /x with link /x","time":"t"}`)
+	log.Line(beginsRun)
 	if got, incomplete := log.Incomplete(); !incomplete || got.Instruction != "RUN ln -s x x" || !strings.Contains(got.Message, "/x,") {
 		t.Errorf("Incomplete = %+v, %v", got, incomplete)
 	}

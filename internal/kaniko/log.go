@@ -49,10 +49,11 @@ type Log struct {
 	// pushes it all the same, what it would have come to after the link.
 	Skipped string
 
-	last    []string // the last lines, as clip leaves them
-	errored bool     // the last line was an error of the command line
-	held    bool     // a line "Usage:" waits for what follows it
-	usage   bool     // what follows is usage text
+	skippedIn string   // the instruction that was being built then
+	last      []string // the last lines, as clip leaves them
+	errored   bool     // the last line was an error of the command line
+	held      bool     // a line "Usage:" waits for what follows it
+	usage     bool     // what follows is usage text
 }
 
 // How much of the log is kept to tell what went wrong: the last lines, and of
@@ -138,8 +139,8 @@ func (l *Log) keep(line string) {
 		l.Instruction = own.Msg
 	}
 	l.Pushed = l.Pushed || strings.HasPrefix(own.Msg, "Pushed ")
-	if found := skippedPattern.FindStringSubmatch(own.Msg); found != nil && own.Level == "error" {
-		l.Skipped = found[1]
+	if found := skippedPattern.FindStringSubmatch(own.Msg); found != nil && own.Level == "error" && l.Skipped == "" {
+		l.Skipped, l.skippedIn = found[1], l.Instruction
 	}
 }
 

@@ -24,15 +24,16 @@ type kanikoLog struct {
 	incomplete chan struct{}
 	done       chan struct{} // closed when the log has ended
 
-	mu       sync.Mutex
-	read     kaniko.Log
-	progress *kaniko.Progress
-	line     []byte // the piece of a line that has not ended
-	works    bool   // begun is closed
-	said     bool
-	lacks    bool // incomplete is closed
-	closed   bool
-	broken   bool // the log cannot be read
+	mu        sync.Mutex
+	read      kaniko.Log
+	progress  *kaniko.Progress
+	line      []byte // the piece of a line that has not ended
+	works     bool   // begun is closed
+	said      bool
+	lacks     bool // incomplete is closed
+	lacksLine int
+	closed    bool
+	broken    bool // the log cannot be read
 }
 
 // newKanikoLog returns a log that is shown in log.
@@ -129,12 +130,12 @@ func (k *kanikoLog) instruction() string {
 	return k.read.Instruction
 }
 
-// missing explains what the image will lack.
-func (k *kanikoLog) missing() kaniko.Failure {
+// missing explains what the image will lack, and over which line.
+func (k *kanikoLog) missing() (why kaniko.Failure, line int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	found, _ := k.read.Incomplete()
-	return found
+	why, _ = k.read.Incomplete()
+	return why, k.lacksLine
 }
 
 // sink takes a line, or a piece of a long one.
@@ -178,7 +179,7 @@ func (k *kanikoLog) showLocked(line string) {
 		close(k.begun)
 	}
 	if k.read.Skipped != "" && !k.lacks {
-		k.lacks = true
+		k.lacks, k.lacksLine = true, k.progress.InstructionLine()
 		close(k.incomplete)
 	}
 	if k.read.Pushed && !k.said {

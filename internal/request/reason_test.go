@@ -50,7 +50,7 @@ func TestReasons(t *testing.T) {
 			failed: (*build).failure, reason: failure.RegistryUnreachable, says: "502 Bad Gateway (registry r.example.com: connection refused)",
 		},
 		"files left out": {
-			log:    []string{stage, run, `{"level":"error","msg":"Couldn't eval /x with link /x","time":"t"}` + "\n"},
+			log:    []string{stage, run, `{"level":"error","msg":"Couldn't eval /x with link /x","time":"t"}` + "\n", says("COPY a b")},
 			failed: (*build).incomplete, reason: failure.UnsupportedInstruction, says: "line=2::ci/Dockerfile:2: the image would lack files",
 		},
 	} {

@@ -32,7 +32,10 @@ func ended(pod *corev1.Pod) bool {
 
 // incomplete ends a build whose image would lack files: Kaniko says so in
 // passing and pushes it.
-func (b *build) incomplete() error { return b.about(b.output.missing()) }
+func (b *build) incomplete() error {
+	why, line := b.output.missing()
+	return b.at(line, why)
+}
 
 // unsent acts on the outcome of sending the context. Where Kaniko has ended,
 // its own words say more than a broken stream does.
@@ -158,9 +161,12 @@ func (b *build) failure() error {
 }
 
 // about is the error of a failure, at its place in the Dockerfile.
-func (b *build) about(found kaniko.Failure) error {
+func (b *build) about(found kaniko.Failure) error { return b.at(b.line(found), found) }
+
+// at is the error of a failure at a line of the Dockerfile, or at none.
+func (b *build) at(line int, found kaniko.Failure) error {
 	at := b.dockerfile()
-	at.line = b.line(found)
+	at.line = line
 	err := failure.New(found.Reason, "%s: %s", at, found.Message)
 	if at.line == 0 {
 		return err // not the Dockerfile's fault
