@@ -74,6 +74,9 @@ func TestReuse(t *testing.T) {
 	other := f.greet(t, "two")
 	wantLog(t, other, "kiln: not built yet\n", "\ntwo\n")
 
+	f.wantMetrics(t, `kiln_builds_total{outcome="built"} 2`, `kiln_builds_total{outcome="reused"} 1`,
+		`kiln_requests_total{kind="dockerfile",outcome="succeeded"} 3`, `kiln_phase_duration_seconds_count{phase="lookup"} 3`)
+
 	t.Run("random tags", func(t *testing.T) {
 		g := f.another(t, "random", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_TAG": "random"} })
 		wantLog(t, g.greet(t, "one"), "KILN_TAG=random", "\none\n")
@@ -90,6 +93,24 @@ func TestReuse(t *testing.T) {
 		t.Errorf("%d build pods were seen, want 5", n)
 	}
 	f.wantNothingLeft(t)
+}
+
+// metricsPort is where the daemon serves its metrics.
+const metricsPort = "9465"
+
+// wantMetrics fails the test unless the daemon exports the samples.
+func (f *fixture) wantMetrics(t *testing.T, samples ...string) {
+	t.Helper()
+	data, err := f.Kube.CoreV1().RESTClient().Get().Namespace(f.Namespace).
+		Resource("pods").Name(f.Pod + ":" + metricsPort).SubResource("proxy").Suffix("metrics").DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sample := range samples {
+		if !strings.Contains(string(data), "\n"+sample+"\n") {
+			t.Errorf("the metrics have no %s:\n%s", sample, data)
+		}
+	}
 }
 
 // greet plays the greeter and returns the step, which succeeded.

@@ -31,6 +31,7 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 		Settings: settings,
 		Proxy:    kaniko.ProxyFromEnvironment(os.Getenv),
 		Memory:   memory,
+		Metrics:  counted,
 		Log:      log.Named("request"),
 	}
 	if err := errors.Join(parseSettings(handler), readTemplates(handler)); err != nil {
@@ -83,7 +84,8 @@ func newRegistryClient(handler *request.Handler) (*registry.Client, error) {
 		Pull:     registry.Restrict(registry.FileKeychain(pull), allow),
 		Mirrors:  handler.Mirrors,
 		Insecure: handler.Insecure,
-		Roots:    roots,
+
+		Transport: handler.Metrics.RegistryTransport(registry.NewTransport(roots)),
 	}), nil
 }
 

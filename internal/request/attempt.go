@@ -37,6 +37,8 @@ type made struct {
 	note string
 	// kept says that the registry kept an older image under the tag.
 	kept bool
+	// followed says that another step built it, while this one waited.
+	followed bool
 }
 
 // reference is the image by digest, as nodes pull it.

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/metrics"
 )
 
 // Roles of the objects that kiln makes.
@@ -24,6 +25,8 @@ type image struct {
 	reference string
 	// reused says when it was built, where it was not for this step.
 	reused string
+	// followed says that another step built it, while this one waited.
+	followed bool
 }
 
 // build returns the image of the step's Dockerfile: the one that the registry
@@ -31,14 +34,31 @@ type image struct {
 func (s *step) build(ctx context.Context) (image, error) {
 	p, err := s.plan(ctx)
 	if err != nil {
+		s.Metrics.BuildEnded(outcome(ctx, image{}, err))
 		return image{}, err
 	}
 	s.planned = p
 	ready, err := s.provide(ctx, p)
+	s.Metrics.BuildEnded(outcome(ctx, ready, err))
 	if ready.reused == "" { // else it may have to be built all the same
 		_ = os.Remove(s.Memory.ContextPath(s.claim.ID))
 	}
 	return ready, err
+}
+
+// outcome is how a build is counted.
+func outcome(ctx context.Context, ready image, err error) metrics.Build {
+	switch {
+	case ctx.Err() != nil:
+		return metrics.BuildCancelled
+	case err != nil:
+		return metrics.BuildFailed
+	case ready.reused != "":
+		return metrics.BuildReused
+	case ready.followed:
+		return metrics.BuildFollowed
+	}
+	return metrics.BuildBuilt
 }
 
 // rebuild builds an image that was reused and that the nodes do not find.
@@ -70,7 +90,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	if built.kept {
 		s.warnKept(p, built)
 	}
-	return image{reference: built.reference(p)}, nil
+	return image{reference: built.reference(p), followed: built.followed}, nil
 }
 
 // warnKept tells of an image that the registry did not let be replaced.
@@ -131,6 +151,7 @@ func (s *step) cleanup(what string, remove func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	if err := remove(ctx); err != nil {
+		s.Metrics.CleanupFailed()
 		s.logger.Warn("cleanup failed, the owner reference will collect it", zap.String("what", what), zap.Error(err))
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +14,7 @@ import (
 
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
+	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 )
 
@@ -54,6 +57,8 @@ type build struct {
 	deadline *time.Timer     // of the present phase
 	why      waiting
 
+	starts func() // counts the pod as waiting no longer
+
 	gateFollowed bool
 	gateListens  bool
 	shown        bool // Kaniko's log is being read
@@ -84,6 +89,7 @@ func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 		sent:     make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
 		why:      newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull),
+		starts:   sync.OnceFunc(s.Metrics.PodWaits()),
 	}
 }
 
@@ -91,6 +97,7 @@ func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 // cannot be.
 func (b *build) run(ctx context.Context) (made, error) {
 	defer b.deadline.Stop()
+	defer b.starts()
 	defer b.output.close()
 	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
 		return b.Pods.Watch(ctx, b.name, onChange)
@@ -131,12 +138,15 @@ func (b *build) run(ctx context.Context) (made, error) {
 // done returns the outcome of a build whose manifest the registry has answered.
 func (b *build) done(ctx context.Context) (made, error) {
 	b.times.mark("build")
+	if title, since := b.output.now(); strings.HasPrefix(title, "pushing ") {
+		b.Metrics.PhaseEnded(metrics.PhasePush, time.Since(since))
+	}
 	b.output.awaitPush(ctx, tailGrace)
 	b.output.finish()
 	if b.kept {
 		return b.keptImage(ctx)
 	}
-	return made{digest: b.digest, note: "built"}, nil
+	return made{digest: b.digest, note: "built", followed: b.role == follower}, nil
 }
 
 // observe acts on a new state of the pod.
@@ -177,6 +187,7 @@ func (b *build) show(ctx context.Context) {
 		return
 	}
 	b.shown = true
+	b.starts()
 	if b.role == follower {
 		b.deadline.Reset(contextGrace)
 	}

@@ -27,11 +27,14 @@ func (s *step) accept() (content string, file *preflight.Dockerfile, err error) 
 	}
 	s.debugf("request %s, context of %d entries and %d bytes, %s", s.claim.ID, summary.Entries, summary.Bytes, summary.Digest)
 	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("content", summary.Digest))
+	s.Metrics.ContextRead(summary.Bytes)
+	s.times.mark("context")
 	data, err := s.readDockerfile()
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
 	file, err = s.check(data)
+	s.times.mark("preflight")
 	return summary.Digest, file, err
 }
 

@@ -4,11 +4,13 @@
 //
 // # Phases
 //
-//	context   the staged context is read once and written as kiln's own tar
-//	schedule  the build pod's containers start
-//	build     the context is sent, Kaniko builds and pushes
-//	start     the action's Job gets a running pod
-//	run       the action runs
+//	context    the staged context is read once and written as kiln's own tar
+//	preflight  the Dockerfile is read, and refused where Kaniko would fail it
+//	lookup     the registries are asked for the bases and for the image
+//	schedule   the build pod's containers start
+//	build      the context is sent, Kaniko builds and pushes
+//	start      the action's Job gets a running pod
+//	run        the action runs
 //
 // Whatever ends a step, its Job, pods and Secret are deleted before the result
 // is written, with a context of their own, so that a cancelled step leaves

@@ -48,7 +48,7 @@ func (s *step) decide(image *registry.Image) (found made, why string) {
 		return made{}, "the nodes do not find it"
 	case image != nil && s.isNew(image):
 		// As new as what this step would build, whatever the age limit.
-		return made{digest: image.Digest, note: "built by another runner"}, ""
+		return made{digest: image.Digest, note: "built by another runner", followed: true}, ""
 	}
 	decision := buildkey.Policy{MaxAge: s.Settings.ReuseMaxAge}.Decide(image, time.Now())
 	if !decision.Reuse {

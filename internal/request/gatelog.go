@@ -81,6 +81,7 @@ const maxDenied = 10
 // deny takes a refusal of the gate.
 func (b *build) deny(what string) {
 	b.denied = what
+	b.Metrics.GateDenied()
 	b.logger.Warn("gate denied a request", zap.String("denied", what))
 	if b.denials++; b.denials <= maxDenied {
 		b.log.Line("kiln: the gate refused %s", oneLine(what))

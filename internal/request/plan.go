@@ -51,7 +51,6 @@ func (s *step) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.times.mark("context")
 	p := &plan{file: file, keyed: s.Settings.Tag == config.TagContent}
 	if err := s.resolve(ctx, p); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/kaniko"
+	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/spool"
@@ -54,6 +55,8 @@ type Handler struct {
 	Registry *registry.Client
 	// Memory keeps the contexts.
 	Memory *spool.Memory
+	// Metrics counts; nil counts nothing.
+	Metrics *metrics.Metrics
 	// Log is the operator's log.
 	Log *zap.Logger
 
@@ -82,7 +85,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		Handler: h,
 		claim:   claim,
 		log:     newStepLog(claim.Log, stopToken(claim.Request.StopToken)),
-		times:   newTimes(),
+		times:   newTimes(h.Metrics),
 		logger:  h.Log.With(zap.String("request", claim.ID)),
 	}
 	h.holds.begin(claim.ID)
@@ -97,7 +100,19 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	}
 	fields := append(s.times.fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
+	h.Metrics.StepEnded(s.kind(), code, err)
 	return code
+}
+
+// kind is what the step asked for, as far as that was understood.
+func (s *step) kind() metrics.Kind {
+	switch {
+	case s.container.Dockerfile != "":
+		return metrics.KindDockerfile
+	case s.container.Image != "":
+		return metrics.KindImage
+	}
+	return metrics.KindUnknown
 }
 
 // stopToken returns the shim's token, or one that no build can guess when the

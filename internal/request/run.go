@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -134,7 +135,8 @@ type actionRun struct {
 	deadline *time.Timer // of the present phase
 	why      waiting
 
-	reused    bool // the image was built for an earlier step
+	starts    func() // counts the pod as waiting no longer
+	reused    bool   // the image was built for an earlier step
 	following bool
 	read      bool  // the log was read, as far as it can be
 	unread    error // why not all of it was
@@ -147,6 +149,7 @@ func (s *step) newActionRun(name string) *actionRun {
 		logged:   make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
 		why:      newWaiting(s, "Job", name, failure.ActionImagePull),
+		starts:   sync.OnceFunc(s.Metrics.PodWaits()),
 	}
 }
 
@@ -154,6 +157,7 @@ func (s *step) newActionRun(name string) *actionRun {
 // exit code known.
 func (r *actionRun) run(ctx context.Context) (int, error) {
 	defer r.deadline.Stop()
+	defer r.starts()
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.join(cancel)
 	job := r.why.name
@@ -223,6 +227,7 @@ func (r *actionRun) follow(ctx context.Context) {
 		return
 	}
 	r.following = true
+	r.starts()
 	r.times.mark("start")
 	r.debugf("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
 	r.deadline.Stop()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"kiln/internal/metrics"
 )
 
 // times are how long the phases of a step took, in the order in which they
@@ -14,6 +16,7 @@ type times struct {
 	started time.Time
 	last    time.Time
 	phases  []phase
+	counted *metrics.Metrics
 }
 
 // phase is one part of a step.
@@ -22,17 +25,27 @@ type phase struct {
 	took time.Duration
 }
 
-// newTimes starts the clock.
-func newTimes() *times {
+// newTimes starts the clock. What it measures is counted too.
+func newTimes(counted *metrics.Metrics) *times {
 	now := time.Now()
-	return &times{started: now, last: now}
+	return &times{started: now, last: now, counted: counted}
 }
 
 // mark ends the phase name now.
 func (t *times) mark(name string) {
 	now := time.Now()
 	t.phases = append(t.phases, phase{name: name, took: now.Sub(t.last)})
+	t.counted.PhaseEnded(metricsPhase(name), now.Sub(t.last))
 	t.last = now
+}
+
+// metricsPhase is the phase that the metrics know a phase of a step as: the
+// author tells the action's pod from the build's, an operator need not.
+func metricsPhase(name string) metrics.Phase {
+	if name == "start" {
+		return metrics.PhaseSchedule
+	}
+	return metrics.Phase(name)
 }
 
 // total is the time since the start.

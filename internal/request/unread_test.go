@@ -46,7 +46,7 @@ func TestAnUnreadableLogEndsNoAction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			s := &step{Handler: &Handler{}, claim: &spool.Claim{}, log: newStepLog(&out, "T"), times: newTimes()}
+			s := &step{Handler: &Handler{}, claim: &spool.Claim{}, log: newStepLog(&out, "T"), times: newTimes(nil)}
 			r := &actionRun{step: s, pod: exited(action.ContainerName, tt.exit), following: true}
 			if err := r.ended(t.Context(), tt.err); err != nil {
 				t.Fatal(err)
