@@ -25,6 +25,7 @@ var version = "dev"
 // cli is the command line.
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Serve the exchange: the sidecar of a runner pod."`
+	Worker  workerCommand  `cmd:"" hidden:"" help:"Serve the exchange, under the supervision of run."`
 	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
 	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -53,6 +54,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		},
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
+		kong.Bind(args),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
@@ -64,11 +66,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if exited >= 0 {
 		return exited
 	}
-	if err != nil && len(args) > 0 && args[0] == "run" {
+	switch first := firstOf(args); {
+	case err != nil && first == "run":
+		err = supervise(args, "info")
+	case err != nil && first == workerName:
 		// A sidecar that exits keeps its runner from every job, so it serves
 		// and tells each step what is wrong.
-		err = line.Run.broken(ctx, err)
-	} else if err == nil {
+		err = line.Worker.broken(ctx, err)
+	case err == nil:
 		err = command.Run()
 	}
 	if err != nil {
@@ -76,6 +81,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// firstOf returns the command of a command line, or "".
+func firstOf(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }
 
 // versionCommand prints the version.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime/debug"
+	"strconv"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -13,20 +16,68 @@ import (
 	"kiln/internal/app"
 	"kiln/internal/config"
 	"kiln/internal/metrics"
+	"kiln/internal/supervisor"
 )
 
-// runCommand is the sidecar.
+// workerName is the hidden command that run starts again and again.
+const workerName = "worker"
+
+// runCommand is the sidecar: it supervises the worker, which has the same
+// settings.
 type runCommand struct {
+	workerCommand `embed:""`
+}
+
+// Run supervises until the process is told to stop.
+func (c *runCommand) Run(arguments []string) error { return supervise(arguments, c.LogLevel) }
+
+// supervise keeps a worker with the arguments of `+"`kilnd run`"+` going. Whether
+// they can be used is for the worker to tell.
+func supervise(arguments []string, level string) error {
+	log, err := newLogger(level)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }()
+	own, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the worker's program: %w", err)
+	}
+	o := supervisor.Defaults()
+	o.Log = log.Named("supervisor")
+	o.Limits = memoryLimits(o.Log)
+	o.Command = append([]string{own, workerName}, arguments[1:]...)
+	debug.FreeOSMemory() // this process only waits from here on
+	supervisor.Run(o)
+	return nil
+}
+
+// memoryLimits keep the worker below the limit of its container.
+func memoryLimits(log *zap.Logger) supervisor.Limits {
+	container, err := memlimit.FromCgroup()
+	if err != nil {
+		log.Info("the worker's memory is not limited", zap.Error(err))
+		return supervisor.Limits{}
+	}
+	limits, err := supervisor.LimitsOf(container)
+	if err != nil {
+		log.Warn("the worker's memory is not limited", zap.Error(err))
+	}
+	return limits
+}
+
+// workerCommand serves the exchange.
+type workerCommand struct {
 	config.Settings `embed:""`
 	LogLevel        string `help:"debug, info, warn or error." default:"info" env:"KILN_LOG_LEVEL"`
 }
 
 // Run serves until ctx ends.
-func (c *runCommand) Run(ctx context.Context) error { return c.serve(ctx, nil) }
+func (c *workerCommand) Run(ctx context.Context) error { return c.serve(ctx, nil) }
 
 // broken serves settings that could not be parsed: the defaults stand in
 // where serving needs them.
-func (c *runCommand) broken(ctx context.Context, cause error) error {
+func (c *workerCommand) broken(ctx context.Context, cause error) error {
 	for _, fallback := range []struct {
 		value       *string
 		env, normal string
@@ -45,7 +96,7 @@ func (c *runCommand) broken(ctx context.Context, cause error) error {
 }
 
 // serve runs the daemon.
-func (c *runCommand) serve(ctx context.Context, broken error) error {
+func (c *workerCommand) serve(ctx context.Context, broken error) error {
 	log, err := newLogger(c.LogLevel)
 	if err != nil {
 		return err
@@ -53,7 +104,9 @@ func (c *runCommand) serve(ctx context.Context, broken error) error {
 	defer func() { _ = log.Sync() }()
 	klog.SetLogger(zapr.NewLogger(log.Named("kubernetes")))
 	log.Info("starting", zap.String("version", version), zap.Any("settings", c.Settings))
-	daemon, err := app.New(app.Options{Settings: &c.Settings, Broken: broken, Metrics: metrics.New(metrics.Options{Version: version}), Log: log})
+	restarts, _ := strconv.Atoi(os.Getenv(supervisor.EnvRestarts)) // unset without a supervisor
+	counted := metrics.New(metrics.Options{Version: version, Restarts: restarts, MemoryLimit: supervisor.DataLimit()})
+	daemon, err := app.New(app.Options{Settings: &c.Settings, Broken: broken, Metrics: counted, Log: log})
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,7 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 	code := s.handle(ctx, claim)
 	// The memory forgets last: a daemon that dies in between ends the step
 	// with an error and does not run it twice.
-	defer func() {
-		if err := s.memory.Forget(claim.ID); err != nil {
-			s.log.Error("forget request", zap.String("request", claim.ID), zap.Error(err))
-		}
-	}()
+	defer s.forget(claim.ID)
 	if claim.Vanished() {
 		if err := s.exchange.Clear(claim.ID); err != nil {
 			s.log.Warn("clear what a vanished hook process left", zap.String("request", claim.ID), zap.Error(err))
@@ -35,6 +31,16 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 		return
 	}
 	s.finish(ctx, claim, code)
+}
+
+// forget removes what the memory keeps of the request id.
+func (s *serving) forget(id string) {
+	if s.memory == nil {
+		return
+	}
+	if err := s.memory.Forget(id); err != nil {
+		s.log.Error("forget request", zap.String("request", id), zap.Error(err))
+	}
 }
 
 // finish writes the result, again and again where the disk is full: a shim

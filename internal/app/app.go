@@ -57,7 +57,7 @@ type App struct {
 	handler  Handler
 	log      *zap.Logger
 	exchange *spool.Exchange
-	memory   *spool.Memory
+	memory   *spool.Memory // nil only while broken
 	metrics  *metrics.Metrics
 	problems *problems
 	ports    []*port
@@ -66,8 +66,8 @@ type App struct {
 	slots     chan struct{}
 }
 
-// New opens the exchange, the memory and the ports. Only an
-// exchange or a memory that cannot be used is an error.
+// New opens the exchange, the memory and the ports. Only an exchange that
+// cannot be used is an error.
 func New(options Options) (*App, error) {
 	a := &App{
 		settings: options.Settings, broken: options.Broken, handler: options.Handler, log: options.Log,
@@ -77,11 +77,11 @@ func New(options Options) (*App, error) {
 	if a.exchange, err = spool.Open(a.settings.Exchange); err != nil {
 		return nil, err
 	}
-	if err = a.exchange.Init(); err == nil {
-		a.memory, err = spool.OpenMemory(a.settings.Memory)
-	}
-	if err != nil {
+	if err = a.exchange.Init(); err != nil {
 		return nil, errors.Join(err, a.exchange.Close())
+	}
+	if a.memory, err = spool.OpenMemory(a.settings.Memory); err != nil {
+		a.broken = errors.Join(a.broken, err)
 	}
 	if a.broken == nil {
 		a.broken = a.settings.Validate()

@@ -1,7 +1,8 @@
 // Package app is the sidecar: it serves the exchange from New to Stop.
 //
 // New opens everything and serves nothing; Run serves until its context ends
-// and then takes everything down. Settings that are missing or wrong, and an
+// and then takes everything down. Settings that are missing or wrong, a memory
+// that cannot be used, and an
 // API server that cannot be reached, do not keep it from serving: every
 // request is then answered with what is wrong, because a broken kiln must not
 // keep a runner from jobs that do not need it.

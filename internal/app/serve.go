@@ -122,6 +122,9 @@ func (s *serving) stop() error {
 // resume ends what an earlier run of the daemon left unfinished. The shims
 // are answered at once; what was made for them is deleted beside.
 func (s *serving) resume(ctx context.Context) {
+	if s.memory == nil {
+		return
+	}
 	ids, err := s.memory.Accepted()
 	s.warn("read the memory", err)
 	for _, id := range ids {
