@@ -69,6 +69,7 @@ const (
 	readyEnd      = "bare action pod, image on the node: create → terminated seen"
 	kilnCold      = "kiln, cold: hook starts → hook exits"
 	kilnReady     = "kiln, image on the node: hook starts → hook exits"
+	kilnReused    = "kiln, Dockerfile built before: hook starts → hook exits"
 	hookStart     = "kiln-hook: start → exit on a malformed message"
 	startSamples  = "20"
 	idleSettle    = 3 * time.Second
@@ -100,7 +101,7 @@ func run(ctx context.Context, rounds int, w io.Writer) (err error) {
 	}
 	// Not measured: it pulls the images and lays out the work folder, whose
 	// parts the bare pods mount.
-	if _, err := b.build(ctx); err != nil {
+	if _, err := b.build(ctx, b.files); err != nil {
 		return err
 	}
 	for round := range rounds {
@@ -118,7 +119,12 @@ func run(ctx context.Context, rounds int, w io.Writer) (err error) {
 		return err
 	}
 	b.times[hookStart] = []time.Duration{start}
+	heavy, err := b.largeBuild(ctx)
+	if err != nil {
+		return err
+	}
 	b.table(w, rounds)
+	heavy.print(w)
 	fmt.Fprintf(w, "kiln-hook: %.1f MB; kilnd idle: %.1f MiB at first, %.1f MiB after %d steps\n",
 		float64(images.HookSize)/1e6, mib(idle), mib(after), rounds)
 	return nil
@@ -142,27 +148,35 @@ func (b *bench) prepare(ctx context.Context, images harness.Images) (err error) 
 }
 
 // build plays the action once with kiln and returns how long the hook took.
-func (b *bench) build(ctx context.Context) (time.Duration, error) {
-	return b.step(ctx, b.action.Step(harness.Main, b.use()))
+func (b *bench) build(ctx context.Context, files harness.Files) (time.Duration, error) {
+	result, err := b.play(ctx, b.action.Step(harness.Main, b.use()), files)
+	if err != nil {
+		return 0, err
+	}
+	return result.Duration, nil
 }
 
 // ready plays the same step with an image that is built already.
 func (b *bench) ready(ctx context.Context, image string) (time.Duration, error) {
 	step := b.action.Step(harness.Main, b.use())
 	step.Dockerfile, step.Image = "", image
-	return b.step(ctx, step)
-}
-
-// step plays a step and returns how long the hook took.
-func (b *bench) step(ctx context.Context, step runner.Step) (time.Duration, error) {
-	result, err := b.runner.Step(ctx, step, b.files, nil)
+	result, err := b.play(ctx, step, b.files)
 	if err != nil {
 		return 0, err
 	}
-	if result.ExitCode != 0 {
-		return 0, fmt.Errorf("kiln's step ended with exit code %d:\n%s", result.ExitCode, result.Log)
-	}
 	return result.Duration, nil
+}
+
+// play plays a step, which has to succeed.
+func (b *bench) play(ctx context.Context, step runner.Step, files harness.Files) (*harness.Result, error) {
+	result, err := b.runner.Step(ctx, step, files, nil)
+	if err != nil {
+		return nil, err
+	}
+	if result.ExitCode != 0 {
+		return nil, fmt.Errorf("kiln's step ended with exit code %d:\n%s", result.ExitCode, result.Log)
+	}
+	return result, nil
 }
 
 func (b *bench) use() harness.Use { return harness.Use{Uses: "acme/" + actionUnderIt + "@v1"} }
@@ -186,7 +200,12 @@ func (b *bench) round(ctx context.Context, round int) error {
 		b.times[m.logEnds] = append(b.times[m.logEnds], t.logEnds)
 		b.times[m.terminated] = append(b.times[m.terminated], t.terminated)
 	}
-	cold, err := b.build(ctx)
+	files := b.fresh()
+	cold, err := b.build(ctx, files)
+	if err != nil {
+		return err
+	}
+	again, err := b.reused(ctx, files)
 	if err != nil {
 		return err
 	}
@@ -196,6 +215,7 @@ func (b *bench) round(ctx context.Context, round int) error {
 	}
 	b.times[kilnCold] = append(b.times[kilnCold], cold)
 	b.times[kilnReady] = append(b.times[kilnReady], ready)
+	b.times[kilnReused] = append(b.times[kilnReused], again)
 	return nil
 }
 

@@ -13,12 +13,13 @@ func (b *bench) table(w io.Writer, rounds int) {
 	bare := median(b.times[kanikoEnd]) + median(b.times[freshEnd])
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "\nmedian of %d rounds\tseconds\tof bare build + run\n", rounds)
-	for _, name := range []string{bareLog, bareEnd, kanikoLog, kanikoEnd, freshLog, freshEnd, readyLog, readyEnd, kilnCold, kilnReady, hookStart} {
+	for _, name := range []string{bareLog, bareEnd, kanikoLog, kanikoEnd, freshLog, freshEnd, readyLog, readyEnd, kilnCold, kilnReady, kilnReused, hookStart} {
 		row(tw, name, median(b.times[name]), bare)
 	}
 	row(tw, "bare build + run: Kaniko pod and then action pod, each to terminated seen", bare, bare)
 	row(tw, "kiln's own overhead: kiln, cold − bare build + run", median(b.times[kilnCold])-bare, bare)
 	row(tw, "kiln's own overhead with an image on the node: over the bare action pod", median(b.times[kilnReady])-median(b.times[readyEnd]), bare)
+	row(tw, "reuse: Dockerfile built before − image on the node", median(b.times[kilnReused])-median(b.times[kilnReady]), bare)
 	if err := tw.Flush(); err != nil {
 		fmt.Fprintln(w, err)
 	}
