@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -284,12 +285,9 @@ func (f *fixture) squatted(t *testing.T, r *fixture) {
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("the foreign pod held the build up for %v", took)
 	}
-	for _, uid := range f.buildPods() {
-		if uid == made.UID {
-			return
-		}
+	if !slices.Contains(f.buildPods(), made.UID) {
+		t.Error("the foreign pod was never seen: nothing was shown")
 	}
-	t.Error("the foreign pod was never seen: nothing was shown")
 }
 
 // buildPodName returns the name of the build pod that a debug log shows.
