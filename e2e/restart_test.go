@@ -12,9 +12,9 @@ import (
 	"kiln/e2e/harness"
 )
 
-// TestDaemonRestart kills the daemon under a step: the step ends with a clear
-// line, no line of its log is doubled, the daemon that follows clears up and
-// serves the next step.
+// TestDaemonRestart kills the daemon's worker under a step: the step ends with a
+// clear line, no line of its log is doubled, the worker that follows clears up
+// and serves the next step, and the kubelet sees nothing of it.
 func TestDaemonRestart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, after string }{
@@ -55,6 +55,9 @@ func TestDaemonRestart(t *testing.T) {
 			f.wantNothingLeft(t)
 			next := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
 			wantSuccess(t, next)
+			if restarts, err := f.Restarts(t.Context()); err != nil || restarts != 0 {
+				t.Errorf("the container was restarted %d times, %v", restarts, err)
+			}
 			f.wantNothingLeft(t)
 		})
 	}
