@@ -19,13 +19,15 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"kiln/e2e/harness"
 )
 
 // TestPrometheus has a real Prometheus scrape a runner pod through a build and a
-// failure, and evaluate every rule and every query of the dashboard.
+// reuse, and evaluate every rule and every query of the dashboard. The runner pod's
+// events tell of both.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "metrics", nil)
@@ -42,12 +44,33 @@ func TestPrometheus(t *testing.T) {
 	p.await(t, `sum(kiln_requests_in_flight + kiln_waiting_pods)`, "0")
 	p.await(t, `count(kiln_memory_limit_bytes > 64e6)`, "1")
 	p.await(t, `count(kiln_kubernetes_requests_total{code="2xx"} > 3)`, "1")
+	f.wantEvents(t, "KilnBuildStarted", "KilnImageReused")
 	for _, query := range f.dashboardQueries(t) {
 		if _, err := p.query(t.Context(), query); err != nil {
 			t.Errorf("dashboard: %s: %v", query, err)
 		}
 	}
 	p.wantSoundRules(t)
+}
+
+// wantEvents fails the test unless the runner pod has one event of each reason.
+func (f *fixture) wantEvents(t *testing.T, reasons ...string) {
+	t.Helper()
+	list, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + f.Pod})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range reasons {
+		count := 0
+		for _, event := range list.Items {
+			if event.Reason == reason {
+				count++
+			}
+		}
+		if count != 1 {
+			t.Errorf("%d events %s on the runner pod, want 1", count, reason)
+		}
+	}
 }
 
 // prometheus is a server on this machine.

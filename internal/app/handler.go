@@ -12,6 +12,7 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/config"
+	"kiln/internal/event"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
@@ -50,6 +51,7 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 	if err != nil {
 		return nil, err
 	}
+	handler.Events = event.NewRecorder(handler.Pods.Kube, namespace)
 	handler.Self = &request.SelfReader{Kube: handler.Pods.Kube, Namespace: namespace, PodName: settings.PodName}
 	return handler, nil
 }

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/event"
+	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
 )
@@ -34,16 +36,32 @@ type image struct {
 func (s *step) build(ctx context.Context) (image, error) {
 	p, err := s.plan(ctx)
 	if err != nil {
-		s.Metrics.BuildEnded(outcome(ctx, image{}, err))
+		s.tell(outcome(ctx, image{}, err), err)
 		return image{}, err
 	}
 	s.planned = p
 	ready, err := s.provide(ctx, p)
-	s.Metrics.BuildEnded(outcome(ctx, ready, err))
+	s.tell(outcome(ctx, ready, err), err)
 	if ready.reused == "" { // else it may have to be built all the same
 		_ = os.Remove(s.Memory.ContextPath(s.claim.ID))
 	}
 	return ready, err
+}
+
+// tell counts how a build ended, and says so on the runner pod.
+func (s *step) tell(ended metrics.Build, err error) {
+	s.Metrics.BuildEnded(ended)
+	switch ended {
+	case metrics.BuildReused:
+		s.event(event.ImageReused, "an image of the registry is used again")
+	case metrics.BuildFailed:
+		s.event(event.BuildFailed, string(failure.Of(err)))
+	}
+}
+
+// event tells of this step on the runner pod.
+func (s *step) event(reason event.Reason, message string) {
+	s.Events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.claim.ID+": "+message)
 }
 
 // outcome is how a build is counted.
@@ -81,6 +99,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	s.warn(p.file)
 	s.log.Shield("Build " + s.dockerfile().file)
 	s.log.Line("kiln: %s", why)
+	s.event(event.BuildStarted, "its image is built")
 	built, err := s.make(ctx, p)
 	if err != nil {
 		return image{}, err

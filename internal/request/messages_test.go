@@ -82,8 +82,8 @@ func stepWith(events ...corev1.Event) (*step, *strings.Builder) {
 	return &step{Handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: newStepLog(&out, "T")}, &out
 }
 
-// event is an event about the step's Job.
-func event(reason, message string) corev1.Event {
+// jobEvent is an event about the step's Job.
+func jobEvent(reason, message string) corev1.Event {
 	return corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "ci"}, Reason: reason, Message: message,
 		InvolvedObject: corev1.ObjectReference{Kind: "Job", Namespace: "ci", Name: "kiln-1"},
@@ -92,7 +92,7 @@ func event(reason, message string) corev1.Event {
 
 func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, out := stepWith(event("FailedCreate", "Error creating: pods \"kiln-1-\" is forbidden:\nexceeded quota: ci"))
+		s, out := stepWith(jobEvent("FailedCreate", "Error creating: pods \"kiln-1-\" is forbidden:\nexceeded quota: ci"))
 		w := newWaiting(s, "Job", "kiln-1", failure.ActionFailed)
 		for range 25 {
 			time.Sleep(explainInterval)
@@ -112,7 +112,7 @@ func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
 }
 
 func TestWaitingEndsWhereNothingWillCome(t *testing.T) {
-	s, out := stepWith(event("FailedCreate", `pods "kiln-1-" is forbidden: violates PodSecurity "restricted:latest"`))
+	s, out := stepWith(jobEvent("FailedCreate", `pods "kiln-1-" is forbidden: violates PodSecurity "restricted:latest"`))
 	w := newWaiting(s, "Job", "kiln-1", failure.ActionFailed)
 	err := w.look(context.Background(), nil)
 	if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted:latest"`) || out.Len() > 0 {

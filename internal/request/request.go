@@ -10,6 +10,7 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/config"
+	"kiln/internal/event"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/kaniko"
@@ -57,6 +58,8 @@ type Handler struct {
 	Memory *spool.Memory
 	// Metrics counts; nil counts nothing.
 	Metrics *metrics.Metrics
+	// Events tells of builds on the runner pod; nil tells nothing.
+	Events *event.Recorder
 	// Log is the operator's log.
 	Log *zap.Logger
 
