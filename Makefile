@@ -23,7 +23,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
 # by internal/repo.
-TYPED_MODULES := . e2e/cluster e2e/helm
+TYPED_MODULES := . e2e/cluster e2e/helm e2e/distribution
 # Every module that has packages of its own. e2e/kaniko has none, and tidying it would
 # add what the tests of Kaniko's dependencies need.
 MODULES := $(filter-out e2e/kaniko,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
@@ -31,6 +31,8 @@ LINT := bin/golangci-lint
 ACTIONLINT := bin/actionlint
 # Both majors of Helm, for the tests of the chart.
 HELMS := bin/helm bin/helm3
+# The CNCF registry, which the gate is tested against.
+REGISTRY := bin/distribution
 
 ##@ Use
 
@@ -95,11 +97,11 @@ unit: $(HELMS) ## Run the unit and script tests with the race detector; needs no
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 
 .PHONY: e2e
-e2e: build $(HELMS) ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
+e2e: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
 	@hack/with-cluster env $(STATIC) go test -tags e2e -count=1 -timeout 30m $(TESTARGS) ./e2e/...
 
 .PHONY: e2e-long
-e2e-long: build $(HELMS) ## Run the end-to-end tests ten times over, those that take long too
+e2e-long: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests ten times over, those that take long too
 	@hack/with-cluster env KILN_E2E_LONG=1 $(STATIC) go test -tags e2e -count=10 -timeout 4h $(TESTARGS) ./e2e/...
 
 .PHONY: bench
@@ -147,6 +149,10 @@ $(ACTIONLINT): tools/actionlint/go.mod tools/actionlint/go.sum
 $(HELMS): bin/%: e2e/helm/go.mod e2e/helm/go.sum
 	@echo 'building $* (a few minutes with a cold cache)'
 	$(STATIC) go build -C e2e/helm -ldflags '-s -w' -o $(CURDIR)/$@ $(if $(filter helm3,$*),helm.sh/helm/v3/cmd/helm,helm.sh/helm/v4/cmd/helm)
+
+$(REGISTRY): e2e/distribution/go.mod e2e/distribution/go.sum $(wildcard e2e/distribution/*.go)
+	@echo 'building the CNCF registry (a minute with a cold cache)'
+	$(STATIC) go build -C e2e/distribution -ldflags '-s -w' -o $(CURDIR)/$@ .
 
 ##@ Local cluster
 
