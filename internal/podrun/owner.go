@@ -19,7 +19,7 @@ import (
 // It is a strategic merge patch, which adds to the list by the owners' UIDs; a
 // JSON merge patch would replace the others.
 func (c Client) AddOwner(ctx context.Context, pod string, uid types.UID, owner metav1.OwnerReference) error {
-	err := c.patchOwners(ctx, pod, ownersPatch{UID: uid, OwnerReferences: []any{owner}})
+	_, err := c.patchOwners(ctx, pod, ownersPatch{UID: uid, OwnerReferences: []any{owner}})
 	if apierrors.IsConflict(err) { // the UID is the only precondition
 		return fmt.Errorf("%w: another pod has the name %s", ErrGone, pod)
 	}
@@ -33,38 +33,58 @@ func (c Client) AddOwner(ctx context.Context, pod string, uid types.UID, owner m
 // The deletion is for the very state that was read, so that an owner who comes
 // in between keeps the pod. Like Delete it is repeated until ctx ends.
 func (c Client) Release(ctx context.Context, pod string, uid, owner types.UID) error {
-	return persist(ctx, func(ctx context.Context) error {
-		for {
-			err := c.release(ctx, pod, uid, owner)
-			if !apierrors.IsConflict(err) || ctx.Err() != nil {
-				return err
-			}
-		}
-	})
+	r := release{Client: c, name: pod, uid: uid, owner: owner}
+	return persist(ctx, r.try)
 }
 
-// release is one try of Release; a conflict asks for another.
-func (c Client) release(ctx context.Context, name string, uid, owner types.UID) error {
-	pod, err := c.Pod(ctx, name)
+// release is one Release.
+type release struct {
+	Client
+	name       string
+	uid, owner types.UID
+	left       bool // the owner's entry is gone by a try before
+}
+
+// try looks at the pod and does what its state asks for, and again where the
+// pod changed in between: a kubelet writes into it too.
+func (r *release) try(ctx context.Context) error {
+	for {
+		err := r.once(ctx)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		if ctx.Err() != nil { // a conflict is no reason to give up
+			return fmt.Errorf("release pod %s/%s: %w", r.Namespace, r.name, ctx.Err())
+		}
+	}
+}
+
+// once is one round of try.
+func (r *release) once(ctx context.Context) error {
+	pod, err := r.Pod(ctx, r.name)
 	switch {
 	case errors.Is(err, ErrGone):
 		return nil
 	case err != nil:
 		return err
-	case pod.UID != uid || !Owned(pod, owner):
-		return nil
-	case len(pod.OwnerReferences) == 1:
-		return c.deletePod(ctx, name, 0, &metav1.Preconditions{UID: &uid, ResourceVersion: &pod.ResourceVersion})
-	}
-	err = c.patchOwners(ctx, name, ownersPatch{
-		UID:             uid,
-		ResourceVersion: pod.ResourceVersion,
-		OwnerReferences: []any{map[string]any{"$patch": "delete", "uid": owner}},
-	})
-	if errors.Is(err, ErrGone) {
+	case pod.UID != r.uid || !Owned(pod, r.owner) && !r.left:
 		return nil
 	}
-	return err
+	// Where others are left the patch needs no state: of those who leave at
+	// once, the API server tells the last one that nobody is left.
+	if Owned(pod, r.owner) && len(pod.OwnerReferences) > 1 {
+		patch := ownersPatch{UID: r.uid, OwnerReferences: []any{map[string]any{"$patch": "delete", "uid": r.owner}}}
+		if pod, err = r.patchOwners(ctx, r.name, patch); errors.Is(err, ErrGone) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		r.left = true
+	}
+	if len(pod.OwnerReferences) > 1 || len(pod.OwnerReferences) == 1 && r.left {
+		return nil
+	}
+	return r.deletePod(ctx, r.name, 0, &metav1.Preconditions{UID: &r.uid, ResourceVersion: &pod.ResourceVersion})
 }
 
 // Owned reports whether owner is one of the pod's owners.
@@ -77,23 +97,21 @@ func Owned(pod *corev1.Pod, owner types.UID) bool {
 	return false
 }
 
-// ownersPatch changes the owners of a pod. UID and resource version are
-// preconditions: the API server refuses to change them
-// (k8s.io/apiserver pkg/registry/rest/update.go).
+// ownersPatch changes the owners of a pod. The UID is a precondition: the API
+// server refuses to change it (k8s.io/apiserver pkg/registry/rest/update.go).
 type ownersPatch struct {
 	UID             types.UID `json:"uid"`
-	ResourceVersion string    `json:"resourceVersion,omitempty"`
 	OwnerReferences []any     `json:"ownerReferences"`
 }
 
-// patchOwners sends the patch.
-func (c Client) patchOwners(ctx context.Context, pod string, patch ownersPatch) error {
+// patchOwners sends the patch and returns the pod as it is then.
+func (c Client) patchOwners(ctx context.Context, pod string, patch ownersPatch) (*corev1.Pod, error) {
 	body, err := json.Marshal(map[string]any{"metadata": patch})
 	if err != nil {
-		return fmt.Errorf("encode the owners of pod %s: %w", pod, err)
+		return nil, fmt.Errorf("encode the owners of pod %s: %w", pod, err)
 	}
-	_, err = c.Kube.CoreV1().Pods(c.Namespace).Patch(ctx, pod, types.StrategicMergePatchType, body, metav1.PatchOptions{})
-	return c.refused(call{"patch", "pods", pod}, err)
+	patched, err := c.Kube.CoreV1().Pods(c.Namespace).Patch(ctx, pod, types.StrategicMergePatchType, body, metav1.PatchOptions{})
+	return patched, c.refused(call{"patch", "pods", pod}, err)
 }
 
 // Admitted returns pod as the API server would store it, defaults and the

@@ -1,10 +1,13 @@
 package podrun
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -143,4 +146,47 @@ func TestReleaseIsRepeated(t *testing.T) {
 	if err := (Client{Kube: kube, Namespace: "ns"}).Release(t.Context(), "p", "1", "me"); err != nil || ownersOf(t, kube) != nil {
 		t.Errorf("error = %v, owners %v; want the pod deleted", err, ownersOf(t, kube))
 	}
+}
+
+// TestOwnersLeaveAtOnce lets two owners see one another and leave at the same
+// time: the one whose entry goes last deletes the pod.
+func TestOwnersLeaveAtOnce(t *testing.T) {
+	kube := fake.NewClientset(ownedPod("me", "other"))
+	looked := false
+	kube.PrependReactor("patch", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+		if !looked { // the other one leaves after this one has looked
+			looked = true
+			if err := kube.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), ownedPod("me"), "ns"); err != nil {
+				t.Error(err)
+			}
+		}
+		return false, nil, nil
+	})
+	if err := (Client{Kube: kube, Namespace: "ns"}).Release(briefly(t), "p", "1", "me"); err != nil {
+		t.Fatal(err)
+	}
+	if owners := ownersOf(t, kube); !looked || owners != nil {
+		t.Errorf("patched: %v, owners %v; want the pod deleted", looked, owners)
+	}
+}
+
+// TestReleaseOutlastsConflicts meets a pod that changes faster than it can be
+// looked at, for longer than one try takes.
+func TestReleaseOutlastsConflicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kube := fake.NewClientset(ownedPod("me"))
+		calm := time.Now().Add(2 * tryTimeout)
+		kube.PrependReactor("delete", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
+			if time.Now().After(calm) {
+				return false, nil, nil
+			}
+			time.Sleep(100 * time.Millisecond)
+			return true, nil, apierrors.NewConflict(podsResource, "p", errors.New("the resource version differs"))
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := (Client{Kube: kube, Namespace: "ns"}).Release(ctx, "p", "1", "me"); err != nil || ownersOf(t, kube) != nil {
+			t.Errorf("error = %v, owners %v; want the pod deleted", err, ownersOf(t, kube))
+		}
+	})
 }
