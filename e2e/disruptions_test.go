@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,8 +56,9 @@ func TestDisruptions(t *testing.T) {
 		t.Run("gate killed", func(t *testing.T) {
 			t.Parallel()
 			result := f.disrupt(t, "disrupt-gate-killed", 1, node.killer("gate", "KILL"))
-			wantError(t, result, failure.Internal.Mark(), "the gate of the build pod ended")
-			wantAttempts(t, result, 0, "")
+			wantSuccess(t, []*harness.Result{result})
+			// Kaniko may miss the gate before the node reports its end.
+			wantAttempts(t, result, 1, failure.Evicted, failure.RegistryUnreachable)
 		})
 		t.Run("context cut off", func(t *testing.T) {
 			t.Parallel()
@@ -184,15 +186,15 @@ func (f *fixture) cutContext(t *testing.T, node nodeShell) {
 }
 
 // wantAttempts fails the test unless the log tells that many failed attempts
-// before the last one, each with the reason.
-func wantAttempts(t *testing.T, result *harness.Result, want int, reason failure.Reason) {
+// before the last one, each with one of the reasons.
+func wantAttempts(t *testing.T, result *harness.Result, want int, reasons ...failure.Reason) {
 	t.Helper()
 	got := 0
 	for line := range strings.Lines(result.Log) {
 		if strings.HasPrefix(line, "kiln: attempt ") && strings.Contains(line, " failed: ") {
 			got++
-			if !strings.Contains(line, reason.Mark()) {
-				t.Errorf("%q does not say %s", line, reason.Mark())
+			if !slices.ContainsFunc(reasons, func(r failure.Reason) bool { return strings.Contains(line, r.Mark()) }) {
+				t.Errorf("%q does not say one of %v", line, reasons)
 			}
 		}
 	}

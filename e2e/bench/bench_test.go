@@ -50,7 +50,9 @@ func TestTable(t *testing.T) {
 		kanikoEnd: {time.Second, 2 * time.Second, 9 * time.Second},
 		freshEnd:  {2 * time.Second},
 		kilnReady: {4 * time.Second},
-		kilnCold:  {5 * time.Second, 4 * time.Second, 3 * time.Second},
+
+		kilnReused: {5 * time.Second},
+		kilnCold:   {5 * time.Second, 4 * time.Second, 3 * time.Second},
 	}}
 	var out strings.Builder
 	b.table(&out, 3)

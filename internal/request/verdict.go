@@ -141,7 +141,7 @@ func (b *build) failure() error {
 	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
 	switch {
 	case !ok:
-		return failure.New(failure.Internal, "the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
+		return b.gateEnded()
 	case end.ExitCode == 0 && b.deaf != nil:
 		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", b.deaf)
 	case end.ExitCode == 0:
@@ -152,12 +152,25 @@ func (b *build) failure() error {
 		return b.cut // it ended because of that, or that because of its end
 	}
 	switch found.Reason {
+	case failure.Evicted:
+		if b.working && b.arrival != nil { // the pod's state may come before the stream's end
+			found.Reason, found.Message = failure.ContextTransport, "the build context had not arrived: "+found.Message
+		}
 	case failure.RegistryUnreachable:
 		found.Message += b.noted()
 	case failure.RegistryDeniedPush:
 		found.Message += "; " + pushHint(repository(b.push), b.Settings.RegistrySecret)
 	}
 	return b.about(found)
+}
+
+// gateEnded is the error of a build whose gate ended before it. A gate that
+// somebody killed says nothing about the settings.
+func (b *build) gateEnded() error {
+	if end, ok := podrun.Terminated(b.pod, kaniko.ContainerGate); ok && end.ExitCode == exitKilled {
+		return failure.New(failure.Evicted, "the gate of the build pod was killed (exit code %d): the node, its memory limit, or somebody with access to it ended the container", end.ExitCode)
+	}
+	return failure.New(failure.Internal, "the gate of the build pod ended before the build did: an operator has to look at the registry settings%s", b.deniedHint())
 }
 
 // about is the error of a failure, at its place in the Dockerfile.
