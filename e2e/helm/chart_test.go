@@ -120,6 +120,36 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestFiles shows that the alerts and the dashboard arrive in the cluster as they are in
+// charts/kiln/files, with the labels of the values.
+func TestFiles(t *testing.T) {
+	for kind, tc := range map[string]struct{ values, file, indent string }{
+		"prometheusrule": {"metrics.prometheusRule.enabled=true,metrics.prometheusRule.labels.release=prometheus", "alerts.yaml", "  "},
+		"dashboard":      {"metrics.dashboard.enabled=true,metrics.dashboard.labels.release=prometheus", "dashboard.json", "    "},
+	} {
+		for _, program := range helms {
+			t.Run(kind+" with "+program, func(t *testing.T) {
+				out, diagnostics, err := template(t, program, "1.29.0", "--values", filepath.Join("testdata", "default.values.yaml"),
+					"--set", tc.values, "--show-only", "templates/"+kind+".yaml")
+				if err != nil {
+					t.Fatalf("%v\n%s", err, diagnostics)
+				}
+				data, err := os.ReadFile(filepath.Join(root, "charts", "kiln", "files", tc.file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				indented := tc.indent + strings.ReplaceAll(strings.TrimSpace(string(data)), "\n", "\n"+tc.indent)
+				if !strings.HasSuffix(strings.TrimSpace(out), strings.TrimLeft(indented, " ")) {
+					t.Errorf("the object does not end with the file:\n%s", out)
+				}
+				if !strings.Contains(out, "\n    release: prometheus\n") {
+					t.Errorf("no label of the values:\n%s", out)
+				}
+			})
+		}
+	}
+}
+
 // TestLint runs Helm's own checks.
 func TestLint(t *testing.T) {
 	for _, program := range helms {
