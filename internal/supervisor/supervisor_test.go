@@ -36,6 +36,13 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// hungry is a worker that wants 256 MiB. It is no Go program: the race detector
+// reserves more than any limit.
+const hungry = `echo worker $$ $KILN_WORKER_RESTARTS
+x=xxxxxxxxxxxxxxxx; n=0
+while [ $n -lt 24 ]; do x=$x$x; n=$((n + 1)); done
+echo allocated ${#x}`
+
 // supervise runs a worker of the role that the first argument names.
 func supervise() {
 	o := supervisor.Defaults()
@@ -45,7 +52,8 @@ func supervise() {
 	o.Grace = 300 * time.Millisecond
 	o.Log = zap.NewNop()
 	if os.Args[1] == "hungry" {
-		o.Limits = supervisor.Limits{Data: 128 << 20, Soft: 100 << 20}
+		o.Limits = supervisor.Limits{Data: 128 << 20}
+		o.Command = []string{"/bin/sh", "-c", hungry}
 	}
 	supervisor.Run(o)
 }
@@ -77,16 +85,6 @@ func work(role string) {
 			panic(err)
 		}
 		select {}
-	case "hungry":
-		var all [][]byte
-		for range 1000 {
-			block := make([]byte, 1<<20)
-			for i := 0; i < len(block); i += 4096 {
-				block[i] = 1
-			}
-			all = append(all, block)
-		}
-		fmt.Println("allocated", len(all))
 	}
 }
 
