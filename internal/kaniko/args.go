@@ -52,7 +52,7 @@ func executorArgs(b Build) ([]string, error) {
 		"--log-format=json",
 		"--force", // detection of a container differs between runtimes
 	)
-	args = append(args, b.Flavor.args()...)
+	args = append(args, b.Flavor.args(b.Unused)...)
 	args = append(args, platformArgs(b.Arch)...)
 	return append(args, b.Proxy.withoutCredentials().buildArgs()...), nil
 }

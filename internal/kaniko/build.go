@@ -33,6 +33,8 @@ type Build struct {
 	SnapshotMode string
 	// Dockerfile is its name inside the context.
 	Dockerfile string
+	// Unused is whether the Dockerfile has a stage that nothing uses.
+	Unused bool
 	// Push is the one reference that the build may push.
 	Push string
 	// Pulls are the images that the build may pull, also those that only a

@@ -149,12 +149,13 @@ func ChooseFlavor(image, setting string) (Flavor, error) {
 }
 
 // args are the flags that only this flavor needs to build like Docker.
-func (f Flavor) args() []string {
-	if f.Name != preflight.Chainguard {
+func (f Flavor) args(unused bool) []string {
+	// Docker does not build a stage that nothing uses; the other fork has it
+	// built in. This flag also leaves out stages without a name, used or not
+	// (skipUnusedStages in its source).
+	if f.Name != preflight.Chainguard || !unused {
 		return nil
 	}
-	// Docker does not build a stage that nothing uses; the other fork has it
-	// built in.
 	return []string{"--skip-unused-stages"}
 }
 

@@ -47,6 +47,7 @@ func smallBuild() kaniko.Build {
 		SnapshotMode:     kaniko.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
 		Dockerfile:       "Dockerfile",
+		Unused:           true,
 		Push:             "ghcr.io/acme/kiln/app:k1-0",
 		Arch:             "amd64",
 		Deadline:         30 * time.Minute,

@@ -47,6 +47,8 @@ type Dockerfile struct {
 	Images []Image
 	// Instructions are all instructions in file order.
 	Instructions []Instruction
+	// Unused is whether there is a stage that the last one does not need.
+	Unused bool
 	// Warnings are what the author should know whatever builds the image.
 	Warnings []Problem
 
@@ -83,7 +85,7 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if err := w.resolve(args); err != nil {
 		return nil, err
 	}
-	d := &Dockerfile{Images: w.images(), Instructions: list(result.AST), walker: w}
+	d := &Dockerfile{Images: w.images(), Instructions: list(result.AST), Unused: w.unused(), walker: w}
 	err = w.walk(func(s *site) { d.Warnings = append(d.Warnings, s.warnings()...) })
 	if err != nil {
 		return nil, err

@@ -98,6 +98,20 @@ func configRows() []Row {
 			Advice:     "Give it a value by ARG in this stage too, or remove it.",
 			match:      leakedArg,
 		},
+		{
+			Name:              "ARG with a variable in its name",
+			Example:           "FROM busybox\nENV A=B\nARG $A=arg\nRUN true\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko expands the variable in the name, Docker does not",
+			Advice:            "Write the name out.",
+			match: func(s *site) bool {
+				c, ok := s.command.(*instructions.ArgCommand)
+				return ok && slices.ContainsFunc(c.Args, func(pair instructions.KeyValuePairOptional) bool {
+					return strings.Contains(pair.Key, "$")
+				})
+			},
+		},
 	}
 }
 
@@ -119,9 +133,8 @@ func argAfterEnv(s *site) bool {
 // reference finds $name and ${name.
 var reference = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
-// leakedArg matches an instruction that uses a variable which this stage does
-// not set, neither by ARG nor ENV nor in the command itself, but an earlier one
-// does.
+// leakedArg matches an instruction that uses a variable which an earlier stage
+// sets to something else than this one sees.
 func leakedArg(s *site) bool {
 	switch s.command.(type) {
 	case nil, *instructions.CmdCommand, *instructions.EntrypointCommand, *instructions.HealthCheckCommand,
@@ -139,18 +152,29 @@ func leakedArg(s *site) bool {
 		}
 		name := rest[at[2]:at[3]]
 		rest = rest[at[1]:]
-		if !asked[name] && s.leaked[name] && s.unset(name) {
+		if !asked[name] && s.leaks(name) {
 			return true
 		}
 		asked[name] = true
 	}
 }
 
-// unset reports whether neither the stage nor the command itself sets a
-// variable.
-func (s *site) unset(name string) bool {
-	_, set, _ := s.stage.variables.get(name)
+// leaks reports whether the executor gives a variable the value of an earlier
+// stage: one that neither the stage nor the command itself sets, or an ARG that
+// the stage has from the one that it is built from.
+func (s *site) leaks(name string) bool {
+	other, leaked := s.leaked[name]
+	if !leaked || s.assigned(name) {
+		return false
+	}
+	seen, set, _ := s.stage.variables.get(name)
+	_, own := s.stage.variables.values[name]
+	return !set || !own && !seen.env && seen.value != other.value
+}
+
+// assigned reports whether a command sets a variable itself.
+func (s *site) assigned(name string) bool {
 	text := s.text()
-	return !set && !strings.Contains(text, name+"=") &&
-		!strings.Contains(text, "read "+name) && !strings.Contains(text, "for "+name+" ")
+	return strings.Contains(text, name+"=") ||
+		strings.Contains(text, "read "+name) || strings.Contains(text, "for "+name+" ")
 }

@@ -45,7 +45,7 @@ func adds(match func(*site, *instructions.AddCommand) bool) func(*site) bool {
 
 // copyRows are the constructs of COPY and ADD but for their targets.
 func copyRows() []Row {
-	return slices.Concat(addRows(), copyFlagRows(), copyModeRows())
+	return slices.Concat(addRows(), copyFlagRows(), copyModeRows(), copyPlaceRows())
 }
 
 func copyFlagRows() []Row {

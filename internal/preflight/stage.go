@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -76,6 +77,11 @@ func (w *walker) use(last int) {
 	}
 }
 
+// unused reports whether there is a stage that the last one does not need.
+func (w *walker) unused() bool {
+	return slices.ContainsFunc(w.stages, func(s *stage) bool { return !s.used })
+}
+
 // images returns the images of the used stages.
 func (w *walker) images() []Image {
 	var images []Image
@@ -110,7 +116,11 @@ func (w *walker) stage(s *stage, globals *expander) error {
 	if base.value == "" {
 		return w.errorf(line, "the base image is empty after its variables are expanded%s", noValue(base.missing))
 	}
-	if named, found := w.find(base.value); found && named < s.index {
+	named, found := w.find(base.value)
+	if found && base.value != strings.ToLower(base.value) {
+		return w.errorf(line, "%q is not an image reference, and a FROM names stages in lower case alone, so docker build would fail too", base.value)
+	}
+	if found && named < s.index {
 		s.base = w.stages[named]
 		s.needs = append(s.needs, named)
 	} else {
@@ -175,8 +185,8 @@ func (w *walker) from(s *stage, value string, line int) error {
 	return w.image(s, Image{Reference: value, Line: line}, nil)
 }
 
-// find returns the index of the stage with a name. Docker compares names
-// without regard to case.
+// find returns the index of the stage with a name. Docker compares the names in
+// --from without regard to case; in FROM they are in small letters.
 func (w *walker) find(stage string) (int, bool) {
 	lower := strings.ToLower(stage)
 	for index := range w.parsed {

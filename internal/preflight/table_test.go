@@ -111,7 +111,8 @@ func TestTableNearMisses(t *testing.T) {
 		"docker's frontend, pinned":   {"#syntax=docker.io/docker/dockerfile-upstream:master@sha256:0\nFROM a\n", preflight.Chainguard},
 		"syntax in the middle":        {"FROM a\n# syntax=example.com/x\n", preflight.Chainguard},
 		"escape without values":       {"# escape=`\nFROM a\nRUN echo `\n  a\\b\nENV A=b\n", preflight.Chainguard},
-		"a stage that is not used":    {"FROM a AS x\nRUN --mount=type=tmpfs,target=/t true\nFROM a\n", preflight.Chainguard},
+		"a stage that is not used":    {"FROM a AS x\nRUN --mount=type=tmpfs,target=/t true\nFROM a\n", preflight.Osscontainertools},
+		"one that is not used":        {"FROM a AS x\nRUN --mount=type=tmpfs,target=/t true\nFROM a AS y\nFROM a\nCOPY --from=y /a /a\n", preflight.Chainguard},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, text := verdict(t, tt.dockerfile, tt.flavor); got != preflight.Same {
@@ -133,7 +134,7 @@ func TestTableForms(t *testing.T) {
 		{"FROM a\nRUN rm -rf \"/kaniko\"\n", "belongs to the builder"},
 		{"FROM a\nRUN cat <<EOF\necho > /kaniko/x\nEOF\n", "belongs to the builder"},
 		{"FROM a\nARG D=/kaniko\nWORKDIR $D/x\n", "belongs to the builder"},
-		{"FROM a\nWORKDIR /kaniko/..\nWORKDIR kaniko\n", "belongs to the builder"},
+		{"FROM a\nWORKDIR /\nWORKDIR kaniko\n", "belongs to the builder"},
 		{"FROM scratch\nCOPY --chmod=644 a etc/a\n", "makes for the target"},
 		{"FROM a AS x\nARG U=nobody\nUSER $U\nFROM x\nWORKDIR /new/x\n", ""},
 		{"FROM a\nADD git@github.com:acme/x.git /x\n", "clone Git"},

@@ -40,8 +40,8 @@ type site struct {
 	command instructions.Command
 	node    *parser.Node
 	line    int
-	// leaked are the ARGs with a value that earlier stages declare.
-	leaked   map[string]bool
+	// leaked are the ARGs that earlier stages declare, with the last value.
+	leaked   map[string]variable
 	expander *expander
 	// expanded and all remember what several rows ask for.
 	expanded map[string]word
@@ -99,7 +99,7 @@ func (s *site) path(text string) (absolute string, slash, known bool) {
 func (w *walker) walk(visit func(*site)) error {
 	visit(&site{walker: w, line: 0})
 	e := &expander{lex: w.lex}
-	leaked := map[string]bool{}
+	leaked := map[string]variable{}
 	for index, s := range w.stages {
 		if !s.used {
 			continue
@@ -123,7 +123,9 @@ func (w *walker) walk(visit func(*site)) error {
 			}
 		}
 		for name, v := range s.variables.values {
-			leaked[name] = leaked[name] || !v.env
+			if !v.env {
+				leaked[name] = v
+			}
 		}
 	}
 	return nil
@@ -138,7 +140,7 @@ func (w *walker) node(line int) *parser.Node {
 }
 
 // site returns the site of FROM, or of one command of a stage.
-func (w *walker) site(s *stage, command instructions.Command, line int, leaked map[string]bool, e *expander) *site {
+func (w *walker) site(s *stage, command instructions.Command, line int, leaked map[string]variable, e *expander) *site {
 	return &site{
 		walker: w, stage: s, command: command, node: w.node(line), line: line,
 		leaked: leaked, expander: e, expanded: map[string]word{},

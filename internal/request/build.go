@@ -136,6 +136,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Dockerfile:       s.claim.Request.Dockerfile,
+		Unused:           p.file.Unused,
 		Push:             p.push,
 		Pulls:            pulls,
 		Mirrors:          s.Mirrors,
