@@ -23,10 +23,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
 # by internal/repo.
-TYPED_MODULES := . e2e/cluster e2e/helm e2e/distribution
-# Every module that has packages of its own. e2e/kaniko has none, and tidying it would
-# add what the tests of Kaniko's dependencies need.
-MODULES := $(filter-out e2e/kaniko,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
+TYPED_MODULES := . e2e/cluster e2e/helm e2e/distribution e2e/parity
+# Every module that has packages of its own. Those that only name programs have none, and
+# tidying them would add what the tests of the programs' dependencies need.
+MODULES := $(filter-out e2e/kaniko e2e/parity/buildkit,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
 LINT := bin/golangci-lint
 ACTIONLINT := bin/actionlint
 # Both majors of Helm, for the tests of the chart.
@@ -94,6 +94,7 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 unit: $(HELMS) ## Run the unit and script tests with the race detector; needs no root and no cluster
 	CGO_ENABLED=1 go test -race -shuffle=on $(TESTARGS) ./...
 	CGO_ENABLED=1 go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
+	CGO_ENABLED=1 go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 
 .PHONY: e2e
@@ -107,6 +108,14 @@ e2e-long: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests ten times over,
 .PHONY: bench
 bench: build ## Measure kiln against bare pods on the local cluster
 	@hack/with-cluster env $(STATIC) go run ./e2e/bench
+
+.PHONY: parity
+parity: build ## Compare kiln's builds with Docker's, all of them, and write the table of docs/parity.md
+	@hack/parity --write $(CURDIR)/docs/parity.md
+
+.PHONY: parity-fast
+parity-fast: build ## Compare those builds that take about a second, and check the table of docs/parity.md
+	@hack/parity --fast --check $(CURDIR)/docs/parity.md
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s) each

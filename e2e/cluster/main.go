@@ -29,6 +29,7 @@ const usage = `usage: cluster <command> [flags]
   up [--install] [--nodes N] [--retain]   start the cluster, or find it running
   down                                    remove it; what was built stays cached
   prepare [--install]                     build everything, start nothing
+  parts [--install]                       make what builds are compared by, print it as shell exports
   status                                  exit 0 when it runs, 3 when it does not
   env                                     print what tests need as shell exports
   kubeconfig                              print the path of its kubeconfig
@@ -63,7 +64,7 @@ type options struct {
 // for a wrong call, 3 for status of a cluster that does not run.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
 	commands := map[string]func(context.Context, *cluster.Cluster, options, io.Writer) error{
-		"up": up, "down": down, "prepare": prepare, "status": status, "env": env,
+		"up": up, "down": down, "prepare": prepare, "parts": comparison, "status": status, "env": env,
 		"kubeconfig": kubeconfig, "kubectl": kubectl, "load": load,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
@@ -120,7 +121,7 @@ func parse(command string, args []string, stderr io.Writer) (options, error) {
 	}
 	tree, err := source.Find()
 	o.Tree = tree
-	if err != nil && (command == "up" || command == "prepare") { // the others build nothing
+	if err != nil && (command == "up" || command == "prepare" || command == "parts") { // the others build nothing
 		return o, err
 	}
 	return o, nil
@@ -167,6 +168,17 @@ func prepare(ctx context.Context, c *cluster.Cluster, _ options, stdout io.Write
 		return err
 	}
 	fmt.Fprintf(stdout, "prepared in %s\n", c.Progress.Elapsed())
+	return nil
+}
+
+func comparison(ctx context.Context, c *cluster.Cluster, _ options, stdout io.Writer) error {
+	variables, err := c.Parts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range variables {
+		fmt.Fprintln(stdout, v.Export())
+	}
 	return nil
 }
 

@@ -45,6 +45,8 @@ type options struct {
 	write  string
 	check  string
 	detail bool
+	// unchecked builds what kiln refuses, to see whether it should.
+	unchecked bool
 }
 
 func parse() (options, error) {
@@ -56,6 +58,7 @@ func parse() (options, error) {
 	flag.StringVar(&o.write, "write", "", "write the table into this `file`")
 	flag.StringVar(&o.check, "check", "", "fail when a result is not the one in the table of this `file`")
 	flag.BoolVar(&o.detail, "v", false, "print every difference and the output of builds that fail")
+	flag.BoolVar(&o.unchecked, "unchecked", false, "build what kiln refuses too, to see what would come out")
 	flag.Parse()
 	var err error
 	o.run, err = regexp.Compile(*pattern)
@@ -64,8 +67,8 @@ func parse() (options, error) {
 		return o, fmt.Errorf("--run: %w", err)
 	case flag.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case o.write != "" && (o.fast || *pattern != ""):
-		return o, errors.New("--write needs all cases: leave out --fast and --run")
+	case o.write != "" && (o.fast || o.unchecked || *pattern != ""):
+		return o, errors.New("--write needs all cases: leave out --fast, --run and --unchecked")
 	}
 	return o, nil
 }

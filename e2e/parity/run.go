@@ -39,7 +39,7 @@ func trials(ctx context.Context, o options, group string) (int, error) {
 	if err := sandbox.Enter(); err != nil {
 		return 1, err
 	}
-	bench, stop, err := prepare(ctx, group, began)
+	bench, stop, err := prepare(ctx, o, group, began)
 	if err != nil {
 		return 1, err
 	}
@@ -83,7 +83,7 @@ func choose(o options, bench *trial.Bench) ([]corpus.Case, error) {
 }
 
 // prepare starts what the trials need.
-func prepare(ctx context.Context, group string, began time.Time) (bench *trial.Bench, stop func(), err error) {
+func prepare(ctx context.Context, o options, group string, began time.Time) (bench *trial.Bench, stop func(), err error) {
 	dirs := map[string]string{}
 	for _, name := range []string{"buildkit", "kiln", "contexts"} {
 		dirs[name] = filepath.Join(sandbox.Dir, name)
@@ -115,6 +115,7 @@ func prepare(ctx context.Context, group string, began time.Time) (bench *trial.B
 		Kiln: &candidate.Kiln{
 			Executor: images["KANIKO"], ExecutorName: executorName,
 			Dir: dirs["kiln"], Cgroup: group, Registry: registryAddress, Mirrored: mirrored(),
+			Unchecked: o.unchecked,
 		},
 		Dir: dirs["contexts"], Registry: registryAddress, Began: began,
 		Busybox: images["BUSYBOX"], Debian: images["DEBIAN"],

@@ -96,6 +96,11 @@ func (c *Cluster) requirePackages(ctx context.Context, p plan) error {
 	if p.buildNode || p.buildBases {
 		packages = append(packages, debian.BuildPackages()...)
 	}
+	return c.requireInstalled(ctx, packages)
+}
+
+// requireInstalled installs what is missing of a list, where that is allowed.
+func (c *Cluster) requireInstalled(ctx context.Context, packages []string) error {
 	missing := debian.Missing(ctx, packages)
 	if len(packages) == 0 || len(missing) == 0 {
 		return nil

@@ -44,6 +44,9 @@ type Kiln struct {
 	Registry string
 	// Mirrored are the registries that Dockerfiles name.
 	Mirrored []string
+	// Unchecked builds what kiln refuses for what the executor would make of
+	// it.
+	Unchecked bool
 }
 
 // Refusal says that kiln does not begin to build a Dockerfile.
@@ -134,7 +137,7 @@ func (k *Kiln) accept(dockerfile, context, push string) (kaniko.Build, error) {
 	if err != nil {
 		return kaniko.Build{}, err
 	}
-	if _, err := parsed.Check(flavor.Name); err != nil {
+	if _, err := parsed.Check(flavor.Name); err != nil && !k.Unchecked {
 		return kaniko.Build{}, &Refusal{err}
 	}
 	var pulls []string
@@ -146,7 +149,7 @@ func (k *Kiln) accept(dockerfile, context, push string) (kaniko.Build, error) {
 		Name: "parity", Namespace: "parity",
 		KanikoImage: k.ExecutorName, GateImage: "kiln",
 		Flavor: flavor, SnapshotMode: kaniko.SnapshotFull,
-		Dockerfile: name, Push: push, Pulls: pulls,
+		Dockerfile: name, Unused: parsed.Unused, Push: push, Pulls: pulls,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
 	}, err

@@ -42,6 +42,8 @@ type Image struct {
 	Tree     rootfs.Tree
 	Platform string // os/architecture
 	Config   v1.Config
+	// Healthcheck is the whole of Config's, which lacks newer fields.
+	Healthcheck map[string]any
 }
 
 // Difference is one attribute that two images do not share.

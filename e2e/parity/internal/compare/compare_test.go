@@ -20,7 +20,8 @@ var (
 func sample() Image {
 	file := &rootfs.Node{Kind: "file", Mode: 0o644, UID: 1, GID: 2, Size: 3, Digest: "aa", ModTime: before}
 	return Image{
-		Platform: "linux/amd64",
+		Platform:    "linux/amd64",
+		Healthcheck: map[string]any{"Test": []string{"CMD", "x"}, "Retries": 3},
 		Tree: rootfs.Tree{
 			"/":     {Kind: "dir", Mode: 0o755, ModTime: before},
 			"/a":    file,
@@ -34,8 +35,7 @@ func sample() Image {
 			Env: []string{"A=1", "B=2"}, Entrypoint: []string{"/e"}, Cmd: []string{"c"},
 			WorkingDir: "/w", User: "1:2", Labels: map[string]string{"l": "1"},
 			ExposedPorts: map[string]struct{}{"80/tcp": {}}, Volumes: map[string]struct{}{"/v": {}},
-			Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "x"}, Retries: 3},
-			StopSignal:  "SIGINT", Shell: []string{"/bin/sh", "-c"}, OnBuild: []string{"RUN x"},
+			StopSignal: "SIGINT", Shell: []string{"/bin/sh", "-c"}, OnBuild: []string{"RUN x"},
 		},
 	}
 }
@@ -71,21 +71,22 @@ func TestPlanted(t *testing.T) {
 		"mtime of a link":       {node("/link", func(n *rootfs.Node) { n.ModTime = began }), Difference{"/link", "mtime of the link", "2001-09-09T01:46:40Z", "the run"}},
 		"mtime that is not new": {node("/new", func(n *rootfs.Node) { n.ModTime = before }), Difference{"/new", "mtime", "the run", "2001-09-09T01:46:40Z"}},
 
-		"Platform":     {func(img *Image) { img.Platform = "linux/arm64" }, Difference{"config", "Platform", "linux/amd64", "linux/arm64"}},
-		"Env":          {config(func(c *v1.Config) { c.Env[1] = "B=3" }), Difference{"config", "Env", `["A=1","B=2"]`, `["A=1","B=3"]`}},
-		"Env, order":   {config(func(c *v1.Config) { c.Env = []string{"B=2", "A=1"} }), Difference{"config", "Env", `["A=1","B=2"]`, `["B=2","A=1"]`}},
-		"Entrypoint":   {config(func(c *v1.Config) { c.Entrypoint = nil }), Difference{"config", "Entrypoint", `["/e"]`, ""}},
-		"Cmd":          {config(func(c *v1.Config) { c.Cmd = []string{"d"} }), Difference{"config", "Cmd", `["c"]`, `["d"]`}},
-		"WorkingDir":   {config(func(c *v1.Config) { c.WorkingDir = "/" }), Difference{"config", "WorkingDir", "/w", "/"}},
-		"User":         {config(func(c *v1.Config) { c.User = "1" }), Difference{"config", "User", "1:2", "1"}},
-		"Labels":       {config(func(c *v1.Config) { c.Labels["l"] = "2" }), Difference{"config", "Labels", `{"l":"1"}`, `{"l":"2"}`}},
-		"Labels, more": {config(func(c *v1.Config) { c.Labels["kiln"] = "" }), Difference{"config", "Labels", `{"l":"1"}`, `{"kiln":"","l":"1"}`}},
-		"ExposedPorts": {config(func(c *v1.Config) { c.ExposedPorts = nil }), Difference{"config", "ExposedPorts", `{"80/tcp":{}}`, ""}},
-		"Volumes":      {config(func(c *v1.Config) { c.Volumes = nil }), Difference{"config", "Volumes", `{"/v":{}}`, ""}},
-		"Healthcheck":  {config(func(c *v1.Config) { c.Healthcheck.Retries = 0 }), Difference{"config", "Healthcheck", `{"Test":["CMD","x"],"Retries":3}`, `{"Test":["CMD","x"]}`}},
-		"StopSignal":   {config(func(c *v1.Config) { c.StopSignal = "" }), Difference{"config", "StopSignal", "SIGINT", ""}},
-		"Shell":        {config(func(c *v1.Config) { c.Shell = nil }), Difference{"config", "Shell", `["/bin/sh","-c"]`, ""}},
-		"OnBuild":      {config(func(c *v1.Config) { c.OnBuild = nil }), Difference{"config", "OnBuild", `["RUN x"]`, ""}},
+		"Platform":           {func(img *Image) { img.Platform = "linux/arm64" }, Difference{"config", "Platform", "linux/amd64", "linux/arm64"}},
+		"Env":                {config(func(c *v1.Config) { c.Env[1] = "B=3" }), Difference{"config", "Env", `["A=1","B=2"]`, `["A=1","B=3"]`}},
+		"Env, order":         {config(func(c *v1.Config) { c.Env = []string{"B=2", "A=1"} }), Difference{"config", "Env", `["A=1","B=2"]`, `["B=2","A=1"]`}},
+		"Entrypoint":         {config(func(c *v1.Config) { c.Entrypoint = nil }), Difference{"config", "Entrypoint", `["/e"]`, ""}},
+		"Cmd":                {config(func(c *v1.Config) { c.Cmd = []string{"d"} }), Difference{"config", "Cmd", `["c"]`, `["d"]`}},
+		"WorkingDir":         {config(func(c *v1.Config) { c.WorkingDir = "/" }), Difference{"config", "WorkingDir", "/w", "/"}},
+		"User":               {config(func(c *v1.Config) { c.User = "1" }), Difference{"config", "User", "1:2", "1"}},
+		"Labels":             {config(func(c *v1.Config) { c.Labels["l"] = "2" }), Difference{"config", "Labels", `{"l":"1"}`, `{"l":"2"}`}},
+		"Labels, more":       {config(func(c *v1.Config) { c.Labels["kiln"] = "" }), Difference{"config", "Labels", `{"l":"1"}`, `{"kiln":"","l":"1"}`}},
+		"ExposedPorts":       {config(func(c *v1.Config) { c.ExposedPorts = nil }), Difference{"config", "ExposedPorts", `{"80/tcp":{}}`, ""}},
+		"Volumes":            {config(func(c *v1.Config) { c.Volumes = nil }), Difference{"config", "Volumes", `{"/v":{}}`, ""}},
+		"Healthcheck":        {func(img *Image) { delete(img.Healthcheck, "Retries") }, Difference{"config", "Healthcheck", `{"Retries":3,"Test":["CMD","x"]}`, `{"Test":["CMD","x"]}`}},
+		"Healthcheck, newer": {func(img *Image) { img.Healthcheck["StartInterval"] = 1 }, Difference{"config", "Healthcheck", `{"Retries":3,"Test":["CMD","x"]}`, `{"Retries":3,"StartInterval":1,"Test":["CMD","x"]}`}},
+		"StopSignal":         {config(func(c *v1.Config) { c.StopSignal = "" }), Difference{"config", "StopSignal", "SIGINT", ""}},
+		"Shell":              {config(func(c *v1.Config) { c.Shell = nil }), Difference{"config", "Shell", `["/bin/sh","-c"]`, ""}},
+		"OnBuild":            {config(func(c *v1.Config) { c.OnBuild = nil }), Difference{"config", "OnBuild", `["RUN x"]`, ""}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

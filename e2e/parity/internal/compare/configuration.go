@@ -34,7 +34,7 @@ func fields(img Image) []attribute {
 		{"Labels", encode(labels(c.Labels))},
 		{"ExposedPorts", encode(c.ExposedPorts)},
 		{"Volumes", encode(c.Volumes)},
-		{"Healthcheck", encode(c.Healthcheck)},
+		{"Healthcheck", encode(img.Healthcheck)},
 		{"StopSignal", c.StopSignal},
 		{"Shell", encode(c.Shell)},
 		{"OnBuild", encode(c.OnBuild)},

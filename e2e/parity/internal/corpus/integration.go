@@ -67,12 +67,14 @@ func dockerfiles(dir string) ([]string, error) {
 // treatment is what one of Kaniko's Dockerfiles needs.
 type treatment struct {
 	skip  string // why it is left out
+	limit string // what it is about, when it is a limit
 	args  map[string]string
 	bases map[string]string
 	lines []string // instructions that are left out
 }
 
-// readList reads the treatments, a line each: "skip FILE REASON", "arg FILE
+// readList reads the treatments, a line each: "skip FILE REASON", "limit FILE
+// ABOUT" for one that stands among the limits, "arg FILE
 // NAME=VALUE", "base FILE REFERENCE NAME" or "drop FILE INSTRUCTION". Files are
 // named from the directory of the tests.
 func readList(list string) (map[string]treatment, error) {
@@ -107,6 +109,8 @@ func (t *treatment) add(words []string) error {
 	switch {
 	case words[0] == "skip":
 		t.skip = rest
+	case words[0] == "limit":
+		t.limit = rest
 	case words[0] == "drop":
 		t.lines = append(t.lines, rest)
 	case words[0] == "arg" && assigned:
@@ -122,6 +126,9 @@ func (t *treatment) add(words []string) error {
 func (t treatment) build(dir, file string) Case {
 	context, name := dir, path.Base(file)
 	c := Case{Suite: Kaniko, Name: strings.TrimPrefix(name, "Dockerfile_"), Dockerfile: name, Bases: maps.Clone(t.bases), Slow: true}
+	if t.limit != "" {
+		c.Suite, c.Covers = Limits, t.limit
+	}
 	if strings.HasPrefix(file, "dockerfiles-with-context/") {
 		context = filepath.Join(dir, filepath.FromSlash(path.Dir(file)))
 		c.Name = path.Base(path.Dir(file))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -142,8 +143,8 @@ func (o *Oracle) Build(ctx context.Context, dockerfile, push string) error {
 // reason is the last line that says "error:", without that word.
 func reason(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if text, found := strings.CutPrefix(lines[i], "error: "); found {
+	for _, line := range slices.Backward(lines) {
+		if text, found := strings.CutPrefix(line, "error: "); found {
 			return strings.TrimPrefix(text, "failed to solve: ")
 		}
 	}

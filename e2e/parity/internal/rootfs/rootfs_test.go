@@ -46,7 +46,8 @@ func layer(t *testing.T, headers ...tar.Header) v1.Layer {
 }
 
 func file(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644} }
-func dir(name string) tar.Header  { return tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: 0o700} }
+
+func dir(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: 0o700} }
 
 func TestRead(t *testing.T) {
 	symlink := func(name, target string) tar.Header {

@@ -21,8 +21,15 @@ import (
 )
 
 // Serve runs an empty registry on the address until the context ends.
+//
+// It sends blobs whole: BuildKit goes on with a download that a failed build cut
+// off, and where nothing was missing the registry has no such range.
 func Serve(ctx context.Context, address string) error {
-	return serve(ctx, address, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	return serve(ctx, address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Range")
+		images.ServeHTTP(w, r)
+	}))
 }
 
 // ServeFiles runs a web server with what Dockerfiles of the corpus download,

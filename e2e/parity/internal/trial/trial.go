@@ -4,6 +4,7 @@ package trial
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -175,5 +176,18 @@ func (b *Bench) read(reference string) (compare.Image, error) {
 	if err != nil {
 		return compare.Image{}, fmt.Errorf("read %s: %w", reference, err)
 	}
-	return compare.Image{Tree: tree, Platform: file.OS + "/" + file.Architecture, Config: file.Config}, nil
+	raw, err := img.RawConfigFile()
+	if err != nil {
+		return compare.Image{}, fmt.Errorf("read %s: %w", reference, err)
+	}
+	var whole struct {
+		Config struct{ Healthcheck map[string]any }
+	}
+	if err := json.Unmarshal(raw, &whole); err != nil {
+		return compare.Image{}, fmt.Errorf("read the configuration of %s: %w", reference, err)
+	}
+	return compare.Image{
+		Tree: tree, Platform: file.OS + "/" + file.Architecture,
+		Config: file.Config, Healthcheck: whole.Config.Healthcheck,
+	}, nil
 }
