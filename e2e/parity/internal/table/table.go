@@ -77,8 +77,9 @@ func of(results []trial.Result, suite string) []trial.Result {
 	return chosen
 }
 
-// made finds what a run makes up: BuildKit's references of layers and digests.
-var made = regexp.MustCompile(`[a-z0-9]{25}::[a-z0-9]{25}|sha256:[0-9a-f]{64}`)
+// made finds what a run makes up: BuildKit's references of layers, digests, and
+// paths of the run's own directory.
+var made = regexp.MustCompile(`[a-z0-9]{25}::[a-z0-9]{25}|sha256:[0-9a-f]{64}|/run/kiln-parity\S*`)
 
 func note(r trial.Result) string {
 	return made.ReplaceAllString(r.Note, "…")
