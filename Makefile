@@ -108,8 +108,9 @@ e2e-long: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests ten times over,
 	@hack/with-cluster env KILN_E2E_LONG=1 $(STATIC) go test -tags e2e -count=10 -timeout 4h $(TESTARGS) ./e2e/...
 
 .PHONY: bench
-bench: build ## Measure kiln against bare pods on the local cluster
+bench: build ## Measure kiln against bare pods on the local cluster, and the gate against no gate
 	@hack/with-cluster env $(STATIC) go run ./e2e/bench
+	$(STATIC) go test -run '^$$' -bench '^BenchmarkGate$$' ./internal/gate
 
 .PHONY: parity
 parity: build ## Compare kiln's builds with Docker's, all of them, and write the table of docs/parity.md
