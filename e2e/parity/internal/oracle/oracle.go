@@ -51,6 +51,7 @@ func Start(ctx context.Context, config Config) (*Oracle, error) {
 	}
 	o := &Oracle{config: config, log: log}
 	o.daemon = exec.CommandContext(ctx, config.Daemon, "--config", file, "--oci-worker-net=host")
+	o.daemon.Env = append(os.Environ(), "TMPDIR="+config.Dir) // it leaves directories there
 	o.daemon.Stdout, o.daemon.Stderr = log, log
 	o.daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := o.daemon.Start(); err != nil {
