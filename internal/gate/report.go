@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"kiln/internal/registry"
 )
 
 const (
@@ -115,7 +117,7 @@ func (g *Gate) failUpstream(w http.ResponseWriter, status int, host string, err 
 			return
 		}
 	}
-	if _, ok := errors.AsType[*settingsError](err); ok || untrusted {
+	if _, ok := errors.AsType[*registry.SettingsError](err); ok || untrusted {
 		fail(w, http.StatusForbidden, codeDenied, message)
 		return
 	}

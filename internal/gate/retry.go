@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"kiln/internal/registry"
 )
 
 // maxRetryAfter is how long the gate waits at most because a registry asks for
@@ -94,7 +96,7 @@ func temporary(err error) bool {
 	if errors.Is(err, errSpent) || errors.Is(err, context.Canceled) {
 		return false
 	}
-	if _, ok := errors.AsType[*settingsError](err); ok {
+	if _, ok := errors.AsType[*registry.SettingsError](err); ok {
 		return false
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {

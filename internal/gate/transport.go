@@ -1,59 +1,24 @@
 package gate
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"kiln/internal/registry"
 )
 
-// Bounds on what HTTP/2 buffers of downloads that the client is slow to take,
-// in bytes. Without them it is 4 MiB a download.
-const (
-	maxStreamBuffer     = 1 << 20
-	maxConnectionBuffer = 3 << 20
-)
-
-// newTransport returns a transport whose memory is bounded. It trusts the
-// system's certificate authorities and those in caFile. Where that cannot be
-// read every request fails with the reason, which so reaches the build's
-// author.
+// newTransport returns a transport that trusts the system's certificate
+// authorities and those in caFile. Where that cannot be read every request
+// fails with the reason, which so reaches the build's author.
 func newTransport(caFile string) http.RoundTripper {
 	roots, err := registry.Roots(caFile)
 	if err != nil {
-		return failing{&settingsError{fmt.Errorf("KILN_CA_CONFIGMAP: %w", err)}}
+		return failing{&registry.SettingsError{Err: fmt.Errorf("KILN_CA_CONFIGMAP: %w", err)}}
 	}
-	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    15 * time.Second,
-		ResponseHeaderTimeout:  5 * time.Minute,
-		ExpectContinueTimeout:  time.Second,
-		IdleConnTimeout:        15 * time.Second,
-		MaxIdleConnsPerHost:    8,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
-		Protocols:              &protocols,
-		HTTP2: &http.HTTP2Config{
-			MaxReceiveBufferPerStream:     maxStreamBuffer,
-			MaxReceiveBufferPerConnection: maxConnectionBuffer,
-			SendPingTimeout:               30 * time.Second,
-			PingTimeout:                   15 * time.Second,
-		},
-	}
+	return registry.NewTransport(roots)
 }
 
 // failing answers every request with an error.
@@ -65,25 +30,16 @@ func (f failing) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, f.err
 }
 
-// plainGuard refuses plain HTTP to hosts that the operator did not name. The
-// library under it would fall back to plain HTTP for private addresses, which
-// lets whoever answers there read the credentials.
-type plainGuard struct {
-	base    http.RoundTripper
-	allowed []string
-}
+// spentGuard refuses requests whose body was sent before.
+type spentGuard struct{ base http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g *spentGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if body, ok := r.Body.(*oneShot); ok && body.sent.Swap(true) {
 		closeBody(r)
 		return nil, errSpent
 	}
-	if r.URL.Scheme == "https" || slices.Contains(g.allowed, strings.ToLower(r.URL.Host)) {
-		return g.base.RoundTrip(r)
-	}
-	closeBody(r)
-	return nil, &settingsError{fmt.Errorf("plain HTTP to %s is not allowed: KILN_INSECURE_REGISTRIES does not name it", r.URL.Host)}
+	return g.base.RoundTrip(r)
 }
 
 // oneShot is a body that comes from the gate's client and cannot be sent twice.

@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"kiln/internal/registry"
 )
 
 const (
@@ -28,12 +30,6 @@ const (
 	// maxRedirects is how often a download may be sent elsewhere.
 	maxRedirects = 5
 )
-
-// settingsError marks what only the operator can change: credentials that cannot
-// be read, a registry that must not be spoken to by plain HTTP.
-type settingsError struct{ error }
-
-func (e *settingsError) Unwrap() error { return e.error }
 
 // upstream speaks to registries with the gate's credentials. It is safe for
 // concurrent use.
@@ -58,7 +54,7 @@ type session struct {
 func newUpstream(base http.RoundTripper, p *policy, retries backoff) *upstream {
 	return &upstream{
 		idle:     base,
-		base:     transport.NewUserAgent(&plainGuard{base: base, allowed: p.insecure}, "kiln-gate"),
+		base:     transport.NewUserAgent(&spentGuard{base: registry.Guard(base, p.insecure)}, "kiln-gate"),
 		retries:  retries,
 		sessions: map[string]*session{},
 	}
@@ -82,11 +78,11 @@ type account struct {
 func (u *upstream) login(ctx context.Context, as account, repo name.Repository, scopes ...string) (http.RoundTripper, error) {
 	auth, err := authn.Resolve(ctx, as.keychain, repo)
 	if err != nil {
-		return nil, &settingsError{err}
+		return nil, &registry.SettingsError{Err: err}
 	}
 	credentials, err := authn.Authorization(ctx, auth)
 	if err != nil {
-		return nil, &settingsError{err}
+		return nil, &registry.SettingsError{Err: err}
 	}
 	s := u.session(as.name + " " + repo.RegistryStr() + " " + strings.Join(scopes, " "))
 	s.mu.Lock()

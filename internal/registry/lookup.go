@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -195,7 +196,7 @@ func fetch[V any](ctx context.Context, c *Client, repo name.Repository, read fun
 func insist[V any](ctx context.Context, c *Client, repo name.Repository, read func(context.Context, name.Repository) (V, error)) (V, error) {
 	for _, pause := range c.pauses {
 		value, err := attempt(ctx, c, repo, read)
-		if err == nil || kindOf(err) != Unreachable {
+		if err == nil || kindOf(err) != Unreachable || untrusted(err) {
 			return value, err
 		}
 		select {
@@ -211,5 +212,16 @@ func insist[V any](ctx context.Context, c *Client, repo name.Repository, read fu
 func attempt[V any](ctx context.Context, c *Client, repo name.Repository, read func(context.Context, name.Repository) (V, error)) (V, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.attempt)
 	defer cancel()
-	return read(ctx, withScheme(repo, c.insecure))
+	value, err := read(ctx, withScheme(repo, c.insecure))
+	if untrusted(err) {
+		err = fmt.Errorf("%w; an operator can name its certificate authority with KILN_CA_FILE", err)
+	}
+	return value, err
+}
+
+// untrusted reports whether the registry's certificate is the reason, which
+// asking again does not change.
+func untrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
 }

@@ -2,8 +2,12 @@ package registry_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -199,6 +203,45 @@ func TestResolveNobodyListens(t *testing.T) {
 	_, err := newClient(t, registry.ClientConfig{Insecure: []string{host}}).Resolve(t.Context(), host+"/base:1")
 	if kindOf(t, err) != registry.Unreachable {
 		t.Errorf("error = %v, want unreachable", err)
+	}
+}
+
+// A certificate that nobody vouches for is told with what to do about it, and
+// once; with its authority the registry is spoken to by TLS.
+func TestResolveTLS(t *testing.T) {
+	var asked atomic.Int32
+	digest := registry.DigestOf([]byte("x"))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Docker-Content-Digest", digest)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			asked.Add(1)
+		}
+	}
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	// A name, because the library speaks to addresses like localhost in a way
+	// of their own.
+	dial := func(transport *http.Transport) *http.Transport {
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		return transport
+	}
+	c := newClient(t, registry.ClientConfig{Transport: dial(registry.NewTransport(nil))})
+	_, err := c.Resolve(t.Context(), "example.com/base:1")
+	if kindOf(t, err) != registry.Unreachable || !strings.Contains(err.Error(), "KILN_CA_FILE") || asked.Load() != 1 {
+		t.Errorf("after %d connections: %v", asked.Load(), err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c = newClient(t, registry.ClientConfig{Transport: dial(registry.NewTransport(roots))})
+	if got, err := c.Resolve(t.Context(), "example.com/base:1"); err != nil || got != digest {
+		t.Errorf("Resolve = %s, %v", got, err)
 	}
 }
 

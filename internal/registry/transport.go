@@ -21,9 +21,15 @@ func (e *SettingsError) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong.
 func (e *SettingsError) Unwrap() error { return e.Err }
 
+// Bounds on what HTTP/2 buffers of downloads whose reader is slow, in bytes.
+// Without them it is 4 MiB a download.
+const (
+	maxStreamBuffer     = 1 << 20
+	maxConnectionBuffer = 3 << 20
+)
+
 // NewTransport returns a transport for requests to registries, with time limits
-// on connecting and bounded memory: HTTP/2 would buffer megabytes for each
-// download. Roots are the certificate authorities that are trusted; nil means
+// on connecting and bounded memory. Roots are the certificate authorities that are trusted; nil means
 // those of the system, where SSL_CERT_FILE and SSL_CERT_DIR count
 // (https://pkg.go.dev/crypto/x509#SystemCertPool). Proxies come from the
 // environment.
@@ -31,6 +37,7 @@ func NewTransport(roots *x509.CertPool) *http.Transport {
 	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialer.DialContext,
@@ -43,6 +50,12 @@ func NewTransport(roots *x509.CertPool) *http.Transport {
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true,
 		Protocols:              &protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream:     maxStreamBuffer,
+			MaxReceiveBufferPerConnection: maxConnectionBuffer,
+			SendPingTimeout:               30 * time.Second,
+			PingTimeout:                   15 * time.Second,
+		},
 	}
 }
 
