@@ -42,19 +42,39 @@ func executorArgs(b Build) ([]string, error) {
 		"--skip-default-registry-fallback",
 		"--skip-push-permission-check",     // a second round trip for what the push says anyway
 		"--insecure-registry="+gateAddress, // plain HTTP to the gate alone
+	)
+	args = append(args, resultArgs(b)...)
+	return append(args, b.Proxy.withoutCredentials().buildArgs()...), nil
+}
+
+// resultArgs are the flags that say how an image is built, not where things
+// come from and go to.
+func resultArgs(b Build) []string {
+	args := []string{
 		"--cache=false",
 		"--compressed-caching=false", // else whole layers are held in memory
-		"--snapshot-mode="+b.SnapshotMode,
+		"--snapshot-mode=" + b.SnapshotMode,
 		// Docker keeps what a RUN writes there. The executor skips it by
 		// default for the sake of mounts, of which a build pod has none.
 		"--ignore-var-run=false",
-		"--custom-platform=linux/"+b.Arch,
+		"--custom-platform=linux/" + b.Arch,
 		"--log-format=json",
 		"--force", // detection of a container differs between runtimes
-	)
+	}
 	args = append(args, b.Flavor.args(b.Unused)...)
-	args = append(args, platformArgs(b.Arch)...)
-	return append(args, b.Proxy.withoutCredentials().buildArgs()...), nil
+	return append(args, platformArgs(b.Arch)...)
+}
+
+// ResultFlags returns the arguments and feature switches of the executor that
+// change what it builds; they follow from the flavor, the snapshot mode, the
+// platform and whether stages are unused. The way to registries and proxies is
+// not among them.
+func ResultFlags(b Build) []string {
+	flags := resultArgs(b)
+	for _, feature := range b.Flavor.env() {
+		flags = append(flags, feature.Name+"="+feature.Value)
+	}
+	return flags
 }
 
 // registryMaps sends every registry that the Dockerfile names to the gate.

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -105,31 +104,4 @@ func Name(pod *corev1.Pod) (string, error) {
 	sum := sha256.Sum256(data)
 	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
 	return "kiln-build-" + strings.ToLower(text[:32]), nil
-}
-
-// ResultFlags returns the arguments and switches of the executor in pod that
-// change what it builds. Left out is what says where things come from and go
-// to.
-func ResultFlags(pod *corev1.Pod) []string {
-	var flags []string
-	for _, c := range pod.Spec.Containers {
-		if c.Name != ContainerKaniko {
-			continue
-		}
-		for _, arg := range c.Args {
-			name, _, _ := strings.Cut(arg, "=")
-			if !slices.Contains(placeFlags(), name) {
-				flags = append(flags, arg)
-			}
-		}
-		for _, env := range c.Env {
-			flags = append(flags, env.Name+"="+env.Value)
-		}
-	}
-	return flags
-}
-
-// placeFlags are the flags that do not change what is built.
-func placeFlags() []string {
-	return []string{"--context", "--dockerfile", "--destination", "--registry-map", "--insecure-registry", "--label"}
 }

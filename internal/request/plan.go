@@ -115,15 +115,13 @@ func (s *step) key(p *plan, content string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	trial := *p
-	trial.push, _ = s.Names.Image(s.claim.Request.Workspace, "key") // where it goes is no part of the key
-	pod, err := s.buildPod(&trial, nil)
+	flavor, err := s.Settings.Flavor()
 	if err != nil {
 		return "", err
 	}
 	key := buildkey.New(buildkey.Inputs{
 		Executor:        p.executor,
-		Flags:           kaniko.ResultFlags(pod),
+		Flags:           kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.Settings.SnapshotMode, Unused: p.file.Unused, Arch: arch}),
 		Platform:        platform,
 		Dockerfile:      s.claim.Request.Dockerfile,
 		DockerfileBytes: data,
