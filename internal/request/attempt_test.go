@@ -1,9 +1,12 @@
 package request
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -199,4 +202,52 @@ func TestAgainIsNoFailure(t *testing.T) {
 	if err := b.gone(podrun.ErrGone); errors.Is(err, errAgain) || !strings.Contains(err.Error(), "low on memory") {
 		t.Errorf("an evicted pod: %v", err)
 	}
+}
+
+// TestContextGrace: a creator is given up for dead only when the pod could have
+// taken the context all the time, not while the gate's image is pulled.
+func TestContextGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := failedBuild(t, corev1.ContainerStateTerminated{})
+		b.role, b.shown = follower, true // Kaniko runs, the gate does not
+		b.awaitContext()
+		time.Sleep(2 * contextGrace)
+		select {
+		case <-b.deadline.C:
+			t.Fatal("a pod whose gate does not listen was given up")
+		default:
+		}
+		if err := b.late(t.Context()); !strings.Contains(err.Error(), "KILN_PENDING_TIMEOUT") {
+			t.Errorf("late without a gate: %v", err)
+		}
+		b.hear(t.Context(), "listening")
+		began := time.Now()
+		<-b.deadline.C
+		if took := time.Since(began); took != contextGrace || !b.waitsForContext() {
+			t.Errorf("given up after %v, want %v", took, contextGrace)
+		}
+	})
+}
+
+// TestExecutorMemo: a registry that does not answer is left alone for a while;
+// a step that was cancelled says nothing of it.
+func TestExecutorMemo(t *testing.T) {
+	client := registry.NewClient(registry.ClientConfig{Transport: unreachable{}})
+	var memo executorMemo
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := memo.resolve(cancelled, client, "registry.example.com/kaniko:v1"); err == nil || memo.err != nil {
+		t.Errorf("cancelled: %v, remembered %v", err, memo.err)
+	}
+	if _, err := memo.resolve(t.Context(), client, "registry.example.com/kaniko:v1"); err == nil || memo.err == nil {
+		t.Errorf("unreachable: %v, remembered %v", err, memo.err)
+	}
+}
+
+// unreachable is a network without registries.
+type unreachable struct{}
+
+// RoundTrip implements [http.RoundTripper].
+func (unreachable) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no route")
 }

@@ -188,12 +188,23 @@ func (b *build) show(ctx context.Context) {
 	}
 	b.shown = true
 	b.starts()
-	if b.role == follower {
-		b.deadline.Reset(contextGrace)
-	}
+	b.awaitContext()
 	go b.output.follow(func(sink func([]byte) error) error {
 		return b.Pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
 	})
+}
+
+// awaitContext gives the creator its time to send the context, once the pod can
+// take it: the images of its containers may come long after one another.
+func (b *build) awaitContext() {
+	if b.waitsForContext() {
+		b.deadline.Reset(contextGrace)
+	}
+}
+
+// waitsForContext reports whether a follower sees a pod that can take the context.
+func (b *build) waitsForContext() bool {
+	return b.role == follower && b.shown && b.gateListens && !b.working
 }
 
 // send starts the build by sending the context, once the gate listens and

@@ -97,7 +97,7 @@ func (m *executorMemo) resolve(ctx context.Context, client *registry.Client, ima
 		return "", err
 	}
 	digest, err := client.Resolve(ctx, image)
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) { // a cancelled step says nothing of the registry
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.err, m.until = err, time.Now().Add(executorRetry)

@@ -51,6 +51,7 @@ func (b *build) hear(ctx context.Context, line string) {
 	switch word {
 	case "listening":
 		b.gateListens = true
+		b.awaitContext()
 		b.send(ctx)
 	case "pushed":
 		b.digest = rest

@@ -129,7 +129,7 @@ func (b *build) late(ctx context.Context) error {
 	switch {
 	case b.working:
 		return failure.New(failure.Deadline, "the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.Settings.BuildTimeout, b.doing())
-	case b.role == follower && b.shown:
+	case b.waitsForContext():
 		b.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
 		return b.remove(ctx, b.pod)
 	}
