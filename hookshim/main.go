@@ -24,6 +24,7 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/failure"
+	"kiln/internal/hook"
 )
 
 // maxInputBytes is what the runner's JSON may have: the same limit as the
@@ -82,7 +83,7 @@ func exitCode(ctx context.Context, ended <-chan int) int {
 // complain tells the step's author why it failed, on a line of its own.
 func complain(out *lineWriter, why failure.Reason, err error) {
 	out.endLine()
-	fmt.Fprintf(out, "::error::kiln: %s\n", escape(err.Error()+" "+why.Mark()))
+	fmt.Fprintf(out, "::error::kiln: %s\n", hook.EscapeData(err.Error()+" "+why.Mark()))
 }
 
 // reason is the class of what the shim says itself: what is not the author's

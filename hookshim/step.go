@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"kiln/internal/hook"
 	"kiln/internal/spool"
 )
 
@@ -153,7 +154,7 @@ func (s *step) endShield() {
 func (s *step) finish(ctx context.Context, result spool.Result) (int, error) {
 	if result.Message != "" {
 		s.endShield()
-		fmt.Fprintf(s.out, "::error::kiln: %s\n", escape(result.Message))
+		fmt.Fprintf(s.out, "::error::kiln: %s\n", hook.EscapeData(result.Message))
 	}
 	if ctx.Err() != nil && result.ExitCode == 0 {
 		return 1, context.Cause(ctx)

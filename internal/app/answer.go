@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"kiln/internal/hook"
 	"kiln/internal/metrics"
 	"kiln/internal/spool"
 )
@@ -120,7 +121,7 @@ func (s *serving) refuse(claim *spool.Claim, reason error) int {
 
 // tell writes one error to the step's log.
 func tell(claim *spool.Claim, err error) {
-	_, _ = claim.Log.Write([]byte("::error::kiln: " + escape(err.Error()) + "\n"))
+	_, _ = claim.Log.Write([]byte("::error::kiln: " + hook.EscapeData(err.Error()) + "\n"))
 }
 
 // watchShim cancels the step when its shim has vanished. It ends with ctx,

@@ -4,7 +4,8 @@
 // its stdin. [Parse] reads that line, [Input.Container] the arguments of the
 // command run_container_step, [SplitArgs] turns the argument fragments into
 // the argument list that the action's author meant, and [StepEnv] completes
-// the environment as the runner itself does for Docker.
+// the environment as the runner itself does for Docker. [EscapeData] and
+// [EscapeProperty] make text fit the commands that a hook prints for the runner.
 //
 // The package is tolerant where the runner's versions differ: unknown and
 // missing fields, nulls, a byte order mark and surrounding white space are

@@ -11,6 +11,7 @@ import (
 
 	"kiln/internal/event"
 	"kiln/internal/failure"
+	"kiln/internal/hook"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
 )
@@ -116,7 +117,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 func (s *step) warnKept(p *plan, built made) {
 	text := fmt.Sprintf("the registry keeps the image that has the tag %s (%s) and did not take the one that was built now: "+
 		"the kept one runs. An operator can make the repository's tags mutable, or expire them before KILN_REUSE_MAX_AGE", p.push, built.note)
-	s.log.Line("::warning::kiln: %s", escapeData(text))
+	s.log.Line("::warning::kiln: %s", hook.EscapeData(text))
 }
 
 // buildPod returns the specification of the build pod. pulls are the images

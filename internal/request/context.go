@@ -12,6 +12,7 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/failure"
+	"kiln/internal/hook"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
@@ -87,7 +88,7 @@ func (s *step) warn(file *preflight.Dockerfile) {
 		if problem.Advice != "" {
 			text += "; " + problem.Advice
 		}
-		s.log.Line("::warning%s::%s", at.properties(), escapeData(oneLine(text)))
+		s.log.Line("::warning%s::%s", at.properties(), hook.EscapeData(oneLine(text)))
 	}
 }
 

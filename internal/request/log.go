@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kiln/internal/failure"
+	"kiln/internal/hook"
 )
 
 // tokenPattern is a stop token: long enough that no build guesses it.
@@ -89,7 +90,7 @@ func (l *stepLog) Error(err error) {
 	if placed, ok := errors.AsType[*placedError](err); ok {
 		properties = placed.place.properties()
 	}
-	l.lineLocked("::error" + properties + "::" + escapeData(authored(err)+" "+failure.Of(err).Mark()))
+	l.lineLocked("::error" + properties + "::" + hook.EscapeData(authored(err)+" "+failure.Of(err).Mark()))
 }
 
 // Stopped says that an action left workflow commands stopped with token, ""
@@ -133,14 +134,4 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// escapeData and escapeProperty make text fit a workflow command: the runner
-// decodes these sequences (actions/toolkit, packages/core/src/command.ts).
-func escapeData(text string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(text)
-}
-
-func escapeProperty(text string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(text)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"kiln/internal/hook"
 )
 
 // place is where in a Dockerfile something happened.
@@ -29,9 +31,9 @@ func (p place) properties() string {
 	case !p.local:
 		return ""
 	case p.line <= 0:
-		return " file=" + escapeProperty(p.file)
+		return " file=" + hook.EscapeProperty(p.file)
 	}
-	return fmt.Sprintf(" file=%s,line=%d", escapeProperty(p.file), p.line)
+	return fmt.Sprintf(" file=%s,line=%d", hook.EscapeProperty(p.file), p.line)
 }
 
 // placedError is an error with the place that it is about.

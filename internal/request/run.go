@@ -68,7 +68,7 @@ func (s *step) runAction(ctx context.Context, name string, ready image) (int, er
 		return 1, err
 	}
 	if len(skipped) > 0 {
-		s.log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", escapeData(strings.Join(skipped, ", ")))
+		s.log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", hook.EscapeData(strings.Join(skipped, ", ")))
 	}
 	return s.runJob(ctx, secret, job, ready.reused != "")
 }
@@ -274,7 +274,7 @@ func (r *actionRun) ended(ctx context.Context, err error) error {
 	}
 	r.unread = err
 	if !errors.Is(err, podrun.ErrGone) { // the watch says that better
-		r.log.Line("::warning::kiln: the action's output cannot be read any further: %s", escapeData(err.Error()))
+		r.log.Line("::warning::kiln: the action's output cannot be read any further: %s", hook.EscapeData(err.Error()))
 	}
 	return nil
 }
