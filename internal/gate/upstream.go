@@ -3,10 +3,8 @@ package gate
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -27,8 +25,6 @@ const (
 	sessionAge = 45 * time.Second
 	// relayBuffer is what each download holds, in bytes.
 	relayBuffer = 128 << 10
-	// maxRedirects is how often a download may be sent elsewhere.
-	maxRedirects = 5
 )
 
 // upstream speaks to registries with the gate's credentials. It is safe for
@@ -131,20 +127,7 @@ func (u *upstream) read(ctx context.Context, what readRequest) (*http.Response, 
 		return nil, err
 	}
 	copyHeader(request.Header, what.header, "Accept", "Range")
-	// The carrier adds credentials for the registry's own host only, and the
-	// client drops them from redirected requests.
-	client := http.Client{Transport: carrier, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
-			return errors.New("the registry redirects too often")
-		}
-		return nil
-	}}
-	response, err := client.Do(request)
-	// The address of a redirect is left out: its signature reads the blob.
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		return nil, failed.Err
-	}
-	return response, err
+	return registry.Follow(carrier, request)
 }
 
 // write sends a request that changes repo; extra are scopes besides the one for

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,8 +26,6 @@ const (
 	// maxCommas bounds what a document can grow to when it is decoded: no JSON
 	// value has more elements than commas, and one.
 	maxCommas = 50_000
-	// maxRedirects is how often a download may be sent elsewhere.
-	maxRedirects = 5
 )
 
 var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
@@ -70,20 +67,7 @@ func (c *Client) send(ctx context.Context, keychain authn.Keychain, method strin
 		return nil, err
 	}
 	request.Header.Set("Accept", accepted())
-	// The carrier adds credentials for the registry's own host only, and the
-	// client drops them from redirected requests.
-	client := http.Client{Transport: carrier, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
-			return errors.New("the registry redirects too often")
-		}
-		return nil
-	}}
-	response, err := client.Do(request)
-	// The address of a redirect is left out: its signature reads the blob.
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		return nil, failed.Err
-	}
-	return response, err
+	return Follow(carrier, request)
 }
 
 // read returns the content of a document. If it is named by a digest, the

@@ -3,9 +3,11 @@ package registry
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -82,4 +84,26 @@ func (g *plainGuard) RoundTrip(r *http.Request) (*http.Response, error) {
 		_ = r.Body.Close()
 	}
 	return nil, &SettingsError{fmt.Errorf("plain HTTP to %s is not allowed: %s does not name it", r.URL.Host, envInsecure)}
+}
+
+// maxRedirects is how often a download may be sent elsewhere.
+const maxRedirects = 5
+
+// Follow sends a GET or HEAD through carrier, which holds a login to one
+// registry, and follows redirects: registries keep blobs elsewhere. The carrier
+// adds credentials for the registry's own host only, and they are dropped from
+// redirected requests. Errors leave out the address of a redirect: its
+// signature reads the blob.
+func Follow(carrier http.RoundTripper, request *http.Request) (*http.Response, error) {
+	client := http.Client{Transport: carrier, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return errors.New("the registry redirects too often")
+		}
+		return nil
+	}}
+	response, err := client.Do(request)
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return nil, failed.Err
+	}
+	return response, err
 }
