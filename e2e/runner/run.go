@@ -183,6 +183,7 @@ func newOutput(log io.Writer, i *Interrupt) *output {
 	return o
 }
 
+// Write implements [io.Writer].
 func (o *output) Write(p []byte) (int, error) {
 	if _, err := o.hash.Write(p); err != nil {
 		return 0, err
@@ -211,6 +212,7 @@ type hashWriter struct {
 	n int64
 }
 
+// Write implements [io.Writer].
 func (h *hashWriter) Write(p []byte) (int, error) {
 	h.n += int64(len(p))
 	return h.sum.Write(p)

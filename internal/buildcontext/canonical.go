@@ -170,6 +170,7 @@ type source struct {
 	err  error
 }
 
+// Read implements [io.Reader].
 func (s *source) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -204,6 +205,7 @@ type sink struct {
 	err error
 }
 
+// Write implements [io.Writer].
 func (s *sink) Write(p []byte) (int, error) {
 	n, err := s.w.Write(p)
 	s.err = err

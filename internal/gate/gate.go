@@ -83,6 +83,7 @@ func (g *Gate) Serve(ctx context.Context, listener net.Listener) error {
 // noteWriter makes diagnoses of what net/http logs.
 type noteWriter struct{ report *report }
 
+// Write implements [io.Writer]: net/http writes a line at a time.
 func (w noteWriter) Write(line []byte) (int, error) {
 	w.report.note("%s", line[:max(0, len(line)-1)])
 	return len(line), nil

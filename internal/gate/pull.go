@@ -94,6 +94,7 @@ func verified(response *http.Response, digest string) (*http.Response, error) {
 // it was asked for.
 type contentError struct{ digest string }
 
+// Error says what the content is not.
 func (e *contentError) Error() string {
 	return fmt.Sprintf("it answers with other content than that of %s, or with more than %d bytes", e.digest, maxManifest)
 }
