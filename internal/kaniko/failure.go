@@ -55,7 +55,7 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 	switch {
 	case skipped && found.Reason != failure.RunFailed:
 		return incomplete
-	case explained && (exitCode == exitOwn || found.Reason == failure.RunFailed):
+	case explained && (exitCode == exitOwn || found.Reason == failure.RunFailed || exitCode == exitSignalled && found.Reason == failure.OutOfMemory):
 		return found
 	case !explained && exitCode == exitKilled:
 		// From within its own PID namespace nothing can send SIGKILL to the
@@ -166,7 +166,10 @@ func (l *Log) buildFailure(text string) Failure {
 	if found := signalled.FindStringSubmatch(text); found != nil {
 		f.Message = fmt.Sprintf("%s was ended by the signal %q", l.step(), found[1])
 		if found[1] == "killed" {
-			f.Message += ": it may have run out of memory (KILN_BUILD_MEMORY)"
+			// Whether the node reports the container as out of memory, where
+			// the kernel killed one process of it, is a matter of chance.
+			f.Reason = failure.OutOfMemory
+			f.Message += ": it most likely ran out of memory, which KILN_BUILD_MEMORY limits"
 		}
 		return f
 	}

@@ -30,6 +30,7 @@ const (
 	beginsRun  = `{"level":"info","msg":"RUN make","time":"t"}`
 	beginsCopy = `{"level":"info","msg":"COPY a b","time":"t"}`
 	exit       = "error building image: error building stage: failed to execute command: waiting for process to exit: exit status "
+	signal     = "error building image: error building stage: failed to execute command: waiting for process to exit: signal: "
 )
 
 func TestFailure(t *testing.T) {
@@ -47,6 +48,8 @@ func TestFailure(t *testing.T) {
 		{"nothing said by a RUN", end{code: 9, lines: []string{beginsRun}}, failure.RunFailed, "RUN make failed with exit code 9"},
 		{"out of memory", end{code: 137, oom: true, lines: []string{beginsRun}}, failure.OutOfMemory, "KILN_BUILD_MEMORY"},
 		{"killed from outside", end{code: 137, lines: []string{beginsRun}}, failure.Evicted, "Kaniko was killed"},
+		{"a RUN that was killed", end{code: 255, lines: []string{beginsRun, signal + "killed"}}, failure.OutOfMemory, "it most likely ran out of memory"},
+		{"a RUN that ended by another signal", end{code: 255, lines: []string{beginsRun, signal + "segmentation fault"}}, failure.RunFailed, "was ended by the signal \"segmentation fault\""},
 		{"a RUN whose process was killed", end{code: 137, lines: []string{beginsRun, exit + "137"}}, failure.RunFailed, "may have run out of memory"},
 		{
 			"disk full",
