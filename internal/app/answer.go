@@ -78,12 +78,11 @@ func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 			tell(claim, p.err)
 		}
 	}
-	began := time.Now()
 	if err := s.acquire(ctx, claim); err != nil {
 		return s.refuse(claim, err)
 	}
 	defer s.release()
-	s.metrics.PhaseEnded(metrics.PhaseQueue, time.Since(began))
+	s.metrics.PhaseEnded(metrics.PhaseQueue, claim.Waited())
 	return s.handler.Handle(ctx, claim)
 }
 

@@ -39,7 +39,7 @@ type Phase string
 
 // Phases of a step, in their order.
 const (
-	PhaseQueue     Phase = "queue"     // waits for a free slot of the daemon
+	PhaseQueue     Phase = "queue"     // from the request's drop to its start: for the daemon, and for a free slot
 	PhaseContext   Phase = "context"   // the context is checked and copied
 	PhasePreflight Phase = "preflight" // the Dockerfile is read
 	PhaseLookup    Phase = "lookup"    // the registry is asked for bases and image
@@ -60,8 +60,11 @@ func builds() []string {
 	return texts(BuildBuilt, BuildReused, BuildFollowed, BuildCancelled, BuildFailed)
 }
 
-func phases() []string {
-	return texts(PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseRun)
+func phases() []string { return texts(Phases()...) }
+
+// Phases returns all phases, in their order. The slice is the caller's.
+func Phases() []Phase {
+	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseRun}
 }
 
 // watchModes are the ways to learn of requests.

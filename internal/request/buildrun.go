@@ -139,7 +139,7 @@ func (b *build) run(ctx context.Context) (made, error) {
 func (b *build) done(ctx context.Context) (made, error) {
 	b.times.mark("build")
 	if title, since := b.output.now(); strings.HasPrefix(title, "pushing ") {
-		b.Metrics.PhaseEnded(metrics.PhasePush, time.Since(since))
+		b.times.count(metrics.PhasePush, time.Since(since))
 	}
 	b.output.awaitPush(ctx, tailGrace)
 	b.output.finish()

@@ -91,6 +91,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		times:   newTimes(h.Metrics),
 		logger:  h.Log.With(zap.String("request", claim.ID)),
 	}
+	s.times.queued(claim.Waited())
 	h.holds.begin(claim.ID)
 	defer h.holds.end(claim.ID)
 	code, err := s.run(ctx)

@@ -11,12 +11,15 @@ import (
 )
 
 // times are how long the phases of a step took, in the order in which they
-// ended.
+// ended. They belong to the step's goroutine.
 type times struct {
 	started time.Time
 	last    time.Time
 	phases  []phase
 	counted *metrics.Metrics
+	// took has the same by the names of the metrics, with what came before the
+	// start and what lies within a phase.
+	took map[metrics.Phase]time.Duration
 }
 
 // phase is one part of a step.
@@ -28,15 +31,25 @@ type phase struct {
 // newTimes starts the clock. What it measures is counted too.
 func newTimes(counted *metrics.Metrics) *times {
 	now := time.Now()
-	return &times{started: now, last: now, counted: counted}
+	return &times{started: now, last: now, counted: counted, took: map[metrics.Phase]time.Duration{}}
 }
 
 // mark ends the phase name now.
 func (t *times) mark(name string) {
 	now := time.Now()
 	t.phases = append(t.phases, phase{name: name, took: now.Sub(t.last)})
-	t.counted.PhaseEnded(metricsPhase(name), now.Sub(t.last))
+	t.count(metricsPhase(name), now.Sub(t.last))
 	t.last = now
+}
+
+// queued says how long the step waited before its start; who gave it that start
+// has counted it.
+func (t *times) queued(waited time.Duration) { t.took[metrics.PhaseQueue] = waited }
+
+// count adds to a phase for the operator. The step's author sees what is marked.
+func (t *times) count(phase metrics.Phase, took time.Duration) {
+	t.took[phase] += took
+	t.counted.PhaseEnded(phase, took)
 }
 
 // metricsPhase is the phase that the metrics know a phase of a step as: the
@@ -61,11 +74,16 @@ func (t *times) String() string {
 	return b.String()
 }
 
-// fields lists the phases for the operator's log, in seconds.
+// fields lists for the operator's log, in seconds, the phases that the step went
+// through, by the names and in the order of the metrics, and the time from its
+// drop until now. A phase that it went through twice is one sum.
 func (t *times) fields() []zap.Field {
-	fields := make([]zap.Field, 0, len(t.phases)+1)
-	for _, p := range t.phases {
-		fields = append(fields, zap.Float64(p.name+"_seconds", p.took.Seconds()))
+	var fields []zap.Field
+	for _, phase := range metrics.Phases() {
+		if took, ok := t.took[phase]; ok {
+			fields = append(fields, zap.Float64(string(phase)+"_seconds", took.Seconds()))
+		}
 	}
-	return append(fields, zap.Float64("total_seconds", t.total().Seconds()))
+	total := t.took[metrics.PhaseQueue] + time.Since(t.started)
+	return append(fields, zap.Float64("total_seconds", total.Seconds()))
 }

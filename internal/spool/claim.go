@@ -19,6 +19,10 @@ type Claim struct {
 	// Bad says why the request cannot be read. It is answered like any other,
 	// with an error for its author.
 	Bad error
+	// Dropped is when the shim handed the request over, by the clock of the
+	// file system; zero where that does not say. Whoever can write into the
+	// exchange can put it off.
+	Dropped time.Time
 	// Log is the step's log.
 	Log *Log
 
@@ -89,9 +93,25 @@ func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
 		return nil, fmt.Errorf("answer request %s: %w", id, err)
 	}
 	claim := &Claim{ID: id, Log: newLog(response, backlog), exchange: e, dir: dir, response: response}
+	claim.Dropped = droppedAt(dir)
 	claim.reserve = reserve(response)
 	claim.Request, claim.Bad = claim.read()
 	return claim, nil
+}
+
+// droppedAt is when the request in dir came to its place: the move there was
+// the last change of the directory's inode (rename(2) updates the status change
+// time on Linux's file systems), which nobody can set at will.
+func droppedAt(dir *os.Root) time.Time {
+	info, err := dir.Stat(".")
+	if err != nil {
+		return time.Time{}
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return time.Time{}
+	}
+	return time.Unix(stat.Ctim.Unix())
 }
 
 // makeResponse makes the directory of an answer, in place of whatever the
@@ -144,6 +164,15 @@ func (c *Claim) read() (Request, error) {
 
 // Context opens the staged context. Its bytes can change while they are read.
 func (c *Claim) Context() (*os.File, error) { return openPlain(c.dir, fileContext) }
+
+// Waited is the time since the request was handed over; 0 where that is not
+// known, or where the file system's clock is ahead.
+func (c *Claim) Waited() time.Duration {
+	if c.Dropped.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(c.Dropped))
+}
 
 // Vanished reports whether the shim has gone: its lock is free, or the
 // request is not in the exchange any more.

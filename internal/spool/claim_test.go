@@ -320,3 +320,27 @@ func TestMemory(t *testing.T) {
 		t.Errorf("Accepted() = %v, %v without a directory", ids, err)
 	}
 }
+
+// TestDropped: a claim knows when its request came, however late it is made.
+func TestDropped(t *testing.T) {
+	dir := exchangeDir(t)
+	exchange := open(t, dir)
+	// The kernel's clock for files runs a tick of at most 10 ms behind.
+	before := time.Now().Add(-10 * time.Millisecond)
+	shim := start(t, "hold", dir, nil)
+	id := shim.line(t)
+	after := time.Now()
+	c := claim(t, exchange, id)
+	if c.Dropped.Before(before) || c.Dropped.After(after) {
+		t.Errorf("Dropped = %s, want it between %s and %s", c.Dropped, before, after)
+	}
+	shim.kill(t)
+	if waited := c.Waited(); waited <= 0 || waited > time.Since(before) {
+		t.Errorf("Waited() = %s", waited)
+	}
+	for name, dropped := range map[string]time.Time{"a clock ahead": time.Now().Add(time.Hour), "unknown": {}} {
+		if waited := (&spool.Claim{Dropped: dropped}).Waited(); waited != 0 {
+			t.Errorf("%s: Waited() = %s, want 0", name, waited)
+		}
+	}
+}
