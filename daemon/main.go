@@ -1,7 +1,7 @@
 // Command kilnd is kiln's daemon and its tools: the sidecar of a runner pod
 // (run), the program that puts the hook shim on a volume (install), the
-// registry proxy of a build pod (gate), and the writer of the values that a
-// runner scale set needs (render-values).
+// registry proxy of a build pod (gate), the writer of the values that a runner
+// scale set needs (render-values), and the sidecar's start-up probe (ready).
 package main
 
 import (
@@ -28,6 +28,7 @@ type cli struct {
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Serve the exchange, under the supervision of run."`
 	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
 	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
+	Ready   readyCommand   `cmd:"" help:"Tell whether the exchange is served: the sidecar's start-up probe."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	RenderValues renderValuesCommand `cmd:"" help:"Print what a runner scale set needs to run kiln."`
@@ -42,8 +43,12 @@ func main() {
 // execute runs one command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var line cli
+	var grammar any = &line
+	if firstOf(args) == readyName {
+		grammar = new(readyLine)
+	}
 	exited := -1
-	parser, err := kong.New(&line,
+	parser, err := kong.New(grammar,
 		kong.Name("kilnd"),
 		kong.Description("Builds and runs container actions that ship a Dockerfile."),
 		kong.Vars{

@@ -108,3 +108,34 @@ func TestUnreachableClusterIsToldUntilItAnswers(t *testing.T) {
 	answers <- nil
 	eventually(t, func() bool { return ready() == "ok\n" })
 }
+
+// TestServedWhateverIsWrong shows that what the start-up probe asks for does not wait
+// for settings, ports or the API server: the runner container starts after it.
+func TestServedWhateverIsWrong(t *testing.T) {
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	ports := func(s *config.Settings) { s.Listen, s.MetricsListen = taken.Addr().String(), taken.Addr().String() }
+	for name, tc := range map[string]struct {
+		options app.Options
+		change  func(*config.Settings)
+	}{
+		"no setting":      {app.Options{}, func(s *config.Settings) { *s = config.Settings{Exchange: s.Exchange, Memory: s.Memory} }},
+		"no command line": {app.Options{Broken: errors.New("unknown flag --x")}, ports},
+		"no memory":       {app.Options{}, func(s *config.Settings) { s.Memory = "/proc/nowhere" }},
+		"ports taken":     {app.Options{Handler: &scripted{handle: succeed}}, ports},
+		"no API server":   {app.Options{Handler: &scripted{handle: succeed}, Reachable: func(context.Context) error { return errors.New("refused") }}, ports},
+		"silent API server": {app.Options{Handler: &scripted{handle: succeed}, Reachable: func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}, ports},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tc.options.Metrics = metrics.New(metrics.Options{})
+			exchange, _ := daemonOf(t, tc.options, tc.change)
+			eventually(t, func() bool { return exchange.Served() && exchange.DaemonAlive() })
+		})
+	}
+}
