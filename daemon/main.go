@@ -51,12 +51,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(grammar,
 		kong.Name("kilnd"),
 		kong.Description("Builds and runs container actions that ship a Dockerfile."),
-		kong.Vars{
-			"kaniko_image": config.KanikoImage,
-			"runner_image": overlay.DefaultRunnerImage,
-			"delegate":     overlay.DefaultDelegate,
-			"work_size":    overlay.DefaultWorkSize,
-		},
+		variables(),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Bind(args),
@@ -86,6 +81,19 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// variables are the defaults that the command line's help and flags show.
+func variables() kong.Vars {
+	return kong.Vars{
+		"kaniko_image":   config.KanikoImage,
+		"runner_image":   overlay.DefaultRunnerImage,
+		"delegate":       overlay.DefaultDelegate,
+		"work_size":      overlay.DefaultWorkSize,
+		"cpu_request":    overlay.DefaultCPURequest,
+		"memory_request": overlay.DefaultMemoryRequest,
+		"memory_limit":   overlay.DefaultMemoryLimit,
+	}
 }
 
 // firstOf returns the command of a command line, or "".

@@ -143,8 +143,8 @@ func (a *App) Addr(path string) net.Addr {
 }
 
 // ready answers 200 as long as the exchange is served, and says in its body
-// what is wrong: a start-up probe that failed for a bad setting would keep
-// the runner from every job.
+// what is wrong: a probe that failed for a bad setting would keep the runner
+// from every job.
 func (a *App) ready(w http.ResponseWriter, _ *http.Request) {
 	found := a.problems.all()
 	switch {

@@ -3,14 +3,10 @@ package overlay
 import (
 	_ "embed" // the template
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 	"text/template"
-
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // Modes of a runner scale set.
@@ -30,6 +26,9 @@ type Settings struct {
 	Mode string
 	// Image is kiln's image with registry and tag or digest.
 	Image string
+	// ImagePullSecrets name Secrets in the runner's namespace with which the nodes pull
+	// kiln's image. The pods of builds and of actions inherit them.
+	ImagePullSecrets []string
 	// RunnerImage is the image of the runner container; DefaultRunnerImage when empty.
 	RunnerImage string
 	// Delegate is the path of the stock hook in the runner's image, for mode
@@ -38,14 +37,51 @@ type Settings struct {
 	// RegistrySecret names the Secret of the registry's credentials in the runner's
 	// namespace; empty when the registry wants none.
 	RegistrySecret string
+	// PullSecret names another Secret of credentials for pulls of base images; empty
+	// where RegistrySecret is for those too.
+	PullSecret string
 	// CAConfigMap names a ConfigMap in the runner's namespace whose key ca.crt has
 	// further certificate authorities for registries; empty when there are none.
 	CAConfigMap string
+	// Proxy is the way out of the cluster; the zero value is none.
+	Proxy Proxy
+	// Resources are those of kiln's containers.
+	Resources Resources
 	// StorageClass is the class of the work volume; empty is the cluster's default.
 	StorageClass string
 	// WorkSize is the size of the work volume; DefaultWorkSize when empty.
 	WorkSize string
 }
+
+// Proxy is how the kiln container, and from there the gates and the RUN steps of builds,
+// reach other hosts.
+type Proxy struct {
+	// HTTP and HTTPS are the URLs of proxies without a user, such as
+	// http://proxy.example.com:3128; empty is none.
+	HTTP, HTTPS string
+	// Secret names a Secret in the runner's namespace whose keys HTTP_PROXY and
+	// HTTPS_PROXY have such URLs, with user and password; it stands in the place of HTTP
+	// and HTTPS.
+	Secret string
+	// No lists hosts, domains and ranges that are reached without a proxy, besides those
+	// of the cluster that every overlay with a proxy has.
+	No []string
+}
+
+// Resources are the requests and limits of kiln's containers, as Kubernetes quantities.
+type Resources struct {
+	// CPURequest and MemoryRequest are DefaultCPURequest and DefaultMemoryRequest when
+	// empty.
+	CPURequest, MemoryRequest string
+	// CPULimit is none when empty.
+	CPULimit string
+	// MemoryLimit is DefaultMemoryLimit when empty, and none when it is NoLimit. kilnd
+	// keeps its worker below it.
+	MemoryLimit string
+}
+
+// NoLimit is the [Resources].MemoryLimit of a container without one.
+const NoLimit = "none"
 
 // Defaults of [Settings], and of the chart.
 const (
@@ -54,6 +90,10 @@ const (
 	// kubernetes (actions/runner, images/Dockerfile).
 	DefaultDelegate = "/home/runner/k8s/index.js"
 	DefaultWorkSize = "10Gi"
+
+	DefaultCPURequest    = "10m"
+	DefaultMemoryRequest = "40Mi"
+	DefaultMemoryLimit   = "512Mi"
 )
 
 // text is the template of the overlays.
@@ -87,11 +127,7 @@ func render(name string, s Settings, more map[string]any) (string, error) {
 	if err := validate(s); err != nil {
 		return "", err
 	}
-	context := map[string]any{
-		"mode": s.Mode, "image": s.Image, "runnerImage": s.RunnerImage, "delegate": s.Delegate,
-		"secretName": s.RegistrySecret, "caConfigMap": s.CAConfigMap, "storageClass": s.StorageClass, "workSize": s.WorkSize,
-		"scaleSet": "", "namespace": "",
-	}
+	context := contextOf(s)
 	maps.Copy(context, more)
 	parsed, err := parse()
 	if err != nil {
@@ -102,6 +138,24 @@ func render(name string, s Settings, more map[string]any) (string, error) {
 		return "", fmt.Errorf("write overlay: %w", err)
 	}
 	return out.String(), nil
+}
+
+// contextOf returns the dictionary that the template is executed with.
+func contextOf(s Settings) map[string]any {
+	memoryLimit := s.Resources.MemoryLimit
+	if memoryLimit == NoLimit {
+		memoryLimit = ""
+	}
+	return map[string]any{
+		"mode": s.Mode, "image": s.Image, "imagePullSecrets": s.ImagePullSecrets,
+		"runnerImage": s.RunnerImage, "delegate": s.Delegate,
+		"secretName": s.RegistrySecret, "pullSecretName": s.PullSecret, "caConfigMap": s.CAConfigMap,
+		"httpProxy": s.Proxy.HTTP, "httpsProxy": s.Proxy.HTTPS, "proxySecretName": s.Proxy.Secret, "noProxy": s.Proxy.No,
+		"cpuRequest": s.Resources.CPURequest, "cpuLimit": s.Resources.CPULimit,
+		"memoryRequest": s.Resources.MemoryRequest, "memoryLimit": memoryLimit,
+		"storageClass": s.StorageClass, "workSize": s.WorkSize,
+		"scaleSet": "", "namespace": "",
+	}
 }
 
 // parse gives the template those of Helm's functions that it uses.
@@ -116,6 +170,13 @@ func parse() (*template.Template, error) {
 		"nindent": func(spaces int, text string) string {
 			indent := "\n" + strings.Repeat(" ", spaces)
 			return indent + strings.ReplaceAll(text, "\n", indent)
+		},
+		"dict": func(pairs ...string) map[string]string {
+			made := map[string]string{}
+			for i := 0; i+1 < len(pairs); i += 2 {
+				made[pairs[i]] = pairs[i+1]
+			}
+			return made
 		},
 		// A JSON string is a YAML string.
 		"quote": func(text string) (string, error) {
@@ -139,56 +200,13 @@ func withDefaults(s Settings) Settings {
 		{&s.RunnerImage, DefaultRunnerImage},
 		{&s.Delegate, DefaultDelegate},
 		{&s.WorkSize, DefaultWorkSize},
+		{&s.Resources.CPURequest, DefaultCPURequest},
+		{&s.Resources.MemoryRequest, DefaultMemoryRequest},
+		{&s.Resources.MemoryLimit, DefaultMemoryLimit},
 	} {
 		if *field.value == "" {
 			*field.value = field.normal
 		}
 	}
 	return s
-}
-
-var (
-	dnsLabel  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	dnsName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	imageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
-	hookPath  = regexp.MustCompile(`^/[^"'\\\s]+\.(js|sh)$`)
-)
-
-// validate reports every setting that is missing or malformed, joined.
-func validate(s Settings) error {
-	errs := []error{validateMode(s.Mode)}
-	if s.Image == "" {
-		errs = append(errs, errors.New("the image is not set: none of kiln is published, so build one with `make image` and push it to your registry"))
-	}
-	for _, field := range []struct {
-		what, value, example string
-		form                 *regexp.Regexp
-	}{
-		{"image", s.Image, "registry.example.com/kiln:v1", imageName},
-		{"runner image", s.RunnerImage, DefaultRunnerImage, imageName},
-		{"delegate", s.Delegate, DefaultDelegate, hookPath},
-		{"registry secret", s.RegistrySecret, "kiln-registry", dnsName},
-		{"ConfigMap of certificate authorities", s.CAConfigMap, "registry-ca", dnsName},
-		{"storage class", s.StorageClass, "standard", dnsName},
-	} {
-		if field.value != "" && !field.form.MatchString(field.value) {
-			errs = append(errs, fmt.Errorf("the %s is %q: write it as %s", field.what, field.value, field.example))
-		}
-	}
-	if size, err := resource.ParseQuantity(s.WorkSize); err != nil || size.Sign() <= 0 {
-		errs = append(errs, fmt.Errorf("the size of the work volume is %q: write a Kubernetes quantity such as %s", s.WorkSize, DefaultWorkSize))
-	}
-	return errors.Join(errs...)
-}
-
-// validateMode tells an unsupported mode from a mistyped one.
-func validateMode(mode string) error {
-	switch mode {
-	case Sealed, Kubernetes:
-		return nil
-	case "kubernetes-novolume":
-		return errors.New("kiln does not support the mode kubernetes-novolume: there the work folder is no volume that the pod of an action could mount; use sealed or kubernetes")
-	default:
-		return fmt.Errorf("the mode is %q: write %s or %s", mode, Sealed, Kubernetes)
-	}
 }

@@ -22,7 +22,10 @@ var update = flag.Bool("update", false, "write the golden files")
 func full(mode string) overlay.Settings {
 	return overlay.Settings{
 		Mode: mode, Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
-		CAConfigMap: "registry-ca", StorageClass: "standard", WorkSize: "20Gi",
+		PullSecret: "base-images", CAConfigMap: "registry-ca", StorageClass: "standard", WorkSize: "20Gi",
+		ImagePullSecrets: []string{"registry-login"},
+		Proxy:            overlay.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{".example.com"}},
+		Resources:        overlay.Resources{CPULimit: "500m"},
 	}
 }
 
@@ -130,7 +133,7 @@ func TestSealed(t *testing.T) {
 		t.Errorf("service account %q, token mounted in every container: %v", spec.ServiceAccountName, spec.AutomountServiceAccountToken)
 	}
 	for _, c := range containers(spec) {
-		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-memory"} {
+		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-pull", "kiln-memory"} {
 			mounts := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
 			if wants := c.Name == "kiln"; mounts != wants {
 				t.Errorf("container %s mounts %s: got %v, want %v", c.Name, volume, mounts, wants)
@@ -148,13 +151,52 @@ func TestWithoutOptionalParts(t *testing.T) {
 	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
 		helm, applied := overlays(t, overlay.Settings{Mode: mode, Image: "kiln:dev"})
 		for _, text := range []string{helm, applied} {
-			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "kiln-ca", "KILN_CA", "storageClassName"} {
+			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "kiln-pull", "KILN_PULL", "kiln-ca", "KILN_CA", "storageClassName", "_PROXY", "imagePullSecrets:"} {
 				if strings.Contains(text, word) {
 					t.Errorf("%s: has %s:\n%s", mode, word, text)
 				}
 			}
 		}
 		sound(t, strictly[values](t, helm).Template.Spec, mode == overlay.Kubernetes)
+	}
+}
+
+// TestProxySecret shows that the URLs come out of a Secret that need not be there, and
+// that the API server is reached without a proxy.
+func TestProxySecret(t *testing.T) {
+	s := full(overlay.Sealed)
+	s.Proxy = overlay.Proxy{Secret: "kiln-proxy", No: []string{"10.0.0.0/8"}}
+	helm, _ := overlays(t, s)
+	kiln := strictly[values](t, helm).Template.Spec.InitContainers[1]
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
+		want := corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "kiln-proxy"}, Key: name, Optional: new(true),
+		}}}
+		if !slices.ContainsFunc(kiln.Env, func(e corev1.EnvVar) bool { return cmp.Equal(e, want) }) {
+			t.Errorf("%s is not the Secret's: %v", name, kiln.Env)
+		}
+	}
+	i := slices.IndexFunc(kiln.Env, func(e corev1.EnvVar) bool { return e.Name == "NO_PROXY" })
+	if i < 0 || !strings.HasPrefix(kiln.Env[i].Value, "$(KUBERNETES_SERVICE_HOST),") || !strings.HasSuffix(kiln.Env[i].Value, ",10.0.0.0/8") {
+		t.Errorf("variable %d of %v is not NO_PROXY with the API server and the range", i, kiln.Env)
+	}
+}
+
+// TestResources shows that both of kiln's containers have the same, which costs a pod no
+// more: the first ends before the second begins.
+func TestResources(t *testing.T) {
+	for limit, want := range map[string]string{"": overlay.DefaultMemoryLimit, "1Gi": "1Gi", overlay.NoLimit: "0"} {
+		s := full(overlay.Sealed)
+		s.Resources = overlay.Resources{MemoryLimit: limit}
+		helm, _ := overlays(t, s)
+		for _, c := range strictly[values](t, helm).Template.Spec.InitContainers {
+			if got := c.Resources.Limits.Memory().String(); got != want {
+				t.Errorf("memory limit %q: %s has %s, want %s", limit, c.Name, got, want)
+			}
+			if got := c.Resources.Requests.Memory().String(); got != overlay.DefaultMemoryRequest {
+				t.Errorf("%s requests %s of memory", c.Name, got)
+			}
+		}
 	}
 }
 
@@ -207,6 +249,15 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		change func(*overlay.Settings)
 		want   string
 	}{
+		"pull secret":       {func(s *overlay.Settings) { s.PullSecret = "a_b" }, `the pull secret is "a_b": write it as kiln-pull`},
+		"image pull secret": {func(s *overlay.Settings) { s.ImagePullSecrets = []string{"ok", "A"} }, `an image pull secret is "A"`},
+		"proxy":             {func(s *overlay.Settings) { s.Proxy.HTTP = "proxy:3128" }, `the HTTP proxy is "proxy:3128": write it as http://`},
+		"proxy's user":      {func(s *overlay.Settings) { s.Proxy.HTTPS = "http://me:hunter2@proxy" }, "the URL of the HTTPS proxy has a user: write it into the key HTTPS_PROXY of a Secret"},
+		"proxy twice":       {func(s *overlay.Settings) { s.Proxy.Secret = "kiln-proxy" }, "both the HTTP proxy and the proxy secret are set"},
+		"proxy's secret":    {func(s *overlay.Settings) { s.Proxy = overlay.Proxy{Secret: "A"} }, `the proxy secret is "A"`},
+		"no proxy":          {func(s *overlay.Settings) { s.Proxy.No = []string{"$(X)"} }, `a host without proxy is "$(X)"`},
+		"CPU":               {func(s *overlay.Settings) { s.Resources.CPULimit = "all" }, `the CPU limit is "all": write a Kubernetes quantity`},
+		"memory":            {func(s *overlay.Settings) { s.Resources.MemoryLimit = "0" }, `the memory limit is "0"`},
 		"no image":          {func(s *overlay.Settings) { s.Image = "" }, "the image is not set"},
 		"image":             {func(s *overlay.Settings) { s.Image = "kiln\"\nx" }, `the image is "kiln\"\nx": write it as`},
 		"mode":              {func(s *overlay.Settings) { s.Mode = "dind" }, `the mode is "dind": write sealed or kubernetes`},
@@ -225,6 +276,8 @@ func TestFaultsNameTheSetting(t *testing.T) {
 			tc.change(&s)
 			if _, err := overlay.Values(s); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error = %v, want %q", err, tc.want)
+			} else if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("a password is in the error %v", err)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -53,7 +54,8 @@ func TestChartOverlay(t *testing.T) {
 	held(t, "templates/_overlay.tpl", overlay.Text())
 }
 
-// fixed are the settings that the chart's other values or the overlay set.
+// fixed are the settings that the chart's other values or the overlay set. The schema
+// lets them pass, so that the chart can say where they belong.
 var fixed = []string{
 	"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST",
 	"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PUSH",
@@ -70,7 +72,13 @@ var fixed = []string{
 	"KILN_METRICS_LISTEN",
 	"KILN_NAMESPACE",
 	"KILN_POD_NAME",
+	"KILN_PULL_DOCKER_CONFIG",
+	"KILN_PULL_SECRET_NAME",
 }
+
+// proxies are variables that are no settings of kiln, and that the chart's value proxy
+// sets.
+var proxies = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
 // TestChartSchema gives the schema of `settings` every setting of the daemon by name, so
 // that Helm refuses a mistyped one.
@@ -80,6 +88,9 @@ func TestChartSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := map[string]any{"KILN_LOG_LEVEL": map[string]any{"type": "string", "description": "debug, info, warn or error."}}
+	for _, name := range slices.Concat(fixed, proxies) {
+		settings[name] = map[string]any{"description": "Refused: the chart or the overlay sets it."}
+	}
 	for field := range reflect.TypeFor[config.Settings]().Fields() {
 		name := field.Tag.Get("env")
 		if name != "" && !slices.Contains(fixed, name) {
@@ -95,6 +106,18 @@ func TestChartSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	held(t, "values.schema.json", out.String())
+}
+
+// TestChartSaysWhere wants the chart to say of each variable that `settings` does not
+// take where it belongs.
+func TestChartSaysWhere(t *testing.T) {
+	_, text, _ := strings.Cut(chartFile(t, "templates/_validate.tpl"), `{{- define "kiln.faults.settings" -}}`)
+	text, _, _ = strings.Cut(text, "\n{{- define ")
+	for _, name := range slices.Concat(fixed, proxies) {
+		if !strings.Contains(text, strconv.Quote(name)) {
+			t.Errorf("templates/_validate.tpl says nothing of settings.%s", name)
+		}
+	}
 }
 
 // TestChartSchemaCovers wants a description in the schema for every value, and none of
@@ -191,16 +214,25 @@ func defaultOf(t *testing.T, values any, path []string) string {
 // TestChartDefaults holds the defaults that the chart and kilnd render-values share.
 func TestChartDefaults(t *testing.T) {
 	var values struct {
-		Runner map[string]string `json:"runner"`
+		Runner  map[string]string `json:"runner"`
+		Sidecar struct {
+			Resources struct{ Requests, Limits map[string]string } `json:"resources"`
+		} `json:"sidecar"`
 	}
 	if err := yaml.Unmarshal([]byte(chartFile(t, "values.yaml")), &values); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{
-		"image": overlay.DefaultRunnerImage, "delegate": overlay.DefaultDelegate,
-		"workSize": overlay.DefaultWorkSize, "storageClass": "",
-	}
-	if !maps.Equal(want, values.Runner) {
-		t.Errorf("defaults differ (-render-values +chart):\n%s", cmp.Diff(want, values.Runner))
+	resources := values.Sidecar.Resources
+	for _, same := range []struct{ want, got map[string]string }{
+		{map[string]string{
+			"image": overlay.DefaultRunnerImage, "delegate": overlay.DefaultDelegate,
+			"workSize": overlay.DefaultWorkSize, "storageClass": "",
+		}, values.Runner},
+		{map[string]string{"cpu": overlay.DefaultCPURequest, "memory": overlay.DefaultMemoryRequest}, resources.Requests},
+		{map[string]string{"cpu": "", "memory": overlay.DefaultMemoryLimit}, resources.Limits},
+	} {
+		if !maps.Equal(same.want, same.got) {
+			t.Errorf("defaults differ (-render-values +chart):\n%s", cmp.Diff(same.want, same.got))
+		}
 	}
 }

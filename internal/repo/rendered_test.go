@@ -111,10 +111,20 @@ func TestChartAgrees(t *testing.T) {
 func TestChartOverlays(t *testing.T) {
 	for values, settings := range map[string]overlay.Settings{
 		"default": {Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry"},
+		"closed": {
+			Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
+			Proxy:     overlay.Proxy{Secret: "kiln-proxy", No: []string{"172.18.0.2/32", "10.0.0.0/8", "fd00:10::/32"}},
+			Resources: overlay.Resources{MemoryLimit: overlay.NoLimit},
+		},
 		"full": {
 			Image: "registry.example.com/kiln:dev", RunnerImage: "registry.example.com/runner:v2",
-			CAConfigMap: "registry-ca",
-			Delegate:    "/home/runner/k8s/other.js", WorkSize: "20Gi", StorageClass: "fast",
+			ImagePullSecrets: []string{"registry-login", "other-login"},
+			PullSecret:       "base-images", CAConfigMap: "registry-ca",
+			Proxy: overlay.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{
+				".example.com", "172.18.0.2/32", "10.0.0.0/8", "fd00:10::/32",
+			}},
+			Resources: overlay.Resources{CPURequest: "20m", CPULimit: "1", MemoryRequest: "64Mi", MemoryLimit: "1Gi"},
+			Delegate:  "/home/runner/k8s/other.js", WorkSize: "20Gi", StorageClass: "fast",
 		},
 	} {
 		got := named[*corev1.ConfigMap](t, rendered(t, values), "kiln-overlays").Data

@@ -6,25 +6,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) | quote }}
 {{- end }}
 
-{{- /* What no type can say of the values. */ -}}
-{{- define "kiln.validate" -}}
-{{- if not .Values.image }}
-{{- fail "image is not set: none of kiln is published, so build one with `make image`, push it to your registry, and write --set image=registry.example.com/kiln:v1" }}
-{{- end }}
-{{- if and (not .Values.registry.host) (not (and .Values.registry.pushHost .Values.registry.pullHost)) }}
-{{- fail "registry.host is not set: write the registry and path for the images of actions, such as --set registry.host=ghcr.io/acme/kiln" }}
-{{- end }}
-{{- if and (eq .Values.mode "kubernetes") (not .Values.scaleSets) (not .Values.serviceAccounts) }}
-{{- fail "scaleSets is empty: in mode kubernetes kiln uses the service account of each runner scale set, so name them, such as --set 'scaleSets={my-set}'" }}
-{{- end }}
-{{- end }}
-
 {{- define "kiln.overlay.context" -}}
 mode: {{ .mode }}
 image: {{ .Values.image | quote }}
+imagePullSecrets: {{ .Values.imagePullSecrets | toJson }}
 runnerImage: {{ .Values.runner.image | quote }}
 delegate: {{ .Values.runner.delegate | quote }}
 secretName: {{ .Values.registry.secretName | quote }}
+pullSecretName: {{ .Values.registry.pullSecretName | quote }}
+httpProxy: {{ .Values.proxy.http | quote }}
+httpsProxy: {{ .Values.proxy.https | quote }}
+proxySecretName: {{ .Values.proxy.secretName | quote }}
+noProxy: {{ concat .Values.proxy.noProxy .Values.networkPolicy.apiServer .Values.networkPolicy.cluster | uniq | toJson }}
+{{- with .Values.sidecar.resources }}
+cpuRequest: {{ .requests.cpu | toString | quote }}
+memoryRequest: {{ .requests.memory | toString | quote }}
+cpuLimit: {{ .limits.cpu | default "" | toString | quote }}
+memoryLimit: {{ .limits.memory | default "" | toString | quote }}
+{{- end }}
 caConfigMap: {{ .Values.registry.caConfigMap | quote }}
 storageClass: {{ .Values.runner.storageClass | quote }}
 workSize: {{ .Values.runner.workSize | quote }}

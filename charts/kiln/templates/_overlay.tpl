@@ -1,9 +1,10 @@
-{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, runnerImage, delegate, secretName, caConfigMap, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
+{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, imagePullSecrets (a list of names), runnerImage, delegate, secretName, pullSecretName, caConfigMap, httpProxy, httpsProxy, proxySecretName, noProxy (a list of hosts), cpuRequest, cpuLimit, memoryRequest, memoryLimit, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
 
 {{- define "kiln.overlay.values" -}}
 # kiln for a runner scale set in {{ .mode }} mode: values of the chart gha-runner-scale-set.
 # Helm replaces lists as a whole. A values file that comes after this one and sets
-# initContainers, containers or volumes of the template must repeat what is here.
+# initContainers, containers, volumes or imagePullSecrets of the template must repeat
+# what is here.
 {{- if eq .mode "kubernetes" }}
 containerMode:
   type: kubernetes
@@ -58,11 +59,19 @@ spec:
     fsGroup: 1001
     seccompProfile:
       type: RuntimeDefault
+{{- if .imagePullSecrets }}
+  # For kiln's image; the pods of builds and of actions inherit them.
+  imagePullSecrets:
+{{- range .imagePullSecrets }}
+    - name: {{ . | quote }}
+{{- end }}
+{{- end }}
   initContainers:
     - name: kiln-install
       image: {{ .image | quote }}
       args: [install, --dest=/opt/kiln]
       securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
+      {{- include "kiln.overlay.resources" . | nindent 6 }}
       volumeMounts:
         - name: kiln-bin
           mountPath: /opt/kiln
@@ -90,30 +99,36 @@ spec:
         - name: KILN_DOCKER_CONFIG
           value: /var/run/kiln-registry/.dockerconfigjson
 {{- end }}
+{{- if .pullSecretName }}
+        - name: KILN_PULL_SECRET_NAME
+          value: {{ .pullSecretName | quote }}
+        - name: KILN_PULL_DOCKER_CONFIG
+          value: /var/run/kiln-pull/.dockerconfigjson
+{{- end }}
 {{- if .caConfigMap }}
         - name: KILN_CA_CONFIGMAP
           value: {{ .caConfigMap | quote }}
         - name: KILN_CA_FILE
           value: /etc/kiln-ca/ca.crt
 {{- end }}
+{{- if or .httpProxy .httpsProxy .proxySecretName }}
+        {{- include "kiln.overlay.proxy" . | nindent 8 }}
+{{- end }}
       ports:
         - name: kiln-metrics
           containerPort: 9465
-      # Passes once the exchange is served; the runner container starts after it.
+      # Passes once the exchange is served; the runner container starts after it. It
+      # asks no port, which another container of the pod may hold, and passes with wrong
+      # settings and without an API server: a step that needs kiln says what is wrong.
       # There is no liveness probe: a restart would end the steps in flight.
       startupProbe:
-        httpGet:
-          path: /readyz
-          port: 9464
+        exec:
+          command: [/kilnd, ready]
         periodSeconds: 1
+        timeoutSeconds: 10
         failureThreshold: 120
       securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
-      resources:
-        requests:
-          cpu: 10m
-          memory: 40Mi
-        limits:
-          memory: 512Mi
+      {{- include "kiln.overlay.resources" . | nindent 6 }}
       volumeMounts:
         - name: kiln-exchange
           mountPath: /var/run/kiln
@@ -125,6 +140,11 @@ spec:
 {{- if .secretName }}
         - name: kiln-registry
           mountPath: /var/run/kiln-registry
+          readOnly: true
+{{- end }}
+{{- if .pullSecretName }}
+        - name: kiln-pull
+          mountPath: /var/run/kiln-pull
           readOnly: true
 {{- end }}
 {{- if .caConfigMap }}
@@ -196,6 +216,16 @@ spec:
           - key: .dockerconfigjson
             path: .dockerconfigjson
 {{- end }}
+{{- if .pullSecretName }}
+    # For look-ups of base images; a build pod mounts the same Secret for its gate.
+    - name: kiln-pull
+      secret:
+        secretName: {{ .pullSecretName | quote }}
+        optional: true
+        items:
+          - key: .dockerconfigjson
+            path: .dockerconfigjson
+{{- end }}
 {{- if .caConfigMap }}
     - name: kiln-ca
       configMap:
@@ -228,4 +258,41 @@ readOnlyRootFilesystem: true
 runAsNonRoot: true
 capabilities:
   drop: [ALL]
+{{- end }}
+
+{{- define "kiln.overlay.resources" -}}
+resources:
+  requests:
+    cpu: {{ .cpuRequest | quote }}
+    memory: {{ .memoryRequest | quote }}
+{{- if or .cpuLimit .memoryLimit }}
+  limits:
+{{- if .cpuLimit }}
+    cpu: {{ .cpuLimit | quote }}
+{{- end }}
+{{- if .memoryLimit }}
+    memory: {{ .memoryLimit | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "kiln.overlay.proxy" -}}
+# The way out for kiln, and from there for the gates and the RUN steps of builds. A
+# RUN step gets no proxy whose URL has a user.
+{{- range $variable, $value := dict "HTTP_PROXY" .httpProxy "HTTPS_PROXY" .httpsProxy }}
+{{- if $.proxySecretName }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.proxySecretName | quote }}
+      key: {{ $variable }}
+      optional: true
+{{- else if $value }}
+- name: {{ $variable }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+# The first is the address of the API server, which the kubelet puts in.
+- name: NO_PROXY
+  value: "$(KUBERNETES_SERVICE_HOST),localhost,127.0.0.1,::1,.svc,.cluster.local{{ range .noProxy }},{{ . }}{{ end }}"
 {{- end }}
