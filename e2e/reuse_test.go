@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -95,19 +96,28 @@ func TestReuse(t *testing.T) {
 	f.wantNothingLeft(t)
 }
 
-// metricsPort is where the daemon serves its metrics.
-const metricsPort = "9465"
+// Ports of the daemon.
+const (
+	readyPort   = "9464"
+	metricsPort = "9465"
+)
+
+// get asks the daemon for a page that it serves at a port.
+func (f *fixture) get(ctx context.Context, port, page string) (string, error) {
+	data, err := f.Kube.CoreV1().RESTClient().Get().Namespace(f.Namespace).
+		Resource("pods").Name(f.Pod + ":" + port).SubResource("proxy").Suffix(page).DoRaw(ctx)
+	return string(data), err
+}
 
 // wantMetrics fails the test unless the daemon exports the samples.
 func (f *fixture) wantMetrics(t *testing.T, samples ...string) {
 	t.Helper()
-	data, err := f.Kube.CoreV1().RESTClient().Get().Namespace(f.Namespace).
-		Resource("pods").Name(f.Pod + ":" + metricsPort).SubResource("proxy").Suffix("metrics").DoRaw(t.Context())
+	data, err := f.get(t.Context(), metricsPort, "metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, sample := range samples {
-		if !strings.Contains(string(data), "\n"+sample+"\n") {
+		if !strings.Contains(data, "\n"+sample+"\n") {
 			t.Errorf("the metrics have no %s:\n%s", sample, data)
 		}
 	}

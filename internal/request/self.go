@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -86,6 +87,9 @@ func selfOf(pod *corev1.Pod) (Self, error) {
 		PullSecrets: pod.Spec.ImagePullSecrets,
 		Tolerations: pod.Spec.Tolerations,
 	}
+	if sign := novolume(pod); sign != "" {
+		return Self{}, fmt.Errorf("the runner pod %s is set up for containerMode kubernetes-novolume (%s), which kiln does not support: there the work folder is no volume that the pod of an action could mount; set the scale set up as one of the overlays of kilnd render-values does, in mode sealed or kubernetes", pod.Name, sign)
+	}
 	kiln, ok := findContainer(pod, containerKiln)
 	if !ok {
 		return Self{}, fmt.Errorf("the runner pod %s has no container %q: name kiln's sidecar so", pod.Name, containerKiln)
@@ -106,6 +110,34 @@ func findContainer(pod *corev1.Pod, name string) (corev1.Container, bool) {
 		}
 	}
 	return corev1.Container{}, false
+}
+
+// novolumeHook is the stock hook of containerMode kubernetes-novolume in the
+// runner's image (actions/runner, images/Dockerfile).
+const novolumeHook = "/k8s-novolume/"
+
+// novolume returns by what the runner pod shows that it is set up for
+// containerMode kubernetes-novolume, or "". In that mode gha-runner-scale-set
+// names the hook, unless the operator names another, sets ACTIONS_RUNNER_IMAGE
+// and mounts no work volume (its templates/_helpers.tpl, from 0.13.0 on). That
+// variable alone proves nothing: an operator may have set it.
+func novolume(pod *corev1.Pod) string {
+	runner, _ := findContainer(pod, containerRunner)
+	image := ""
+	for _, variable := range runner.Env {
+		switch variable.Name {
+		case "ACTIONS_RUNNER_CONTAINER_HOOKS", "KILN_DELEGATE":
+			if strings.Contains(variable.Value, novolumeHook) {
+				return variable.Name + "=" + variable.Value
+			}
+		case "ACTIONS_RUNNER_IMAGE":
+			image = variable.Name + " is set"
+		}
+	}
+	if _, _, err := workVolume(pod); err != nil {
+		return image
+	}
+	return ""
 }
 
 // workVolume returns the claim behind the runner's work folder and where the

@@ -63,6 +63,52 @@ func TestSelfOfRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
+// TestSelfOfNovolume has the runner pods that Actions Runner Controller makes in
+// containerMode kubernetes-novolume, and one that only looks like them.
+func TestSelfOfNovolume(t *testing.T) {
+	withEnv := func(name, value string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Spec.Containers[0].Env = append(p.Spec.Containers[0].Env, corev1.EnvVar{Name: name, Value: value})
+		}
+	}
+	noWork := func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts, p.Spec.Volumes = nil, nil }
+	emptyDir := func(p *corev1.Pod) {
+		p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+	}
+	const stock = "/home/runner/k8s-novolume/index.js"
+	image := withEnv("ACTIONS_RUNNER_IMAGE", "ghcr.io/actions/actions-runner:latest")
+	for name, tc := range map[string]struct {
+		changes []func(*corev1.Pod)
+		sign    string // "" for a pod that kiln can use
+	}{
+		"the stock hook":                  {[]func(*corev1.Pod){noWork, image, withEnv("ACTIONS_RUNNER_CONTAINER_HOOKS", stock)}, "ACTIONS_RUNNER_CONTAINER_HOOKS=" + stock},
+		"the stock hook as delegate":      {[]func(*corev1.Pod){noWork, image, withEnv("KILN_DELEGATE", stock)}, "KILN_DELEGATE=" + stock},
+		"no delegate":                     {[]func(*corev1.Pod){noWork, image}, "ACTIONS_RUNNER_IMAGE is set"},
+		"a work folder of the runner pod": {[]func(*corev1.Pod){emptyDir, image}, "ACTIONS_RUNNER_IMAGE is set"},
+		"a work volume, but the hook":     {[]func(*corev1.Pod){image, withEnv("KILN_DELEGATE", stock)}, "KILN_DELEGATE=" + stock},
+		"the variable alone":              {[]func(*corev1.Pod){image}, ""},
+		"the hook of another mode":        {[]func(*corev1.Pod){withEnv("KILN_DELEGATE", "/home/runner/k8s/index.js")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := runnerPod()
+			for _, change := range tc.changes {
+				change(pod)
+			}
+			_, err := selfOf(pod)
+			if tc.sign == "" {
+				if err != nil {
+					t.Errorf("error = %v", err)
+				}
+				return
+			}
+			want := "the runner pod set-runner-abcde is set up for containerMode kubernetes-novolume (" + tc.sign + "), which kiln does not support"
+			if err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("error = %v, want %q", err, want)
+			}
+		})
+	}
+}
+
 func TestSelfOfNamedClaim(t *testing.T) {
 	pod := runnerPod()
 	pod.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "shared"}}

@@ -1,0 +1,57 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/e2e/harness"
+)
+
+// TestNovolume runs kiln in a runner pod that is set up for containerMode
+// kubernetes-novolume, with a work folder added as its users do: kilnd says at once
+// that it cannot serve that, and so does each step.
+func TestNovolume(t *testing.T) {
+	t.Parallel()
+	const said = "is set up for containerMode kubernetes-novolume (KILN_DELEGATE=/home/runner/k8s-novolume/index.js), which kiln does not support"
+	f := newFixture(t, "novolume", func(_ stage, o *harness.PodOptions) {
+		o.RunnerEnv = map[string]string{
+			"ACTIONS_RUNNER_IMAGE": "ghcr.io/actions/actions-runner:latest",
+			"KILN_DELEGATE":        "/home/runner/k8s-novolume/index.js",
+		}
+		o.Adjust = func(pod *corev1.Pod) {
+			for i := range pod.Spec.Volumes {
+				if v := &pod.Spec.Volumes[i]; v.Name == "work" {
+					v.VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+				}
+			}
+		}
+	})
+	awaitText(t, said, func(ctx context.Context) (string, error) { return f.get(ctx, readyPort, "readyz") })
+	awaitText(t, said, f.DaemonLog)
+	f.wantMetrics(t, "kiln_config_valid 0")
+	results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
+	wantError(t, results[0], said)
+	if pods := f.buildPods(); len(pods) > 0 {
+		t.Errorf("%d build pods", len(pods))
+	}
+	f.wantNothingLeft(t)
+}
+
+// awaitText waits until what read returns contains the text.
+func awaitText(t *testing.T, text string, read func(context.Context) (string, error)) {
+	t.Helper()
+	var got string
+	var err error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		if got, err = read(t.Context()); err == nil && strings.Contains(got, text) {
+			return
+		}
+	}
+	t.Errorf("no %q in %q, %v", text, got, err)
+}
