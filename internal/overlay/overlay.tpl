@@ -117,13 +117,13 @@ spec:
       ports:
         - name: kiln-metrics
           containerPort: 9465
-      # Passes once the exchange is served; the runner container starts after it. It
-      # asks no port, which another container of the pod may hold, and passes with wrong
-      # settings and without an API server: a step that needs kiln says what is wrong.
+      # Passes once the exchange is served, and after 20 seconds in any case: the runner
+      # container starts after it, and a step that needs kiln says what is wrong. It asks
+      # no port, which another container of the pod may hold.
       # There is no liveness probe: a restart would end the steps in flight.
       startupProbe:
         exec:
-          command: [/kilnd, ready]
+          command: [/kilnd, ready, --patience=20s]
         periodSeconds: 1
         timeoutSeconds: 10
         failureThreshold: 120

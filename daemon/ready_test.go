@@ -1,0 +1,29 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestProcessAge(t *testing.T) {
+	const rest = " S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 "
+	for name, tc := range map[string]struct {
+		stat, uptime string
+		want         time.Duration
+	}{
+		"process":        {"1 (kilnd)" + rest + "12345 6 7\n", "200.25 300.00\n", 76800 * time.Millisecond},
+		"name with )":    {"1 (a) b (c)" + rest + "100 6 7\n", "2.00 0.00\n", time.Second},
+		"nothing":        {"", "", 0},
+		"short":          {"1 (kilnd) S 0", "200.25 300.00", 0},
+		"no number":      {"1 (kilnd)" + rest + "x 6 7\n", "200.25 300.00\n", 0},
+		"no uptime":      {"1 (kilnd)" + rest + "100 6 7\n", "x", 0},
+		"start-up ticks": {"1 (kilnd)" + rest + "0 6 7\n", "0.50 0.00\n", 500 * time.Millisecond},
+	} {
+		if got := processAge(tc.stat, tc.uptime); got != tc.want {
+			t.Errorf("%s: age = %v, want %v", name, got, tc.want)
+		}
+	}
+	if age := firstProcessAge(); age <= 0 {
+		t.Errorf("the first process is %v old", age)
+	}
+}
