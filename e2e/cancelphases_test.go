@@ -234,13 +234,13 @@ func (f *fixture) wantNoTrace(t *testing.T) {
 // another starts a further runner pod in the fixture's namespace.
 func (f *fixture) another(t *testing.T, name string, adjust func(*harness.PodOptions)) *fixture {
 	t.Helper()
-	o := harness.PodOptions{Name: name, Images: f.images, RegistryHost: f.Registry + "/" + f.Namespace}
+	o := f.options(name)
 	adjust(&o)
 	r, err := f.StartRunner(t.Context(), f.Namespace, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{stage: f.stage, Runner: r, seen: f.seen}
+	return &fixture{stage: f.stage, Runner: r, seen: f.seen, installed: f.installed}
 }
 
 // memoryDir is where the runner container has the daemon's memory with

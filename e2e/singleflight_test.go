@@ -63,9 +63,8 @@ func (f *fixture) crowd(t *testing.T, n int) []*fixture {
 	errs := make([]error, n)
 	for i := range n {
 		wg.Go(func() {
-			o := harness.PodOptions{Name: fmt.Sprintf("runner-%d", i+2), Images: f.images, RegistryHost: f.Registry + "/" + f.Namespace}
-			r, err := f.StartRunner(t.Context(), f.Namespace, o)
-			more[i], errs[i] = &fixture{stage: f.stage, Runner: r, seen: f.seen}, err
+			r, err := f.StartRunner(t.Context(), f.Namespace, f.options(fmt.Sprintf("runner-%d", i+2)))
+			more[i], errs[i] = &fixture{stage: f.stage, Runner: r, seen: f.seen, installed: f.installed}, err
 		})
 	}
 	wg.Wait()

@@ -54,11 +54,13 @@ var open = sync.OnceValues(func() (stage, error) {
 type fixture struct {
 	stage
 	*harness.Runner
-	seen *harness.Observer
+	seen      *harness.Observer
+	installed *harness.Installation
 }
 
-// newFixture starts a runner pod in a namespace of its own. The name is part
-// of the namespace's; adjust may change the pod.
+// newFixture installs the chart in a namespace of its own and starts a runner
+// pod there. The name is part of the namespace's; adjust may change the values
+// of the chart and the pod.
 func newFixture(t *testing.T, name string, adjust func(stage, *harness.PodOptions)) *fixture {
 	t.Helper()
 	s, err := open()
@@ -67,7 +69,7 @@ func newFixture(t *testing.T, name string, adjust func(stage, *harness.PodOption
 	}
 	namespace := "kiln-e2e-" + name + "-" + strings.ToLower(rand.Text()[:6])
 	t.Cleanup(func() { s.close(t, namespace) })
-	if err := s.Namespace(t.Context(), namespace); err != nil {
+	if err := s.BareNamespace(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
 	seen, err := s.Observe(context.Background(), namespace)
@@ -79,11 +81,21 @@ func newFixture(t *testing.T, name string, adjust func(stage, *harness.PodOption
 	if adjust != nil {
 		adjust(s, &options)
 	}
+	if options.Installed, err = s.Install(t.Context(), harness.Helm4, namespace, options); err != nil {
+		t.Fatal(err)
+	}
 	runner, err := s.StartRunner(t.Context(), namespace, options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{stage: s, Runner: runner, seen: seen}
+	return &fixture{stage: s, Runner: runner, seen: seen, installed: options.Installed}
+}
+
+// options are those of a further runner pod in the fixture's namespace.
+func (f *fixture) options(name string) harness.PodOptions {
+	return harness.PodOptions{
+		Name: name, Images: f.images, Installed: f.installed, RegistryHost: f.Registry + "/" + f.Namespace,
+	}
 }
 
 func (s stage) close(t *testing.T, namespace string) {

@@ -163,7 +163,8 @@ func (c *Cluster) Leftovers(ctx context.Context, namespace string, within time.D
 }
 
 func (c *Cluster) listForeign(ctx context.Context, namespace string) ([]string, error) {
-	foreign := metav1.ListOptions{LabelSelector: "!" + ownLabel}
+	// Helm keeps a release in a Secret.
+	foreign := metav1.ListOptions{LabelSelector: "!" + ownLabel + ",owner!=helm"}
 	var names []string
 	pods, err := c.Kube.CoreV1().Pods(namespace).List(ctx, foreign)
 	if err != nil {

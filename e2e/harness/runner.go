@@ -46,9 +46,6 @@ func (c *Cluster) StartRunner(ctx context.Context, namespace string, o PodOption
 	if err != nil {
 		return nil, err
 	}
-	if err := c.createTemplate(ctx, namespace, o); err != nil {
-		return nil, err
-	}
 	_, err = c.Kube.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("create runner pod: %w", err)

@@ -13,11 +13,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
 
-// Names in manifests/runner-pod.yaml.
+// Names in the overlays and in manifests/runner-pod.yaml.
 const (
 	RunnerContainer = "runner"
 	DaemonContainer = "kiln"
@@ -26,19 +26,38 @@ const (
 	workVolume      = "work"
 )
 
-const readyPort = 9464
+// Settings that the chart has values of its own for.
+const (
+	registryHost       = "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST"
+	registrySecretName = "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME"
+)
 
-// PodOptions are what a runner pod may differ in from manifests/runner-pod.yaml
-// with the cluster's images and registry.
+// workSize is the size of the work volume.
+const workSize = "1Gi"
+
+// PodOptions are what an installation of kiln and a runner pod may differ in.
+// The zero value of a field is what its comment says; Name and Images are
+// required.
 type PodOptions struct {
 	Name   string
 	Images Images
+	// Installed is what the pod is made from; nil is manifests/runner-pod.yaml,
+	// for a namespace of [Cluster.Namespace].
+	Installed *Installation
+	// Mode is the overlay's, overlay.Sealed or overlay.Kubernetes, and Delegate
+	// the path of the stock hook in the latter. They go by what is installed.
+	Mode, Delegate string
 	// RegistryHost is where kiln pushes action images and nodes pull them.
 	RegistryHost string
 	// PullSecret names the registry's Secret; empty for a registry without auth.
 	PullSecret string
-	// DaemonEnv and RunnerEnv are added to the two containers' environments.
-	DaemonEnv, RunnerEnv map[string]string
+	// DaemonEnv are further settings. Those that differ from the installation's
+	// are in the pod's own environment, as for a scale set that differs from
+	// the others of its namespace; those that are not here are the
+	// installation's.
+	DaemonEnv map[string]string
+	// RunnerEnv is added to the runner container's environment.
+	RunnerEnv map[string]string
 	// Adjust, when not nil, changes the pod last of all.
 	Adjust func(*corev1.Pod)
 	// WithoutDaemon leaves the sidecar out, as a broken roll-out would.
@@ -48,38 +67,35 @@ type PodOptions struct {
 	ExchangeLimit resource.Quantity
 	// ShareProcesses lets the stand-in see the daemon's process.
 	ShareProcesses bool
-	// HookTemplate, when not empty, is the hook extension that the daemon reads.
+	// HookTemplate, when not empty, is the hook extension of an installation.
 	HookTemplate string
 	// WorkFolder is where the work volume is mounted in the runner container;
 	// empty leaves the runner's usual one.
 	WorkFolder string
 }
 
-// RunnerPod returns the pod of manifests/runner-pod.yaml with the images, the
-// registry and the options filled in.
+// RunnerPod returns the pod of the installation's overlay, or that of
+// manifests/runner-pod.yaml, with the stand-in in place of the runner and the
+// options filled in.
 func (c *Cluster) RunnerPod(o PodOptions) (*corev1.Pod, error) {
-	data, err := os.ReadFile(filepath.Join(c.Root, "manifests", "runner-pod.yaml"))
+	pod, err := c.plainPod(o)
 	if err != nil {
-		return nil, fmt.Errorf("read runner pod: %w", err)
-	}
-	var pod corev1.Pod
-	if err := yaml.UnmarshalStrict(data, &pod); err != nil {
-		return nil, fmt.Errorf("read runner pod: %w", err)
+		return nil, err
 	}
 	pod.Name = o.Name
 	pod.Labels[ownLabel] = "true"
 	if o.ShareProcesses {
 		pod.Spec.ShareProcessNamespace = new(true)
 	}
-	if err := c.fillInit(&pod, o); err != nil {
+	if err := c.fillInit(pod, o); err != nil {
 		return nil, err
 	}
-	if err := fillRunner(&pod, o); err != nil {
+	if err := fillRunner(pod, o); err != nil {
 		return nil, err
 	}
-	c.fillVolumes(&pod, o)
+	c.fillVolumes(pod, o)
 	if o.Adjust != nil {
-		o.Adjust(&pod)
+		o.Adjust(pod)
 	}
 	spec, err := json.Marshal(pod.Spec)
 	if err != nil {
@@ -87,7 +103,41 @@ func (c *Cluster) RunnerPod(o PodOptions) (*corev1.Pod, error) {
 	}
 	sum := sha256.Sum256(spec)
 	pod.Annotations = map[string]string{specAnnotation: hex.EncodeToString(sum[:])}
-	return &pod, nil
+	return pod, nil
+}
+
+// plainPod is the pod that people are told to use.
+func (c *Cluster) plainPod(o PodOptions) (*corev1.Pod, error) {
+	if o.Installed != nil {
+		template, err := c.templateFor(o.Installed, o)
+		if err != nil {
+			return nil, err
+		}
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: template.Labels}, Spec: template.Spec}, nil
+	}
+	data, err := os.ReadFile(filepath.Join(c.Root, "manifests", "runner-pod.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("read runner pod: %w", err)
+	}
+	pod := &corev1.Pod{}
+	if err := yaml.UnmarshalStrict(data, pod); err != nil {
+		return nil, fmt.Errorf("read runner pod: %w", err)
+	}
+	return pod, nil
+}
+
+// settings are the options' and the cluster's own. An empty one is unset.
+func (c *Cluster) settings(o PodOptions) map[string]string {
+	settings := map[string]string{
+		registryHost:               o.RegistryHost,
+		registrySecretName:         o.PullSecret,
+		"KILN_KANIKO_IMAGE":        c.KanikoImage,
+		"KILN_KANIKO_FLAVOR":       c.KanikoFlavor,
+		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
+		"KILN_INSECURE_REGISTRIES": c.Insecure,
+	}
+	maps.Copy(settings, o.DaemonEnv)
+	return settings
 }
 
 // fillInit sets the install container and the sidecar.
@@ -97,31 +147,17 @@ func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
 	}
 	i := slices.IndexFunc(pod.Spec.InitContainers, func(ct corev1.Container) bool { return ct.Name == DaemonContainer })
 	if i < 0 {
-		return fmt.Errorf("manifests/runner-pod.yaml has no init container %q", DaemonContainer)
+		return fmt.Errorf("the runner pod has no init container %q", DaemonContainer)
 	}
 	if o.WithoutDaemon {
 		pod.Spec.InitContainers = slices.Delete(pod.Spec.InitContainers, i, i+1)
 		return nil
 	}
-	daemon := &pod.Spec.InitContainers[i]
-	setEnv(daemon, map[string]string{
-		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST":        o.RegistryHost,
-		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NAME": o.PullSecret,
-		"KILN_KANIKO_IMAGE":        c.KanikoImage,
-		"KILN_KANIKO_FLAVOR":       c.KanikoFlavor,
-		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
-		"KILN_INSECURE_REGISTRIES": c.Insecure,
-	})
-	setEnv(daemon, o.DaemonEnv)
-	mountTemplate(&pod.Spec, daemon, o)
-	if daemon.StartupProbe == nil {
-		daemon.StartupProbe = &corev1.Probe{
-			PeriodSeconds: 1, FailureThreshold: 60,
-			ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
-				Path: "/readyz", Port: intstr.FromInt32(readyPort),
-			}},
-		}
+	settings := c.settings(o)
+	if o.Installed != nil {
+		maps.DeleteFunc(settings, func(name, value string) bool { return o.Installed.Settings[name] == value })
 	}
+	setEnv(&pod.Spec.InitContainers[i], settings)
 	return nil
 }
 
@@ -129,7 +165,7 @@ func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
 func fillRunner(pod *corev1.Pod, o PodOptions) error {
 	i := slices.IndexFunc(pod.Spec.Containers, func(ct corev1.Container) bool { return ct.Name == RunnerContainer })
 	if i < 0 {
-		return fmt.Errorf("manifests/runner-pod.yaml has no container %q", RunnerContainer)
+		return fmt.Errorf("the runner pod has no container %q", RunnerContainer)
 	}
 	runner := &pod.Spec.Containers[i]
 	runner.Image = o.Images.Runner
@@ -156,7 +192,7 @@ func (c *Cluster) fillVolumes(pod *corev1.Pod, o PodOptions) {
 			if c.StorageClass != "" {
 				claim.StorageClassName = &c.StorageClass
 			}
-			claim.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+			claim.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(workSize)}
 		case v.Secret != nil && v.Name == registryVolume:
 			v.Secret.SecretName = cmp.Or(o.PullSecret, "kiln-no-secret") // optional
 		case v.Name == exchangeVolume && !o.ExchangeLimit.IsZero():

@@ -97,19 +97,3 @@ func TestRunnerPodOptions(t *testing.T) {
 		t.Error("processes are not shared")
 	}
 }
-
-func TestRunnerPodTemplate(t *testing.T) {
-	pod, err := testCluster().RunnerPod(PodOptions{Name: "runner", HookTemplate: "spec: {}"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	daemon, volume := pod.Spec.InitContainers[1], pod.Spec.Volumes[len(pod.Spec.Volumes)-1]
-	mount := daemon.VolumeMounts[len(daemon.VolumeMounts)-1]
-	if volume.ConfigMap == nil || volume.ConfigMap.Name != "runner-hook-template" || mount.Name != volume.Name {
-		t.Errorf("volume %+v, mount %+v", volume, mount)
-	}
-	want := corev1.EnvVar{Name: "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", Value: mount.MountPath + "/template.yaml"}
-	if !slices.Contains(daemon.Env, want) {
-		t.Errorf("the daemon's environment has no %v", want)
-	}
-}
