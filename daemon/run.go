@@ -106,11 +106,7 @@ func (c *workerCommand) serve(ctx context.Context, broken error) error {
 	log.Info("starting", zap.String("version", version), zap.Any("settings", c.Settings))
 	restarts, _ := strconv.Atoi(os.Getenv(supervisor.EnvRestarts)) // unset without a supervisor
 	counted := metrics.New(metrics.Options{Version: version, Restarts: restarts, MemoryLimit: supervisor.DataLimit()})
-	daemon, err := app.New(app.Options{Settings: &c.Settings, Broken: broken, Metrics: counted, Log: log})
-	if err != nil {
-		return err
-	}
-	return daemon.Run(ctx)
+	return app.New(app.Options{Settings: &c.Settings, Broken: broken, Metrics: counted, Log: log}).Run(ctx)
 }
 
 // newLogger returns the operator's log: JSON lines on stderr. An unknown

@@ -23,6 +23,10 @@ const (
 	reachLast    = 30 * time.Second
 )
 
+// exchangeRetry is the time between two attempts at an exchange that cannot be
+// served.
+const exchangeRetry = 2 * time.Second
+
 // Handler runs one claimed step and returns its exit code; see
 // [request.Handler].
 type Handler interface {
@@ -56,8 +60,8 @@ type App struct {
 	broken   error
 	handler  Handler
 	log      *zap.Logger
-	exchange *spool.Exchange
-	memory   *spool.Memory // nil only while broken
+	exchange *spool.Exchange // nil until it can be served
+	memory   *spool.Memory   // nil only while broken
 	metrics  *metrics.Metrics
 	problems *problems
 	ports    []*port
@@ -66,20 +70,17 @@ type App struct {
 	slots     chan struct{}
 }
 
-// New opens the exchange, the memory and the ports. Only an exchange that
-// cannot be used is an error.
-func New(options Options) (*App, error) {
+// New opens the exchange, the memory and the ports. What cannot be used is a
+// problem that is told, and never an error: see the package.
+func New(options Options) *App {
 	a := &App{
 		settings: options.Settings, broken: options.Broken, handler: options.Handler, log: options.Log,
 		reachable: options.Reachable, metrics: options.Metrics, problems: &problems{metrics: options.Metrics},
 	}
+	if !a.open() {
+		a.log.Error("no step can run until this is mended", zap.Error(a.problems.of(exchangeProblem)))
+	}
 	var err error
-	if a.exchange, err = spool.Open(a.settings.Exchange); err != nil {
-		return nil, err
-	}
-	if err = a.exchange.Init(); err != nil {
-		return nil, errors.Join(err, a.exchange.Close())
-	}
 	if a.memory, err = spool.OpenMemory(a.settings.Memory); err != nil {
 		a.broken = errors.Join(a.broken, err)
 	}
@@ -95,7 +96,43 @@ func New(options Options) (*App, error) {
 	}
 	a.slots = make(chan struct{}, max(1, a.settings.MaxInFlight))
 	a.listen()
-	return a, nil
+	return a
+}
+
+// exchangeProblem is what an exchange that cannot be served is a problem with.
+const exchangeProblem = "exchange"
+
+// open opens the exchange and makes its directories, where that is possible.
+func (a *App) open() bool {
+	exchange, err := spool.Open(a.settings.Exchange)
+	if err == nil {
+		if err = exchange.Init(); err != nil {
+			err = errors.Join(err, exchange.Close())
+		}
+	}
+	a.problems.set(exchangeProblem, problem{err: err})
+	if err != nil {
+		return false
+	}
+	a.exchange = exchange
+	return true
+}
+
+// awaitExchange tries to open the exchange until that succeeds or ctx ends.
+func (a *App) awaitExchange(ctx context.Context) bool {
+	ticker := time.NewTicker(exchangeRetry)
+	defer ticker.Stop()
+	for a.exchange == nil {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+			if a.open() {
+				a.log.Info("the exchange can be served now", zap.String("exchange", a.settings.Exchange))
+			}
+		}
+	}
+	return true
 }
 
 // reach makes the handler that reaches the cluster.
@@ -142,12 +179,13 @@ func (a *App) Addr(path string) net.Addr {
 	return nil
 }
 
-// ready answers 200 as long as the exchange is served, and says in its body
-// what is wrong: a probe that failed for a bad setting would keep the runner
-// from every job.
+// ready answers 200 and says in its body what is wrong: a probe that failed for
+// a bad setting would keep the runner from every job.
 func (a *App) ready(w http.ResponseWriter, _ *http.Request) {
 	found := a.problems.all()
 	switch {
+	case a.problems.of(exchangeProblem) != nil:
+		fmt.Fprintln(w, "not serving the exchange:")
 	case a.broken != nil:
 		fmt.Fprintln(w, "serving the exchange, but no step can run:")
 	case len(found) > 0:
@@ -160,8 +198,8 @@ func (a *App) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// Run serves the exchange until ctx ends, then cancels the steps in flight
-// and waits for their cleanup.
+// Run serves the exchange, as soon as it can be served, until ctx ends, then
+// cancels the steps in flight and waits for their cleanup.
 func (a *App) Run(ctx context.Context) error {
 	ports, closePorts := context.WithCancel(context.WithoutCancel(ctx))
 	var beside sync.WaitGroup
@@ -171,10 +209,13 @@ func (a *App) Run(ctx context.Context) error {
 	if a.reachable != nil {
 		beside.Go(func() { a.reachAPI(ctx) })
 	}
-	err := newServing(a).run(ctx)
+	var err error
+	if a.awaitExchange(ctx) {
+		err = errors.Join(newServing(a).run(ctx), a.exchange.Close())
+	}
 	closePorts()
 	beside.Wait()
-	return errors.Join(err, a.exchange.Close())
+	return err
 }
 
 // reachAPI asks the API server until it has answered once, so that an operator

@@ -47,22 +47,30 @@ func daemon(t *testing.T, handler *scripted, change func(*config.Settings)) (*sp
 // daemonOf is daemon with further options.
 func daemonOf(t *testing.T, options app.Options, change func(*config.Settings)) (*spool.Exchange, *app.App) {
 	t.Helper()
-	settings := &config.Settings{
-		KanikoImage: config.KanikoImage, SnapshotMode: "full",
-		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
-		Exchange: t.TempDir(), Memory: t.TempDir(),
-		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
-		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
-		Placement: config.PlacementSameNode, Tag: config.TagContent,
-	}
+	settings := settings(t.TempDir(), t.TempDir())
 	if change != nil {
 		change(settings)
 	}
 	options.Settings, options.Log = settings, zaptest.NewLogger(t)
-	a, err := app.New(options)
-	if err != nil {
-		t.Fatal(err)
+	return open(t, settings.Exchange), start(t, options)
+}
+
+// settings are those of a daemon that can work.
+func settings(exchange, memory string) *config.Settings {
+	return &config.Settings{
+		KanikoImage: config.KanikoImage, SnapshotMode: "full",
+		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
+		Exchange: exchange, Memory: memory,
+		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
+		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
+		Placement: config.PlacementSameNode, Tag: config.TagContent,
 	}
+}
+
+// start runs an App until the test ends.
+func start(t *testing.T, options app.Options) *app.App {
+	t.Helper()
+	a := app.New(options)
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- a.Run(ctx) }()
@@ -72,7 +80,7 @@ func daemonOf(t *testing.T, options app.Options, change func(*config.Settings)) 
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return open(t, settings.Exchange), a
+	return a
 }
 
 // open is the shim's view of an exchange.
@@ -322,4 +330,59 @@ func TestTheExchangeIsMended(t *testing.T) {
 		t.Errorf("result = %+v", got)
 	}
 	draft.Remove()
+}
+
+// TestTheExchangeIsWaitedFor starts over a directory that cannot be served: the
+// start-up probe passes all the same, and kiln serves once it can.
+func TestTheExchangeIsWaitedFor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "exchange")
+	for _, tt := range []struct {
+		name, says string
+		spoil      func() error
+		mend       func() error
+	}{
+		{"no directory", "open exchange", func() error { return nil }, func() error { return os.Mkdir(dir, 0o777) }},
+		{
+			"a file in it", filepath.Join(dir, "requests"),
+			func() error { return os.WriteFile(filepath.Join(dir, "requests"), nil, 0o600) },
+			func() error { return os.Remove(filepath.Join(dir, "requests")) },
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			a := start(t, app.Options{
+				Handler: &scripted{handle: succeed}, Log: zaptest.NewLogger(t),
+				Settings: settings(dir, t.TempDir()),
+			})
+			address := a.Addr("/readyz").String()
+			if ready := get(t, address, "/readyz"); !strings.HasPrefix(ready, "not serving the exchange:\n") || !strings.Contains(ready, tt.says) {
+				t.Errorf("/readyz = %q", ready)
+			}
+			if err := tt.mend(); err != nil {
+				t.Fatal(err)
+			}
+			exchange := open(t, dir)
+			eventually(t, exchange.Served)
+			draft := drop(t, exchange)
+			if got, _ := result(t, draft); got.ExitCode != 0 {
+				t.Errorf("result = %+v", got)
+			}
+			draft.Remove()
+			if ready := get(t, address, "/readyz"); ready != "ok\n" {
+				t.Errorf("/readyz = %q", ready)
+			}
+		})
+		if err := os.RemoveAll(filepath.Join(dir, "requests")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAnExchangeThatNeverComes wants an end all the same.
+func TestAnExchangeThatNeverComes(t *testing.T) {
+	start(t, app.Options{
+		Handler: &scripted{}, Log: zaptest.NewLogger(t), Settings: settings(filepath.Join(t.TempDir(), "nowhere"), t.TempDir()),
+	})
 }
