@@ -71,7 +71,10 @@ func TestPending(t *testing.T) {
 		t.Run("no Kaniko image", func(t *testing.T) {
 			t.Parallel()
 			image := f.Registry + "/kaniko/none:v1"
-			g := f.another(t, "kaniko", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_KANIKO_IMAGE": image} })
+			g := f.another(t, "kaniko", func(o *harness.PodOptions) {
+				// The pull is to fail, and not to take too long.
+				o.DaemonEnv = map[string]string{"KILN_KANIKO_IMAGE": image, "KILN_PENDING_TIMEOUT": "1m"}
+			})
 			g.pendingEach(t, []pendingCase{{
 				name: "build", step: emptyBuild, errors: []string{"[kaniko_image_pull]", "the node cannot pull image " + image}, atMost: time.Minute,
 			}})
