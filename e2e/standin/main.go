@@ -5,6 +5,7 @@
 //	standin step             plays one container step (package runner)
 //	standin show ID          prints the report of a step that has ended, one line, then its log
 //	standin memory NAME      prints the resident memory of the processes NAME, in bytes
+//	standin keep-tags ADDR REGISTRY  serves REGISTRY at ADDR and lets no tag be written twice
 //	standin time N HOOK      prints the median time of N runs of HOOK on a malformed message, in nanoseconds
 //
 // "step" reads one line, a runner.Step as JSON, and after it a tar that is
@@ -61,6 +62,8 @@ func run(args []string) error {
 		return errors.Join(printFile(kept(args[1], "json")), printFile(kept(args[1], "log")))
 	case len(args) == 2 && args[0] == "memory":
 		return memory(args[1])
+	case len(args) == 3 && args[0] == "keep-tags":
+		return keepTags(ctx, args[1], args[2])
 	case len(args) == 3 && args[0] == "time":
 		return startTime(ctx, args[1], args[2])
 	}
