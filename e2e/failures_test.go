@@ -94,6 +94,10 @@ func (f *fixture) dockerfileFailures() []failureCase {
 			name: "source missing", dockerfile: "FROM busybox\nCOPY nowhere.txt /\n",
 			reason: failure.SourceMissing, line: 2, says: []string{"nowhere.txt is not in the build context", ".dockerignore"},
 		},
+		{ // the executor finds out
+			name: "source missing in a stage", dockerfile: "FROM busybox AS built\nFROM busybox\nCOPY --from=built /nowhere.txt /\n",
+			reason: failure.SourceMissing, line: 3, says: []string{"/nowhere.txt is not in the stage or image that is copied from"},
+		},
 		{
 			name: "run failed", dockerfile: "FROM busybox\nRUN echo about to fail && exit 42\n",
 			reason: failure.RunFailed, line: 2, says: []string{"failed with exit code 42"},

@@ -30,10 +30,15 @@ const perEntry = 16 << 10
 // when it is beyond l. Other errors come from src or dst. What dst got before
 // an error is of no use.
 func Canonical(dst io.Writer, src io.Reader, l Limits) (Summary, error) {
+	return write(dst, src, l, nil)
+}
+
+// write is [Canonical], and lists the entries in a tree that is not nil.
+func write(dst io.Writer, src io.Reader, l Limits, tree *Tree) (Summary, error) {
 	l = l.orDefault()
 	in := &source{r: bufio.NewReaderSize(src, 64<<10), left: rawLimit(l)}
 	out := &sink{w: dst}
-	sum, err := canonical(out, in, l)
+	sum, err := canonical(out, in, l, tree)
 	switch {
 	case err == nil:
 		return sum, nil
@@ -56,7 +61,7 @@ func rawLimit(l Limits) int64 {
 }
 
 // canonical leaves it to its caller to find out whose fault an error is.
-func canonical(out io.Writer, in *source, l Limits) (Summary, error) {
+func canonical(out io.Writer, in *source, l Limits, tree *Tree) (Summary, error) {
 	gz, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 	if err != nil {
 		return Summary{}, err
@@ -88,6 +93,7 @@ func canonical(out io.Writer, in *source, l Limits) (Summary, error) {
 		if err := a.add(e, tr); err != nil {
 			return Summary{}, err
 		}
+		tree.add(e)
 		previous = e
 	}
 	if err := in.ended(); err != nil {

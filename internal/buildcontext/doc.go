@@ -5,7 +5,8 @@
 // applies the .dockerignore as BuildKit does and writes a plain tar.
 // [Canonical] runs in the daemon: it believes nothing of that tar, refuses
 // what an extraction could stumble over, and writes what is left as a gzip
-// compressed tar. [ReadFile] takes one small file out of that.
+// compressed tar. [ReadFile] takes one small file out of that, and a [Tree] lists
+// what is in it.
 //
 // # Canonical form
 //
@@ -28,7 +29,7 @@
 // compressed bytes. The digest of a [Summary] covers each path, type, mode,
 // link target, size and content, and nothing else: not times, not owners, not
 // the compression. Stage and Canonical agree on it. Memory does not grow with
-// the archive.
+// the archive, but for the names of a Tree, which has a bound.
 //
 // # No guarantees
 //

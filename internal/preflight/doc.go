@@ -12,7 +12,10 @@
 // [Table] is the support table: data, one [Row] for each construct that a
 // flavor of Kaniko does not build as Docker does. [Dockerfile.Check] applies it.
 //
-// Parsing and expansion are BuildKit's own. What only the base image, the build
-// context or a running command decides is not known here: a variable that the
-// base may set is left alone, and a file that a RUN writes is not seen.
+// The build context decides some of its rows, once [Dockerfile.Within] has told
+// what is in it; [Dockerfile.Missing] tells which sources are not.
+//
+// Parsing and expansion are BuildKit's own. What only the base image or a
+// running command decides is not known here: a variable that the base may set is
+// left alone, and a file that a RUN writes is not seen.
 package preflight

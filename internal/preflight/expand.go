@@ -31,9 +31,10 @@ const (
 var replacement = regexp.MustCompile(`\$\{[^/:}]*/`)
 
 var (
-	errTooLong      = fmt.Errorf("a value is longer than %d bytes", maxValue)
-	errTooMany      = errors.New("the Dockerfile uses too many variables or volumes in too many stages")
-	errReplacements = errors.New("more than one ${name/pattern/replacement} in one value")
+	errTooLong         = fmt.Errorf("a value is longer than %d bytes", maxValue)
+	errTooMany         = errors.New("the Dockerfile uses too many variables or volumes in too many stages")
+	errTooManyPatterns = errors.New("COPY and ADD have too many patterns for a build context of so many files")
+	errReplacements    = errors.New("more than one ${name/pattern/replacement} in one value")
 )
 
 // variables are the ARGs and ENVs that a line sees. Those of a stage come
@@ -99,6 +100,8 @@ type expander struct {
 	size int
 	// steps is how many stages were looked through.
 	steps int
+	// looks is how many entries of the context were compared with patterns.
+	looks int
 }
 
 // lookup implements shell.EnvGetter for one word and counts what it hands out.

@@ -142,7 +142,7 @@ func copyModeRows() []Row {
 			Message:    "this Kaniko leaves the directories that it makes above the target to root, Docker gives them the owner of --chown",
 			Advice:     "Make the directory and chown it in a RUN first.",
 			match: copies(func(s *site, c copying) bool {
-				return !rootOwner(c.chown) && copiesDirectory(c) && s.makesParents(strings.TrimRight(c.DestPath, "/"))
+				return !rootOwner(c.chown) && s.copiesDirectory(c) && s.makesParents(strings.TrimRight(c.DestPath, "/"))
 			}),
 		},
 	}
@@ -224,7 +224,7 @@ func rootOwner(owner string) bool {
 // exists and differs from it.
 func overwritesDirectory(s *site, c copying) bool {
 	target, _, known := s.path(c.DestPath)
-	if !known || !copiesDirectory(c) {
+	if !known || !s.copiesDirectory(c) {
 		return false
 	}
 	owner, made := s.stage.owner(target)

@@ -54,7 +54,7 @@ func copySourceRows() []Row {
 			match: copies(func(s *site, c copying) bool {
 				value, _ := s.expand(c.DestPath)
 				target, _, known := s.path(c.DestPath)
-				return known && strings.HasSuffix(value, "/.") && !copiesDirectory(c) && !s.exists(target)
+				return known && strings.HasSuffix(value, "/.") && !s.copiesDirectory(c) && !s.exists(target)
 			}),
 		},
 		{

@@ -10,6 +10,8 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
+
+	"kiln/internal/buildcontext"
 )
 
 // walker knows how the stages of one Dockerfile hang together, and walks over
@@ -22,6 +24,8 @@ type walker struct {
 	parsed  []instructions.Stage
 	globals *variables
 	stages  []*stage
+	// tree is the build context, nil where it is not known.
+	tree *buildcontext.Tree
 }
 
 // stage is one stage: what it needs, and what is known of it at the

@@ -1,6 +1,10 @@
 package preflight
 
-import "slices"
+import (
+	"slices"
+
+	"kiln/internal/copysource"
+)
 
 // Verdict says how an image comes out, compared with docker build.
 type Verdict int
@@ -29,12 +33,17 @@ type Row struct {
 	// Example is a Dockerfile with the construct, whose base is busybox or
 	// scratch.
 	Example string
+	// Context is the build context of the example where it matters: "name",
+	// "name/" or "name/ mode" for a directory, "name -> target" for a link.
+	Context []string
 	// Chainguard and Osscontainertools are the verdicts by flavor.
 	Chainguard, Osscontainertools Verdict
 	// Message says what would come out, Advice what to write instead.
 	Message, Advice string
 	// match reports whether a place in the Dockerfile has the construct.
 	match func(*site) bool
+	// find is match for what the build context decides.
+	find func(*site) (copysource.Finding, bool)
 }
 
 // Verdict returns the verdict for a flavor, and the stricter one for a flavor
@@ -52,7 +61,7 @@ func (r Row) Verdict(flavor string) Verdict {
 // Table returns the support table: every construct that some flavor does not
 // build as Docker does.
 func Table() []Row {
-	return slices.Concat(fileRows(), runRows(), copyRows(), pathRows(), configRows())
+	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), pathRows(), configRows())
 }
 
 // Check compares the Dockerfile with what the flavor of Kaniko can do. It
@@ -91,16 +100,24 @@ type check struct {
 func (c *check) visit(s *site) {
 	for _, row := range c.rows {
 		verdict := row.Verdict(c.flavor)
-		if verdict == Same || c.told[row.Name] || len(c.refused) >= maxRefused || !row.match(s) {
+		if verdict == Same || c.told[row.Name] || len(c.refused) >= maxRefused {
 			continue
 		}
+		finding, found := row.look(s)
+		if !found {
+			continue
+		}
+		message := about(finding) + row.Message
 		if verdict == Warn {
 			c.told[row.Name] = true
-			c.warned = append(c.warned, c.warn(s.line, row.Message, row.Advice))
+			c.warned = append(c.warned, c.warn(s.line, message, row.Advice))
 			continue
 		}
-		e := c.errorf(s.line, "%s", row.Message)
+		e := c.errorf(s.line, "%s", message)
 		e.Advice = row.Advice
+		if row.find != nil {
+			e.Column = s.column(finding, e)
+		}
 		c.refused = append(c.refused, e)
 	}
 }

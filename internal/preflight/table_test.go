@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/preflight"
 )
 
@@ -14,10 +15,17 @@ func flavors() []string { return []string{preflight.Chainguard, preflight.Osscon
 // verdict returns what Check says of a Dockerfile, and its messages.
 func verdict(t *testing.T, dockerfile, flavor string) (preflight.Verdict, string) {
 	t.Helper()
+	return verdictWithin(t, dockerfile, flavor, nil)
+}
+
+// verdictWithin is verdict with a build context.
+func verdictWithin(t *testing.T, dockerfile, flavor string, tree *buildcontext.Tree) (preflight.Verdict, string) {
+	t.Helper()
 	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
 	if err != nil {
 		t.Fatal(err)
 	}
+	file.Within(tree)
 	warned, err := file.Check(flavor)
 	var text strings.Builder
 	for _, w := range warned {
@@ -52,7 +60,7 @@ func TestTableExamples(t *testing.T) {
 				t.Error("every flavor builds it as Docker does: the row says nothing")
 			}
 			for _, flavor := range flavors() {
-				got, text := verdict(t, row.Example, flavor)
+				got, text := verdictWithin(t, row.Example, flavor, contextOf(t, row.Context))
 				if got != row.Verdict(flavor) {
 					t.Errorf("%s: Check says %s, the table %s\n%s", flavor, got, row.Verdict(flavor), text)
 				}
@@ -60,7 +68,7 @@ func TestTableExamples(t *testing.T) {
 					t.Errorf("%s: Check says\n%s\nwithout %q", flavor, text, row.Message)
 				}
 			}
-			if got, _ := verdict(t, row.Example, "other"); got != max(row.Chainguard, row.Osscontainertools) {
+			if got, _ := verdictWithin(t, row.Example, "other", contextOf(t, row.Context)); got != max(row.Chainguard, row.Osscontainertools) {
 				t.Errorf("an unknown flavor: Check says %s", got)
 			}
 		})

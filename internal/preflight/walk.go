@@ -8,6 +8,8 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"kiln/internal/copysource"
 )
 
 // state is what is known of a stage at an instruction.
@@ -46,6 +48,9 @@ type site struct {
 	// expanded and all remember what several rows ask for.
 	expanded map[string]word
 	all      string
+	// found is what is wrong with the sources in the context, once compared.
+	found    []copysource.Finding
+	compared bool
 }
 
 // expand returns a word of the instruction with its variables replaced. It is
@@ -120,6 +125,9 @@ func (w *walker) walk(visit func(*site)) error {
 			s.done++
 			if e.steps > maxSteps {
 				return w.errorf(line, "%s", errTooMany)
+			}
+			if e.looks > maxLooks {
+				return w.errorf(line, "%s", errTooManyPatterns)
 			}
 		}
 		for name, v := range s.variables.values {

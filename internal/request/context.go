@@ -22,7 +22,7 @@ import (
 // request's files is looked at again. It returns the digest of the context's
 // content too.
 func (s *step) accept() (content string, file *preflight.Dockerfile, err error) {
-	summary, err := s.copyContext()
+	summary, tree, err := s.copyContext()
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: read the build context: %w", err)
 	}
@@ -34,14 +34,14 @@ func (s *step) accept() (content string, file *preflight.Dockerfile, err error) 
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
-	file, err = s.check(data)
+	file, err = s.check(data, tree)
 	s.times.mark("preflight")
 	return summary.Digest, file, err
 }
 
 // check reads the Dockerfile and refuses what this Kaniko would build otherwise
-// than Docker.
-func (s *step) check(data []byte) (*preflight.Dockerfile, error) {
+// than Docker of this context, and what neither builds.
+func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfile, error) {
 	file, err := preflight.Parse(s.dockerfile().file, data)
 	if err != nil {
 		return nil, s.refuse(failure.DockerfileSyntax, 0, err)
@@ -50,9 +50,13 @@ func (s *step) check(data []byte) (*preflight.Dockerfile, error) {
 	if err != nil {
 		return nil, err
 	}
+	file.Within(tree)
 	warnings, err := file.Check(flavor.Name)
 	if err != nil {
 		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+	}
+	if err := file.Missing(); err != nil {
+		return nil, s.refuse(failure.SourceMissing, 0, err)
 	}
 	file.Warnings = append(file.Warnings, warnings...)
 	return file, nil
@@ -114,26 +118,26 @@ func (s *step) baseError(image preflight.Image, err error) error {
 	return &placedError{place: at, err: failure.New(reason, "%s: %s (%w)", at, text, err)}
 }
 
-// copyContext writes the canonical tar.
-func (s *step) copyContext() (buildcontext.Summary, error) {
+// copyContext writes the canonical tar, and lists it.
+func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 	staged, err := s.claim.Context()
 	if err != nil {
-		return buildcontext.Summary{}, err
+		return buildcontext.Summary{}, nil, err
 	}
 	defer staged.Close()
 	file, err := os.OpenFile(s.Memory.ContextPath(s.claim.ID), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return buildcontext.Summary{}, err
+		return buildcontext.Summary{}, nil, err
 	}
 	buffered := bufio.NewWriterSize(file, 256<<10)
-	summary, err := buildcontext.Canonical(buffered, staged, s.Settings.Limits())
+	summary, tree, err := buildcontext.CanonicalTree(buffered, staged, s.Settings.Limits())
 	if err == nil {
 		err = buffered.Flush()
 	}
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
-	return summary, err
+	return summary, tree, err
 }
 
 // readDockerfile takes the Dockerfile out of the canonical tar.

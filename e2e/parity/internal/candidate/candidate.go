@@ -79,10 +79,11 @@ func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	context := filepath.Join(work, "context.tar.gz")
-	if err := stage(dockerfile, context); err != nil {
+	tree, err := stage(dockerfile, context)
+	if err != nil {
 		return err
 	}
-	build, err := k.accept(dockerfile, context, push)
+	build, err := k.accept(dockerfile, context, push, tree)
 	if err != nil {
 		return err
 	}
@@ -99,26 +100,26 @@ func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
 }
 
 // stage makes the canonical tar of a context in two steps, as the shim and the
-// daemon do.
-func stage(dockerfile, out string) error {
+// daemon do, and lists it.
+func stage(dockerfile, out string) (tree *buildcontext.Tree, err error) {
 	var staged bytes.Buffer
-	_, err := buildcontext.Stage(&staged, dockerfile, buildcontext.Limits{})
+	_, err = buildcontext.Stage(&staged, dockerfile, buildcontext.Limits{})
 	if err == nil {
 		var file *os.File
 		if file, err = os.Create(out); err != nil {
-			return fmt.Errorf("create the context: %w", err)
+			return nil, fmt.Errorf("create the context: %w", err)
 		}
-		_, err = buildcontext.Canonical(file, &staged, buildcontext.Limits{})
+		_, tree, err = buildcontext.CanonicalTree(file, &staged, buildcontext.Limits{})
 		err = errors.Join(err, file.Close())
 	}
 	if input, ok := errors.AsType[*buildcontext.InputError](err); ok {
-		return &Refusal{input}
+		return nil, &Refusal{input}
 	}
-	return err
+	return tree, err
 }
 
 // accept reads the Dockerfile out of the context and makes the build of it.
-func (k *Kiln) accept(dockerfile, context, push string) (kaniko.Build, error) {
+func (k *Kiln) accept(dockerfile, context, push string, tree *buildcontext.Tree) (kaniko.Build, error) {
 	file, err := os.Open(context)
 	if err != nil {
 		return kaniko.Build{}, fmt.Errorf("open the context: %w", err)
@@ -137,7 +138,12 @@ func (k *Kiln) accept(dockerfile, context, push string) (kaniko.Build, error) {
 	if err != nil {
 		return kaniko.Build{}, err
 	}
-	if _, err := parsed.Check(flavor.Name); err != nil && !k.Unchecked {
+	parsed.Within(tree)
+	_, err = parsed.Check(flavor.Name)
+	if err == nil {
+		err = parsed.Missing()
+	}
+	if err != nil && !k.Unchecked {
 		return kaniko.Build{}, &Refusal{err}
 	}
 	var pulls []string

@@ -22,8 +22,8 @@ const (
 	Wild = "wild"
 	// Kaniko has the Dockerfiles of Kaniko's integration tests.
 	Kaniko = "kaniko"
-	// Limits has Dockerfiles that come out differently, which cannot be told
-	// from the Dockerfile and its context.
+	// Limits has Dockerfiles that come out differently: some of them cannot be
+	// told from the Dockerfile and its context, the others are refused.
 	Limits = "limits"
 )
 

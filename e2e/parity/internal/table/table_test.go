@@ -48,7 +48,7 @@ func TestWrite(t *testing.T) {
 		"before\n" + begin, end + "\nafter\n",
 		"| The Dockerfile reference | 1 | 1 | 0 |", "| all | 2 | 1 | 1 |",
 		"| `b` | COPY \\| of &lt;b> | refused | line \\| one line two |\n",
-		"neither builds it: ref … in … |", "| `d` | COPY \\| of &lt;b> | lost |\n",
+		"neither builds it: ref … in … |", "| `d` | COPY \\| of &lt;b> | differs | lost |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the document lacks %q", want)

@@ -40,6 +40,8 @@ const (
 type Result struct {
 	Case    corpus.Case
 	Verdict Verdict
+	// Declined says that kiln did not begin to build, whatever Docker makes of it.
+	Declined bool
 	// Note is the reason of a refusal or of a build that failed, one line.
 	Note string
 	// Details are lines for whoever looks into a difference.
@@ -128,6 +130,7 @@ func (r *Result) settle(docker, kiln error) (settled bool, err error) {
 	dockerFailed, isDocker := errors.AsType[*oracle.BuildError](docker)
 	kilnFailed, isKiln := errors.AsType[*candidate.BuildError](kiln)
 	refusal, isRefusal := errors.AsType[*candidate.Refusal](kiln)
+	r.Declined = isRefusal
 	switch {
 	case docker != nil && !isDocker || kiln != nil && !isKiln && !isRefusal:
 		return true, errors.Join(docker, kiln)

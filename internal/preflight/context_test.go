@@ -1,0 +1,121 @@
+package preflight_test
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"testing"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/preflight"
+)
+
+// contextOf makes the context of a row's example.
+func contextOf(t *testing.T, entries []string) *buildcontext.Tree {
+	t.Helper()
+	if entries == nil {
+		return nil
+	}
+	var nodes []buildcontext.Node
+	for _, entry := range entries {
+		name, target, _ := strings.Cut(entry, " -> ")
+		name, octal, _ := strings.Cut(name, " ")
+		mode, err := strconv.ParseInt("0"+octal, 8, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if octal == "" {
+			mode = 0o755
+		}
+		nodes = append(nodes, buildcontext.Node{Path: path.Clean(name), Dir: strings.HasSuffix(name, "/"), Link: target, Mode: mode})
+	}
+	return buildcontext.NewTree(nodes...)
+}
+
+// The context decides, and what of it cannot be known is left alone.
+func TestContext(t *testing.T) {
+	for name, tt := range map[string]struct {
+		dockerfile, context, want string
+	}{
+		"a link by name":             {"FROM a\nCOPY l /l\n", "f,l -> f", "l is a symbolic link to f: Docker copies what a link leads to"},
+		"ADD of a link":              {"FROM a\nADD l /l\n", "f,l -> f", "l is a symbolic link to f"},
+		"a link from a variable":     {"FROM a\nARG F=l\nCOPY $F /l\n", "f,l -> f", "l is a symbolic link to f"},
+		"an unknown variable":        {"FROM a\nCOPY $F /l\nCOPY x$F* /x/\n", "f,l -> f", ""},
+		"a link of a stage":          {"FROM a AS b\nRUN ln -s f l\nFROM a\nCOPY --from=b l /l\n", "f,l -> f", ""},
+		"a link in a stage not used": {"FROM a AS b\nCOPY l /l\nFROM a AS c\nFROM a\nCOPY --from=c /x /x\n", "f,l -> f", ""},
+		"a link in a directory":      {"FROM a\nCOPY d /d\nCOPY . /x\n", "d/,d/l -> ../f,f", ""},
+		"a URL beside a pattern":     {"FROM a\nADD https://example.com/x x* /x/\n", "f", ""},
+		"nothing":                    {"FROM a\nCOPY x* y* /x/\n", "f", "nothing in the build context matches"},
+		"several to a new path":      {"FROM a\nCOPY f* /new\n", "f1,f2", "path that ends in a slash"},
+		"several to a directory":     {"FROM a\nCOPY f* /usr/local/bin\nCOPY f* /new/\n", "f1,f2", ""},
+		"the whole":                  {"FROM a\nCOPY * /x/\n", "f,d/", "takes the pattern for the whole context"},
+		"behind a link":              {"FROM a\nCOPY l/f /f\nCOPY l/f x* /x/\n", "d/,d/f,l -> d", "l/f lies behind a symbolic link"},
+		"onto a directory with an owner": {
+			"FROM a\nUSER x\nWORKDIR /app\nCOPY src /app\n", "src/,src/f", "gives a directory that exists the owner and mode",
+		},
+		"a file into a directory with an owner": {"FROM a\nUSER x\nWORKDIR /app\nCOPY src /app\n", "src", ""},
+		"a directory to /.":                     {"FROM a\nCOPY src /new/.\n", "src/", ""},
+		"a file to /.":                          {"FROM a\nCOPY src /new/.\n", "src", "can make it a file"},
+		"a mode":                                {"FROM a\nCOPY src /new\n", "src/ 700", "src has the mode 700: this Kaniko gives the target the mode"},
+		"a mode and --chmod":                    {"FROM a\nCOPY --chmod=755 src /new\n", "src/ 700", ""},
+		"no context":                            {"FROM a\nCOPY l x* /l/\n", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var entries []string
+			if tt.context != "" {
+				entries = strings.Split(tt.context, ",")
+			}
+			got, text := verdictWithin(t, tt.dockerfile, preflight.Chainguard, contextOf(t, entries))
+			if (got == preflight.Same) != (tt.want == "") || !strings.Contains(text, tt.want) {
+				t.Errorf("Check says %s\n%s\nwant %q", got, text, tt.want)
+			}
+		})
+	}
+}
+
+// A source that is not there has a place in the line.
+func TestMissing(t *testing.T) {
+	const dockerfile = "FROM a\nCOPY f lib/x /x/\nRUN true\nADD ./lost y* /y\nCOPY $UNKNOWN /z\nADD https://example.com/z git@example.com:a/b /z/\n"
+	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Missing(); err != nil {
+		t.Errorf("without a context: %v", err)
+	}
+	file.Within(contextOf(t, []string{"f", "lost -> nowhere"}))
+	bad, ok := errors.AsType[*preflight.Error](file.Missing())
+	if !ok {
+		t.Fatal("nothing is missing")
+	}
+	const want = "Dockerfile:2: lib/x is not in the build context, the directory of the Dockerfile\n" +
+		"  2 | COPY f lib/x /x/\n" +
+		"    |        ^^^^^\n" +
+		"  Check the path and .dockerignore.\n" +
+		"Dockerfile:4: lost is a symbolic link to nowhere, which is not in the build context, the directory of the Dockerfile\n" +
+		"  4 | ADD ./lost y* /y\n" +
+		"    |     ^^^^^^\n" +
+		"  Check the path and .dockerignore."
+	if got := bad.Detail(); got != want {
+		t.Errorf("Detail() =\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Many patterns and many entries take no longer than a bound allows.
+func TestContextBound(t *testing.T) {
+	nodes := make([]buildcontext.Node, 100_000)
+	for i := range nodes {
+		nodes[i].Path = fmt.Sprintf("f%06d", i)
+	}
+	file, err := preflight.Parse("Dockerfile", []byte("FROM a\n"+strings.Repeat("COPY *a* *b* *c* *d* f* /x/\n", 900)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Within(buildcontext.NewTree(nodes...))
+	_, err = file.Check(preflight.Chainguard)
+	if err == nil || !strings.Contains(err.Error(), "too many patterns") {
+		t.Errorf("Check error = %v", err)
+	}
+}
