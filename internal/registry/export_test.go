@@ -35,6 +35,12 @@ func Len[V any](m *Memo[V]) int {
 // DigestOf is digestOf.
 var DigestOf = digestOf
 
+// Limit makes c give up on a registry after the given time.
+func Limit(c *Client, lookup time.Duration) *Client {
+	c.lookup = lookup
+	return c
+}
+
 // Hasten makes c give up on an attempt after the given time, and pause for the
 // given times.
 func Hasten(c *Client, attempt time.Duration, pauses ...time.Duration) *Client {

@@ -23,6 +23,10 @@ const (
 	maxTriggerLists = 200
 	// attemptTime is what one attempt may take, logging in included.
 	attemptTime = 15 * time.Second
+	// lookupTime is what all attempts at a registry may take together. Those
+	// that it answers, be it with 429 or 503, are through in much less. One that
+	// is silent for an attempt is not worth three of them: somebody waits.
+	lookupTime = 20 * time.Second
 	// maxErrorText bounds what of a registry's answer gets into an error.
 	maxErrorText = 300
 )
@@ -60,6 +64,7 @@ type Client struct {
 	digests    *memo[string]
 	triggers   *memo[[]string]
 	attempt    time.Duration
+	lookup     time.Duration
 	pauses     []time.Duration
 }
 
@@ -87,6 +92,7 @@ func NewClient(config ClientConfig) *Client {
 		// What a digest stands for never changes.
 		triggers: newMemo[[]string](24*time.Hour, maxTriggerLists, now),
 		attempt:  attemptTime,
+		lookup:   lookupTime,
 		pauses:   []time.Duration{300 * time.Millisecond, time.Second},
 	}
 }
@@ -192,8 +198,11 @@ func fetch[V any](ctx context.Context, c *Client, repo name.Repository, read fun
 	return value, err
 }
 
-// insist reads repo at its own registry, more than once if it must.
+// insist reads repo at its own registry, more than once if it must, within the
+// time that a look-up has.
 func insist[V any](ctx context.Context, c *Client, repo name.Repository, read func(context.Context, name.Repository) (V, error)) (V, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.lookup)
+	defer cancel()
 	for _, pause := range c.pauses {
 		value, err := attempt(ctx, c, repo, read)
 		if err == nil || kindOf(err) != Unreachable || untrusted(err) {

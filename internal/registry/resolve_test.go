@@ -271,6 +271,22 @@ func TestResolveGivesUpOnSlowRegistry(t *testing.T) {
 	}
 }
 
+// A registry that takes connections and never answers costs one look-up's time,
+// however long an attempt may take and however many there are.
+func TestResolveGivesUpOnSilentRegistry(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // nobody accepts: the kernel connects all the same
+	host := listener.Addr().String()
+	c := newClient(t, registry.ClientConfig{Insecure: []string{host}})
+	c = registry.Limit(registry.Hasten(c, time.Hour, time.Millisecond, time.Hour), 300*time.Millisecond)
+	if _, err = c.Resolve(t.Context(), host+"/base:1"); kindOf(t, err) != registry.Unreachable || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error = %v, want unreachable for a deadline", err)
+	}
+}
+
 // A look-up goes on while somebody waits for it, whoever began it, and ends
 // with the last one.
 func TestResolveIsShared(t *testing.T) {
