@@ -55,6 +55,9 @@ func TestContext(t *testing.T) {
 		"onto a directory with an owner": {
 			"FROM a\nUSER x\nWORKDIR /app\nCOPY src /app\n", "src/,src/f", "gives a directory that exists the owner and mode",
 		},
+		"onto a home":                           {"FROM a\nCOPY src /home/x\n", "src/", "gives a directory that exists the owner and mode"},
+		"below a home":                          {"FROM a\nWORKDIR /home/x/app\nCOPY src src\n", "src/", ""},
+		"above the context":                     {"FROM a\nCOPY ../f /f\n", "f", "takes ../ at the top of the context for the top"},
 		"a file into a directory with an owner": {"FROM a\nUSER x\nWORKDIR /app\nCOPY src /app\n", "src", ""},
 		"a directory to /.":                     {"FROM a\nCOPY src /new/.\n", "src/", ""},
 		"a file to /.":                          {"FROM a\nCOPY src /new/.\n", "src", "can make it a file"},

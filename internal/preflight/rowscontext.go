@@ -54,8 +54,8 @@ func contextRows() []Row {
 			Name:              "COPY or ADD of a pattern that matches several files to a path without a slash at its end",
 			Example:           "FROM busybox\nCOPY f* /new\n",
 			Context:           []string{"f1", "f2"},
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
+			Chainguard:        Warn, // the base may have the directory; if not, Kaniko fails and says so
+			Osscontainertools: Warn,
 			Message:           "Kaniko copies the files that a pattern matches only to a directory that is there or to a path that ends in a slash",
 			Advice:            "Write a slash at the end of the target.",
 			find:              severalToFile,

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -228,7 +229,7 @@ func overwritesDirectory(s *site, c copying) bool {
 		return false
 	}
 	owner, made := s.stage.owner(target)
-	if made && !rootOwner(owner) || strings.HasPrefix(target, "/home/") {
+	if made && !rootOwner(owner) || strings.HasPrefix(target, "/home/") && (copiesDirectory(c) || path.Dir(target) == "/home") {
 		return true
 	}
 	if slices.Contains([]string{"/root", "/tmp", "/var/tmp"}, target) {
