@@ -51,6 +51,7 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfil
 		return nil, err
 	}
 	file.Within(tree)
+	defer file.Within(nil) // the file lives as long as the step, and a tree can be large
 	warnings, err := file.Check(flavor.Name)
 	if err != nil {
 		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
