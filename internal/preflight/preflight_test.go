@@ -248,6 +248,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		checked(t, dockerfile)
+		dockerfile.Within(contextOf(t, []string{"a", "b/ 700", "b/a", "l -> b", "b/l -> ../../l", "x -> /x", "y -> /b/../a"}))
+		checked(t, dockerfile)
+		if err := dockerfile.Missing(); err != nil {
+			if problem, ok := errors.AsType[*preflight.Error](err); !ok || problem.Reason == "" || problem.Line < 1 {
+				t.Fatalf("error %#v", err)
+			}
+		}
 		if _, err := dockerfile.Triggers("base", []string{string(data)}); err != nil {
 			if _, ok := errors.AsType[*preflight.Error](err); !ok {
 				t.Fatalf("error %#v", err)
