@@ -45,13 +45,39 @@ func (k fileKeychain) Resolve(target authn.Resource) (authn.Authenticator, error
 	if err != nil {
 		return nil, err
 	}
+	return resolve(string(k), entries, target)
+}
+
+// contentKeychain is the content of such a file, and what errors call it.
+type contentKeychain struct {
+	name    string
+	content []byte
+}
+
+// ContentKeychain is [FileKeychain] for a content that was read already, such as
+// that of a Secret. Errors call it name.
+func ContentKeychain(name string, content []byte) authn.Keychain {
+	return contentKeychain{name, content}
+}
+
+// Resolve implements [authn.Keychain].
+func (k contentKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	entries, err := parseCredentials(k.name, k.content)
+	if err != nil {
+		return nil, err
+	}
+	return resolve(k.name, entries, target)
+}
+
+// resolve returns the credentials among entries that fit target.
+func resolve(name string, entries map[string]credential, target authn.Resource) (authn.Authenticator, error) {
 	entry, found := bestMatch(entries, target)
 	if !found {
 		return authn.Anonymous, nil
 	}
 	config, err := entry.config()
 	if err != nil {
-		return nil, fmt.Errorf("read registry credentials %s: the entry for %s: %w", string(k), target.RegistryStr(), err)
+		return nil, fmt.Errorf("read registry credentials %s: the entry for %s: %w", name, target.RegistryStr(), err)
 	}
 	if config == (authn.AuthConfig{}) {
 		return authn.Anonymous, nil
@@ -85,11 +111,16 @@ func (k fileKeychain) read() (map[string]credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read registry credentials: %w", err)
 	}
+	return parseCredentials(string(k), data)
+}
+
+// parseCredentials reads the content of a file that errors call name.
+func parseCredentials(name string, data []byte) (map[string]credential, error) {
 	var content struct {
 		Auths map[string]credential `json:"auths"`
 	}
 	if len(data) > maxCredentialsSize || json.Unmarshal(data, &content) != nil {
-		return nil, fmt.Errorf("read registry credentials %s: the file is not a docker config.json of at most 1 MiB", string(k))
+		return nil, fmt.Errorf("read registry credentials %s: the file is not a docker config.json of at most 1 MiB", name)
 	}
 	return content.Auths, nil
 }
