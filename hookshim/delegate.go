@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"kiln/internal/spool"
 )
 
 // The variables of the runner container that say who runs what.
@@ -48,6 +50,34 @@ func (d delegate) takeOver(message []byte) error {
 		return fmt.Errorf("run %s=%s with %s: %w", envDelegate, d, argv[0], err)
 	}
 	return nil
+}
+
+// greet leaves in the exchange what this shim finds of the delegate, for `kilnd
+// doctor`, which cannot see into the runner container. Nothing depends on it: a
+// call that is the delegate's needs no exchange.
+func (d delegate) greet() {
+	exchange, err := spool.Open(exchangePath())
+	if err != nil {
+		return
+	}
+	defer exchange.Close()
+	found := spool.Hello{Delegate: string(d)}
+	if err := d.usable(); err != nil {
+		found.Problem = err.Error()
+	}
+	_ = exchange.Greet(found)
+}
+
+// usable reports why the delegate could not take over.
+func (d delegate) usable() error {
+	if d == "" {
+		return nil
+	}
+	if err := d.check(); err != nil {
+		return err
+	}
+	_, err := d.interpreter()
+	return err
 }
 
 // check refuses a delegate that cannot be one. The working directory is the

@@ -24,6 +24,7 @@ const maxDelegatedBytes = 64 << 20
 // returns only if that fails.
 func receive(stdin io.Reader, out io.Writer) (hook.Input, hook.Container, error) {
 	other := delegate(os.Getenv(envDelegate))
+	other.greet()
 	limit := maxInputBytes
 	if other != "" {
 		limit = maxDelegatedBytes

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -26,12 +27,12 @@ type step struct {
 	unclaimed absence // of one that has taken the step
 }
 
+// exchangePath is where the exchange is mounted.
+func exchangePath() string { return cmp.Or(os.Getenv("KILN_EXCHANGE"), "/var/run/kiln") }
+
 // openStep opens the exchange that KILN_EXCHANGE names.
 func openStep(out *lineWriter) (*step, error) {
-	path := os.Getenv("KILN_EXCHANGE")
-	if path == "" {
-		path = "/var/run/kiln"
-	}
+	path := exchangePath()
 	grace, err := duration("KILN_DAEMON_GRACE", defaultGrace)
 	if err != nil {
 		return nil, err
