@@ -70,7 +70,7 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 	if err != nil {
 		return Self{}, fmt.Errorf("read the runner pod %s/%s: %w", r.Namespace, r.PodName, err)
 	}
-	self, err := selfOf(pod)
+	self, err := SelfOf(pod)
 	if err != nil {
 		return Self{}, err
 	}
@@ -78,8 +78,9 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 	return self, nil
 }
 
-// selfOf takes the facts out of the runner pod.
-func selfOf(pod *corev1.Pod) (Self, error) {
+// SelfOf takes the facts out of a runner pod. With an error about the work volume
+// the other facts are there.
+func SelfOf(pod *corev1.Pod) (Self, error) {
 	self := Self{
 		Name:        pod.Name,
 		UID:         string(pod.UID),
@@ -87,14 +88,14 @@ func selfOf(pod *corev1.Pod) (Self, error) {
 		PullSecrets: pod.Spec.ImagePullSecrets,
 		Tolerations: pod.Spec.Tolerations,
 	}
-	if sign := novolume(pod); sign != "" {
-		return Self{}, fmt.Errorf("the runner pod %s is set up for containerMode kubernetes-novolume (%s), which kiln does not support: there the work folder is no volume that the pod of an action could mount; set the scale set up as one of the overlays of kilnd render-values does, in mode sealed or kubernetes", pod.Name, sign)
-	}
 	kiln, ok := findContainer(pod, containerKiln)
-	if !ok {
-		return Self{}, fmt.Errorf("the runner pod %s has no container %q: name kiln's sidecar so", pod.Name, containerKiln)
-	}
 	self.Image, self.PullPolicy = kiln.Image, kiln.ImagePullPolicy
+	if sign := Novolume(pod); sign != "" {
+		return self, fmt.Errorf("the runner pod %s is set up for containerMode kubernetes-novolume (%s), which kiln does not support: there the work folder is no volume that the pod of an action could mount; set the scale set up as one of the overlays of kilnd render-values does, in mode sealed or kubernetes", pod.Name, sign)
+	}
+	if !ok {
+		return self, fmt.Errorf("the runner pod %s has no container %q: name kiln's sidecar so", pod.Name, containerKiln)
+	}
 	var err error
 	self.Claim, self.WorkMount, err = workVolume(pod)
 	return self, err
@@ -116,12 +117,12 @@ func findContainer(pod *corev1.Pod, name string) (corev1.Container, bool) {
 // runner's image (actions/runner, images/Dockerfile).
 const novolumeHook = "/k8s-novolume/"
 
-// novolume returns by what the runner pod shows that it is set up for
+// Novolume returns by what the runner pod shows that it is set up for
 // containerMode kubernetes-novolume, or "". In that mode gha-runner-scale-set
 // names the hook, unless the operator names another, sets ACTIONS_RUNNER_IMAGE
 // and mounts no work volume (its templates/_helpers.tpl, from 0.13.0 on). That
 // variable alone proves nothing: an operator may have set it.
-func novolume(pod *corev1.Pod) string {
+func Novolume(pod *corev1.Pod) string {
 	runner, _ := findContainer(pod, containerRunner)
 	image := ""
 	for _, variable := range runner.Env {

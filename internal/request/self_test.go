@@ -28,7 +28,7 @@ func runnerPod() *corev1.Pod {
 }
 
 func TestSelfOf(t *testing.T) {
-	got, err := selfOf(runnerPod())
+	got, err := SelfOf(runnerPod())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestSelfOfRefusesWhatCannotWork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := runnerPod()
 			tc.change(pod)
-			if _, err := selfOf(pod); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := SelfOf(pod); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error = %v, want %q", err, tc.want)
 			}
 		})
@@ -94,7 +94,7 @@ func TestSelfOfNovolume(t *testing.T) {
 			for _, change := range tc.changes {
 				change(pod)
 			}
-			_, err := selfOf(pod)
+			_, err := SelfOf(pod)
 			if tc.sign == "" {
 				if err != nil {
 					t.Errorf("error = %v", err)
@@ -112,7 +112,7 @@ func TestSelfOfNovolume(t *testing.T) {
 func TestSelfOfNamedClaim(t *testing.T) {
 	pod := runnerPod()
 	pod.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "shared"}}
-	got, err := selfOf(pod)
+	got, err := SelfOf(pod)
 	if err != nil || got.Claim != "shared" {
 		t.Errorf("claim = %q, %v", got.Claim, err)
 	}
