@@ -1,11 +1,13 @@
 // Command kilnd is kiln's daemon and its tools: the sidecar of a runner pod
 // (run), the program that puts the hook shim on a volume (install), the
 // registry proxy of a build pod (gate), the writer of the values that a runner
-// scale set needs (render-values), and the sidecar's start-up probe (ready).
+// scale set needs (render-values), the sidecar's start-up probe (ready), and the
+// examination of an installation (doctor).
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +29,7 @@ type cli struct {
 	Run     runCommand     `cmd:"" help:"Serve the exchange: the sidecar of a runner pod."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Serve the exchange, under the supervision of run."`
 	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
+	Doctor  doctorCommand  `cmd:"" help:"Find what this installation gets wrong and say how to mend it."`
 	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
 	Ready   readyCommand   `cmd:"" help:"Tell whether the exchange is served: the sidecar's start-up probe."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -44,8 +47,11 @@ func main() {
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var line cli
 	var grammar any = &line
-	if firstOf(args) == readyName {
+	switch firstOf(args) {
+	case readyName:
 		grammar = new(readyLine)
+	case doctorName:
+		grammar = new(doctorLine)
 	}
 	exited := -1
 	parser, err := kong.New(grammar,
@@ -77,8 +83,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = command.Run()
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "kilnd:", err)
-		return 1
+		return report(firstOf(args), err, stderr)
 	}
 	return 0
 }
@@ -94,6 +99,19 @@ func variables() kong.Vars {
 		"memory_request": overlay.DefaultMemoryRequest,
 		"memory_limit":   overlay.DefaultMemoryLimit,
 	}
+}
+
+// report tells what went wrong and returns the exit code. Of doctor 1 is an
+// installation with a fault, which its report tells, and 2 is everything else.
+func report(command string, err error, stderr io.Writer) int {
+	if errors.Is(err, errFaults) {
+		return 1
+	}
+	fmt.Fprintln(stderr, "kilnd:", err)
+	if command == doctorName {
+		return 2
+	}
+	return 1
 }
 
 // firstOf returns the command of a command line, or "".

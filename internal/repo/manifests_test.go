@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
+	"kiln/internal/doctor"
 	"kiln/internal/overlay"
 )
 
@@ -105,8 +106,9 @@ func TestRunnerPod(t *testing.T) {
 	}
 }
 
-// TestRole holds the Role to the list of calls that kiln makes: nothing more is granted,
-// and above all no Secret is read.
+// TestRole holds the Role, without Helm and of the chart, to the list of calls that kiln
+// makes, which is also what doctor asks for: nothing more is granted, and above all no
+// Secret is read.
 func TestRole(t *testing.T) {
 	want := map[string][]string{
 		"/pods":        {"create", "delete", "get", "list", "patch", "watch"},
@@ -116,8 +118,28 @@ func TestRole(t *testing.T) {
 		"/secrets":     {"create", "delete"},
 		"/events":      {"create", "list"},
 	}
+	asked := map[string][]string{}
+	for _, right := range doctor.Rights() {
+		asked[right.Group+"/"+right.Resource] = slices.Sorted(slices.Values(right.Verbs))
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("what doctor asks for differs (-want +got):\n%s", diff)
+	}
+	for name, role := range map[string]*rbacv1.Role{
+		"manifests/":  only[*rbacv1.Role](t),
+		"charts/kiln": named[*rbacv1.Role](t, rendered(t, "full"), "kiln"),
+	} {
+		if diff := cmp.Diff(want, rights(t, role)); diff != "" {
+			t.Errorf("the rights of %s differ (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// rights are the verbs that a Role grants, by group and resource.
+func rights(t *testing.T, role *rbacv1.Role) map[string][]string {
+	t.Helper()
 	got := map[string][]string{}
-	for _, rule := range only[*rbacv1.Role](t).Rules {
+	for _, rule := range role.Rules {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
 				got[group+"/"+resource] = slices.Sorted(slices.Values(rule.Verbs))
@@ -127,9 +149,7 @@ func TestRole(t *testing.T) {
 			t.Errorf("rule %v names objects or URLs", rule)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rights differ (-want +got):\n%s", diff)
-	}
+	return got
 }
 
 // TestSealedPod holds the example pod to what sealed mode means: the token and the

@@ -1,0 +1,381 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilexec "k8s.io/client-go/util/exec"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+	"kiln/internal/doctor"
+)
+
+// prepare is a call that the runner makes before a job: it is the delegate's.
+const prepareJob = `{"command":"prepare_job","args":{"container":{"image":"node:22"},"services":[]},"state":null}` + "\n"
+
+// A planted is a runner pod with faults, and the findings that they have to
+// have: by check, a text of what was seen and one of what to do.
+type planted struct {
+	name string
+	// adjust plants faults in the pod and in the namespace before it starts,
+	// and after once it runs.
+	adjust func(*testing.T, stage, string, *harness.PodOptions)
+	after  func(*testing.T, *fixture)
+	// inside and outside are the faults that each place shows.
+	inside, outside map[string][2]string
+}
+
+// TestDoctor examines a sound installation, and installations with faults, from
+// the kiln container and from outside.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	t.Run("sound", func(t *testing.T) { t.Parallel(); testSound(t) })
+	for _, p := range []planted{strangerPod(), nodesElsewhere(), nowhere(), opaqueSecret(), wrongPassword()} {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "doctor-"+strings.ReplaceAll(p.name, " ", "-"), func(s stage, o *harness.PodOptions) {
+				p.adjust(t, s, path.Base(o.RegistryHost), o)
+			})
+			if p.after != nil {
+				p.after(t, f)
+			}
+			wantFaults(t, f.examine(t), p.inside)
+			wantFaults(t, f.examineOutside(t, f.Namespace), p.outside)
+			f.wantNothingLeft(t)
+		})
+	}
+	t.Run("no runner pod", func(t *testing.T) { t.Parallel(); testNoRunnerPod(t) })
+}
+
+// testSound has a delegate, a Secret, and a runner that has called its hook.
+func testSound(t *testing.T) {
+	f := newFixture(t, "doctor-sound", func(s stage, o *harness.PodOptions) {
+		if s.AuthRegistry != "" {
+			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+path.Base(o.RegistryHost), harness.PullSecret
+		}
+		o.RunnerEnv = map[string]string{"KILN_DELEGATE": delegateRoot + "/k8s/index.js"}
+	})
+	f.wantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, delegateFiles())
+	inside := f.examine(t)
+	wantFaults(t, inside, nil)
+	for check, text := range map[string]string{
+		"exchange": "the runner called the hook last at", "delegate": delegateRoot + "/k8s/index.js is there",
+		"node-pull": "pulls", "kaniko-pull": "has the images of a build pod", "permissions": "all 18 rights",
+	} {
+		if !slices.ContainsFunc(inside.Findings, func(f doctor.Finding) bool {
+			return f.Check == check && f.Status == doctor.OK && strings.Contains(f.Seen, text)
+		}) {
+			t.Errorf("%s does not say %q:\n%s", check, text, table(inside))
+		}
+	}
+	wantFaults(t, f.examineOutside(t, f.Namespace), nil)
+	f.wantNothingLeft(t)
+}
+
+// strangerPod is a runner pod that fits neither its settings nor its namespace.
+func strangerPod() planted {
+	return planted{
+		name: "stranger pod",
+		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
+			plantSecret(t, s, namespace, corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Name: "other-key"}, Data: map[string][]byte{"config.json": []byte("{}")},
+			})
+			o.PullSecret = "other-key"
+			o.DaemonEnv = map[string]string{"KILN_TAG": "latest", "KILN_KANIKO_FLAVOUR": "chainguard", "KILN_KANIKO_IMAGE": s.Registry + "/kaniko/executor:v0"}
+			if s.AuthRegistry != "" {
+				o.RegistryHost = s.AuthRegistry + "/" + namespace
+			}
+			o.RunnerEnv = map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS": "/home/runner/k8s/index.js"}
+			o.Adjust = func(pod *corev1.Pod) {
+				for i := range pod.Spec.Volumes {
+					if v := &pod.Spec.Volumes[i]; v.Name == "work" {
+						v.VolumeSource = corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+					}
+				}
+				own := &pod.Spec.Containers[0]
+				for i := range own.VolumeMounts {
+					if m := &own.VolumeMounts[i]; m.Name == "kiln-exchange" {
+						m.Name = "kiln-memory"
+					}
+				}
+			}
+		},
+		after: func(t *testing.T, f *fixture) {
+			enforce := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
+			if _, err := f.Kube.CoreV1().Namespaces().Patch(t.Context(), f.Namespace, types.MergePatchType, enforce, metav1.PatchOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			f.withoutRight(t, "pods/attach")
+		},
+		inside: map[string][2]string{
+			"hook":         {"/home/runner/k8s/index.js", "set it to /opt/kiln/hook.sh"},
+			"work-volume":  {"not a persistent volume claim", "mount a persistent volume claim"},
+			"settings":     {`KILN_TAG is "latest"`, "write content or random"},
+			"settings 2":   {"KILN_KANIKO_FLAVOUR is no setting", "write KILN_KANIKO_FLAVOR"},
+			"exchange":     {"not shared", "mount one emptyDir in both"},
+			"memory":       {"runner mounts the daemon's memory", "in the container kiln alone"},
+			"permissions":  {"may not get, create pods/attach", "the Role kiln"},
+			"pod-security": {"violates PodSecurity", "enforce=baseline"},
+			"secret":       {"has no key .dockerconfigjson", "--type=kubernetes.io/dockerconfigjson"},
+			"login":        {"asks for credentials", "create the Secret"},
+			"kaniko":       {"there is no image", "KILN_KANIKO_IMAGE"},
+		},
+		outside: map[string][2]string{
+			"hook":         {"/home/runner/k8s/index.js", "set it to /opt/kiln/hook.sh"},
+			"work-volume":  {"not a persistent volume claim", "mount a persistent volume claim"},
+			"settings":     {`KILN_TAG is "latest"`, "write content or random"},
+			"settings 2":   {"KILN_KANIKO_FLAVOUR is no setting", "write KILN_KANIKO_FLAVOR"},
+			"exchange":     {"not shared", "mount one emptyDir in both"},
+			"memory":       {"runner mounts the daemon's memory", "in the container kiln alone"},
+			"permissions":  {"the service account kiln may not get, create pods/attach", "the Role kiln"},
+			"pod-security": {"violates PodSecurity", "enforce=baseline"},
+			"secret":       {"is of type Opaque", "--type=kubernetes.io/dockerconfigjson"},
+		},
+	}
+}
+
+// nodesElsewhere is an installation whose nodes are told to pull from where
+// nothing is, and whose runner has no delegate where it is said to be.
+func nodesElsewhere() planted {
+	return planted{
+		name: "nodes elsewhere",
+		adjust: func(_ *testing.T, _ stage, _ string, o *harness.PodOptions) {
+			o.DaemonEnv = map[string]string{
+				"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL": "127.0.0.1:1/kiln",
+				"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE":                "/etc/kiln/none.yaml",
+			}
+			o.RunnerEnv = map[string]string{"KILN_DELEGATE": "/nowhere/k8s-novolume/index.js"}
+		},
+		after: func(t *testing.T, f *fixture) {
+			result, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, result, "/nowhere/k8s-novolume/index.js")
+		},
+		inside: map[string][2]string{
+			"hook":      {"kubernetes-novolume", "sealed mode"},
+			"settings":  {"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE: open /etc/kiln/none.yaml", "mount the file"},
+			"node-pull": {"127.0.0.1:1", "set ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL"},
+			"delegate":  {"/nowhere/k8s-novolume/index.js", "name the stock hook"},
+		},
+		outside: map[string][2]string{
+			"hook":     {"kubernetes-novolume", "sealed mode"},
+			"settings": {"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE: open /etc/kiln/none.yaml", "mount the file"},
+		},
+	}
+}
+
+// nowhere is an installation with a registry that nobody has, whose runner calls
+// no hook.
+func nowhere() planted {
+	return planted{
+		name: "nowhere",
+		adjust: func(_ *testing.T, _ stage, _ string, o *harness.PodOptions) {
+			o.RegistryHost, o.PullSecret = "kiln-nowhere.invalid:5000/x", "absent"
+			o.DaemonEnv = map[string]string{"KILN_KANIKO_FLAVOR": "podman", "KILN_BUILD_TIMEOUT": "soon"}
+			o.RunnerEnv = map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS": "", "ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER": "true"}
+			o.Adjust = func(pod *corev1.Pod) {
+				own := &pod.Spec.Containers[0]
+				for i := range own.VolumeMounts {
+					if m := &own.VolumeMounts[i]; m.Name == "kiln-exchange" {
+						m.ReadOnly = true
+					}
+				}
+			}
+		},
+		inside: map[string][2]string{
+			"hook":     {"ACTIONS_RUNNER_CONTAINER_HOOKS is not set", "/opt/kiln/hook.sh"},
+			"exchange": {"read-only", "remove readOnly"},
+			"delegate": {"no delegate serves them", "KILN_DELEGATE"},
+			"settings": {`KILN_BUILD_TIMEOUT is "soon"`, "write it as 30m"},
+			"secret":   {"there is no such Secret", "kubectl create secret generic absent"},
+			"registry": {"kiln-nowhere.invalid:5000 does not answer", "correct ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST"},
+			"kaniko":   {`KILN_KANIKO_FLAVOR: it is "podman"`, "write chainguard@"},
+		},
+		outside: map[string][2]string{
+			"hook":     {"ACTIONS_RUNNER_CONTAINER_HOOKS is not set", "/opt/kiln/hook.sh"},
+			"exchange": {"read-only", "remove readOnly"},
+			"delegate": {"no delegate serves them", "KILN_DELEGATE"},
+			"settings": {`KILN_BUILD_TIMEOUT is "soon"`, "write it as 30m"},
+			"secret":   {"there is no such Secret", "kubectl create secret generic absent"},
+			"kaniko":   {`KILN_KANIKO_FLAVOR: it is "podman"`, "write chainguard@"},
+		},
+	}
+}
+
+// opaqueSecret is an installation whose Secret has the right key and the type
+// that nodes do not take.
+func opaqueSecret() planted {
+	return planted{
+		name: "opaque secret",
+		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
+			needAuth(t, s)
+			right, err := s.Kube.CoreV1().Secrets(namespace).Get(t.Context(), harness.PullSecret, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			plantSecret(t, s, namespace, corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "opaque"}, Data: right.Data})
+			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, "opaque"
+		},
+		inside:  map[string][2]string{"node-pull": {"the node cannot pull", "of type kubernetes.io/dockerconfigjson"}},
+		outside: map[string][2]string{"secret": {"is of type Opaque", "--type=kubernetes.io/dockerconfigjson"}},
+	}
+}
+
+// wrongPassword is an installation whose Secret has a password of old.
+func wrongPassword() planted {
+	return planted{
+		name: "wrong password",
+		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
+			needAuth(t, s)
+			if err := s.RegistrySecret(t.Context(), namespace, "old", s.AuthUser, "of-old"); err != nil {
+				t.Fatal(err)
+			}
+			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, "old"
+		},
+		inside: map[string][2]string{"login": {"refuses the credentials", "create the Secret"}},
+	}
+}
+
+// testNoRunnerPod examines a namespace before its first runner.
+func testNoRunnerPod(t *testing.T) {
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := "kiln-e2e-doctor-empty-" + strings.ToLower(rand.Text()[:6])
+	t.Cleanup(func() { s.close(t, namespace) })
+	if err := s.Namespace(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	wantFaults(t, s.examineOutside(t, namespace), map[string][2]string{
+		"settings":   {"there is no ConfigMap kiln", "install the chart"},
+		"settings 2": {"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set", "write the registry to push to"},
+	})
+	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kiln"}, Data: map[string]string{
+		"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST": s.Registry + "/" + namespace,
+		"KILN_KANIKO_IMAGE": s.KanikoImage, "KILN_KANIKO_FLAVOR": s.KanikoFlavor, "KILN_INSECURE_REGISTRIES": s.Insecure,
+	}}
+	if _, err := s.Kube.CoreV1().ConfigMaps(namespace).Create(t.Context(), settings, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantFaults(t, s.examineOutside(t, namespace), nil)
+}
+
+// needAuth skips a test that needs a registry with credentials.
+func needAuth(t *testing.T, s stage) {
+	t.Helper()
+	if s.AuthRegistry == "" {
+		t.Skip("KILN_E2E_AUTH_REGISTRY is not set")
+	}
+}
+
+func plantSecret(t *testing.T, s stage, namespace string, secret corev1.Secret) {
+	t.Helper()
+	secret.Labels = map[string]string{"kiln-harness": "true"}
+	if _, err := s.Kube.CoreV1().Secrets(namespace).Create(t.Context(), &secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withoutRight takes a resource out of kiln's Role.
+func (f *fixture) withoutRight(t *testing.T, resource string) {
+	t.Helper()
+	roles := f.Kube.RbacV1().Roles(f.Namespace)
+	role, err := roles.Get(t.Context(), "kiln", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, resource) })
+	if _, err := roles.Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// examine runs doctor in the kiln container.
+func (f *fixture) examine(t *testing.T) doctor.Report {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	err := f.Exec(t.Context(), harness.Exec{
+		Namespace: f.Namespace, Pod: f.Pod, Container: harness.DaemonContainer,
+		Command: []string{"/kilnd", "doctor", "--output=json"}, Stdout: &stdout, Stderr: &stderr,
+	})
+	code := 0
+	if exit := (utilexec.CodeExitError{}); errors.As(err, &exit) {
+		code, err = exit.Code, nil
+	}
+	var report doctor.Report
+	if err == nil {
+		err = json.Unmarshal(stdout.Bytes(), &report)
+	}
+	if err != nil {
+		t.Fatalf("doctor: %v\n%s%s", err, stdout.String(), stderr.String())
+	}
+	if want := min(report.Faults, 1); code != want {
+		t.Errorf("doctor found %d faults and ended with %d", report.Faults, code)
+	}
+	return report
+}
+
+// examineOutside runs doctor as on an operator's machine.
+func (s stage) examineOutside(t *testing.T, namespace string) doctor.Report {
+	t.Helper()
+	report, err := doctor.Run(t.Context(), doctor.Options{
+		Place: doctor.Outside, Cluster: s.Config, Namespace: namespace, Patience: time.Minute,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// wantFaults fails the test unless the report has just those faults, each by its
+// check, what was seen and what to do.
+func wantFaults(t *testing.T, r doctor.Report, want map[string][2]string) {
+	t.Helper()
+	missing := map[string]bool{}
+	for check := range want {
+		missing[check] = true
+	}
+	for _, finding := range r.Findings {
+		if finding.Status != doctor.Fail {
+			continue
+		}
+		meant := slices.IndexFunc([]string{finding.Check, finding.Check + " 2"}, func(check string) bool {
+			texts, ok := want[check]
+			return ok && strings.Contains(finding.Seen, texts[0]) && strings.Contains(finding.Mend, texts[1])
+		})
+		if meant < 0 {
+			t.Errorf("from %s: a fault that nobody planted: %+v", r.Place, finding)
+			continue
+		}
+		delete(missing, []string{finding.Check, finding.Check + " 2"}[meant])
+	}
+	for check := range missing {
+		t.Errorf("from %s: %s does not find %q", r.Place, check, want[check])
+	}
+	if t.Failed() {
+		t.Log("\n" + table(r))
+	}
+}
+
+func table(r doctor.Report) string {
+	var b strings.Builder
+	_ = r.Table(&b) // a Builder takes everything
+	return b.String()
+}

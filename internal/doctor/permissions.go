@@ -1,0 +1,140 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// lack is a right that somebody does not have.
+type lack struct {
+	account string // empty for oneself
+	right   Right
+	verb    string
+}
+
+// permissions asks the API server for every right of [Rights]: in the kiln
+// container its own, elsewhere those of the runner pods' service accounts.
+func (e *examination) permissions(ctx context.Context) []Finding {
+	accounts := []string{""}
+	if !e.inSidecar() {
+		accounts = e.accounts()
+	}
+	type question struct {
+		lack
+		allowed bool
+		err     error
+	}
+	var questions []question
+	for _, account := range accounts {
+		for _, right := range Rights() {
+			for _, verb := range right.Verbs {
+				questions = append(questions, question{lack: lack{account, right, verb}})
+			}
+		}
+	}
+	var group sync.WaitGroup
+	for i := range questions {
+		group.Go(func() { questions[i].allowed, questions[i].err = e.may(ctx, questions[i].lack) })
+	}
+	group.Wait()
+	var lacks []lack
+	for _, q := range questions {
+		switch {
+		case apierrors.IsForbidden(q.err):
+			return skip("you may not create subjectaccessreviews, which ask what " + e.subject(q.account) + " may do")
+		case q.err != nil:
+			return warn("the API server does not tell what "+e.subject(q.account)+" may do: "+q.err.Error(), "run doctor again")
+		case !q.allowed:
+			lacks = append(lacks, q.lack)
+		}
+	}
+	return orOK(e.lackFindings(lacks), "all "+fmt.Sprint(len(questions))+" rights that kiln needs")
+}
+
+// accounts are the service accounts of the runner pods; without a pod it is that
+// of sealed mode.
+func (e *examination) accounts() []string {
+	names := map[string]bool{}
+	for i := range e.pods {
+		names[e.pods[i].Spec.ServiceAccountName] = true
+	}
+	if len(names) == 0 {
+		names["kiln"] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// subject names an account in a sentence.
+func (e *examination) subject(account string) string {
+	if account == "" {
+		return "kiln's service account"
+	}
+	return fmt.Sprintf("the service account %s", account)
+}
+
+// may asks for one right.
+func (e *examination) may(ctx context.Context, l lack) (bool, error) {
+	resource, subresource := l.right.split()
+	attributes := &authorizationv1.ResourceAttributes{
+		Namespace: e.Namespace, Verb: l.verb, Group: l.right.Group, Resource: resource, Subresource: subresource,
+	}
+	if l.account == "" {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes}}
+		made, err := e.client.Kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		return err == nil && made.Status.Allowed, err
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		ResourceAttributes: attributes,
+		User:               "system:serviceaccount:" + e.Namespace + ":" + l.account,
+		Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + e.Namespace, "system:authenticated"},
+	}}
+	made, err := e.client.Kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	return err == nil && made.Status.Allowed, err
+}
+
+// lackFindings gathers the verbs that an account lacks on a resource.
+func (e *examination) lackFindings(lacks []lack) []Finding {
+	type key struct{ account, group, resource string }
+	verbs := map[key][]string{}
+	optional := map[key]bool{}
+	var order []key
+	for _, l := range lacks {
+		k := key{l.account, l.right.Group, l.right.Resource}
+		if verbs[k] == nil {
+			order = append(order, k)
+		}
+		verbs[k] = append(verbs[k], l.verb)
+		optional[k] = l.right.Optional
+	}
+	var findings []Finding
+	for _, k := range order {
+		status := Fail
+		if optional[k] {
+			status = Warn
+		}
+		resource := k.resource
+		if k.group != "" {
+			resource += "." + k.group
+		}
+		list := strings.Join(verbs[k], ", ")
+		findings = append(findings, one(status, fmt.Sprintf("%s may not %s %s in namespace %s", e.subject(k.account), list, resource, e.Namespace),
+			fmt.Sprintf("bind the Role kiln to it, and add the verbs %s on %s where the Role lacks them: the chart and manifests/rbac.yaml have the Role", list, resource))...)
+	}
+	return findings
+}
+
+// denied reports whether the API server refused for a missing right, as opposed
+// to an admission plugin, which answers with the same code.
+func denied(err error) bool {
+	status := apierrors.APIStatus(nil)
+	return errors.As(err, &status) && apierrors.IsForbidden(err) && strings.Contains(status.Status().Message, " cannot ")
+}
