@@ -35,7 +35,7 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 		Metrics:  counted,
 		Log:      log.Named("request"),
 	}
-	if err := errors.Join(parseSettings(handler), readTemplates(handler)); err != nil {
+	if err := errors.Join(parseSettings(handler), readTemplates(handler), handler.Proxy.Validate()); err != nil {
 		return nil, err
 	}
 	cluster, err := rest.InClusterConfig()

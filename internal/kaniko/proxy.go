@@ -2,6 +2,9 @@ package kaniko
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +23,26 @@ type Proxy struct {
 func ProxyFromEnvironment(getenv func(string) string) Proxy {
 	get := func(name string) string { return cmp.Or(getenv(name), getenv(strings.ToLower(name))) }
 	return Proxy{HTTP: get("HTTP_PROXY"), HTTPS: get("HTTPS_PROXY"), No: get("NO_PROXY")}
+}
+
+// Validate reports values that are no URL of a proxy, with or without a scheme: a
+// program that reads one would go without proxy in silence
+// (golang.org/x/net/http/httpproxy, Config.ProxyFunc). Its errors name the
+// variable and not its value, which may hold a password.
+func (p Proxy) Validate() error {
+	var errs []error
+	for _, proxy := range []struct{ name, value string }{{"HTTP_PROXY", p.HTTP}, {"HTTPS_PROXY", p.HTTPS}} {
+		if proxy.value == "" {
+			continue
+		}
+		if !strings.Contains(proxy.value, "://") {
+			proxy.value = "http://" + proxy.value
+		}
+		if parsed, err := url.Parse(proxy.value); err != nil || parsed.Hostname() == "" {
+			errs = append(errs, fmt.Errorf("%s is no URL: write it as http://proxy.example.com:3128, with special characters of a password as in URLs, such as %%25 for %%", proxy.name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // withoutCredentials leaves out proxies with a user or a password, which a RUN

@@ -8,6 +8,8 @@
 // checked first and quoted, so that a setting is never more than a value.
 //
 // The overlays name objects that the chart or manifests/ create: the service account
-// kiln (sealed mode), and the ConfigMaps kiln and kiln-files. The package does not talk
-// to a cluster and does not know whether they exist.
+// kiln (sealed mode), and the ConfigMaps kiln and kiln-files; and Secrets and a ConfigMap
+// of the operator's. The package does not talk to a cluster and does not know whether
+// they exist: all but the service account and the pull Secrets may be missing, and a
+// runner starts all the same.
 package overlay
