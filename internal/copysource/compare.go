@@ -74,6 +74,9 @@ func Compare(tree *buildcontext.Tree, sources Sources) []Finding {
 		}
 		copied = append(copied, nodes...)
 		for _, finding := range found {
+			if finding.Problem == Whole && slices.ContainsFunc(sources.Paths, isWhole) {
+				continue // Docker copies it too
+			}
 			finding.Source = i
 			findings = append(findings, finding)
 		}
@@ -86,6 +89,9 @@ func Compare(tree *buildcontext.Tree, sources Sources) []Finding {
 	}
 	return findings
 }
+
+// isWhole reports whether a source is the context's own directory.
+func isWhole(source string) bool { return source != "" && path.Join("/", source) == "/" }
 
 func isMissing(f Finding) bool { return f.Problem == Missing }
 

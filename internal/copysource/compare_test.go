@@ -92,6 +92,7 @@ func TestCompare(t *testing.T) {
 		{"a, d/, d/f", "./*", "whole 0 ., several 0"},
 		{"a, d/, d/f", "a* .", "several 0"},
 		{"a, d/, d/f", "d/*", ""},
+		{"a, d/, d/f", "* ./", "several 0"},
 
 		{"f", "x*", "nothing 0"},
 		{"f", "x* y?", "nothing 0"},
