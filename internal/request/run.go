@@ -97,10 +97,6 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 
 // actionStep collects what the action's Job is made of.
 func (s *step) actionStep(name, image string) action.Step {
-	secrets := slices.Clone(s.self.PullSecrets)
-	if name := s.Settings.RegistrySecret; name != "" {
-		secrets = append(secrets, corev1.LocalObjectReference{Name: name})
-	}
 	labels := s.labels(roleAction)
 	labels[labelRunnerPod] = s.self.Name
 	return action.Step{
@@ -113,10 +109,20 @@ func (s *step) actionStep(name, image string) action.Step {
 		NodeName:         s.nodeName(),
 		Arch:             runtime.GOARCH,
 		Tolerations:      s.self.Tolerations,
-		ImagePullSecrets: secrets,
+		ImagePullSecrets: pullSecrets(s.self.PullSecrets, s.Settings.RegistrySecret),
 		Labels:           labels,
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
 	}
+}
+
+// pullSecrets adds the registry's Secret, if there is one, to those that are
+// inherited. It may be among them already, and the list is one of names.
+func pullSecrets(inherited []corev1.LocalObjectReference, registry string) []corev1.LocalObjectReference {
+	all := slices.Clone(inherited)
+	if own := (corev1.LocalObjectReference{Name: registry}); registry != "" && !slices.Contains(all, own) {
+		all = append(all, own)
+	}
+	return all
 }
 
 // nodeName is the node that actions must run on, or empty.
