@@ -9,10 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-
 	"kiln/internal/doctor"
+	"kiln/internal/podrun"
 )
 
 const doctorName = "doctor"
@@ -72,17 +70,8 @@ func (c *doctorCommand) options(ctx context.Context) (doctor.Options, error) {
 	if !outside && os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 		return c.inside()
 	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = c.Kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.Context}
-	overrides.Context.Namespace = c.Namespace
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 	const advice = "run it in the kiln container of a runner pod, or name a cluster with --kubeconfig and --context"
-	cluster, err := loader.ClientConfig()
-	if err != nil {
-		return doctor.Options{}, fmt.Errorf("there is no cluster to look at: %w: %s", err, advice)
-	}
-	namespace, _, err := loader.Namespace()
+	cluster, namespace, err := podrun.Kubeconfig(c.Kubeconfig, c.Context, c.Namespace)
 	if err != nil {
 		return doctor.Options{}, fmt.Errorf("there is no cluster to look at: %w: %s", err, advice)
 	}
@@ -96,18 +85,10 @@ func (c *doctorCommand) options(ctx context.Context) (doctor.Options, error) {
 // inside are the options in the kiln container. Without a token the cluster
 // answers nothing, which the report tells.
 func (c *doctorCommand) inside() (doctor.Options, error) {
-	cluster, err := rest.InClusterConfig()
-	if err != nil {
-		return doctor.Options{}, fmt.Errorf("the cluster cannot be reached: %w: mount a service account token in the kiln container, as the overlay does", err)
-	}
 	env := environment(os.Environ())
-	namespace := env["KILN_NAMESPACE"]
-	if namespace == "" {
-		data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-		if err != nil {
-			return doctor.Options{}, fmt.Errorf("KILN_NAMESPACE is not set and the service account has none: %w", err)
-		}
-		namespace = strings.TrimSpace(string(data))
+	cluster, namespace, err := podrun.InCluster(env["KILN_NAMESPACE"])
+	if err != nil {
+		return doctor.Options{}, err
 	}
 	return doctor.Options{
 		Place: doctor.Sidecar, Cluster: cluster, Namespace: namespace,

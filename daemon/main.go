@@ -1,6 +1,7 @@
 // Command kilnd is kiln's daemon and its tools: the sidecar of a runner pod
-// (run), the program that puts the hook shim on a volume (install), the
-// registry proxy of a build pod (gate), the writer of the values that a runner
+// (run), the same build for a person at a shell (build), the program that puts
+// the hook shim on a volume (install), the registry proxy of a build pod (gate),
+// the writer of the values that a runner
 // scale set needs (render-values), the sidecar's start-up probe (ready), and the
 // examination of an installation (doctor).
 package main
@@ -19,6 +20,7 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/overlay"
+	"kiln/internal/shellbuild"
 )
 
 // version is set at link time.
@@ -30,6 +32,7 @@ type cli struct {
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Serve the exchange, under the supervision of run."`
 	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
 	Doctor  doctorCommand  `cmd:"" help:"Find what this installation gets wrong and say how to mend it."`
+	Build   buildCommand   `cmd:"" help:"Build a Dockerfile's directory as a step would, from a shell."`
 	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
 	Ready   readyCommand   `cmd:"" help:"Tell whether the exchange is served: the sidecar's start-up probe."`
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -101,14 +104,16 @@ func variables() kong.Vars {
 	}
 }
 
-// report tells what went wrong and returns the exit code. Of doctor 1 is an
-// installation with a fault, which its report tells, and 2 is everything else.
+// report tells what went wrong, unless the command has, and returns the exit
+// code. Of doctor 1 is an installation with a fault, and of build a build that
+// failed or could not be begun; 2 is everything else, such as a wrong flag.
 func report(command string, err error, stderr io.Writer) int {
-	if errors.Is(err, errFaults) {
+	if errors.Is(err, errFaults) || errors.Is(err, shellbuild.ErrFailed) {
 		return 1
 	}
 	fmt.Fprintln(stderr, "kilnd:", err)
-	if command == doctorName {
+	_, failed := errors.AsType[*buildError](err)
+	if command == doctorName || command == buildName && !failed {
 		return 2
 	}
 	return 1

@@ -96,12 +96,18 @@ func (s *Settings) Names() (registry.Names, error) {
 // Validate reports every setting that is missing or malformed, joined; each
 // error names the variable and what to write.
 func (s *Settings) Validate() error {
+	var pod error
+	if s.PodName == "" {
+		pod = errors.New("KILN_POD_NAME is not set: set it from the downward API field metadata.name")
+	}
+	return errors.Join(pod, s.ValidateBuild())
+}
+
+// ValidateBuild is Validate for a build from a shell, which may have no pod.
+func (s *Settings) ValidateBuild() error {
 	var errs []error
 	if _, err := s.Names(); err != nil {
 		errs = append(errs, err)
-	}
-	if s.PodName == "" {
-		errs = append(errs, errors.New("KILN_POD_NAME is not set: set it from the downward API field metadata.name"))
 	}
 	for _, limit := range []struct {
 		name string

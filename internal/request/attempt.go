@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -46,6 +45,9 @@ func (m made) reference(p *plan) string { return repository(p.pull) + "@" + m.di
 
 // make has the image of a plan built, by this runner or another.
 func (s *step) make(ctx context.Context, p *plan) (made, error) {
+	if err := s.ensureOwner(ctx); err != nil {
+		return made{}, err
+	}
 	pod, err := s.ready(ctx, p)
 	if err != nil {
 		return made{}, err
@@ -130,10 +132,10 @@ func (s *step) discardOwn(ctx context.Context, name string) error {
 	if errors.Is(err, podrun.ErrGone) {
 		return nil
 	}
-	if err != nil || pod.Labels[labelRequest] != s.claim.ID {
+	if err != nil || pod.Labels[labelRequest] != s.id {
 		return err
 	}
-	return s.Pods.Release(ctx, name, pod.UID, types.UID(s.self.UID))
+	return s.Pods.Release(ctx, name, pod.UID, s.owner.UID)
 }
 
 // follow waits for the build of another step, in this runner or another. What

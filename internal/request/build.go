@@ -20,6 +20,7 @@ import (
 const (
 	roleBuild  = "build"
 	roleAction = "action"
+	roleOwner  = "owner" // of what a build from a shell makes
 )
 
 // image is an image that is ready to run.
@@ -44,7 +45,7 @@ func (s *step) build(ctx context.Context) (image, error) {
 	ready, err := s.provide(ctx, p)
 	s.tell(outcome(ctx, ready, err), err)
 	if ready.reused == "" { // else it may have to be built all the same
-		_ = os.Remove(s.Memory.ContextPath(s.claim.ID))
+		_ = os.Remove(s.Memory.ContextPath(s.id))
 	}
 	return ready, err
 }
@@ -62,7 +63,7 @@ func (s *step) tell(ended metrics.Build, err error) {
 
 // event tells of this step on the runner pod.
 func (s *step) event(reason event.Reason, message string) {
-	s.Events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.claim.ID+": "+message)
+	s.Events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.id+": "+message)
 }
 
 // outcome is how a build is counted.
@@ -130,13 +131,13 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 	pod, err := kaniko.Pod(kaniko.Build{
 		Namespace:        s.Pods.Namespace,
 		Labels:           s.labels(roleBuild),
-		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
+		OwnerReferences:  []metav1.OwnerReference{s.owner},
 		KanikoImage:      p.executor,
 		Flavor:           flavor,
 		SnapshotMode:     s.Settings.SnapshotMode,
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
-		Dockerfile:       s.claim.Request.Dockerfile,
+		Dockerfile:       s.asked.Dockerfile,
 		Unused:           p.file.Unused,
 		Push:             p.push,
 		Pulls:            pulls,

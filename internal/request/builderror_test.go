@@ -26,7 +26,7 @@ func failedBuild(t *testing.T, end corev1.ContainerStateTerminated, log ...strin
 	s, _ := stepWith()
 	s.logger = zap.NewNop()
 	s.Settings = &config.Settings{BuildTimeout: time.Minute, PendingTimeout: time.Hour}
-	s.claim = &spool.Claim{Request: spool.Request{Path: "/w/app/app/ci/Dockerfile", Workspace: "/w/app/app"}}
+	s.asked = spool.Request{Path: "/w/app/app/ci/Dockerfile", Workspace: "/w/app/app"}
 	names, err := registry.NewNames("registry.example.com/ci", "", "")
 	if err != nil {
 		t.Fatal(err)

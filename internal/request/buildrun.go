@@ -63,7 +63,7 @@ type build struct {
 	gateListens  bool
 	shown        bool // Kaniko's log is being read
 	working      bool // the context is being sent, or has arrived
-	owner        bool // of a pod that another step made
+	joined       bool // the owners of a pod that another step made
 	digest       string
 	kept         bool   // the registry keeps another image under the tag
 	deaf         error  // why the gate's log cannot be read
@@ -75,7 +75,7 @@ type build struct {
 
 // newBuild returns the build in the given pod.
 func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
-	output := newKanikoLog(s.log, p.file, s.claim.Request.Debug)
+	output := newKanikoLog(s.log, p.file, s.asked.Debug)
 	return &build{
 		step:     s,
 		plan:     p,
@@ -237,9 +237,9 @@ func (b *build) arrived(ctx context.Context) error {
 		return nil
 	}
 	b.holds.hold(b.uid)
-	b.owner = true
+	b.joined = true
 	b.work()
-	err := b.Pods.AddOwner(ctx, b.name, b.uid, b.self.Owner())
+	err := b.Pods.AddOwner(ctx, b.name, b.uid, b.owner)
 	if errors.Is(err, podrun.ErrGone) {
 		return b.gone(err)
 	}
@@ -248,7 +248,7 @@ func (b *build) arrived(ctx context.Context) error {
 
 // leave gives up a pod that another step made.
 func (b *build) leave() {
-	if b.owner {
+	if b.joined {
 		b.letGo(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: b.name, UID: b.uid}})
 	}
 }

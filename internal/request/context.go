@@ -26,7 +26,7 @@ func (s *step) accept() (content string, file *preflight.Dockerfile, err error) 
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: read the build context: %w", err)
 	}
-	s.debugf("request %s, context of %d entries and %d bytes, %s", s.claim.ID, summary.Entries, summary.Bytes, summary.Digest)
+	s.debugf("request %s, context of %d entries and %d bytes, %s", s.id, summary.Entries, summary.Bytes, summary.Digest)
 	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("content", summary.Digest))
 	s.Metrics.ContextRead(summary.Bytes)
 	s.times.mark("context")
@@ -121,12 +121,12 @@ func (s *step) baseError(image preflight.Image, err error) error {
 
 // copyContext writes the canonical tar, and lists it.
 func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
-	staged, err := s.claim.Context()
+	staged, err := s.staged()
 	if err != nil {
 		return buildcontext.Summary{}, nil, err
 	}
 	defer staged.Close()
-	file, err := os.OpenFile(s.Memory.ContextPath(s.claim.ID), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(s.Memory.ContextPath(s.id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return buildcontext.Summary{}, nil, err
 	}
@@ -143,12 +143,12 @@ func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 
 // readDockerfile takes the Dockerfile out of the canonical tar.
 func (s *step) readDockerfile() ([]byte, error) {
-	file, err := os.Open(s.Memory.ContextPath(s.claim.ID))
+	file, err := os.Open(s.Memory.ContextPath(s.id))
 	if err != nil {
 		return nil, fmt.Errorf("read the Dockerfile: %w", err)
 	}
 	defer file.Close()
-	data, err := buildcontext.ReadFile(file, s.claim.Request.Dockerfile, s.Settings.Limits().DockerfileBytes)
+	data, err := buildcontext.ReadFile(file, s.asked.Dockerfile, s.Settings.Limits().DockerfileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read the Dockerfile: %w", err)
 	}
@@ -157,7 +157,7 @@ func (s *step) readDockerfile() ([]byte, error) {
 
 // sendContext streams the canonical tar to the build pod.
 func (s *step) sendContext(send func(io.Reader) error) error {
-	file, err := os.Open(s.Memory.ContextPath(s.claim.ID))
+	file, err := os.Open(s.Memory.ContextPath(s.id))
 	if err != nil {
 		return fmt.Errorf("read the build context: %w", err)
 	}

@@ -73,7 +73,7 @@ func (s *step) letGo(pod *corev1.Pod) {
 		return
 	}
 	s.cleanup("build pod", func(ctx context.Context) error {
-		return s.Pods.Release(ctx, pod.Name, pod.UID, types.UID(s.self.UID))
+		return s.Pods.Release(ctx, pod.Name, pod.UID, s.owner.UID)
 	})
 }
 

@@ -58,7 +58,7 @@ func TestActionName(t *testing.T) {
 		"/w/_actions/o/r/v1/D": "o/r/v1",
 	} {
 		s := &step{
-			claim:     &spool.Claim{Request: spool.Request{Path: path, Workspace: "/w/app"}},
+			asked:     spool.Request{Path: path, Workspace: "/w/app"},
 			container: hook.Container{Image: "docker.io/library/busybox", Dockerfile: path},
 		}
 		if got := s.actionName(); got != want {

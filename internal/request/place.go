@@ -51,7 +51,7 @@ func (e *placedError) Unwrap() error { return e.err }
 // dockerfile returns the place of the step's Dockerfile: relative to the
 // checkout where it lies in it, else from _actions on.
 func (s *step) dockerfile() place {
-	return placed(s.claim.Request.Path, s.claim.Request.Workspace)
+	return placed(s.asked.Path, s.asked.Workspace)
 }
 
 // placed returns the place of the Dockerfile at host path.

@@ -61,7 +61,7 @@ func (s *step) plan(ctx context.Context) (*plan, error) {
 			return nil, err
 		}
 	}
-	p.push, p.pull = s.Names.Image(s.claim.Request.Workspace, tag)
+	p.push, p.pull = s.Names.Image(s.asked.Workspace, tag)
 	return p, nil
 }
 
@@ -123,7 +123,7 @@ func (s *step) key(p *plan, content string) (string, error) {
 		Executor:        p.executor,
 		Flags:           kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.Settings.SnapshotMode, Unused: p.file.Unused, Arch: arch}),
 		Platform:        platform,
-		Dockerfile:      s.claim.Request.Dockerfile,
+		Dockerfile:      s.asked.Dockerfile,
 		DockerfileBytes: data,
 		Context:         content,
 		References:      p.bases,

@@ -3,10 +3,12 @@ package request
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/action"
 	"kiln/internal/config"
@@ -67,10 +69,13 @@ type Handler struct {
 	executors executorMemo
 }
 
-// step is one request on its way.
+// step is one container step on its way, or one build from a shell.
 type step struct {
 	*Handler
-	claim     *spool.Claim
+	id        string // the request's
+	asked     spool.Request
+	staged    func() (*os.File, error) // opens the staged context
+	owner     metav1.OwnerReference    // with whom build pods go
 	container hook.Container
 	self      Self
 	log       *stepLog
@@ -78,6 +83,7 @@ type step struct {
 	logger    *zap.Logger
 	planned   *plan  // what the step's image is made of, where it is built
 	missing   string // the digest of an image that the nodes do not find
+	orphan    bool   // the owner was made for this build alone
 }
 
 // Handle carries claim out and returns the exit code for the shim. The step's
@@ -86,7 +92,9 @@ type step struct {
 func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	s := &step{
 		Handler: h,
-		claim:   claim,
+		id:      claim.ID,
+		asked:   claim.Request,
+		staged:  claim.Context,
 		log:     newStepLog(claim.Log, stopToken(claim.Request.StopToken)),
 		times:   newTimes(h.Metrics),
 		logger:  h.Log.With(zap.String("request", claim.ID)),
@@ -94,18 +102,25 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	s.times.queued(claim.Waited())
 	h.holds.begin(claim.ID)
 	defer h.holds.end(claim.ID)
-	code, err := s.run(ctx)
+	code, err := s.run(ctx, claim.Bad)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
+		err = s.blame(ctx, err)
 		code = max(code, 1)
-		s.log.Error(err)
 	}
 	fields := append(s.times.fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
 	h.Metrics.StepEnded(s.kind(), code, err)
 	return code
+}
+
+// blame tells the author why the step failed, which is why it was cancelled if it
+// was, and returns that.
+func (s *step) blame(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	s.log.Error(err)
+	return err
 }
 
 // kind is what the step asked for, as far as that was understood.
@@ -128,12 +143,12 @@ func stopToken(token string) string {
 	return spool.NewID()
 }
 
-// run does the work of Handle.
-func (s *step) run(ctx context.Context) (int, error) {
-	if s.claim.Bad != nil {
-		return 1, failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", s.claim.Bad)
+// run does the work of Handle; bad says why the request cannot be read.
+func (s *step) run(ctx context.Context, bad error) (int, error) {
+	if bad != nil {
+		return 1, failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", bad)
 	}
-	container, err := hook.Input{Command: hook.RunContainerStep, Args: s.claim.Request.Args}.Container()
+	container, err := hook.Input{Command: hook.RunContainerStep, Args: s.asked.Args}.Container()
 	if err != nil {
 		return 1, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
@@ -141,6 +156,7 @@ func (s *step) run(ctx context.Context) (int, error) {
 	if s.self, err = s.Self.Read(ctx); err != nil {
 		return 1, err
 	}
+	s.owner = s.self.Owner()
 	ready := image{reference: container.Image}
 	if container.Dockerfile != "" {
 		if ready, err = s.build(ctx); err != nil {
@@ -157,14 +173,14 @@ func (s *step) run(ctx context.Context) (int, error) {
 // debugf writes a line for those who switched debug logging on: the names that
 // an operator needs to look further.
 func (s *step) debugf(format string, args ...any) {
-	if s.claim.Request.Debug {
+	if s.asked.Debug {
 		s.log.Line("kiln: "+format, args...)
 	}
 }
 
 // labels returns the labels of an object of this step.
 func (s *step) labels(role string) map[string]string {
-	return map[string]string{labelRequest: s.claim.ID, labelRole: role}
+	return map[string]string{labelRequest: s.id, labelRole: role}
 }
 
 // Discard deletes the objects that an earlier run of the daemon made for the

@@ -31,7 +31,7 @@ const jobPodGrace = 3
 // code. An image that was built earlier and that the nodes cannot find is built
 // once more: registries clean up.
 func (s *step) runImage(ctx context.Context, ready image) (int, error) {
-	code, err := s.runAction(ctx, objectName(s.claim.ID), ready)
+	code, err := s.runAction(ctx, objectName(s.id), ready)
 	if !errors.Is(err, errImageMissing) {
 		return code, err
 	}
@@ -40,7 +40,7 @@ func (s *step) runImage(ctx context.Context, ready image) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return s.runAction(ctx, secondName(s.claim.ID), rebuilt)
+	return s.runAction(ctx, secondName(s.id), rebuilt)
 }
 
 // errImageMissing says that a reused image is not where the nodes pull it.

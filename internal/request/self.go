@@ -81,15 +81,9 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 // SelfOf takes the facts out of a runner pod. With an error about the work volume
 // the other facts are there.
 func SelfOf(pod *corev1.Pod) (Self, error) {
-	self := Self{
-		Name:        pod.Name,
-		UID:         string(pod.UID),
-		NodeName:    pod.Spec.NodeName,
-		PullSecrets: pod.Spec.ImagePullSecrets,
-		Tolerations: pod.Spec.Tolerations,
-	}
-	kiln, ok := findContainer(pod, containerKiln)
-	self.Image, self.PullPolicy = kiln.Image, kiln.ImagePullPolicy
+	kiln, ok := Sidecar(pod)
+	self := Inherited(pod, kiln)
+	self.Name, self.UID, self.NodeName = pod.Name, string(pod.UID), pod.Spec.NodeName
 	if sign := Novolume(pod); sign != "" {
 		return self, fmt.Errorf("the runner pod %s is set up for containerMode kubernetes-novolume (%s), which kiln does not support: there the work folder is no volume that the pod of an action could mount; set the scale set up as one of the overlays of kilnd render-values does, in mode sealed or kubernetes", pod.Name, sign)
 	}
@@ -99,6 +93,19 @@ func SelfOf(pod *corev1.Pod) (Self, error) {
 	var err error
 	self.Claim, self.WorkMount, err = workVolume(pod)
 	return self, err
+}
+
+// Sidecar returns the container of a runner pod that kilnd runs in.
+func Sidecar(pod *corev1.Pod) (corev1.Container, bool) { return findContainer(pod, containerKiln) }
+
+// Inherited is what every build has of a runner pod whose sidecar is kiln,
+// whoever it is for.
+func Inherited(pod *corev1.Pod, kiln corev1.Container) Self {
+	return Self{
+		Image: kiln.Image, PullPolicy: kiln.ImagePullPolicy,
+		PullSecrets: pod.Spec.ImagePullSecrets,
+		Tolerations: pod.Spec.Tolerations,
+	}
 }
 
 // findContainer returns the container or init container called name.

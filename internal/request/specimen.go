@@ -26,7 +26,9 @@ type Specimen struct {
 func (h *Handler) Specimen(self Self) (Specimen, error) {
 	s := &step{
 		Handler: h,
-		claim:   &spool.Claim{ID: spool.NewID(), Request: spool.Request{Dockerfile: "Dockerfile"}},
+		id:      spool.NewID(),
+		asked:   spool.Request{Dockerfile: "Dockerfile"},
+		owner:   self.Owner(),
 		self:    self,
 	}
 	p := &plan{file: &preflight.Dockerfile{}, executor: h.Settings.KanikoImage}
@@ -35,7 +37,7 @@ func (h *Handler) Specimen(self Self) (Specimen, error) {
 	if err != nil {
 		return Specimen{}, err
 	}
-	job, err := action.Job(s.actionStep(objectName(s.claim.ID), repository(p.pull)+"@sha256:"+strings.Repeat("0", 64)))
+	job, err := action.Job(s.actionStep(objectName(s.id), repository(p.pull)+"@sha256:"+strings.Repeat("0", 64)))
 	if err != nil {
 		return Specimen{}, err
 	}

@@ -14,7 +14,6 @@ import (
 	"kiln/internal/action"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
-	"kiln/internal/spool"
 )
 
 // exited is a pod whose container has ended.
@@ -46,7 +45,7 @@ func TestAnUnreadableLogEndsNoAction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			s := &step{Handler: &Handler{}, claim: &spool.Claim{}, log: newStepLog(&out, "T"), times: newTimes(nil)}
+			s := &step{Handler: &Handler{}, log: newStepLog(&out, "T"), times: newTimes(nil)}
 			r := &actionRun{step: s, pod: exited(action.ContainerName, tt.exit), following: true}
 			if err := r.ended(t.Context(), tt.err); err != nil {
 				t.Fatal(err)

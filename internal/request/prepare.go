@@ -1,0 +1,78 @@
+package request
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+
+	"kiln/internal/action"
+	"kiln/internal/kaniko"
+	"kiln/internal/registry"
+)
+
+// Prepare fills in what the handler needs parsed, read and made of its Settings;
+// Metrics and Proxy must be set before. The error names every setting to mend.
+func (h *Handler) Prepare() error {
+	return errors.Join(h.parseSettings(), h.readTemplates(), h.Proxy.Validate())
+}
+
+// parseSettings fills in names, mirrors and the registry client.
+func (h *Handler) parseSettings() error {
+	var errs [4]error
+	h.Names, errs[0] = h.Settings.Names()
+	h.Mirrors, errs[1] = registry.ParseMirrors(h.Settings.Mirrors)
+	h.Insecure, errs[2] = registry.ParseInsecure(h.Settings.Insecure)
+	if errs[1] == nil && errs[2] == nil {
+		h.Registry, errs[3] = h.newRegistryClient()
+	}
+	return errors.Join(errs[:]...)
+}
+
+// newRegistryClient returns the client that asks registries with the operator's
+// credentials, as the gates of build pods do.
+func (h *Handler) newRegistryClient() (*registry.Client, error) {
+	settings := h.Settings
+	allow, err := registry.ParseAllow(settings.PullAllow)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := registry.Roots(settings.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("KILN_CA_FILE: %w", err)
+	}
+	pull := cmp.Or(settings.PullDocker, settings.DockerConfig)
+	return registry.NewClient(registry.ClientConfig{
+		Push:     registry.FileKeychain(settings.DockerConfig),
+		Pull:     registry.Restrict(registry.FileKeychain(pull), allow),
+		Mirrors:  h.Mirrors,
+		Insecure: h.Insecure,
+
+		Transport: h.Metrics.RegistryTransport(registry.NewTransport(roots)),
+	}), nil
+}
+
+// readTemplates reads the operator's pod templates.
+func (h *Handler) readTemplates() error {
+	var errs [2]error
+	h.ActionTemplate, errs[0] = readTemplate("ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", h.Settings.ActionTemplate, action.ParseTemplate)
+	h.BuildTemplate, errs[1] = readTemplate("KILN_BUILD_TEMPLATE", h.Settings.BuildTemplate, kaniko.ParseTemplate)
+	return errors.Join(errs[:]...)
+}
+
+// readTemplate reads and parses the file that the setting called name has as
+// its value; without one there is no template.
+func readTemplate[T any](name, path string, parse func([]byte) (*T, error)) (*T, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: mount the file in the kiln container", name, err)
+	}
+	template, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", name, path, err)
+	}
+	return template, nil
+}
