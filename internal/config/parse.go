@@ -10,8 +10,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// envLogLevel is the one variable of the kiln container besides the settings.
-const envLogLevel = "KILN_LOG_LEVEL"
+// Variables of the kiln container besides the settings.
+const (
+	envLogLevel = "KILN_LOG_LEVEL"
+	envImage    = "KILN_IMAGE" // for kilnd build
+)
 
 // line is what `kilnd run` takes.
 type line struct {
@@ -115,7 +118,7 @@ func Unknown(env map[string]string) []error {
 	for _, variable := range slices.Sorted(maps.Keys(env)) {
 		ours := strings.HasPrefix(variable, "KILN_") || strings.HasPrefix(variable, "ACTIONS_RUNNER_CONTAINER_HOOK")
 		switch {
-		case !ours || p.flags[variable] != nil || variable == envLogLevel || ofService(variable, env):
+		case !ours || p.flags[variable] != nil || variable == envLogLevel || variable == envImage || ofService(variable, env):
 		case slices.Contains(runnerVariables, variable):
 			errs = append(errs, fmt.Errorf("%s is set on the kiln container, where it has no effect: set it on the runner container", variable))
 		default:

@@ -45,6 +45,7 @@ func TestUnknown(t *testing.T) {
 		"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE":            "x",
 		"KILN_DELEGATE":                                     "x",
 		"KILN_KANIKO_FLAVOUR":                               "x",
+		"KILN_IMAGE":                                        "x",
 		"KILN_LOG_LEVEL":                                    "debug",
 		"KILN_TAG":                                          "content",
 		"KILN_METRICS_SERVICE_HOST":                         "10.0.0.1",

@@ -152,6 +152,7 @@ func TestChartSettings(t *testing.T) {
 		"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE":                "/etc/kiln/hook-template.yaml",
 		"KILN_BUILD_TEMPLATE":                                   "/etc/kiln/build-template.yaml",
 		"KILN_BUILD_TIMEOUT":                                    "45m",
+		"KILN_IMAGE":                                            "registry.example.com/kiln:dev",
 		"KILN_CONTEXT_MAX_BYTES":                                "536870912",
 	}
 	if diff := cmp.Diff(want, named[*corev1.ConfigMap](t, objects, "kiln").Data); diff != "" {
