@@ -11,6 +11,7 @@ import (
 // Problem is a way in which a source comes out otherwise than with Docker.
 type Problem int
 
+// The problems.
 const (
 	// Missing: Docker fails, since there is no such entry.
 	Missing Problem = iota

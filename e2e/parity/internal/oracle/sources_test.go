@@ -23,7 +23,7 @@ const missing = "missing"
 // What kiln takes for the sources of a COPY is what BuildKit's own code finds in
 // a directory with the same entries.
 func TestSourcesAsBuildKit(t *testing.T) {
-	const rounds, sources = 30, 40
+	const rounds, sources = 20, 40
 	random := rand.New(rand.NewPCG(1, 2))
 	count := map[string]int{}
 	for range rounds {
@@ -128,14 +128,14 @@ func buildkit(t *testing.T, root string, tree *buildcontext.Tree, source string)
 	}
 	var all []string
 	for _, match := range matches {
-		real, err := rooted.RootPath(root, path.Join("/", match))
+		resolved, err := rooted.RootPath(root, path.Join("/", match))
 		if err == nil {
-			_, err = os.Lstat(real)
+			_, err = os.Lstat(resolved)
 		}
 		if err != nil {
 			return []string{missing}
 		}
-		name, err := filepath.Rel(root, real)
+		name, err := filepath.Rel(root, resolved)
 		if err != nil {
 			t.Fatal(err)
 		}
