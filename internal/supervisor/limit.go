@@ -13,8 +13,11 @@ const (
 	// reserve is what is kept for the supervisor, for the pages of the program
 	// and for the kernel's buffers, at least.
 	reserve = 24 * mib
-	// leastData is less than what a worker needs to start.
-	leastData = 48 * mib
+	// leastData is what a worker needs to start and to run small steps. Of the
+	// 84 MiB that kilnd maps before its first step, 32 are an index of Go's
+	// runtime that is hardly touched (runtime/mheap.go, arenaL2Bits); the limit
+	// counts them all the same.
+	leastData = 112 * mib
 )
 
 // Limits are what a worker may use, in bytes.
@@ -28,7 +31,8 @@ type Limits struct {
 
 // LimitsOf returns what a worker may use in a container with that limit: an
 // eighth of it, and at least 24 MiB, stay free. A container without a limit (0) gives
-// none. One that is too small for a worker is an error, and gives none.
+// none. One that is too small for that is an error, and gives none: a worker that
+// cannot start would keep the runner from every job.
 func LimitsOf(container uint64) (Limits, error) {
 	if container == 0 {
 		return Limits{}, nil

@@ -292,8 +292,8 @@ func TestLimits(t *testing.T) {
 	}{
 		"none":      {0, supervisor.Limits{}, ""},
 		"usual":     {512 * mib, supervisor.Limits{Data: 448 * mib, Soft: 448 * mib / 100 * 85}, ""},
-		"small":     {96 * mib, supervisor.Limits{Data: 72 * mib, Soft: 72 * mib / 100 * 85}, ""},
-		"too small": {64 * mib, supervisor.Limits{}, "is 64 MiB: set 72 MiB or more"},
+		"small":     {136 * mib, supervisor.Limits{Data: 112 * mib, Soft: 112 * mib / 100 * 85}, ""},
+		"too small": {96 * mib, supervisor.Limits{}, "is 96 MiB: set 136 MiB or more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := supervisor.LimitsOf(tc.container)
