@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"kiln/internal/app"
 	"kiln/internal/config"
@@ -197,6 +199,34 @@ func TestRemovedRequestCancels(t *testing.T) {
 	eventually(t, func() bool { return empty(t, exchange) })
 }
 
+// TestTheStopIsTold ends the daemon as a signal does, which has a cause of its own.
+func TestTheStopIsTold(t *testing.T) {
+	started, ended := make(chan struct{}), make(chan error, 1)
+	dir := t.TempDir()
+	a := app.New(app.Options{
+		Settings: settings(dir, t.TempDir()), Log: zaptest.NewLogger(t),
+		Handler: &scripted{handle: func(ctx context.Context, _ *spool.Claim) int {
+			close(started)
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return 1
+		}},
+	})
+	ctx, stop := context.WithCancelCause(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Run(ctx) }()
+	draft := drop(t, open(t, dir))
+	defer draft.Remove()
+	<-started
+	stop(errors.New("terminated signal received"))
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "kiln's daemon is being stopped") {
+		t.Errorf("cause = %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 func TestNoMoreThanTheLimitRunAtOnce(t *testing.T) {
 	running, release := make(chan struct{}, 3), make(chan struct{})
 	exchange, _ := daemon(t, &scripted{handle: func(context.Context, *spool.Claim) int {
@@ -281,6 +311,7 @@ func TestShimsAreToldOfTheTemplate(t *testing.T) {
 }
 
 func TestWhatCannotBeDeletedIsKeptInMind(t *testing.T) {
+	t.Parallel() // it waits for two sweeps
 	memoryDir := t.TempDir()
 	memory, err := spool.OpenMemory(memoryDir)
 	if err != nil {
@@ -291,8 +322,14 @@ func TestWhatCannotBeDeletedIsKeptInMind(t *testing.T) {
 		t.Fatal(err)
 	}
 	handler := &scripted{discarded: make(chan string, 1), discardErr: errors.New("the API server is down")}
-	daemon(t, handler, func(s *config.Settings) { s.Memory = memoryDir })
+	core, said := observer.New(zap.WarnLevel)
+	start(t, app.Options{Settings: settings(t.TempDir(), memoryDir), Handler: handler, Log: zap.New(core)})
 	<-handler.discarded
+	<-handler.discarded
+	<-handler.discarded // two trials are over
+	if n := said.FilterMessage("delete what an earlier run left").Len(); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
 	if ids, err := memory.Accepted(); err != nil || len(ids) != 1 {
 		t.Errorf("the memory keeps %v, %v", ids, err)
 	}

@@ -143,7 +143,7 @@ func (s *serving) discard(ctx context.Context, id string) {
 	log := s.log.With(zap.String("request", id))
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
-	for {
+	for said := ""; ; {
 		trial, cancel := context.WithTimeout(ctx, discardTimeout)
 		err := s.handler.Discard(trial, id)
 		cancel()
@@ -154,7 +154,11 @@ func (s *serving) discard(ctx context.Context, id string) {
 			return
 		}
 		s.metrics.CleanupFailed()
-		log.Warn("delete what an earlier run left", zap.Error(err))
+		// The same again is worth no line.
+		if err.Error() != said {
+			said = err.Error()
+			log.Warn("delete what an earlier run left", zap.Error(err))
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -230,7 +234,8 @@ func (s *serving) claim(ctx context.Context, id string) bool {
 		s.warn("claim "+id, err)
 		return false
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	// stop ends it, with a cause that tells its author more than a signal's name.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f := &flight{cancel: cancel, done: make(chan struct{})}
 	s.active[id] = f
 	s.wait.Go(func() {
