@@ -37,6 +37,6 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 		return nil, err
 	}
 	handler.Events = event.NewRecorder(handler.Pods.Kube, namespace)
-	handler.Self = &request.SelfReader{Kube: handler.Pods.Kube, Namespace: namespace, PodName: settings.PodName}
+	handler.Self = &request.SelfReader{Pods: handler.Pods, PodName: settings.PodName}
 	return handler, nil
 }

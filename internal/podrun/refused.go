@@ -29,11 +29,14 @@ func (c Client) refused(did call, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, err)
 	}
-	hint := c.hint(err)
+	reason, hint := answered(err), c.hint(err)
+	if reason == failure.ClusterUnreachable {
+		hint = reason.Hint()
+	}
 	if hint != "" {
 		hint = "; " + hint
 	}
-	return failure.New(answered(err), "%s %s %s/%s: %w%s", did.verb, did.resource, c.Namespace, did.name, err, hint)
+	return failure.New(reason, "%s %s %s/%s: %w%s", did.verb, did.resource, c.Namespace, did.name, err, hint)
 }
 
 // podSecurityRefused is the PodSecurity admission plugin's phrase.

@@ -9,7 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
+
+	"kiln/internal/podrun"
 )
 
 // Names that a runner pod has by convention: the runner container's is fixed
@@ -49,10 +50,9 @@ func (s Self) Owner() metav1.OwnerReference {
 // SelfReader reads the daemon's own pod once and remembers it. It is safe for
 // concurrent use.
 type SelfReader struct {
-	// Kube, Namespace and PodName say where the pod is.
-	Kube      kubernetes.Interface
-	Namespace string
-	PodName   string
+	// Pods and PodName say where the pod is.
+	Pods    podrun.Client
+	PodName string
 
 	mu   sync.Mutex
 	self *Self
@@ -66,9 +66,9 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 	if r.self != nil {
 		return *r.self, nil
 	}
-	pod, err := r.Kube.CoreV1().Pods(r.Namespace).Get(ctx, r.PodName, metav1.GetOptions{})
+	pod, err := r.Pods.Pod(ctx, r.PodName)
 	if err != nil {
-		return Self{}, fmt.Errorf("read the runner pod %s/%s: %w", r.Namespace, r.PodName, err)
+		return Self{}, fmt.Errorf("read the runner pod: %w", err)
 	}
 	self, err := SelfOf(pod)
 	if err != nil {

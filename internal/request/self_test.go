@@ -2,11 +2,18 @@ package request
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"kiln/internal/failure"
+	"kiln/internal/podrun"
 )
 
 // runnerPod is a runner pod as the sealed overlay makes it.
@@ -115,5 +122,22 @@ func TestSelfOfNamedClaim(t *testing.T) {
 	got, err := SelfOf(pod)
 	if err != nil || got.Claim != "shared" {
 		t.Errorf("claim = %q, %v", got.Claim, err)
+	}
+}
+
+// TestSelfCannotBeRead wants an operator to learn where to look.
+func TestSelfCannotBeRead(t *testing.T) {
+	kube := fake.NewClientset()
+	kube.PrependReactor("get", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, syscall.ECONNREFUSED
+	})
+	reader := &SelfReader{Pods: podrun.Client{Kube: kube, Namespace: "ci"}, PodName: "runner"}
+	_, err := reader.Read(t.Context())
+	if reason := failure.Of(err); reason != failure.ClusterUnreachable {
+		t.Errorf("reason = %q", reason)
+	}
+	const want = "read the runner pod: get pods ci/runner: connection refused; look at the API server and at the network to it"
+	if err == nil || err.Error() != want {
+		t.Errorf("error = %v, want %s", err, want)
 	}
 }
