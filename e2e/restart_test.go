@@ -38,7 +38,7 @@ func TestDaemonRestart(t *testing.T) {
 			go func() {
 				select {
 				case <-live.seen:
-					killed <- f.KillDaemon(t.Context())
+					killed <- f.SignalDaemon(t.Context(), harness.Worker, "KILL")
 				case <-t.Context().Done():
 					killed <- t.Context().Err()
 				}

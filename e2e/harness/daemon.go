@@ -8,26 +8,34 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// KillDaemon sends SIGKILL to the daemon's worker in a runner pod that was
-// started with ShareProcesses, and returns when it is done; its supervisor
-// starts another. It may be called once per pod.
-func (r *Runner) KillDaemon(ctx context.Context) error {
-	const name = "kill-daemon"
+// Processes of the daemon's container, by the command of kilnd.
+const (
+	Supervisor = "run"
+	Worker     = "worker"
+)
+
+// SignalDaemon sends a signal to a process of the daemon's container, in a
+// runner pod that was started with ShareProcesses, and returns when it is sent.
+// It may be called once per pod.
+func (r *Runner) SignalDaemon(ctx context.Context, process, signal string) error {
+	const name = "signal-daemon"
 	pods := r.cluster.Kube.CoreV1().Pods(r.Namespace)
 	pod, err := pods.Get(ctx, r.Pod, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("kill daemon: %w", err)
+		return fmt.Errorf("signal daemon: %w", err)
 	}
+	// A command line ends each of its arguments with a zero.
+	const send = `for p in $(pidof kilnd); do if tr '\0' ' ' </proc/$p/cmdline | grep -q "^[^ ]* $0 "; then exec kill -$1 $p; fi; done; exit 1`
 	pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
 		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 			Name: name, Image: r.cluster.Registry + "/library/busybox:latest",
-			Command: []string{"sh", "-c", "for p in $(pidof kilnd); do if grep -q worker /proc/$p/cmdline; then exec kill -9 $p; fi; done; exit 1"},
+			Command: []string{"sh", "-c", send, process, signal},
 			// The daemon has a user of its own.
 			SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(0))},
 		},
 	})
 	if _, err := pods.UpdateEphemeralContainers(ctx, r.Pod, pod, metav1.UpdateOptions{}); err != nil {
-		return fmt.Errorf("kill daemon: %w", err)
+		return fmt.Errorf("signal daemon: %w", err)
 	}
 	err = r.cluster.Await(ctx, r.Namespace, r.Pod, func(pod *corev1.Pod) (bool, error) {
 		for _, s := range pod.Status.EphemeralContainerStatuses {
@@ -42,7 +50,7 @@ func (r *Runner) KillDaemon(ctx context.Context) error {
 		return false, nil
 	})
 	if err != nil {
-		return fmt.Errorf("kill daemon: %w", err)
+		return fmt.Errorf("signal daemon: %w", err)
 	}
 	return nil
 }
@@ -57,16 +65,25 @@ func (r *Runner) DaemonLog(ctx context.Context) (string, error) {
 	return string(log), nil
 }
 
+// DaemonStatus is the kubelet's word on the daemon's container.
+func DaemonStatus(pod *corev1.Pod) (corev1.ContainerStatus, bool) {
+	for _, s := range pod.Status.InitContainerStatuses {
+		if s.Name == DaemonContainer {
+			return s, true
+		}
+	}
+	return corev1.ContainerStatus{}, false
+}
+
 // Restarts says how often the kubelet has restarted the daemon's container.
 func (r *Runner) Restarts(ctx context.Context) (int, error) {
 	pod, err := r.cluster.Kube.CoreV1().Pods(r.Namespace).Get(ctx, r.Pod, metav1.GetOptions{})
 	if err != nil {
 		return 0, fmt.Errorf("read restarts of the daemon: %w", err)
 	}
-	for _, s := range pod.Status.InitContainerStatuses {
-		if s.Name == DaemonContainer {
-			return int(s.RestartCount), nil
-		}
+	s, ok := DaemonStatus(pod)
+	if !ok {
+		return 0, fmt.Errorf("pod %s has no container %s", r.Pod, DaemonContainer)
 	}
-	return 0, fmt.Errorf("pod %s has no container %s", r.Pod, DaemonContainer)
+	return int(s.RestartCount), nil
 }

@@ -92,19 +92,19 @@ func (c *Cluster) remove(ctx context.Context, pod *corev1.Pod) error {
 	// It may be gone before the watch begins.
 	gone := func(store cache.Store) (bool, error) {
 		if len(store.ListKeys()) == 0 {
-			return false, errDeleted
+			return false, ErrDeleted
 		}
 		return false, nil
 	}
 	err = c.await(ctx, pod.Namespace, pod.Name, gone, func(*corev1.Pod) (bool, error) { return false, nil })
-	if !errors.Is(err, errDeleted) {
+	if !errors.Is(err, ErrDeleted) {
 		return fmt.Errorf("wait until pod %s is gone: %w", pod.Name, err)
 	}
 	return nil
 }
 
-// errDeleted says that an awaited pod is gone.
-var errDeleted = errors.New("the pod was deleted")
+// ErrDeleted says that a pod that is awaited was deleted.
+var ErrDeleted = errors.New("the pod was deleted")
 
 // AwaitRunner waits until the runner container of a pod runs.
 func (c *Cluster) AwaitRunner(ctx context.Context, namespace, name string) (*Runner, error) {
@@ -127,7 +127,8 @@ func (c *Cluster) AwaitRunner(ctx context.Context, namespace, name string) (*Run
 	return &Runner{cluster: c, Namespace: namespace, Pod: name}, nil
 }
 
-// Await watches a pod until done says so, it fails, or the pod is deleted.
+// Await watches a pod until done says so, it fails, or the pod is deleted
+// ([ErrDeleted]).
 func (c *Cluster) Await(ctx context.Context, namespace, name string, done func(*corev1.Pod) (bool, error)) error {
 	return c.await(ctx, namespace, name, nil, done)
 }
@@ -143,7 +144,7 @@ func (c *Cluster) await(ctx context.Context, namespace, name string,
 			return false, fmt.Errorf("watch pod: unexpected %T", e.Object)
 		}
 		if e.Type == watch.Deleted {
-			return false, errDeleted
+			return false, ErrDeleted
 		}
 		return done(pod)
 	})

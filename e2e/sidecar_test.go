@@ -1,0 +1,312 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/e2e/harness"
+)
+
+// TestSidecar has happen to the kiln container what can happen to one. Actions
+// Runner Controller deletes a runner whose sidecar has ended with another code
+// than 0, and a sidecar that never starts keeps its runner from every job: so the
+// runner starts in every case, the container is not restarted, and a step says in
+// one line what is wrong, or works.
+func TestSidecar(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "sidecar", nil)
+	t.Run("runners", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T){
+			"worker aborts": f.sidecarAborts, "worker out of memory": f.sidecarOutOfMemory,
+			"container is terminated": f.sidecarTerminated, "pod is deleted": f.sidecarDeleted,
+			"ports are taken": f.sidecarPortsTaken, "litter": f.sidecarLittered,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t)
+			})
+		}
+		for _, c := range sidecarCases() {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				f.sidecarRefuses(t, c)
+			})
+		}
+	})
+	f.wantNothingLeft(t)
+}
+
+// A sidecarCase is a sidecar that cannot work, and what a step says of it.
+type sidecarCase struct {
+	name     string
+	settings map[string]string
+	seed     string // a script that runs before the sidecar starts
+	says     string
+}
+
+func sidecarCases() []sidecarCase {
+	return []sidecarCase{
+		{name: "unknown value", settings: map[string]string{"KILN_PLACEMENT": "nowhere"}, says: "KILN_PLACEMENT"},
+		{name: "malformed quantity", settings: map[string]string{"KILN_BUILD_MEMORY": "plenty"}, says: "KILN_BUILD_MEMORY"},
+		{name: "no registry host", settings: map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST": ""}, says: "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST"},
+		{name: "no exchange", settings: map[string]string{"KILN_EXCHANGE": "/nowhere"}, says: "no daemon answers"},
+		{name: "no memory", settings: map[string]string{"KILN_MEMORY": "/kilnd"}, says: "open memory"},
+		{name: "exchange is no directory", seed: "ln -s /etc /exchange/requests", says: "no daemon answers"},
+		{name: "lock of another", seed: "umask 077; echo >/exchange/daemon.lock", says: "no daemon answers"},
+		// 192.0.2.0/24 is for documentation (RFC 5737): nobody is there.
+		{name: "no API server", settings: map[string]string{"KUBERNETES_SERVICE_HOST": "192.0.2.1"}, says: "look at the API server"},
+	}
+}
+
+// sidecarRefuses starts a runner whose sidecar cannot work.
+func (f *fixture) sidecarRefuses(t *testing.T, c sidecarCase) {
+	t.Helper()
+	g := f.sidecar(t, c.name, func(pod *corev1.Pod) {
+		daemon := daemonOf(pod)
+		for name, value := range c.settings {
+			daemon.Env = append(daemon.Env, corev1.EnvVar{Name: name, Value: value})
+		}
+		if c.seed != "" {
+			f.seed(pod, c.seed)
+		}
+	})
+	result := g.step(t, shell(f.Registry+"/library/busybox:latest", "exit 0"))
+	wantError(t, result, c.says)
+	t.Logf("after %v:\n%s", result.Duration, result.Log)
+	g.wantNoRestart(t)
+}
+
+// sidecar starts a further runner pod, whose processes a test may signal. Its
+// steps do not wait long for a daemon.
+func (f *fixture) sidecar(t *testing.T, name string, adjust func(*corev1.Pod)) *fixture {
+	t.Helper()
+	return f.another(t, strings.ToLower(strings.ReplaceAll(name, " ", "-")), func(o *harness.PodOptions) {
+		o.ShareProcesses, o.Adjust = true, adjust
+		o.RunnerEnv = map[string]string{"KILN_DAEMON_GRACE": "5s"}
+	})
+}
+
+func daemonOf(pod *corev1.Pod) *corev1.Container {
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; c.Name == harness.DaemonContainer {
+			return c
+		}
+	}
+	return &corev1.Container{}
+}
+
+// seed runs a script on the exchange and the memory before the sidecar starts, as
+// root, so that some of it is beyond the sidecar's rights.
+func (f *fixture) seed(pod *corev1.Pod, script string) {
+	f.before(pod, corev1.Container{
+		Name: "seed", Image: f.Registry + "/library/busybox:latest", Command: []string{"sh", "-euc", script},
+		VolumeMounts: []corev1.VolumeMount{{Name: "kiln-exchange", MountPath: "/exchange"}, {Name: "kiln-memory", MountPath: "/memory"}},
+	})
+}
+
+// before adds an init container that comes before the others.
+func (f *fixture) before(pod *corev1.Pod, c corev1.Container) {
+	pod.Spec.InitContainers = append([]corev1.Container{c}, pod.Spec.InitContainers...)
+}
+
+// wantNoRestart fails the test unless the kubelet has seen nothing.
+func (f *fixture) wantNoRestart(t *testing.T) {
+	t.Helper()
+	if restarts, err := f.Restarts(t.Context()); err != nil || restarts != 0 {
+		t.Errorf("the container was restarted %d times, %v", restarts, err)
+	}
+}
+
+// wantWorks fails the test unless a step works.
+func (f *fixture) wantWorks(t *testing.T) *harness.Result {
+	t.Helper()
+	result := f.step(t, shell(f.Registry+"/library/busybox:latest", "echo alive"))
+	wantSuccess(t, []*harness.Result{result})
+	wantLog(t, result, "alive\n")
+	return result
+}
+
+// during plays a step that runs until it is stopped, and does something once it
+// runs.
+func (f *fixture) during(t *testing.T, act func() error) *harness.Result {
+	t.Helper()
+	live := &awaited{text: "running\n", seen: make(chan struct{})}
+	acted := make(chan error, 1)
+	go func() {
+		select {
+		case <-live.seen:
+			acted <- act()
+		case <-t.Context().Done():
+			acted <- t.Context().Err()
+		}
+	}()
+	step := shell(f.Registry+"/library/busybox:latest", "echo running; exec sleep 600")
+	step.Repository = "acme/app"
+	result, err := f.Step(t.Context(), step, nil, live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-acted; err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// sidecarAborts ends the worker as a fault of its own would.
+func (f *fixture) sidecarAborts(t *testing.T) {
+	g := f.sidecar(t, "aborts", nil)
+	result := g.during(t, func() error { return g.SignalDaemon(t.Context(), harness.Worker, "ABRT") })
+	wantError(t, result, "restarted")
+	g.wantWorks(t)
+	g.wantNoRestart(t)
+}
+
+// sidecarOutOfMemory has more large requests at once than the worker has memory
+// for. What the runner container may ask for is bounded, so it takes the smallest
+// container that limits its worker, and a high KILN_MAX_IN_FLIGHT.
+func (f *fixture) sidecarOutOfMemory(t *testing.T) {
+	const crowd = 24
+	g := f.another(t, "memory", func(o *harness.PodOptions) {
+		o.DaemonEnv = map[string]string{"KILN_MAX_IN_FLIGHT": "50"}
+		o.Adjust = func(pod *corev1.Pod) {
+			daemonOf(pod).Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("136Mi")}
+		}
+	})
+	var wg sync.WaitGroup
+	results := make([]*harness.Result, crowd)
+	errs := make([]error, crowd)
+	for i := range crowd {
+		wg.Go(func() {
+			step, files := plainBuild("FROM busybox\nRUN sleep 30\n")("memory")
+			step.Env = map[string]string{"LARGE": strings.Repeat("x", 3<<20)}
+			results[i], errs[i] = g.Step(t.Context(), step, files, nil)
+		})
+	}
+	wg.Wait()
+	ended := 0
+	for i := range crowd {
+		if errs[i] != nil {
+			t.Fatal(errs[i])
+		}
+		wantError(t, results[i], "kiln")
+		if strings.Contains(results[i].Log, "restarted") {
+			ended++
+		}
+	}
+	if ended == 0 {
+		t.Error("no step ended with the worker")
+	}
+	log, err := g.DaemonLog(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log, "the worker ended by itself") || !strings.Contains(log, "out of memory") && !strings.Contains(log, "cannot allocate memory") {
+		t.Errorf("the container's log does not say that the worker ran out of memory:\n%s", tail(log))
+	}
+	g.wantWorks(t)
+	g.wantNoRestart(t)
+}
+
+// sidecarTerminated tells the container alone to end. The kubelet starts it
+// again, and the controller sees a sidecar that ended well.
+func (f *fixture) sidecarTerminated(t *testing.T) {
+	g := f.sidecar(t, "terminated", nil)
+	result := g.during(t, func() error { return g.SignalDaemon(t.Context(), harness.Supervisor, "TERM") })
+	wantError(t, result, "kiln's daemon is being stopped")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := f.Await(ctx, f.Namespace, g.Pod, func(pod *corev1.Pod) (bool, error) {
+		s, _ := harness.DaemonStatus(pod)
+		if last := s.LastTerminationState.Terminated; last != nil && last.ExitCode != 0 {
+			t.Errorf("the container ended with exit code %d", last.ExitCode)
+		}
+		return s.RestartCount == 1 && s.State.Running != nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.wantWorks(t)
+}
+
+// sidecarDeleted deletes the pod while an action runs.
+func (f *fixture) sidecarDeleted(t *testing.T) {
+	g := f.sidecar(t, "deleted", nil)
+	live := &awaited{text: "running\n", seen: make(chan struct{})}
+	go func() {
+		step := shell(f.Registry+"/library/busybox:latest", "echo running; exec sleep 600")
+		step.Repository = "acme/app"
+		// The runner container ends under it.
+		_, _ = g.Step(t.Context(), step, nil, live)
+	}()
+	select {
+	case <-live.seen:
+	case <-t.Context().Done():
+		t.Fatal(t.Context().Err())
+	}
+	began := time.Now()
+	var last corev1.ContainerStatus
+	if err := f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), g.Pod, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := f.Await(ctx, f.Namespace, g.Pod, func(pod *corev1.Pod) (bool, error) {
+		last, _ = harness.DaemonStatus(pod)
+		return false, nil
+	})
+	if !errors.Is(err, harness.ErrDeleted) {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("the pod took %v to end, of the 30s that it has", took)
+	}
+	if ended := last.State.Terminated; ended == nil || ended.ExitCode != 0 {
+		t.Errorf("the container's last state = %+v, want exit code 0", last.State)
+	}
+}
+
+// sidecarPortsTaken has another sidecar listen first.
+func (f *fixture) sidecarPortsTaken(t *testing.T) {
+	const listen = `@s = map { IO::Socket::INET->new(LocalPort => $_, Listen => 128) or die } 9464, 9465; sleep 3600`
+	always := corev1.ContainerRestartPolicyAlways
+	g := f.sidecar(t, "ports", func(pod *corev1.Pod) {
+		f.before(pod, corev1.Container{
+			Name: "first", Image: f.images.Runner, RestartPolicy: &always,
+			Command: []string{"perl", "-MIO::Socket::INET", "-e", listen},
+			StartupProbe: &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 60, ProbeHandler: corev1.ProbeHandler{
+				Exec: &corev1.ExecAction{Command: []string{"sh", "-c", "grep -q :24F9 /proc/net/tcp*"}}, // 9465
+			}},
+		})
+	})
+	result := g.wantWorks(t)
+	wantLog(t, result, "kiln's daemon cannot serve /readyz", "kiln's daemon cannot serve /metrics")
+	g.wantNoRestart(t)
+}
+
+// sidecarLittered has the exchange and the memory full of what no kiln wrote.
+func (f *fixture) sidecarLittered(t *testing.T) {
+	const id = "aaaaaaaaaaaaaaaaaaaaaaaaa"
+	script := `cd /exchange
+mkdir -m 777 requests; mkdir -m 777 cancel; mkdir -m 777 responses; mkdir -m 777 tmp
+mkdir settings.json; echo x >file; mkfifo pipe; ln -s /etc link
+mkdir requests/ID1 responses/ID1; mkfifo requests/ID1/request.json; ln -s /etc/passwd responses/ID1/result.json
+echo x >requests/ID2; ln -s /etc responses/ID2; mkdir cancel/ID2; ln -s / tmp/ID2; mkdir -m 700 tmp/ID3; echo x >tmp/ID3/lock
+cd /memory
+mkdir -m 700 ID1 ID1/deep; echo x >ID1/context.tar.gz; echo x >ID2; ln -s /etc ID3; mkdir ID4; echo x >ID4/context.tar.gz; mkfifo pipe; echo x >file
+`
+	g := f.sidecar(t, "litter", func(pod *corev1.Pod) { f.seed(pod, strings.ReplaceAll(script, "ID", id)) })
+	g.wantWorks(t)
+	results := g.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
+	wantSuccess(t, results)
+	g.wantNoRestart(t)
+}
