@@ -20,9 +20,13 @@ func TestDecide(t *testing.T) {
 			machine: machine{engine: true, reach: true},
 			want:    plan{nodeImage: defaults.Image},
 		},
+		"Debian with Docker, connected": {
+			machine: machine{root: true, debian: true, engine: true, reach: true},
+			want:    plan{nodeImage: defaults.Image},
+		},
 		"bare Debian, connected": {
 			machine: machine{root: true, debian: true, reach: true},
-			want:    plan{startEngine: true, buildBases: true, nodeImage: defaults.Image},
+			want:    plan{startEngine: true, nodeImage: defaults.Image},
 		},
 		"bare Debian, not connected": {
 			machine: machine{root: true, debian: true},
@@ -30,7 +34,7 @@ func TestDecide(t *testing.T) {
 		},
 		"bare Debian with cgroup v1, connected": {
 			machine: machine{root: true, debian: true, reach: true, cgroupV1: true},
-			want:    plan{startEngine: true, buildNode: true, buildBases: true},
+			want:    plan{startEngine: true, buildNode: true},
 		},
 		"an image of one's own": {
 			machine: machine{root: true, debian: true, engine: true, nodeImage: "mine"},

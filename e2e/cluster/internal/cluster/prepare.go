@@ -10,9 +10,9 @@ import (
 
 // made is everything that is there before an engine is needed.
 type made struct {
-	nodeTar, nodeKey         string
+	nodeTar, nodeKey         string // with plan.buildNode
 	registryTar, registryKey string
-	runcFilter               string
+	runcFilter               string // with plan.startEngine
 	bases                    []parts.Base
 }
 
@@ -41,8 +41,10 @@ func (c *Cluster) make(ctx context.Context, p plan) (made, error) {
 	var bases []parts.Base
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		if m.runcFilter, err = maker.RuncFilter(ctx); err != nil {
-			return err
+		if p.startEngine {
+			if m.runcFilter, err = maker.RuncFilter(ctx); err != nil {
+				return err
+			}
 		}
 		if m.registryTar, m.registryKey, err = maker.RegistryImage(ctx); err != nil {
 			return err

@@ -27,8 +27,8 @@ type plan struct {
 	buildNode bool
 	// nodeImage is the image to pull when buildNode is false.
 	nodeImage string
-	// buildBases: the registry's base images are made from Debian packages;
-	// else they are copied from Docker Hub.
+	// buildBases: no registry is in reach, and its base images are made from
+	// Debian packages; else they are copied from Docker Hub.
 	buildBases bool
 }
 
@@ -43,7 +43,7 @@ type machine struct {
 // decide makes the plan, or says in one line what is missing.
 func decide(m machine) (plan, error) {
 	canBuild := m.root && m.debian
-	p := plan{startEngine: !m.engine, nodeImage: m.nodeImage, buildBases: canBuild}
+	p := plan{startEngine: !m.engine, nodeImage: m.nodeImage, buildBases: canBuild && !m.reach}
 	if p.nodeImage == "" && m.reach && !m.cgroupV1 {
 		p.nodeImage = defaults.Image
 	}
