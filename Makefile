@@ -107,6 +107,10 @@ e2e: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests on the local cluster
 e2e-long: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests ten times over, those that take long too
 	@hack/with-cluster env KILN_E2E_LONG=1 $(STATIC) go test -tags e2e -count=10 -timeout 4h $(TESTARGS) ./e2e/...
 
+.PHONY: e2e-nodes
+e2e-nodes: build $(HELMS) ## Run the tests that take two nodes, on a cluster that is stopped again or on that of KUBECONFIG
+	@hack/with-nodes env $(STATIC) go test -tags e2e -count=1 -timeout 15m -run '^TestNodes$$' $(TESTARGS) ./e2e
+
 .PHONY: bench
 bench: build ## Measure kiln against bare pods on the local cluster, and the gate against no gate
 	@hack/with-cluster env $(STATIC) go run ./e2e/bench

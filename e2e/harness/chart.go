@@ -100,20 +100,22 @@ func (c *Cluster) chartValues(o PodOptions) ([]byte, error) {
 			settings[name] = value
 		}
 	}
-	var hookTemplate map[string]any
-	if err := yaml.Unmarshal([]byte(o.HookTemplate), &hookTemplate); err != nil {
-		return nil, fmt.Errorf("read hook template: %w", err)
-	}
 	values := map[string]any{
-		"image": o.Images.Kiln, "mode": cmp.Or(o.Mode, overlay.Sealed), "settings": settings, "hookTemplate": hookTemplate,
+		"image": o.Images.Kiln, "mode": cmp.Or(o.Mode, overlay.Sealed), "settings": settings,
 		"registry": map[string]any{"host": o.RegistryHost, "secretName": o.PullSecret},
 		"runner": map[string]any{
 			"image": o.Images.Runner, "delegate": cmp.Or(o.Delegate, overlay.DefaultDelegate),
 			"workSize": workSize, "storageClass": c.StorageClass,
 		},
 	}
-	if hookTemplate == nil {
-		delete(values, "hookTemplate")
+	for name, text := range map[string]string{"hookTemplate": o.HookTemplate, "buildTemplate": o.BuildTemplate} {
+		var template map[string]any
+		if err := yaml.Unmarshal([]byte(text), &template); err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
+		}
+		if template != nil {
+			values[name] = template
+		}
 	}
 	if o.Mode == overlay.Kubernetes {
 		values["scaleSets"] = []string{scaleSet}

@@ -15,7 +15,7 @@ func TestChartValues(t *testing.T) {
 	data, err := testCluster().chartValues(PodOptions{
 		Images: Images{Kiln: "r:5000/kiln:1", Runner: "r:5000/runner:1"}, Mode: overlay.Kubernetes, Delegate: "/hook.js",
 		RegistryHost: "r:5000/actions", PullSecret: PullSecret,
-		DaemonEnv: map[string]string{"KILN_TAG": "random", "KILN_PLACEMENT": ""}, HookTemplate: "spec: {hostname: h}",
+		DaemonEnv: map[string]string{"KILN_TAG": "random", "KILN_PLACEMENT": ""}, HookTemplate: "spec: {hostname: h}", BuildTemplate: "spec: {}",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -31,8 +31,9 @@ func TestChartValues(t *testing.T) {
 			"KILN_KANIKO_IMAGE": "r:5000/kaniko:v1", "KILN_KANIKO_FLAVOR": "chainguard@1.25.16",
 			"KILN_REGISTRY_MIRRORS": "docker.io=r:5000", "KILN_INSECURE_REGISTRIES": "r:5000", "KILN_TAG": "random",
 		},
-		"hookTemplate": map[string]any{"spec": map[string]any{"hostname": "h"}},
-		"runner":       map[string]any{"image": "r:5000/runner:1", "delegate": "/hook.js", "workSize": "1Gi", "storageClass": "standard"},
+		"hookTemplate":  map[string]any{"spec": map[string]any{"hostname": "h"}},
+		"buildTemplate": map[string]any{"spec": map[string]any{}},
+		"runner":        map[string]any{"image": "r:5000/runner:1", "delegate": "/hook.js", "workSize": "1Gi", "storageClass": "standard"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)

@@ -67,8 +67,9 @@ type PodOptions struct {
 	ExchangeLimit resource.Quantity
 	// ShareProcesses lets the stand-in see the daemon's process.
 	ShareProcesses bool
-	// HookTemplate, when not empty, is the hook extension of an installation.
-	HookTemplate string
+	// HookTemplate and BuildTemplate, when not empty, are an installation's pod
+	// templates as YAML: the hook extension, and that of build pods.
+	HookTemplate, BuildTemplate string
 	// WorkFolder is where the work volume is mounted in the runner container;
 	// empty leaves the runner's usual one.
 	WorkFolder string
