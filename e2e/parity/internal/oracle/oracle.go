@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -37,6 +38,7 @@ type Oracle struct {
 	config Config
 	daemon *exec.Cmd
 	log    *os.File
+	builds atomic.Uint64
 }
 
 // Start starts the daemon and waits until it answers.
@@ -117,8 +119,14 @@ func (e *BuildError) Error() string { return e.Reason }
 // Build builds a Dockerfile with its directory as the context, as Docker does
 // without options, and pushes the image to a reference of the registry. The
 // error is a *BuildError when the build failed.
+//
+// BuildKit takes what it has of an earlier directory of the same name for the
+// files of this one that have their size, mode and time, as files of the corpus
+// do; buildctl tells it nothing else of a directory. So each build gives its
+// context another name.
 func (o *Oracle) Build(ctx context.Context, dockerfile, push string) error {
 	dir, name := filepath.Split(dockerfile)
+	own := fmt.Sprintf("build-%d", o.builds.Add(1))
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, o.config.Client, "--addr", o.config.address(), "build",
 		"--progress=plain",
@@ -126,7 +134,12 @@ func (o *Oracle) Build(ctx context.Context, dockerfile, push string) error {
 		// The frontend that a "# syntax=" line asks for is this one.
 		"--opt=cmdline=built-in",
 		"--opt=filename="+name,
-		"--local=context="+dir,
+		// The frontend calls a context "context", and BuildKit puts in front of it
+		// what stands before the colon; any session will do. It reads its own
+		// result again, so the prefix stands there twice (Identifier in
+		// source/local, normalizedSourceIdentifier in solver/llbsolver).
+		"--opt=local-sessionid:context="+own+":",
+		"--local="+own+"-"+own+"-context="+dir,
 		"--local=dockerfile="+dir,
 		"--output=type=image,push=true,name="+push,
 	)
