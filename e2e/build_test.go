@@ -36,7 +36,7 @@ func TestBuildCommand(t *testing.T) {
 	words := greeter("from a shell")
 	dir := s.write(t, words, greeterDir)
 	first := s.build(t, dir)
-	first.want(t, 0, "with settings of the runner pod near\n", "::group::Build acme/greeter/v1/Dockerfile\n", "kiln: not built yet\n", "kiln: built ", "::endgroup::\nkiln: context ")
+	first.want(t, 0, " the runner pod near\n", "::group::Build acme/greeter/v1/Dockerfile\n", "kiln: not built yet\n", "kiln: built ", "::endgroup::\nkiln: context ")
 	image := regexp.MustCompile(`\n(\S+/app@sha256:[0-9a-f]{64})\n$`).FindStringSubmatch(first.log.String())
 	if image == nil {
 		t.Fatalf("the last line is no image by digest:\n%s", &first.log)

@@ -78,6 +78,8 @@ func TestReuse(t *testing.T) {
 	f.wantMetrics(t, `kiln_builds_total{outcome="built"} 2`, `kiln_builds_total{outcome="reused"} 1`,
 		`kiln_requests_total{kind="dockerfile",outcome="succeeded"} 3`, `kiln_phase_duration_seconds_count{phase="lookup"} 3`)
 
+	f.wantTimes(t, "queue", "context", "preflight", "lookup", "schedule", "build", "run", "total")
+
 	t.Run("random tags", func(t *testing.T) {
 		g := f.another(t, "random", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_TAG": "random"} })
 		wantLog(t, g.greet(t, "one"), "KILN_TAG=random", "\none\n")
@@ -94,6 +96,29 @@ func TestReuse(t *testing.T) {
 		t.Errorf("%d build pods were seen, want 5", n)
 	}
 	f.wantNothingLeft(t)
+}
+
+// wantTimes fails the test unless the daemon's line about the first step has the
+// times of these phases. The push is told by two logs of a build pod, and may be
+// over before the one that begins it is read.
+func (f *fixture) wantTimes(t *testing.T, phases ...string) {
+	t.Helper()
+	log, err := f.DaemonLog(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(log) {
+		if !strings.Contains(line, `"msg":"step ended"`) {
+			continue
+		}
+		for _, phase := range phases {
+			if !strings.Contains(line, `"`+phase+`_seconds":`) {
+				t.Errorf("the line has no %s: %s", phase, line)
+			}
+		}
+		return
+	}
+	t.Error("the daemon's log has no line of a step")
 }
 
 // Ports of the daemon.
