@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -84,6 +85,35 @@ func testSound(t *testing.T) {
 	}
 	wantFaults(t, f.examineOutside(t, f.Namespace), nil)
 	f.wantNothingLeft(t)
+	f.interruptDoctor(t)
+	f.wantNothingLeft(t)
+}
+
+// interruptDoctor interrupts an examination that has just created a pod.
+func (f *fixture) interruptDoctor(t *testing.T) {
+	t.Helper()
+	pods, err := f.Kube.CoreV1().Pods(f.Namespace).Watch(t.Context(), metav1.ListOptions{LabelSelector: "kiln.build/role=doctor"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pods.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := doctor.Run(ctx, doctor.Options{Place: doctor.Outside, Cluster: f.Config, Namespace: f.Namespace, Patience: time.Minute})
+		ended <- err
+	}()
+	select {
+	case <-pods.ResultChan():
+	case err := <-ended:
+		t.Errorf("doctor ended without a pod: %v", err)
+		return
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("an interrupted examination: %v", err)
+	}
 }
 
 // strangerPod is a runner pod that fits neither its settings nor its namespace.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"crypto/tls"
 	"errors"
 	"testing"
 	"time"
@@ -23,6 +24,16 @@ func TestKubernetesReleases(t *testing.T) {
 		}
 	}
 	wantFinding(t, kubernetesFindings("v1.28.15"), Fail, "Kubernetes is v1.28.15", "upgrade the cluster to 1.29 or newer")
+}
+
+func TestOldNodes(t *testing.T) {
+	node := func(name, kubelet string) corev1.Node {
+		return corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KubeletVersion: kubelet}}}
+	}
+	if findings := nodeFindings([]corev1.Node{node("a", "v1.29.1"), node("b", "v1.35.0-eks-1"), node("c", "")}); len(findings) > 0 {
+		t.Errorf("findings = %+v", findings)
+	}
+	wantFinding(t, nodeFindings([]corev1.Node{node("a", "v1.29.1"), node("b", "v1.28.9")}), Fail, "no native sidecars: b (v1.28.9)", "upgrade them")
 }
 
 func TestARCReleases(t *testing.T) {
@@ -226,6 +237,10 @@ func TestUnreachable(t *testing.T) {
 		"not allowed": {
 			Sidecar, &registry.LookupError{Kind: registry.Unreachable, Err: &registry.SettingsError{Err: errors.New("plain HTTP is not allowed")}},
 			Fail, "KILN_INSECURE_REGISTRIES",
+		},
+		"certificate": {
+			Outside, &registry.LookupError{Kind: registry.Unreachable, Err: &tls.CertificateVerificationError{Err: errors.New("unknown authority")}},
+			Fail, "registry.caConfigMap",
 		},
 		"no registry": {Outside, &registry.LookupError{Kind: registry.NotFound, Err: errors.New("404")}, Fail, "no image registry"},
 	} {

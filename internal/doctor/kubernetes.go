@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/rest"
 )
@@ -37,7 +40,37 @@ func (e *examination) kubernetes(ctx context.Context) []Finding {
 		}
 		return fail("the API server does not answer: "+err.Error(), mend)
 	}
-	return kubernetesFindings(release)
+	findings := kubernetesFindings(release)
+	if worst(findings) == OK && !e.inSidecar() {
+		return append(findings, e.nodes(ctx)...)
+	}
+	return findings
+}
+
+// nodes looks for kubelets that are older than the API server may hide: they run
+// the sidecar. Whoever may not list nodes is told nothing.
+func (e *examination) nodes(ctx context.Context) []Finding {
+	list, err := e.client.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil
+	}
+	return nodeFindings(list.Items)
+}
+
+func nodeFindings(nodes []corev1.Node) []Finding {
+	var old []string
+	for i := range nodes {
+		kubelet := nodes[i].Status.NodeInfo.KubeletVersion
+		have, err := version.ParseGeneric(kubelet)
+		if err == nil && have.LessThan(version.MustParseGeneric(OldestKubernetes)) {
+			old = append(old, nodes[i].Name+" ("+kubelet+")")
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	return fail("these nodes are older than "+OldestKubernetes+" and run no native sidecars: "+strings.Join(old, ", "),
+		"upgrade them to "+OldestKubernetes+" or newer, or keep runner pods off them with a nodeSelector of the scale set")
 }
 
 // Reach asks the API server for its release, and returns why there is no answer.

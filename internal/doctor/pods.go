@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/action"
 	"kiln/internal/kaniko"
@@ -171,11 +170,16 @@ func pullMend(message, host, push string) string {
 // start no program, waits until a node has pulled them, and deletes the pod. It
 // returns the node.
 func (e *examination) pull(ctx context.Context, from corev1.PodTemplateSpec, images map[string]string) (node string, err error) {
-	pod, err := e.client.CreatePod(ctx, e.pullPod(from, images))
+	wanted := e.pullPod(from, images)
+	pod, err := e.client.CreatePod(ctx, wanted)
+	if podrun.Refused(err) {
+		return "", err
+	}
+	// An answer can be lost, and the pod be there.
+	defer func() { err = errors.Join(err, e.remove(ctx, wanted.Name)) }()
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, e.remove(ctx, pod.Name, pod.UID)) }()
 	ctx, cancel := context.WithTimeout(ctx, e.Patience)
 	defer cancel()
 	latest := pod
@@ -194,13 +198,13 @@ func (e *examination) pull(ctx context.Context, from corev1.PodTemplateSpec, ima
 }
 
 // remove deletes a pod, whatever became of ctx, and waits until it is gone.
-func (e *examination) remove(ctx context.Context, pod string, uid types.UID) error {
+func (e *examination) remove(ctx context.Context, pod string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shortLimit)
 	defer cancel()
-	if err := e.client.Delete(ctx, pod, 0, &metav1.Preconditions{UID: &uid}); err != nil {
+	if err := e.client.Delete(ctx, pod, 0, nil); err != nil {
 		return fmt.Errorf("the pod %s of doctor is left: %w", pod, err)
 	}
-	return e.client.WaitGone(ctx, pod, uid)
+	return e.client.WaitGone(ctx, pod, "")
 }
 
 // labels of the pods of doctor: the role tells them from those of steps, and the

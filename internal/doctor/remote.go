@@ -78,13 +78,15 @@ func (e *examination) unreachable(host string, err error) []Finding {
 	switch {
 	case registry.Plain(err) || plainRefused:
 		mend = "give the registry a certificate, or name it in KILN_INSECURE_REGISTRIES"
+	case registry.Untrusted(err):
+		mend = "put the certificate authority of " + host + " into the key ca.crt of a ConfigMap and set registry.caConfigMap of the chart to its name"
 	case registry.Unnamed(err):
 		mend = "correct " + envRegistryHost + ": nobody has the name " + host
 	default:
 		mend = "correct " + envRegistryHost + ", or let the runner pods reach " + host + " (network policies, proxy variables of the kiln container)"
 	}
 	lookup, _ := errors.AsType[*registry.LookupError](err)
-	if !e.inSidecar() && lookup != nil && lookup.Kind == registry.Unreachable && !registry.Plain(err) && !plainRefused {
+	if !e.inSidecar() && lookup != nil && lookup.Kind == registry.Unreachable && !registry.Plain(err) && !plainRefused && !registry.Untrusted(err) {
 		return warn("this machine does not reach "+host+", which says nothing of the cluster: "+cause(err), e.onlyInside())
 	}
 	if lookup != nil && lookup.Kind == registry.Malformed || lookup != nil && lookup.Kind == registry.NotFound {

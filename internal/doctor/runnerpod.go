@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -181,10 +182,24 @@ func hookFindings(pod *corev1.Pod) []Finding {
 	case value != want:
 		return fail(fmt.Sprintf("%s is %q: the runner calls another hook, and kiln is idle", name, value), "set it to "+want+" on the runner container")
 	}
+	return runnerSettings(runner)
+}
+
+// runnerSettings looks at kiln's variables of the runner container.
+func runnerSettings(runner corev1.Container) []Finding {
 	var findings []Finding
-	for _, setting := range []string{"HOST", "HOST_PUSH", "HOST_PULL", "SECRET_NAME"} {
-		if _, set := variable(runner, "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_"+setting); set {
-			findings = append(findings, warn("ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_"+setting+" is set on the runner container, where it has no effect", "set it on the kiln container, or in the ConfigMap kiln")...)
+	for _, variable := range runner.Env {
+		switch name := variable.Name; {
+		case strings.HasPrefix(name, "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_"):
+			findings = append(findings, warn(name+" is set on the runner container, where it has no effect", "set it on the kiln container, or in the ConfigMap kiln")...)
+		case name == "KILN_HANDLE" && variable.ValueFrom == nil && variable.Value != "dockerfile" && variable.Value != "all" && variable.Value != "":
+			findings = append(findings, fail(fmt.Sprintf("KILN_HANDLE is %q on the runner container", variable.Value), "write dockerfile or all")...)
+		case name == "KILN_DAEMON_GRACE" && variable.ValueFrom == nil && variable.Value != "":
+			if d, err := time.ParseDuration(variable.Value); err != nil || d <= 0 {
+				findings = append(findings, fail(fmt.Sprintf("KILN_DAEMON_GRACE is %q on the runner container", variable.Value), "write a duration such as 60s")...)
+			}
+		case strings.HasPrefix(name, "KILN_") && !slices.Contains([]string{envDelegate, "KILN_HANDLE", "KILN_EXCHANGE", "KILN_DAEMON_GRACE"}, name):
+			findings = append(findings, warn(name+" is set on the runner container, where it has no effect", "set it on the kiln container where it is a setting of the daemon; the README lists those of both")...)
 		}
 	}
 	return findings

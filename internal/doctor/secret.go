@@ -160,7 +160,7 @@ func (e *examination) hostFindings(l loginSecret, content []byte) []Finding {
 		switch {
 		case err != nil:
 			return append(findings, fail(err.Error(), e.makeSecret(l))...)
-		case auth == authn.Anonymous:
+		case auth == authn.Anonymous && !e.inSidecar(): // where login and node-pull tell
 			findings = append(findings, warn(fmt.Sprintf("the Secret %s has no credentials for %s: %s without any", l.name, ref.Context().RegistryStr(), use.whom),
 				"docker login "+ref.Context().RegistryStr()+", and create the Secret anew from the file: "+e.makeSecret(l))...)
 		}

@@ -205,7 +205,7 @@ func insist[V any](ctx context.Context, c *Client, repo name.Repository, read fu
 	defer cancel()
 	for _, pause := range c.pauses {
 		value, err := attempt(ctx, c, repo, read)
-		if err == nil || kindOf(err) != Unreachable || untrusted(err) {
+		if err == nil || kindOf(err) != Unreachable || Untrusted(err) {
 			return value, err
 		}
 		select {
@@ -222,15 +222,15 @@ func attempt[V any](ctx context.Context, c *Client, repo name.Repository, read f
 	ctx, cancel := context.WithTimeout(ctx, c.attempt)
 	defer cancel()
 	value, err := read(ctx, withScheme(repo, c.insecure))
-	if untrusted(err) {
+	if Untrusted(err) {
 		err = fmt.Errorf("%w; an operator can name its certificate authority with KILN_CA_FILE", err)
 	}
 	return value, err
 }
 
-// untrusted reports whether the registry's certificate is the reason, which
-// asking again does not change.
-func untrusted(err error) bool {
+// Untrusted reports whether the registry's certificate is the reason of an error,
+// which asking again does not change.
+func Untrusted(err error) bool {
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
 	return ok
 }
