@@ -23,6 +23,7 @@ import (
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
 	"kiln/internal/doctor"
+	"kiln/internal/overlay"
 )
 
 // prepare is a call that the runner makes before a job: it is the delegate's.
@@ -32,24 +33,38 @@ const prepareJob = `{"command":"prepare_job","args":{"container":{"image":"node:
 // have: by check, a text of what was seen and one of what to do.
 type planted struct {
 	name string
-	// adjust plants faults in the pod and in the namespace before it starts,
-	// and after once it runs.
+	// adjust plants faults in the pod, before in the namespace, daemon in the
+	// kiln container, and after once the pod runs. The chart refuses some faults,
+	// and those of before and daemon come after it.
 	adjust func(*testing.T, stage, string, *harness.PodOptions)
+	before func(*testing.T, stage, string)
+	daemon map[string]string
 	after  func(*testing.T, *fixture)
 	// inside and outside are the faults that each place shows.
 	inside, outside map[string][2]string
 }
 
-// TestDoctor examines a sound installation, and installations with faults, from
+// TestDoctor examines sound installations, and installations with faults, from
 // the kiln container and from outside.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	t.Run("sound", func(t *testing.T) { t.Parallel(); testSound(t) })
+	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+		t.Run("sound "+mode, func(t *testing.T) {
+			t.Parallel()
+			testSound(t, mode)
+		})
+	}
 	for _, p := range []planted{strangerPod(), nodesElsewhere(), nowhere(), opaqueSecret(), wrongPassword()} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, "doctor-"+strings.ReplaceAll(p.name, " ", "-"), func(s stage, o *harness.PodOptions) {
-				p.adjust(t, s, path.Base(o.RegistryHost), o)
+				namespace := path.Base(o.RegistryHost)
+				p.adjust(t, s, namespace, o)
+				p.plant(o, func() {
+					if p.before != nil {
+						p.before(t, s, namespace)
+					}
+				})
 			})
 			if p.after != nil {
 				p.after(t, f)
@@ -62,19 +77,46 @@ func TestDoctor(t *testing.T) {
 	t.Run("no runner pod", func(t *testing.T) { t.Parallel(); testNoRunnerPod(t) })
 }
 
-// testSound has a delegate, a Secret, and a runner that has called its hook.
-func testSound(t *testing.T) {
-	f := newFixture(t, "doctor-sound", func(s stage, o *harness.PodOptions) {
-		if s.AuthRegistry != "" {
+// plant sets the variables of the kiln container. Before runs when the chart is
+// installed and the pod is not there.
+func (p planted) plant(o *harness.PodOptions, before func()) {
+	more := o.Adjust
+	o.Adjust = func(pod *corev1.Pod) {
+		before()
+		i := slices.IndexFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == harness.DaemonContainer })
+		kiln := &pod.Spec.InitContainers[i]
+		for name, value := range p.daemon {
+			kiln.Env = slices.DeleteFunc(kiln.Env, func(e corev1.EnvVar) bool { return e.Name == name })
+			kiln.Env = append(kiln.Env, corev1.EnvVar{Name: name, Value: value})
+		}
+		if more != nil {
+			more(pod)
+		}
+	}
+}
+
+// testSound has a runner that has called its hook: in sealed mode with a Secret,
+// in mode kubernetes with a delegate.
+func testSound(t *testing.T, mode string) {
+	f := newFixture(t, "doctor-sound-"+mode, func(s stage, o *harness.PodOptions) {
+		o.Mode = mode
+		if mode == overlay.Kubernetes {
+			o.Delegate = delegateRoot + "/k8s/index.js"
+		} else if s.AuthRegistry != "" {
 			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+path.Base(o.RegistryHost), harness.PullSecret
 		}
-		o.RunnerEnv = map[string]string{"KILN_DELEGATE": delegateRoot + "/k8s/index.js"}
 	})
-	f.wantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, delegateFiles())
+	delegate := "none: sealed mode"
+	if mode == overlay.Kubernetes {
+		delegate = delegateRoot + "/k8s/index.js is there"
+		f.wantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, delegateFiles())
+	} else if _, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
 	inside := f.examine(t)
 	wantFaults(t, inside, nil)
 	for check, text := range map[string]string{
-		"exchange": "the runner called the hook last at", "delegate": delegateRoot + "/k8s/index.js is there",
+		"exchange": "the runner called the hook last at", "delegate": delegate,
 		"node-pull": "pulls", "kaniko-pull": "has the images of a build pod", "permissions": "all 18 rights",
 	} {
 		if !slices.ContainsFunc(inside.Findings, func(f doctor.Finding) bool {
@@ -84,8 +126,9 @@ func testSound(t *testing.T) {
 		}
 	}
 	wantFaults(t, f.examineOutside(t, f.Namespace), nil)
-	f.wantNothingLeft(t)
-	f.interruptDoctor(t)
+	if mode == overlay.Sealed {
+		f.interruptDoctor(t)
+	}
 	f.wantNothingLeft(t)
 }
 
@@ -120,12 +163,14 @@ func (f *fixture) interruptDoctor(t *testing.T) {
 func strangerPod() planted {
 	return planted{
 		name: "stranger pod",
-		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
+		before: func(t *testing.T, s stage, namespace string) {
 			plantSecret(t, s, namespace, corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Name: "other-key"}, Data: map[string][]byte{"config.json": []byte("{}")},
 			})
+		},
+		adjust: func(_ *testing.T, s stage, namespace string, o *harness.PodOptions) {
 			o.PullSecret = "other-key"
-			o.DaemonEnv = map[string]string{"KILN_TAG": "latest", "KILN_KANIKO_FLAVOUR": "chainguard", "KILN_KANIKO_IMAGE": s.Registry + "/kaniko/executor:v0"}
+			o.DaemonEnv = map[string]string{"KILN_KANIKO_IMAGE": s.Registry + "/kaniko/executor:v0"}
 			if s.AuthRegistry != "" {
 				o.RegistryHost = s.AuthRegistry + "/" + namespace
 			}
@@ -144,6 +189,7 @@ func strangerPod() planted {
 				}
 			}
 		},
+		daemon: map[string]string{"KILN_TAG": "latest", "KILN_KANIKO_FLAVOUR": "chainguard"},
 		after: func(t *testing.T, f *fixture) {
 			enforce := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
 			if _, err := f.Kube.CoreV1().Namespaces().Patch(t.Context(), f.Namespace, types.MergePatchType, enforce, metav1.PatchOptions{}); err != nil {
@@ -184,11 +230,11 @@ func nodesElsewhere() planted {
 	return planted{
 		name: "nodes elsewhere",
 		adjust: func(_ *testing.T, _ stage, _ string, o *harness.PodOptions) {
-			o.DaemonEnv = map[string]string{
-				"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL": "127.0.0.1:1/kiln",
-				"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE":                "/etc/kiln/none.yaml",
-			}
 			o.RunnerEnv = map[string]string{"KILN_DELEGATE": "/nowhere/k8s-novolume/index.js"}
+		},
+		daemon: map[string]string{
+			"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL": "127.0.0.1:1/kiln",
+			"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE":                "/etc/kiln/none.yaml",
 		},
 		after: func(t *testing.T, f *fixture) {
 			result, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil, nil)
@@ -217,7 +263,6 @@ func nowhere() planted {
 		name: "nowhere",
 		adjust: func(_ *testing.T, _ stage, _ string, o *harness.PodOptions) {
 			o.RegistryHost, o.PullSecret = "kiln-nowhere.invalid:5000/x", "absent"
-			o.DaemonEnv = map[string]string{"KILN_KANIKO_FLAVOR": "podman", "KILN_BUILD_TIMEOUT": "soon"}
 			o.RunnerEnv = map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS": "", "ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER": "true"}
 			o.Adjust = func(pod *corev1.Pod) {
 				own := &pod.Spec.Containers[0]
@@ -228,6 +273,7 @@ func nowhere() planted {
 				}
 			}
 		},
+		daemon: map[string]string{"KILN_KANIKO_FLAVOR": "podman", "KILN_BUILD_TIMEOUT": "soon"},
 		inside: map[string][2]string{
 			"hook":     {"ACTIONS_RUNNER_CONTAINER_HOOKS is not set", "/opt/kiln/hook.sh"},
 			"exchange": {"read-only", "remove readOnly"},
@@ -255,12 +301,14 @@ func opaqueSecret() planted {
 		name: "opaque secret",
 		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
 			needAuth(t, s)
+			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, "opaque"
+		},
+		before: func(t *testing.T, s stage, namespace string) {
 			right, err := s.Kube.CoreV1().Secrets(namespace).Get(t.Context(), harness.PullSecret, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			plantSecret(t, s, namespace, corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "opaque"}, Data: right.Data})
-			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, "opaque"
 		},
 		inside:  map[string][2]string{"node-pull": {"the node cannot pull", "of type kubernetes.io/dockerconfigjson"}},
 		outside: map[string][2]string{"secret": {"is of type Opaque", "--type=kubernetes.io/dockerconfigjson"}},
