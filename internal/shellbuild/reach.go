@@ -55,7 +55,7 @@ func (o Options) reachInside(ctx context.Context, handler *request.Handler, orde
 		return err
 	}
 	handler.Proxy = kaniko.ProxyFromEnvironment(os.Getenv)
-	reader := request.SelfReader{Kube: handler.Pods.Kube, Namespace: namespace, PodName: o.Settings.PodName}
+	reader := request.SelfReader{Pods: handler.Pods, PodName: o.Settings.PodName}
 	order.Self, err = reader.Read(ctx)
 	return err
 }
