@@ -16,6 +16,9 @@ import (
 // remembered.
 const maxTriggers = 64 << 10
 
+// maxShell bounds the SHELL of an image, in bytes.
+const maxShell = 4 << 10
+
 // Image is what kiln has to know of an image that it built.
 type Image struct {
 	// Digest is that of the manifest, computed from its bytes.
@@ -51,6 +54,7 @@ type imageConfig struct {
 	Config  struct {
 		Labels  map[string]string `json:"Labels"`
 		OnBuild []string          `json:"OnBuild"`
+		Shell   []string          `json:"Shell"`
 	} `json:"config"`
 }
 
@@ -126,53 +130,64 @@ func (c *Client) config(ctx context.Context, keychain authn.Keychain, repo name.
 	return config, decode(content, &config)
 }
 
-// Triggers returns the ONBUILD triggers of reference, a base image, at digest
-// for linux/arch; an index is followed to that platform's manifest. They are
-// remembered by digest. The caller does not change the list.
+// Base is what a build has to know of the configuration of a base image.
+type Base struct {
+	// Triggers are its ONBUILD triggers.
+	Triggers []string
+	// Shell is its SHELL, empty for Docker's own.
+	Shell []string
+}
+
+// Base reads the configuration of reference, a base image, at digest for
+// linux/arch; an index is followed to that platform's manifest. It is
+// remembered by digest. The caller does not change the lists.
 //
 // Errors are of type [*LookupError].
-func (c *Client) Triggers(ctx context.Context, reference, digest, arch string) ([]string, error) {
+func (c *Client) Base(ctx context.Context, reference, digest, arch string) (Base, error) {
 	ref, err := name.ParseReference(reference)
 	if err == nil && !isDigest(digest) {
 		err = errors.New("its digest is not sha256: and 64 hexadecimal digits")
 	}
 	if err != nil {
-		return nil, &LookupError{Reference: reference, Kind: Malformed, Err: err}
+		return Base{}, &LookupError{Reference: reference, Kind: Malformed, Err: err}
 	}
-	triggers, err := c.triggers.get(ctx, ref.Context().Name()+"@"+digest+" "+arch, func(ctx context.Context) ([]string, error) {
-		return fetch(ctx, c, ref.Context(), func(ctx context.Context, repo name.Repository) ([]string, error) {
-			return c.onBuild(ctx, repo, digest, arch)
+	base, err := c.bases.get(ctx, ref.Context().Name()+"@"+digest+" "+arch, func(ctx context.Context) (Base, error) {
+		return fetch(ctx, c, ref.Context(), func(ctx context.Context, repo name.Repository) (Base, error) {
+			return c.base(ctx, repo, digest, arch)
 		})
 	})
 	if err != nil {
-		return nil, &LookupError{Reference: reference, Kind: kindOf(err), Err: err}
+		return Base{}, &LookupError{Reference: reference, Kind: kindOf(err), Err: err}
 	}
-	return triggers, nil
+	return base, nil
 }
 
-func (c *Client) onBuild(ctx context.Context, repo name.Repository, digest, arch string) ([]string, error) {
+func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch string) (Base, error) {
 	m, err := c.manifest(ctx, repo, digest)
 	if err != nil {
-		return nil, err
+		return Base{}, err
 	}
 	if m.isIndex() {
 		variant, err := m.forPlatform(arch)
 		if err != nil {
-			return nil, err
+			return Base{}, err
 		}
 		if m, err = c.manifest(ctx, repo, variant); err != nil {
-			return nil, err
+			return Base{}, err
 		}
 	}
 	config, err := c.config(ctx, c.pull, repo, m)
 	if err != nil {
-		return nil, err
+		return Base{}, err
 	}
-	triggers := config.Config.OnBuild
-	if size := len(strings.Join(triggers, "\n")); size > maxTriggers {
-		return nil, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)
+	base := Base{Triggers: config.Config.OnBuild, Shell: config.Config.Shell}
+	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {
+		return Base{}, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)
 	}
-	return triggers, nil
+	if size := len(strings.Join(base.Shell, "\n")); size > maxShell {
+		return Base{}, fmt.Errorf("%w: its SHELL takes %d bytes, more than %d", errMalformed, size, maxShell)
+	}
+	return base, nil
 }
 
 // manifest reads a manifest of a base image.

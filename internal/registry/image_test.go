@@ -99,7 +99,7 @@ func TestImageOfHostileRegistry(t *testing.T) {
 	}
 }
 
-func TestTriggers(t *testing.T) {
+func TestBase(t *testing.T) {
 	h := newHub(t, "", nil)
 	variant := func(arch string, triggers ...string) mutate.IndexAddendum {
 		return mutate.IndexAddendum{
@@ -126,21 +126,40 @@ func TestTriggers(t *testing.T) {
 		"unknown":          {registry.DigestOf(nil), "amd64", nil, registry.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := c.Triggers(t.Context(), h.host+"/base:any", tc.digest, tc.arch)
-			if kindOf(t, err) != tc.kind || !cmp.Equal(got, tc.want) {
-				t.Errorf("Triggers = %q, %v", got, err)
+			got, err := c.Base(t.Context(), h.host+"/base:any", tc.digest, tc.arch)
+			if kindOf(t, err) != tc.kind || !cmp.Equal(got.Triggers, tc.want) {
+				t.Errorf("Base = %q, %v", got, err)
 			}
 			h.requests()
-			if _, err := c.Triggers(t.Context(), h.host+"/base:any", tc.digest, tc.arch); tc.kind == "" && (err != nil || len(h.requests()) != 0) {
+			if _, err := c.Base(t.Context(), h.host+"/base:any", tc.digest, tc.arch); tc.kind == "" && (err != nil || len(h.requests()) != 0) {
 				t.Errorf("the second answer came with a request, or %v", err)
 			}
 		})
 	}
 }
 
+// The SHELL of a base image is read too, within a bound.
+func TestBaseShell(t *testing.T) {
+	for config, want := range map[string][]string{
+		`{"config":{"Shell":["/bin/bash","-c"]}}`: {"/bin/bash", "-c"},
+		`{"config":{}}`: nil,
+		`{"config":{"Shell":["` + strings.Repeat("x", 5000) + `"]}}`: {"refused"},
+	} {
+		h := hostile(t, manifestOf(config), config)
+		got, err := newClient(t, registry.ClientConfig{}, h).Base(t.Context(), h.host+"/base:1", registry.DigestOf([]byte(manifestOf(config))), "amd64")
+		if cmp.Equal(want, []string{"refused"}) {
+			if kindOf(t, err) != registry.Malformed || !strings.Contains(err.Error(), "SHELL takes") {
+				t.Errorf("error = %v", err)
+			}
+		} else if err != nil || !cmp.Equal(got.Shell, want) {
+			t.Errorf("%s: Shell = %q, %v", config, got.Shell, err)
+		}
+	}
+}
+
 // A registry that answers a digest with other bytes, or with triggers beyond
 // all measure, is not believed.
-func TestTriggersOfHostileRegistry(t *testing.T) {
+func TestBaseOfHostileRegistry(t *testing.T) {
 	config := `{"config":{"OnBuild":["` + strings.Repeat("x", registry.MaxTriggers+1) + `"]}}`
 	h := hostile(t, manifestOf(config), config)
 	c := newClient(t, registry.ClientConfig{}, h)
@@ -148,7 +167,7 @@ func TestTriggersOfHostileRegistry(t *testing.T) {
 		registry.DigestOf([]byte(manifestOf(config))): "ONBUILD triggers take",
 		registry.DigestOf([]byte("other")):            "another digest",
 	} {
-		_, err := c.Triggers(t.Context(), h.host+"/base:1", digest, "amd64")
+		_, err := c.Base(t.Context(), h.host+"/base:1", digest, "amd64")
 		if kindOf(t, err) != registry.Malformed || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want %q", err, want)
 		}

@@ -18,9 +18,9 @@ import (
 
 const (
 	defaultRemember = 5 * time.Minute
-	// maxDigests and maxTriggerLists bound how many answers are remembered.
-	maxDigests      = 1000
-	maxTriggerLists = 200
+	// maxDigests and maxBases bound how many answers are remembered.
+	maxDigests = 1000
+	maxBases   = 200
 	// attemptTime is what one attempt may take, logging in included.
 	attemptTime = 15 * time.Second
 	// lookupTime is what all attempts at a registry may take together. Those
@@ -62,7 +62,7 @@ type Client struct {
 	insecure   []string
 	sessions   *sessions
 	digests    *memo[string]
-	triggers   *memo[[]string]
+	bases      *memo[Base]
 	attempt    time.Duration
 	lookup     time.Duration
 	pauses     []time.Duration
@@ -90,7 +90,7 @@ func NewClient(config ClientConfig) *Client {
 		sessions: newSessions(transport.NewUserAgent(Guard(base, config.Insecure), "kilnd"), now),
 		digests:  newMemo[string](remember, maxDigests, now),
 		// What a digest stands for never changes.
-		triggers: newMemo[[]string](24*time.Hour, maxTriggerLists, now),
+		bases:    newMemo[Base](24*time.Hour, maxBases, now),
 		attempt:  attemptTime,
 		lookup:   lookupTime,
 		pauses:   []time.Duration{300 * time.Millisecond, time.Second},

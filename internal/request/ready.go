@@ -56,14 +56,14 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]buildkey.Reference, er
 
 // triggersOf returns the images that the triggers of one base name.
 func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, base buildkey.Reference) ([]buildkey.Reference, error) {
-	triggers, err := s.Registry.Triggers(ctx, base.Name, base.Digest, arch)
+	found, err := s.Registry.Base(ctx, base.Name, base.Digest, arch)
 	if err != nil {
 		return nil, s.baseError(image, err)
 	}
-	if len(triggers) == 0 {
+	if len(found.Triggers) == 0 {
 		return nil, nil
 	}
-	named, err := p.file.Triggers("ONBUILD of "+image.Reference, triggers)
+	named, err := p.file.Triggers("ONBUILD of "+image.Reference, found.Triggers)
 	if err != nil {
 		return nil, s.refuse(failure.DockerfileSyntax, image.Line, err)
 	}
