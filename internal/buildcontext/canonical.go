@@ -18,7 +18,7 @@ const perEntry = 16 << 10
 
 // Canonical reads a plain tar from src, to whose author nothing is believed,
 // and writes the same context to dst as a gzip compressed tar in canonical
-// form. It reads src once and to its end.
+// form, below the directory [Dir]. It reads src once and to its end.
 //
 // The archive must be in canonical order already, as Stage leaves it; owners,
 // times and modes are brought into form. The entry for the context's own
@@ -67,6 +67,7 @@ func canonical(out io.Writer, in *source, l Limits, tree *Tree) (Summary, error)
 		return Summary{}, err
 	}
 	a := newArchive(gz, l)
+	a.prefix = Dir + "/"
 	if err := a.root(); err != nil {
 		return Summary{}, err
 	}

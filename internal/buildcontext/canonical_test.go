@@ -70,7 +70,7 @@ func TestCanonicalForm(t *testing.T) {
 		with(file("c", "c"), func(m *member) { m.Mode = 0o7777; m.ModTime = time.Unix(1<<40, 0) }),
 	)
 	packed, _ := canonical(t, data)
-	got := unpack(t, gunzip(t, packed))
+	got := unpack(t, plain(t, packed))
 	want := []member{
 		{Header: tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755, ModTime: time.Unix(1, 0), Format: tar.FormatUSTAR}},
 		{Header: tar.Header{Typeflag: tar.TypeReg, Name: "bin/sh", Mode: 0o644, Size: 1, ModTime: time.Unix(1700000000, 0), Format: tar.FormatUSTAR}, Content: "x"},
@@ -293,7 +293,7 @@ func TestStageIsCanonical(t *testing.T) {
 		t.Fatal(err)
 	}
 	packed, canonicalSum := canonical(t, staged.Bytes())
-	if !bytes.Equal(staged.Bytes(), gunzip(t, packed)) {
+	if !bytes.Equal(staged.Bytes(), plain(t, packed)) {
 		t.Error("Canonical changed what Stage wrote")
 	}
 	if diff := cmp.Diff(sum, canonicalSum); diff != "" {

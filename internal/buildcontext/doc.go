@@ -6,7 +6,13 @@
 // [Canonical] runs in the daemon: it believes nothing of that tar, refuses
 // what an extraction could stumble over, and writes what is left as a gzip
 // compressed tar. [ReadFile] takes one small file out of that, and a [Tree] lists
-// what is in it.
+// what is in it. [Head] writes what goes before it on its way to a builder.
+//
+// # Layout
+//
+// What [Canonical] writes lies below the directory [Dir] of its archive, so that
+// files which are not the author's, those of [Head], have room beside it: "COPY
+// . ." copies the author's files alone, as they are.
 //
 // # Canonical form
 //

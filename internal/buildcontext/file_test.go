@@ -47,6 +47,28 @@ func TestReadFileErrors(t *testing.T) {
 	}
 }
 
+func TestReadIgnore(t *testing.T) {
+	both := []member{file(".dockerignore", "a"), file("Dockerfile", ""), file("Dockerfile.dockerignore", "b"), link("z.dockerignore", "Dockerfile.dockerignore")}
+	for _, tc := range []struct {
+		name, want string
+		members    []member
+	}{
+		{"Dockerfile", "b", both},
+		{"Docker", "a", both},
+		{"z", "b", both},
+		{"Dockerfile", "", []member{file("Dockerfile", "")}},
+		{"Dockerfile", "", nil},
+	} {
+		packed, _ := canonical(t, pack(t, tc.members...))
+		if got, err := buildcontext.ReadIgnore(bytes.NewReader(packed), tc.name); string(got) != tc.want || err != nil {
+			t.Errorf("ReadIgnore(%q) = %q, %v; want %q", tc.name, got, err, tc.want)
+		}
+	}
+	packed, _ := canonical(t, pack(t, dir(".dockerignore", 0o755)))
+	_, err := buildcontext.ReadIgnore(bytes.NewReader(packed), "Dockerfile")
+	wantInputError(t, err, ".dockerignore", "must be a regular file")
+}
+
 func TestLinkTarget(t *testing.T) {
 	for _, tc := range []struct{ name, target, want string }{
 		{"a", "b", "b"},

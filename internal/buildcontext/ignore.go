@@ -12,6 +12,12 @@ import (
 // maxIgnoreBytes bounds a .dockerignore, which is held in memory.
 const maxIgnoreBytes = 1 << 20
 
+// ignoreFiles are the names of the .dockerignore for a Dockerfile: the first that
+// is there counts.
+func ignoreFiles(dockerfile string) []string {
+	return []string{dockerfile + ".dockerignore", ".dockerignore"}
+}
+
 // filter decides what a .dockerignore excludes. Not safe for concurrent use.
 type filter struct {
 	name       string // of the file, for errors

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +103,9 @@ func (s *listing) summary() Summary {
 
 // archive writes entries as a tar and lists them.
 type archive struct {
-	tw      *tar.Writer
+	tw *tar.Writer
+	// prefix goes before every name in the archive, and into no digest.
+	prefix  string
 	listing *listing
 	content hash.Hash
 	buf     []byte
@@ -124,7 +127,7 @@ const rootName = "./"
 // archive and no part of the listing. Kaniko makes that directory with the mode
 // 750 otherwise, and "COPY . /app" would give it to /app.
 func (a *archive) root() error {
-	err := a.tw.WriteHeader(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeDir, Name: rootName, Mode: 0o755, ModTime: time.Unix(0, 0)})
+	err := a.tw.WriteHeader(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeDir, Name: path.Join(a.prefix, ".") + "/", Mode: 0o755, ModTime: time.Unix(0, 0)})
 	if err != nil {
 		return fmt.Errorf("write archive entry: %w", err)
 	}
@@ -137,7 +140,9 @@ func (a *archive) add(e entry, content io.Reader) error {
 	if err := a.listing.admit(e); err != nil {
 		return err
 	}
-	if err := a.tw.WriteHeader(e.header()); err != nil {
+	h := e.header()
+	h.Name = a.prefix + h.Name
+	if err := a.tw.WriteHeader(h); err != nil {
 		return fmt.Errorf("write archive entry: %w", err)
 	}
 	if e.kind != kindFile {

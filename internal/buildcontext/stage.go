@@ -91,7 +91,7 @@ func (s *stager) prepare(name string, limit int64) error {
 
 // readIgnore loads the .dockerignore that belongs to the Dockerfile name.
 func (s *stager) readIgnore(name string) error {
-	for _, ignore := range []string{name + ".dockerignore", ".dockerignore"} {
+	for _, ignore := range ignoreFiles(name) {
 		chain, _, err := s.resolve(ignore)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

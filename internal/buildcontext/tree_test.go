@@ -111,6 +111,35 @@ func gunzip(t testing.TB, data []byte) []byte {
 	return plain
 }
 
+// plain is the tar that Canonical wrote with the names that it was given: every
+// entry has to lie below Dir.
+func plain(t testing.TB, packed []byte) []byte {
+	t.Helper()
+	var members []member
+	tr := tar.NewReader(bytes.NewReader(gunzip(t, packed)))
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return pack(t, members...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, below := strings.CutPrefix(h.Name, buildcontext.Dir+"/")
+		if !below {
+			t.Fatalf("the entry %q is not below %s", h.Name, buildcontext.Dir)
+		}
+		if h.Name, h.Format, h.PAXRecords = name, tar.FormatPAX, nil; name == "" {
+			h.Name = "./"
+		}
+		members = append(members, member{Header: *h, Content: string(content)})
+	}
+}
+
 // contextDir makes a directory with files in it. A name with a final slash is
 // a directory, content that begins with "-> " makes a symbolic link.
 func contextDir(t testing.TB, files map[string]string) string {

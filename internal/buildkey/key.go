@@ -8,11 +8,13 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+
+	"kiln/internal/buildcontext"
 )
 
 // version is the first field of every key. It changes with the rules for what
 // follows, and with what kiln makes of the same inputs.
-const version = "kiln build v1"
+const version = "kiln build v2"
 
 // tagPrefix begins the tag of every key, before 40 hexadecimal digits.
 const tagPrefix = "k1-"
@@ -39,8 +41,10 @@ type Inputs struct {
 	Platform string
 	// Dockerfile is the path in the context.
 	Dockerfile string
-	// DockerfileBytes is its content.
-	DockerfileBytes []byte
+	// Files stand beside the context: the Dockerfile as the executor gets it,
+	// and what it copies from there. The author's own Dockerfile is part of the
+	// context.
+	Files []buildcontext.File
 	// Context is the digest of the context's content; see
 	// buildcontext.Summary.
 	Context string
@@ -78,7 +82,12 @@ func frame(inputs Inputs) []byte {
 	f.add(version, inputs.Executor)
 	f.count(len(inputs.Flags))
 	f.add(inputs.Flags...)
-	f.add(inputs.Platform, inputs.Dockerfile, string(inputs.DockerfileBytes), inputs.Context)
+	f.add(inputs.Platform, inputs.Dockerfile)
+	f.count(len(inputs.Files))
+	for _, file := range inputs.Files {
+		f.add(file.Name, string(file.Content))
+	}
+	f.add(inputs.Context)
 	f.count(len(inputs.BuildArgs))
 	for _, arg := range slices.Sorted(maps.Keys(inputs.BuildArgs)) {
 		f.add(arg, inputs.BuildArgs[arg])

@@ -12,20 +12,21 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
 )
 
 // action are the inputs of a build with something in every field.
 func action() buildkey.Inputs {
 	return buildkey.Inputs{
-		Executor:        "ghcr.io/osscontainertools/kaniko:v1.28.3-slim",
-		Flags:           []string{"--snapshot-mode=full", "FF_KANIKO_X=1"},
-		Platform:        "linux/amd64",
-		Dockerfile:      "Dockerfile",
-		DockerfileBytes: []byte("FROM alpine:3\n"),
-		Context:         "sha256:0123",
-		BuildArgs:       map[string]string{"B": "2", "A": "1"},
-		Target:          "final",
+		Executor:   "ghcr.io/osscontainertools/kaniko:v1.28.3-slim",
+		Flags:      []string{"--snapshot-mode=full", "FF_KANIKO_X=1"},
+		Platform:   "linux/amd64",
+		Dockerfile: "Dockerfile",
+		Files:      []buildcontext.File{{Name: "Dockerfile", Content: []byte("FROM alpine:3\n")}, {Name: "heredoc/2/EOF", Content: []byte("x")}},
+		Context:    "sha256:0123",
+		BuildArgs:  map[string]string{"B": "2", "A": "1"},
+		Target:     "final",
 		References: []buildkey.Reference{
 			{Name: "alpine:3", Platform: "linux/amd64", Digest: "sha256:aaaa"},
 			{Name: "busybox", Platform: "linux/amd64", Digest: "sha256:bbbb"},
@@ -40,8 +41,8 @@ func TestNewGolden(t *testing.T) {
 		inputs buildkey.Inputs
 		want   string
 	}{
-		"nothing":    {buildkey.Inputs{}, "6f18991e12dc845291778cb13cd0faeae7c19ad48db49c0254f535ddaf12e138"},
-		"everything": {action(), "e46b1a88d41f5d8c88469a0b35ff3ee506a3ec930cc723191631b04410143109"},
+		"nothing":    {buildkey.Inputs{}, "76a341e8644b20a7b17b62f3a231d5621f3cef5cace8bdb5b6ef74c55ba03403"},
+		"everything": {action(), "7e9c469d23698c6b2f33d5ca070e8638722ab3c0efcff604641d3b548f6fb7d0"},
 	} {
 		if got := buildkey.New(tc.inputs).String(); got != tc.want {
 			t.Errorf("%s: key = %s, want %s", name, got, tc.want)
@@ -73,12 +74,14 @@ func TestNewIgnoresOrder(t *testing.T) {
 // changes are one for each field that there is.
 func changes() map[string]func(*buildkey.Inputs, string) {
 	return map[string]func(*buildkey.Inputs, string){
-		"Executor":        func(i *buildkey.Inputs, s string) { i.Executor += s },
-		"Flags":           func(i *buildkey.Inputs, s string) { i.Flags = append(slices.Clone(i.Flags), s) },
-		"Platform":        func(i *buildkey.Inputs, s string) { i.Platform += s },
-		"Dockerfile":      func(i *buildkey.Inputs, s string) { i.Dockerfile += s },
-		"DockerfileBytes": func(i *buildkey.Inputs, s string) { i.DockerfileBytes = slices.Concat(i.DockerfileBytes, []byte(s)) },
-		"Context":         func(i *buildkey.Inputs, s string) { i.Context += s },
+		"Executor":   func(i *buildkey.Inputs, s string) { i.Executor += s },
+		"Flags":      func(i *buildkey.Inputs, s string) { i.Flags = append(slices.Clone(i.Flags), s) },
+		"Platform":   func(i *buildkey.Inputs, s string) { i.Platform += s },
+		"Dockerfile": func(i *buildkey.Inputs, s string) { i.Dockerfile += s },
+		"Files": func(i *buildkey.Inputs, s string) {
+			i.Files = append(slices.Clone(i.Files), buildcontext.File{Name: s})
+		},
+		"Context": func(i *buildkey.Inputs, s string) { i.Context += s },
 		"BuildArgs": func(i *buildkey.Inputs, s string) {
 			i.BuildArgs = maps.Clone(i.BuildArgs)
 			if i.BuildArgs == nil {
@@ -132,15 +135,18 @@ func drawInputs(t *rapid.T) buildkey.Inputs {
 	reference := rapid.Custom(func(t *rapid.T) buildkey.Reference {
 		return buildkey.Reference{Name: text.Draw(t, "name"), Platform: text.Draw(t, "for"), Digest: text.Draw(t, "digest")}
 	})
+	file := rapid.Custom(func(t *rapid.T) buildcontext.File {
+		return buildcontext.File{Name: text.Draw(t, "file"), Content: []byte(text.Draw(t, "bytes"))}
+	})
 	return buildkey.Inputs{
-		Executor:        text.Draw(t, "executor"),
-		Flags:           rapid.SliceOfN(text, 0, 2).Draw(t, "flags"),
-		Platform:        text.Draw(t, "platform"),
-		Dockerfile:      text.Draw(t, "dockerfile"),
-		DockerfileBytes: []byte(text.Draw(t, "bytes")),
-		Context:         text.Draw(t, "context"),
-		BuildArgs:       rapid.MapOfN(text, text, 0, 2).Draw(t, "args"),
-		Target:          text.Draw(t, "target"),
-		References:      rapid.SliceOfN(reference, 0, 2).Draw(t, "references"),
+		Executor:   text.Draw(t, "executor"),
+		Flags:      rapid.SliceOfN(text, 0, 2).Draw(t, "flags"),
+		Platform:   text.Draw(t, "platform"),
+		Dockerfile: text.Draw(t, "dockerfile"),
+		Files:      rapid.SliceOfN(file, 0, 2).Draw(t, "files"),
+		Context:    text.Draw(t, "context"),
+		BuildArgs:  rapid.MapOfN(text, text, 0, 2).Draw(t, "args"),
+		Target:     text.Draw(t, "target"),
+		References: rapid.SliceOfN(reference, 0, 2).Draw(t, "references"),
 	}
 }

@@ -7,12 +7,19 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
+	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
 
 // gateAddress is where the gate listens in the build pod.
 const gateAddress = "127.0.0.1:5001"
+
+// contextPath is where the executor unpacks what it gets on its standard input
+// (BuildContextDir in pkg/config/init.go): the context in a directory of its own,
+// the Dockerfile beside it.
+const contextPath = "/kaniko/buildcontext"
 
 // executorArgs returns the executor's flags. All of its registry traffic goes
 // to the gate, under a path that names the real registry.
@@ -27,7 +34,8 @@ func executorArgs(b Build) ([]string, error) {
 	}
 	args := []string{
 		"--context=tar://stdin",
-		"--dockerfile=" + b.Dockerfile,
+		"--context-sub-path=" + buildcontext.Dir,
+		"--dockerfile=" + contextPath + "/" + preflight.SentDockerfile,
 		"--destination=" + gateAddress + "/" + destination + "/" + target.RepositoryStr() + ":" + target.TagStr(),
 	}
 	if len(b.Triggers) > 0 {

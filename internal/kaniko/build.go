@@ -31,8 +31,6 @@ type Build struct {
 	Flavor Flavor
 	// SnapshotMode is one of SnapshotFull, SnapshotRedo and SnapshotTime.
 	SnapshotMode string
-	// Dockerfile is its name inside the context.
-	Dockerfile string
 	// Unused is whether the Dockerfile has a stage that nothing uses.
 	Unused bool
 	// Push is the one reference that the build may push.

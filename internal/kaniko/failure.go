@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/failure"
 )
 
@@ -152,7 +153,7 @@ var (
 	exited        = regexp.MustCompile(`waiting for process to exit: exit status (\d+)$`)
 	signalled     = regexp.MustCompile(`waiting for process to exit: signal: (.+)$`)
 	notStarted    = regexp.MustCompile(`failed to execute command: starting command: (?:fork/exec )?(.*)$`)
-	missingSource = regexp.MustCompile(`failed to get fileinfo for /kaniko/(buildcontext|[^/ ]+)/(\S*): .*no such file or directory`)
+	missingSource = regexp.MustCompile(`failed to get fileinfo for /kaniko/(buildcontext/` + buildcontext.Dir + `|[^/ ]+)/(\S*): .*no such file or directory`)
 	badReference  = regexp.MustCompile(`^could not parse reference: (.*)$`)
 	parseError    = regexp.MustCompile(`^parsing dockerfile: (.*)$`)
 )
@@ -235,7 +236,7 @@ func (l *Log) exitFailure(code string) Failure {
 // begins the instruction, so the log does not say which one it is.
 func sourceFailure(from, path string) Failure {
 	f := Failure{Reason: failure.SourceMissing, Source: path}
-	if from == "buildcontext" {
+	if from == "buildcontext/"+buildcontext.Dir {
 		f.Message = fmt.Sprintf("%s is not in the build context, the directory of the Dockerfile: check the path and .dockerignore", path)
 		return f
 	}

@@ -46,7 +46,6 @@ func smallBuild() kaniko.Build {
 		Flavor:           kaniko.Flavor{Name: preflight.Chainguard, Version: "1.25.16"},
 		SnapshotMode:     kaniko.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
-		Dockerfile:       "Dockerfile",
 		Unused:           true,
 		Push:             "ghcr.io/acme/kiln/app:k1-0",
 		Arch:             "amd64",
@@ -63,7 +62,6 @@ func fullBuild() kaniko.Build {
 	b.Flavor = kaniko.Flavor{Name: preflight.Osscontainertools}
 	b.SnapshotMode = kaniko.SnapshotRedo
 	b.GatePullPolicy = corev1.PullIfNotPresent
-	b.Dockerfile = "docker/Dockerfile.action"
 	b.Push = "kiln-registry:5000/ci/app:k1-0"
 	b.Pulls = []string{"alpine:3.20@sha256:" + strings.Repeat("a", 64), "busybox", "ghcr.io/acme/tool:1"}
 	b.Mirrors = registry.Mirrors{"index.docker.io": "kiln-registry:5000"}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
 
@@ -35,9 +36,11 @@ func parseRecord(line string) (record, bool) {
 	return r, err == io.EOF && r.Level != "" && r.Time != ""
 }
 
-// Log reads the executor's log line by line. It is for one goroutine.
+// Log reads the executor's log line by line. The zero value is one of an unknown
+// Dockerfile. It is for one goroutine.
 type Log struct {
-	// Instruction is the last instruction that was begun.
+	// Instruction is the last instruction that was begun, as its author has
+	// it.
 	Instruction string
 	// Begun is set once the executor has said anything that it says after it
 	// has unpacked the build context. A RUN step cannot be earlier.
@@ -49,11 +52,40 @@ type Log struct {
 	// pushes it all the same, what it would have come to after the link.
 	Skipped string
 
+	texts     texts    // of the instructions
 	skippedIn string   // the instruction that was being built then
 	last      []string // the last lines, as clip leaves them
 	errored   bool     // the last line was an error of the command line
 	held      bool     // a line "Usage:" waits for what follows it
 	usage     bool     // what follows is usage text
+}
+
+// NewLog returns the log of building dockerfile, whose author's words it gives to
+// instructions that are sent in others. Nil is allowed.
+func NewLog(dockerfile *preflight.Dockerfile) Log { return Log{texts: newTexts(dockerfile)} }
+
+// texts are instructions as their author has them, by what is sent of them.
+type texts map[string]string
+
+func newTexts(dockerfile *preflight.Dockerfile) texts {
+	t := texts{}
+	if dockerfile == nil {
+		return t
+	}
+	for _, instruction := range dockerfile.Instructions {
+		if instruction.Sent != instruction.Text {
+			t[instruction.Sent] = instruction.Text
+		}
+	}
+	return t
+}
+
+// of returns the author's text.
+func (t texts) of(sent string) string {
+	if text, found := t[sent]; found {
+		return text
+	}
+	return sent
 }
 
 // How much of the log is kept to tell what went wrong: the last lines, and of
@@ -136,7 +168,7 @@ func (l *Log) keep(line string) {
 	}
 	l.Begun = l.Begun || !strings.HasPrefix(own.Msg, awaitsContext)
 	if isInstruction(own.Msg) {
-		l.Instruction = own.Msg
+		l.Instruction = l.texts.of(own.Msg)
 	}
 	l.Pushed = l.Pushed || strings.HasPrefix(own.Msg, "Pushed ")
 	if found := skippedPattern.FindStringSubmatch(own.Msg); found != nil && own.Level == "error" && l.Skipped == "" {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
 )
@@ -82,6 +84,39 @@ func read(text string, d *preflight.Dockerfile, code int32) string {
 		fmt.Fprintf(&b, "reason: %s\nmessage: %s\ninstruction: %s\nimage: %s\nsource: %s\n", f.Reason, f.Message, f.Instruction, f.Image, f.Source)
 	}
 	return b.String()
+}
+
+// What is sent in other words than the author's is shown, and blamed, in those of
+// the author; what Kaniko says of a file beside the context is not shown.
+func TestMendedInstructions(t *testing.T) {
+	d, err := preflight.Parse("Dockerfile", []byte("FROM a\nCOPY <<EOF /f\nx\nEOF\nRUN <<EOF\nexit 7\nEOF\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Mend(preflight.Chainguard, preflight.Given{Bases: map[string]preflight.Base{"a": {}}}); err != nil {
+		t.Fatal(err)
+	}
+	log, progress := kaniko.NewLog(d), kaniko.NewProgress(d)
+	var shown []string
+	for _, line := range []string{
+		say("Building stage 'a' [idx: '0', base-idx: '-1']"), `{"level":"warning","msg":"No files to copy","time":"t"}`,
+		say(`COPY [\"../heredoc/2/EOF\",\"/f\"]`), say(`RUN [\"/bin/sh\",\"-c\",\"exit 7\\n\"]`), say("Cmd: /bin/sh"), say(`Running: [/bin/sh -c exit 7\n]`),
+		"error building image: error building stage: failed to execute command: waiting for process to exit: exit status 7",
+	} {
+		for _, kept := range log.Line(line) {
+			shown = append(shown, progress.Line(kept, time.Time{})...)
+		}
+	}
+	want := []string{"#1 [1/3] FROM a", "#1 DONE 0.0s", "#2 [2/3] COPY <<EOF /f", "#2 DONE 0.0s", "#3 [3/3] RUN <<EOF", "#3 ERROR: exit status 7"}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	if line := progress.InstructionLine(); line != 5 {
+		t.Errorf("the line is %d, want 5", line)
+	}
+	if f := log.Failure(7, false); f.Message != "RUN <<EOF failed with exit code 7" || f.Instruction != "RUN <<EOF" {
+		t.Errorf("failure = %+v", f)
+	}
 }
 
 func TestTranslate(t *testing.T) {

@@ -26,7 +26,7 @@ type plannedStage struct {
 
 // plannedStep is one instruction. Only what makes a layer counts.
 type plannedStep struct {
-	text   string
+	text   string // as it is sent, and logged
 	line   int
 	number int // from 1, 0 if it does not count
 }
@@ -63,7 +63,7 @@ func stageName(words []string, index int) string {
 
 // add appends an instruction.
 func (s *plannedStage) add(instruction preflight.Instruction, words []string) {
-	step := plannedStep{text: instruction.Text, line: instruction.Line}
+	step := plannedStep{text: instruction.Sent, line: instruction.Line}
 	if counts(words) {
 		s.total++
 		step.number = s.total

@@ -28,7 +28,9 @@ import (
 // It is for one goroutine.
 type Progress struct {
 	plan   plan
-	steps  int // begun so far
+	texts  texts
+	beside bool // heredocs are copied from beside the context
+	steps  int  // begun so far
 	step   progressStep
 	seen   map[string]bool // images whose metadata were loaded
 	output bool            // a RUN's process is running
@@ -62,7 +64,11 @@ func (s progressStep) output(text string, at time.Time) string {
 // NewProgress returns the progress of building dockerfile, which gives the
 // steps their places in it. Nil is allowed.
 func NewProgress(dockerfile *preflight.Dockerfile) *Progress {
-	return &Progress{plan: newPlan(dockerfile), seen: map[string]bool{}}
+	p := &Progress{plan: newPlan(dockerfile), texts: newTexts(dockerfile), seen: map[string]bool{}}
+	for sent := range p.texts {
+		p.beside = p.beside || preflight.CopiesHeredoc(sent)
+	}
+	return p
 }
 
 // Line reads one line, without its end, that arrived at the time now, and
@@ -138,6 +144,10 @@ const (
 	maxImageName = 256 // bytes that are remembered
 )
 
+// uncounted is what the executor says of files that lie outside of the context,
+// and copies them all the same (IsSrcsValid in pkg/util/command_util.go).
+const uncounted = "No files to copy"
+
 // first reports whether an image is named for the first time. Two names that
 // begin alike for longer than what is remembered are one.
 func (p *Progress) first(image string) bool {
@@ -164,7 +174,7 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	}
 	switch {
 	case isInstruction(r.Msg):
-		return p.begin(p.plan.instruction(r.Msg), r.Msg, counts(strings.Fields(r.Msg)), now)
+		return p.begin(p.plan.instruction(r.Msg), p.texts.of(r.Msg), counts(strings.Fields(r.Msg)), now)
 	case pushedPattern.MatchString(r.Msg):
 		return p.Done(now)
 	case runningPattern.MatchString(r.Msg):
@@ -175,6 +185,8 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 		return nil
 	case p.output:
 		return p.text(line, now)
+	case p.beside && r.Msg == uncounted:
+		return nil
 	case r.Level == "warning" || r.Level == "error" || r.Level == "fatal":
 		return []string{p.step.prefix() + r.Level + ": " + printable(Translate(r.Msg))}
 	}

@@ -60,8 +60,15 @@ func TestBounds(t *testing.T) {
 		"lines":                   {"FROM a\n" + strings.Repeat("#\n", 100_000), ""},
 		"continued lines":         {"FROM a\nRUN x" + strings.Repeat("\\\n y", 100_000) + "\n", ""},
 		"long line":               {"FROM a\nRUN " + strings.Repeat("x ", 500_000) + "\n", "greater than max allowed size"},
-		"long heredoc":            {"FROM a\nRUN cat <<EOF\n" + strings.Repeat("$A kaniko\n", 90_000) + "EOF\n", ""},
-		"many heredocs":           {"FROM a\nRUN cat" + series(5000, " <<E%[1]d") + "\n" + series(5000, "E%[1]d\n"), ""},
+		"long heredoc":            {"FROM a\nRUN cat <<EOF\n" + strings.Repeat("$A kaniko\n", 90_000) + "EOF\n", "does not run a heredoc"},
+		"many heredocs":           {"FROM a\nRUN cat" + series(5000, " <<E%[1]d") + "\n" + series(5000, "E%[1]d\n"), "does not run a heredoc"},
+		"many scripts":            {"FROM a\n" + series(990, "RUN <<E\n"+strings.Repeat("echo %[1]d && a\n", 25)+"E\n"), ""},
+		"scripts that grow":       {"FROM a\n" + series(100, "RUN <<E%[1]d\n"+strings.Repeat("<>&\n", 2400)+"E%[1]d\n"), "does not run a heredoc"},
+		"many documents":          {"FROM a\n" + series(990, "COPY <<E /a\n"+strings.Repeat("%[1]d\n", 250)+"E\n"), ""},
+		"documents that grow":     {"FROM a\nARG A=" + strings.Repeat("x", 4000) + "\n" + series(990, "COPY <<E%[1]d /a\n"+strings.Repeat("$A", 15)+"\nE%[1]d\n"), "heredocs in COPY"},
+		"long document":           {"FROM a\nCOPY <<E /a\n" + strings.Repeat("$A kaniko\n", 90_000) + "E\n", "heredocs in COPY"},
+		"nested in a document":    {"FROM a\nCOPY <<E /a\n" + strings.Repeat("${A:-", 10_000) + strings.Repeat("}", 10_000) + "\nE\n", "heredocs in COPY"},
+		"many stages by number":   {"FROM a AS u\n" + series(498, "FROM a\nCOPY --from=%[1]d a /a\n") + "FROM a\n", ""},
 		"nested defaults":         {"FROM a\nENV A=1\nWORKDIR " + strings.Repeat("${A:-", 650) + strings.Repeat("}", 650) + "\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -70,6 +77,9 @@ func TestBounds(t *testing.T) {
 			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
 			if err == nil {
 				_, err = file.Check(preflight.Osscontainertools)
+			}
+			if err == nil {
+				_, err = file.Mend(preflight.Chainguard, preflight.Given{Bases: map[string]preflight.Base{"a": {}}})
 			}
 			runtime.ReadMemStats(&after)
 			bad, refused := errors.AsType[*preflight.Error](err)

@@ -76,9 +76,12 @@ func (s *site) findings() []copysource.Finding {
 	sources := copysource.Sources{Paths: make([]string, len(c.SourcePaths)), Partial: len(c.SourceContents) > 0}
 	for i, source := range c.SourcePaths {
 		value, known := s.expand(source)
-		if !known || remote.MatchString(value) || below(path.Clean(value), "..") {
+		if !known || remote.MatchString(value) {
 			sources.Partial = true
 			continue
+		}
+		if above(path.Clean(value)) {
+			value = inside(value) // as it is sent
 		}
 		if sources.Paths[i] = value; value == "" {
 			sources.Paths[i] = "."

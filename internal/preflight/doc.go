@@ -1,7 +1,7 @@
 // Package preflight reads a Dockerfile before anything is built: it reports
 // syntax errors with file, line and the line's text, lists the external images
 // that the build will ask for, and knows what the Kaniko at hand would build
-// differently from Docker.
+// differently from Docker, some of which it writes in another way.
 //
 // The Dockerfile is hostile input that is read in a trusted process, so the
 // work is bounded: the file, the number of instructions, every value that an
@@ -11,6 +11,11 @@
 //
 // [Table] is the support table: data, one [Row] for each construct that a
 // flavor of Kaniko does not build as Docker does. [Dockerfile.Check] applies it.
+// [Dockerfile.Mend] returns the Dockerfile to send: the author's, with the places
+// whose verdict is [Mend] written so that the flavor builds what Docker builds of
+// the author's. It guarantees that every instruction keeps its line, that all
+// others keep their bytes, and that what was written parses to what was meant; it
+// refuses what it cannot write exactly.
 //
 // The build context decides some of its rows, once [Dockerfile.Within] has told
 // what is in it; [Dockerfile.Missing] tells which sources are not.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
@@ -109,6 +110,7 @@ type lookup struct {
 	variables *variables
 	steps     *int
 	delivered int
+	most      int // that may be handed out
 	missing   []string
 	unknown   bool
 }
@@ -118,13 +120,13 @@ type lookup struct {
 func (l *lookup) Get(key string) (string, bool) {
 	found, ok, open := l.variables.count(key, l.steps)
 	switch {
-	case ok && !found.known, !ok && open:
+	case ok && !found.known, !ok && open, !ok && key == "PATH": // BuildKit has a PATH for images without one
 		l.unknown = true
 	case !ok && !slices.Contains(l.missing, key) && len(l.missing) < 10:
 		l.missing = append(l.missing, key)
 	}
 	l.delivered += len(found.value)
-	if l.delivered > maxValue {
+	if l.delivered > l.most {
 		return "", ok
 	}
 	return found.value, ok
@@ -156,7 +158,7 @@ func (e *expander) expand(text string, v *variables) (word, error) {
 	if e.steps += wordSteps; e.steps > maxSteps {
 		return word{}, errTooMany
 	}
-	look := lookup{variables: v, steps: &e.steps}
+	look := lookup{variables: v, steps: &e.steps, most: maxValue}
 	result, _, err := e.lex.ProcessWord(text, &look)
 	if e.steps > maxSteps {
 		return word{}, errTooMany
@@ -171,6 +173,34 @@ func (e *expander) expand(text string, v *variables) (word, error) {
 		return word{}, err
 	}
 	return word{value: result, known: true, missing: look.missing}, nil
+}
+
+// maxDocument bounds a heredoc with variables, before and after they are
+// replaced, in bytes.
+const maxDocument = 64 << 10
+
+// simple finds the one form of ${ that is replaced in heredocs: the others can
+// be nested, which takes memory.
+var simple = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
+
+// document returns the text of a heredoc with its variables replaced as BuildKit
+// does it (dispatch in dockerfile2llb), and whether all of them are known.
+func (s *site) document(text string) (string, bool) {
+	if !plain(text) || !strings.ContainsAny(text, "$\\<\ufeff") {
+		return text, plain(text)
+	}
+	e := s.expander
+	if s.stage.triggered || len(text) > maxDocument || strings.Count(text, "${") != len(simple.FindAllStringIndex(text, -1)) {
+		return "", false
+	}
+	if e.steps += wordSteps + len(text)/10; e.steps > maxSteps {
+		return "", false
+	}
+	lex := shell.NewLex('\\')
+	lex.SkipProcessQuotes = true
+	look := lookup{variables: s.stage.variables, steps: &e.steps, most: maxDocument}
+	result, _, err := lex.ProcessWord(text, &look)
+	return result, err == nil && !look.unknown && look.delivered <= maxDocument
 }
 
 // keep sets a variable and counts it.

@@ -26,7 +26,7 @@ func (d *Dockerfile) Line(instruction, image string) int {
 }
 
 // SourceLine returns the line of the first COPY or ADD that names source as
-// one of its arguments, or 0. "./a" and "a" are the same source.
+// one of its arguments, or 0. "./a", "../a" and "a" are the same source.
 func (d *Dockerfile) SourceLine(source string) int {
 	if source == "" {
 		return 0
@@ -37,7 +37,7 @@ func (d *Dockerfile) SourceLine(source string) int {
 			continue
 		}
 		for _, word := range words[1:] {
-			if path.Clean(word) == source {
+			if path.Clean(word) == source || path.Clean("/"+word) == "/"+source {
 				return i.Line
 			}
 		}

@@ -35,6 +35,9 @@ type Instruction struct {
 	// Text is the instruction without its continuation characters, ARGs not
 	// expanded; a heredoc's content is not part of it.
 	Text string
+	// Sent is the instruction as Kaniko gets and names it: Text, or what
+	// [Dockerfile.Mend] has made of it.
+	Sent string
 	// Line is where it starts.
 	Line int
 }
@@ -53,6 +56,8 @@ type Dockerfile struct {
 	Warnings []Problem
 
 	walker *walker
+	// shells are the base images whose SHELL matters to Mend.
+	shells map[string]bool
 }
 
 // Parse reads the Dockerfile in data, at most 1 MiB and 1,000 instructions.
@@ -77,11 +82,13 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if count := len(result.AST.Children); count > maxInstructions {
 		return nil, src.errorf(0, "the Dockerfile has %d instructions, more than %d", count, maxInstructions)
 	}
+	ends := oneLine(result.AST)
 	stages, args, err := instructions.Parse(result.AST, &linter.Linter{})
 	if err != nil {
 		return nil, src.wrap(err)
 	}
 	w := newWalker(src, result, stages)
+	w.ends = ends
 	if err := w.resolve(args); err != nil {
 		return nil, err
 	}
@@ -93,10 +100,23 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	return d, nil
 }
 
+// oneLine makes every instruction one line long and returns where they end, by
+// the line where they start: BuildKit keeps a piece of memory for each line of
+// an instruction, more than once.
+func oneLine(root *parser.Node) map[int]int {
+	ends := make(map[int]int, len(root.Children))
+	for _, node := range root.Children {
+		ends[node.StartLine] = node.EndLine
+		node.EndLine = node.StartLine
+	}
+	return ends
+}
+
 func list(root *parser.Node) []Instruction {
 	listed := make([]Instruction, 0, len(root.Children))
 	for _, node := range root.Children {
-		listed = append(listed, Instruction{Text: strings.TrimSpace(node.Original), Line: node.StartLine})
+		text := strings.TrimSpace(node.Original)
+		listed = append(listed, Instruction{Text: text, Sent: text, Line: node.StartLine})
 	}
 	return listed
 }

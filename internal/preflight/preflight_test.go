@@ -117,9 +117,9 @@ func TestParseListsInstructions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []preflight.Instruction{
-		{Text: "FROM alpine", Line: 2},
-		{Text: "RUN one &&   two", Line: 4},
-		{Text: "COPY . /", Line: 6},
+		{Text: "FROM alpine", Sent: "FROM alpine", Line: 2},
+		{Text: "RUN one &&   two", Sent: "RUN one &&   two", Line: 4},
+		{Text: "COPY . /", Sent: "COPY . /", Line: 6},
 	}
 	if diff := cmp.Diff(want, got.Instructions); diff != "" {
 		t.Errorf("instructions (-want +got):\n%s", diff)

@@ -56,19 +56,23 @@ func otherFrontend(s *site) bool {
 func configRows() []Row {
 	return []Row{
 		{
-			Name:              "EXPOSE of a range, or of another protocol than tcp and udp",
+			Name:              "EXPOSE of a range, or of a protocol in capitals",
 			Example:           "FROM busybox\nEXPOSE 8000-8002\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
 			Message:           "Kaniko takes only single ports with /tcp or /udp in EXPOSE",
 			Advice:            "Write each port, or leave EXPOSE out: an action needs none.",
-			match: func(s *site) bool {
-				c, ok := s.command.(*instructions.ExposeCommand)
-				return ok && slices.ContainsFunc(c.Ports, func(text string) bool {
-					value, known := s.expand(text)
-					return known && !port.MatchString(value)
-				})
-			},
+			mend:              mendPorts,
+			match:             exposes(func(value string) bool { return !port.MatchString(value) && !otherProtocol.MatchString(value) }),
+		},
+		{
+			Name:              "EXPOSE of another protocol than tcp and udp",
+			Example:           "FROM busybox\nEXPOSE 80/sctp\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko takes only tcp and udp in EXPOSE",
+			Advice:            "Leave the EXPOSE out: an action needs none.",
+			match:             exposes(otherProtocol.MatchString),
 		},
 		{
 			Name:              "HEALTHCHECK --start-interval",
@@ -112,6 +116,20 @@ func configRows() []Row {
 				})
 			},
 		},
+	}
+}
+
+// otherProtocol finds a port of a protocol that Kaniko does not know.
+var otherProtocol = regexp.MustCompile(`(?i)/sctp$`)
+
+// exposes matches an EXPOSE by the value of one of its words.
+func exposes(match func(string) bool) func(*site) bool {
+	return func(s *site) bool {
+		c, ok := s.command.(*instructions.ExposeCommand)
+		return ok && slices.ContainsFunc(c.Ports, func(text string) bool {
+			value, known := s.expand(text)
+			return known && match(value)
+		})
 	}
 }
 

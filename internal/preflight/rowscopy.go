@@ -54,10 +54,11 @@ func copyFlagRows() []Row {
 		{
 			Name:       "COPY or ADD heredoc",
 			Example:    "FROM busybox\nCOPY <<EOF /a\nhello\nEOF\n",
-			Chainguard: Refuse,
+			Chainguard: Mend,
 			Message:    "this Kaniko does not know heredocs in COPY and ADD",
-			Advice:     "Put the text into a file beside the Dockerfile and COPY that.",
+			Advice:     "Put the text into a file beside the Dockerfile and COPY that; where it has no variables, quotes around the heredoc's name do too.",
 			match:      copies(func(_ *site, c copying) bool { return len(c.SourceContents) > 0 }),
+			mend:       mendDocuments,
 		},
 		{
 			Name:              "COPY --parents",
@@ -95,10 +96,11 @@ func copyModeRows() []Row {
 	return []Row{
 		{
 			Name:       "COPY or ADD --chmod with letters",
-			Example:    "FROM busybox\nCOPY --chmod=u+x a /a\n",
-			Chainguard: Refuse,
+			Example:    "FROM busybox\nCOPY --chmod=u=rwx,go=rx a /a\n",
+			Chainguard: Mend,
 			Message:    "this Kaniko only knows octal modes in --chmod",
 			Advice:     "Write the mode as a number, for example --chmod=755.",
+			mend:       mendMode,
 			match: copies(func(s *site, c copying) bool {
 				mode, known := s.expand(c.chmod)
 				return known && mode != "" && !allDigits(mode)
@@ -111,9 +113,8 @@ func copyModeRows() []Row {
 			Message:    "this Kaniko drops the setuid, setgid and sticky bits of --chmod",
 			Advice:     "Set them by chmod in a RUN.",
 			match: copies(func(s *site, c copying) bool {
-				mode, known := s.expand(c.chmod)
-				mode = strings.TrimLeft(mode, "0")
-				return known && allDigits(mode) && len(mode) > 3
+				mode := strings.TrimLeft(s.mode(c.chmod), "0")
+				return allDigits(mode) && len(mode) > 3
 			}),
 		},
 		{
@@ -124,8 +125,7 @@ func copyModeRows() []Row {
 			Message:           "Kaniko gives the directories that it makes for the target the mode 755, Docker that of --chmod",
 			Advice:            "Make the directory first, by WORKDIR or a RUN, or set the mode by chmod in a RUN.",
 			match: copies(func(s *site, c copying) bool {
-				mode, known := s.expand(c.chmod)
-				return known && !slices.Contains([]string{"", "755", "0755"}, mode) && s.makesParents(c.DestPath)
+				return !slices.Contains([]string{"", "755", "0755"}, s.mode(c.chmod)) && s.makesParents(c.DestPath)
 			}),
 		},
 		{

@@ -21,14 +21,15 @@ func copySourceRows() []Row {
 		{
 			Name:              "COPY or ADD of ../",
 			Example:           "FROM busybox\nCOPY ../a /a\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
 			Message:           "Docker takes ../ at the top of the context for the top, Kaniko fails",
 			Advice:            "Leave the ../ out: nothing above the directory of the Dockerfile is in the context.",
+			mend:              mendAbove,
 			match: copies(func(s *site, c copying) bool {
 				return c.from == "" && slices.ContainsFunc(c.SourcePaths, func(source string) bool {
 					value, known := s.expand(source)
-					return known && below(path.Clean(value), "..")
+					return known && above(path.Clean(value))
 				})
 			}),
 		},
@@ -41,16 +42,17 @@ func copySourceRows() []Row {
 			Advice:            "Write a slash at the end of the target.",
 			match: copies(func(s *site, c copying) bool {
 				target, slash, known := s.path(c.DestPath)
-				return len(c.SourcePaths) > 1 && known && !slash && !s.exists(target)
+				return len(c.SourcePaths)+len(c.SourceContents) > 1 && known && !slash && !s.exists(target)
 			}),
 		},
 		{
 			Name:              "COPY or ADD to a new directory that is written with /. at its end",
 			Example:           "FROM busybox\nCOPY a /new/.\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
 			Message:           "Docker makes the target a directory, Kaniko can make it a file",
 			Advice:            "Write the target with / instead of /. at its end.",
+			mend:              mendDot,
 			match: copies(func(s *site, c copying) bool {
 				value, _ := s.expand(c.DestPath)
 				target, _, known := s.path(c.DestPath)
@@ -60,10 +62,11 @@ func copySourceRows() []Row {
 		{
 			Name:              "COPY or ADD --chown with a group alone",
 			Example:           "FROM busybox\nCOPY --chown=:12 a /a\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
 			Message:           "Kaniko fails without a user in --chown",
 			Advice:            "Name the user too, for example --chown=0:12.",
+			mend:              mendGroup,
 			match: copies(func(s *site, c copying) bool {
 				owner, known := s.expand(c.chown)
 				return known && strings.HasPrefix(owner, ":")
@@ -91,6 +94,20 @@ func copyStageRows() []Row {
 			}),
 		},
 		{
+			Name:              "COPY --from of /etc/os-release",
+			Example:           "FROM busybox AS a\nRUN true\nFROM busybox\nCOPY --from=a /etc/os-release /r\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "it is a symbolic link in most images: Docker copies what it leads to, Kaniko the link",
+			Advice:            "Copy /usr/lib/os-release.",
+			match: copies(func(s *site, c copying) bool {
+				return c.from != "" && slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+					value, known := s.expand(source)
+					return known && path.Join("/", value) == "/etc/os-release"
+				})
+			}),
+		},
+		{
 			Name:              "COPY --from of a stage in other letters than it is named",
 			Example:           "FROM busybox AS a\nRUN true\nFROM busybox\nCOPY --from=A /bin/true /t\n",
 			Osscontainertools: Refuse,
@@ -103,9 +120,10 @@ func copyStageRows() []Row {
 		{
 			Name:       "a stage that nothing uses, beside one that is used by its number",
 			Example:    "FROM busybox AS a\nRUN true\nFROM busybox\nRUN true\nFROM busybox\nCOPY --from=1 /bin/true /t\n",
-			Chainguard: Refuse,
+			Chainguard: Mend,
 			Message:    "this Kaniko loses count of the stages when it leaves one out",
 			Advice:     "Name the stage with FROM ... AS and copy from that name, or remove the stage that nothing uses.",
+			mend:       mendNumber,
 			match: func(s *site) bool {
 				c, ok := s.copying()
 				_, err := strconv.Atoi(c.from)

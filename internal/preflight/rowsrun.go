@@ -14,23 +14,35 @@ func runRows() []Row {
 }
 
 func heredocRows() []Row {
+	const advice = "Write the commands in one RUN with && between them, or COPY a script and run it."
 	return []Row{
 		{
 			Name:       "RUN heredoc",
 			Example:    "FROM busybox\nRUN <<EOF\necho a > /a\nEOF\n",
-			Chainguard: Refuse,
+			Chainguard: Mend,
 			Message:    "this Kaniko does not run a heredoc: the RUN would do nothing",
-			Advice:     "Write the commands in one RUN with && between them, or COPY a script and run it.",
-			match:      heredoc,
+			Advice:     advice,
+			match:      func(s *site) bool { return heredoc(s) && !program(s) },
+			mend:       mendScript,
 		},
 		{
-			Name:              "RUN heredoc with quotes, a dash, #!, another SHELL or several bodies, and no command",
+			Name:              "RUN heredoc with quotes, a dash, another SHELL or several bodies, and no command",
 			Example:           "FROM busybox\nRUN <<'EOF'\necho a > /a\nEOF\n",
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
+			Message:           "Kaniko does not run this form of heredoc as Docker does",
+			Advice:            advice,
+			match:             func(s *site) bool { return scriptHeredoc(s) && !program(s) },
+			mend:              mendScript,
+		},
+		{
+			Name:              "RUN heredoc that begins with #!",
+			Example:           "FROM busybox\nRUN <<EOF\n#!/bin/sh\necho a > /a\nEOF\n",
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "Kaniko does not run this form of heredoc as Docker does",
-			Advice:            "Write the commands in one RUN with && between them, or COPY a script and run it.",
-			match:             scriptHeredoc,
+			Message:           "Docker runs this heredoc as a program of its own, Kaniko does not",
+			Advice:            "COPY the script from a heredoc or a file, and run it.",
+			match:             program,
 		},
 	}
 }
@@ -180,8 +192,14 @@ func scriptHeredoc(s *site) bool {
 		return false
 	}
 	document := s.node.Heredocs[0]
-	return len(c.Files) > 1 || !document.Expand || document.Chomp ||
-		strings.HasPrefix(strings.TrimLeft(document.Content, "\t"), "#!") || s.stage.shell
+	return len(c.Files) > 1 || !document.Expand || document.Chomp || s.stage.shell != nil
+}
+
+// program matches a RUN that is nothing but a heredoc which begins with #!.
+func program(s *site) bool {
+	c, ok := s.command.(*instructions.RunCommand)
+	return ok && len(c.Files) > 0 && bareHeredoc.MatchString(strings.Join(c.CmdLine, " ")) &&
+		strings.HasPrefix(strings.TrimLeft(c.Files[0].Data, "\t"), "#!")
 }
 
 // bareHeredoc finds a command line of heredocs alone.

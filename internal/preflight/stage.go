@@ -21,6 +21,7 @@ type walker struct {
 	lex     *shell.Lex
 	escape  rune
 	nodes   map[int]*parser.Node // by the line where they start
+	ends    map[int]int          // where they end, by the same
 	parsed  []instructions.Stage
 	globals *variables
 	stages  []*stage

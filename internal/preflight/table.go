@@ -1,8 +1,10 @@
 package preflight
 
 import (
+	"maps"
 	"slices"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/copysource"
 )
 
@@ -15,13 +17,17 @@ const (
 	// Warn builds the same files and configuration, as far as a parse can tell,
 	// and the author should know of something.
 	Warn
+	// Mend would build something else, or fail, as the author has written it:
+	// kiln writes it in another way, with Docker's result. Where that cannot be
+	// done it is refused.
+	Mend
 	// Refuse would build something else, or fail: kiln does not start.
 	Refuse
 )
 
 // String returns the verdict as documents write it.
 func (v Verdict) String() string {
-	return [...]string{"same", "warns", "refused"}[v]
+	return [...]string{"same", "warns", "rewritten", "refused"}[v]
 }
 
 // Row is one construct of Dockerfiles in the support table. Facts about
@@ -44,6 +50,9 @@ type Row struct {
 	match func(*site) bool
 	// find is match for what the build context decides.
 	find func(*site) (copysource.Finding, bool)
+	// mend writes such a place in another way, and reports whether it could.
+	// It is there when a verdict is Mend.
+	mend func(*site, *rewrite) bool
 }
 
 // Verdict returns the verdict for a flavor, and the stricter one for a flavor
@@ -66,20 +75,23 @@ func Table() []Row {
 
 // Check compares the Dockerfile with what the flavor of Kaniko can do. It
 // returns the warnings, each once, and an error of type [*Error] if anything would come out
-// differently from Docker, with all that would.
+// differently from Docker, with all that would. What [Dockerfile.Mend] writes in
+// another way is no error.
 //
 // It is for one goroutine at a time.
 func (d *Dockerfile) Check(flavor string) ([]Problem, error) {
-	c := check{source: d.walker.source, flavor: flavor, rows: Table(), told: map[string]bool{}}
-	if err := d.walker.walk(c.visit); err != nil {
-		return nil, err
+	c := d.newCheck(flavor)
+	err := c.run(d.walker)
+	d.shells = c.asked
+	return c.warned, err
+}
+
+// newCheck returns a check that has looked at nothing.
+func (d *Dockerfile) newCheck(flavor string) *check {
+	return &check{
+		source: d.walker.source, flavor: flavor, rows: Table(),
+		told: map[string]bool{}, asked: map[string]bool{}, names: map[int]string{},
 	}
-	if len(c.refused) == 0 {
-		return c.warned, nil
-	}
-	first := c.refused[0]
-	first.More = c.refused[1:]
-	return c.warned, first
 }
 
 // maxRefused bounds the errors of one Dockerfile.
@@ -90,14 +102,50 @@ type check struct {
 	source
 	flavor string
 	rows   []Row
+	// bases are the base images that are known, nil if none has been looked at;
+	// asked are those that are to be.
+	bases map[string]Base
+	asked map[string]bool
 	// told are the rows that have warned: once is enough.
 	told    map[string]bool
 	warned  []Problem
 	refused []*Error
+	// edits are the instructions that are written in another way, names the
+	// stages that get one, by number, and files what is copied from beside the
+	// context. Size is that of all lines in edits and of all files, in bytes.
+	edits []edit
+	names map[int]string
+	files []buildcontext.File
+	size  int
+}
+
+// run looks at every place. The error is what is refused.
+func (c *check) run(w *walker) error {
+	if err := w.walk(c.visit); err != nil {
+		return err
+	}
+	for number, name := range c.names {
+		c.edits = append(c.edits, w.naming(number, name))
+	}
+	return c.verdict()
+}
+
+// verdict is the error of all that is refused, nil for none.
+func (c *check) verdict() error {
+	if len(c.refused) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(c.refused, func(a, b *Error) int { return a.Line - b.Line })
+	first := c.refused[0]
+	first.More = c.refused[1:]
+	return first
 }
 
 // visit asks every row about a site.
 func (c *check) visit(s *site) {
+	r := newRewrite(s, c)
+	var spared []*Error
+	refused := false
 	for _, row := range c.rows {
 		verdict := row.Verdict(c.flavor)
 		if verdict == Same || c.told[row.Name] || len(c.refused) >= maxRefused {
@@ -118,6 +166,34 @@ func (c *check) visit(s *site) {
 		if row.find != nil {
 			e.Column = s.column(finding, e)
 		}
+		if verdict == Mend && c.size <= maxSize && row.mend(s, r) {
+			spared = append(spared, e)
+			continue
+		}
+		refused = true
 		c.refused = append(c.refused, e)
 	}
+	if len(spared) > 0 && !refused && !c.accept(s, r, spared[0]) {
+		c.refused = append(c.refused, spared[0])
+	}
+}
+
+// accept takes a rewritten instruction over, and reports whether it can.
+func (c *check) accept(s *site, r *rewrite, refusal *Error) bool {
+	e, ok := r.edit(s)
+	c.size += len(e.line)
+	for _, f := range r.files {
+		c.size += len(f.Content)
+	}
+	if !ok || c.size > maxSize {
+		return false
+	}
+	if c.bases == nil {
+		return true // nothing is written yet
+	}
+	e.refusal = refusal
+	c.edits = append(c.edits, e)
+	c.files = append(c.files, r.files...)
+	maps.Copy(c.names, r.stages)
+	return true
 }

@@ -19,9 +19,13 @@ type state struct {
 	// unknown ones come from a base image.
 	user    word
 	workdir word
-	// shell is whether a SHELL has replaced /bin/sh, addsUsers whether a RUN
-	// has added users.
-	shell, addsUsers bool
+	// shell is what SHELL has set, nil where that is left to the base image.
+	shell []string
+	// addsUsers is whether a RUN has added users.
+	addsUsers bool
+	// onbuild is whether the stage has triggers for those that are built from
+	// it, triggered whether one that it is built from had.
+	onbuild, triggered bool
 	// volumes are the paths of VOLUME in this stage.
 	volumes []string
 	// newVolume is whether one of them was not there before.
@@ -163,6 +167,7 @@ func (s *stage) begin() {
 		s.variables.from = s.base.variables
 		s.user, s.workdir = s.base.user, s.base.workdir
 		s.shell, s.addsUsers = s.base.shell, s.base.addsUsers
+		s.triggered = s.base.triggered || s.base.onbuild
 	case s.image == scratch:
 		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
 	default:
@@ -199,7 +204,9 @@ func (s *site) apply() error {
 	case *instructions.WorkdirCommand:
 		s.setWorkdir(c)
 	case *instructions.ShellCommand:
-		s.stage.shell = true
+		s.stage.shell = c.Shell
+	case *instructions.OnbuildCommand:
+		s.stage.onbuild = true
 	case *instructions.RunCommand:
 		s.stage.addsUsers = s.stage.addsUsers || addUser.MatchString(s.text())
 	case *instructions.VolumeCommand:

@@ -90,10 +90,10 @@ func NewClient(config ClientConfig) *Client {
 		sessions: newSessions(transport.NewUserAgent(Guard(base, config.Insecure), "kilnd"), now),
 		digests:  newMemo[string](remember, maxDigests, now),
 		// What a digest stands for never changes.
-		bases:    newMemo[Base](24*time.Hour, maxBases, now),
-		attempt:  attemptTime,
-		lookup:   lookupTime,
-		pauses:   []time.Duration{300 * time.Millisecond, time.Second},
+		bases:   newMemo[Base](24*time.Hour, maxBases, now),
+		attempt: attemptTime,
+		lookup:  lookupTime,
+		pauses:  []time.Duration{300 * time.Millisecond, time.Second},
 	}
 }
 

@@ -137,7 +137,6 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		SnapshotMode:     s.Settings.SnapshotMode,
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
-		Dockerfile:       s.asked.Dockerfile,
 		Unused:           p.file.Unused,
 		Push:             p.push,
 		Pulls:            pulls,

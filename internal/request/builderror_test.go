@@ -68,7 +68,7 @@ func TestBuildFailure(t *testing.T) {
 		},
 		"a missing source": {
 			corev1.ContainerStateTerminated{ExitCode: 1},
-			[]string{stage, "error building image: error building stage: failed to get files used from context: failed to get fileinfo for /kaniko/buildcontext/a: lstat /kaniko/buildcontext/a: no such file or directory\n"},
+			[]string{stage, "error building image: error building stage: failed to get files used from context: failed to get fileinfo for /kaniko/buildcontext/context/a: lstat /kaniko/buildcontext/context/a: no such file or directory\n"},
 			"::error file=ci/Dockerfile,line=3::ci/Dockerfile:3: a is not in the build context, the directory of the Dockerfile: check the path and .dockerignore [source_missing]",
 		},
 		"out of memory": {

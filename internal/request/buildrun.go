@@ -216,7 +216,7 @@ func (b *build) send(ctx context.Context) {
 	}
 	b.work()
 	go func() {
-		b.sent <- b.sendContext(func(r io.Reader) error {
+		b.sent <- b.sendContext(b.head, func(r io.Reader) error {
 			return b.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
 		})
 	}()

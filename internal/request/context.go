@@ -2,6 +2,7 @@ package request
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -143,24 +144,39 @@ func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 
 // readDockerfile takes the Dockerfile out of the canonical tar.
 func (s *step) readDockerfile() ([]byte, error) {
+	return s.readContext("the Dockerfile", func(context io.ReadSeeker) ([]byte, error) {
+		return buildcontext.ReadFile(context, s.asked.Dockerfile, s.Settings.Limits().DockerfileBytes)
+	})
+}
+
+// readIgnore takes the .dockerignore out of it.
+func (s *step) readIgnore() ([]byte, error) {
+	return s.readContext("the .dockerignore", func(context io.ReadSeeker) ([]byte, error) {
+		return buildcontext.ReadIgnore(context, s.asked.Dockerfile)
+	})
+}
+
+// readContext reads a file of the canonical tar.
+func (s *step) readContext(what string, read func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
 	file, err := os.Open(s.Memory.ContextPath(s.id))
 	if err != nil {
-		return nil, fmt.Errorf("read the Dockerfile: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	defer file.Close()
-	data, err := buildcontext.ReadFile(file, s.asked.Dockerfile, s.Settings.Limits().DockerfileBytes)
+	data, err := read(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the Dockerfile: %w", err)
+		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	return data, nil
 }
 
-// sendContext streams the canonical tar to the build pod.
-func (s *step) sendContext(send func(io.Reader) error) error {
+// sendContext streams head and the canonical tar to the build pod, which takes
+// them for one archive.
+func (s *step) sendContext(head []byte, send func(io.Reader) error) error {
 	file, err := os.Open(s.Memory.ContextPath(s.id))
 	if err != nil {
 		return fmt.Errorf("read the build context: %w", err)
 	}
 	defer file.Close()
-	return send(file)
+	return send(io.MultiReader(bytes.NewReader(head), file))
 }

@@ -45,6 +45,7 @@ func newKanikoLog(log *stepLog, dockerfile *preflight.Dockerfile, debug bool) *k
 		pushed:     make(chan struct{}),
 		incomplete: make(chan struct{}),
 		done:       make(chan struct{}),
+		read:       kaniko.NewLog(dockerfile),
 		progress:   kaniko.NewProgress(dockerfile),
 	}
 }

@@ -1,9 +1,11 @@
 package request
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,8 +13,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"go.uber.org/zap"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
 	"kiln/internal/config"
+	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
@@ -26,6 +30,9 @@ type plan struct {
 	// bases are the external images that the Dockerfile names, with the
 	// digests that they have now.
 	bases []buildkey.Reference
+	// head is sent before the context: the Dockerfile and what else stands beside
+	// the context, packed.
+	head []byte
 	// triggers are the images that the bases' ONBUILD triggers name.
 	triggers []string
 	// push and pull are the image's references with its tag.
@@ -55,9 +62,13 @@ func (s *step) plan(ctx context.Context) (*plan, error) {
 	if err := s.resolve(ctx, p); err != nil {
 		return nil, err
 	}
+	files, err := s.mend(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	tag := registry.RandomTag()
 	if p.keyed {
-		if tag, err = s.key(p, content); err != nil {
+		if tag, err = s.key(p, content, files); err != nil {
 			return nil, err
 		}
 	}
@@ -109,24 +120,52 @@ func (s *step) executor(ctx context.Context) string {
 	return pinned
 }
 
-// key returns the tag of an image that is made of this.
-func (s *step) key(p *plan, content string) (string, error) {
-	data, err := s.readDockerfile()
+// mend returns the files that are sent beside the context, with the Dockerfile as
+// the flavor at hand can build it, and packs them.
+func (s *step) mend(ctx context.Context, p *plan) ([]buildcontext.File, error) {
+	flavor, err := s.Settings.Flavor()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	bases := map[string]preflight.Base{}
+	for _, image := range p.file.Shells() {
+		at := slices.IndexFunc(p.bases, func(r buildkey.Reference) bool { return r.Name == image.Reference })
+		base, err := s.Registry.Base(ctx, image.Reference, p.bases[at].Digest, arch)
+		if err != nil {
+			return nil, s.baseError(image, err)
+		}
+		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
+	}
+	ignore, err := s.readIgnore()
+	if err != nil {
+		return nil, failure.New(failure.BadRequest, "kiln: %w", err)
+	}
+	mended, err := p.file.Mend(flavor.Name, preflight.Given{Bases: bases, Ignore: ignore})
+	if err != nil {
+		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+	}
+	var head bytes.Buffer
+	if err := buildcontext.Head(&head, mended); err != nil {
+		return nil, err
+	}
+	p.head = head.Bytes()
+	return mended, nil
+}
+
+// key returns the tag of an image that is made of this.
+func (s *step) key(p *plan, content string, files []buildcontext.File) (string, error) {
 	flavor, err := s.Settings.Flavor()
 	if err != nil {
 		return "", err
 	}
 	key := buildkey.New(buildkey.Inputs{
-		Executor:        p.executor,
-		Flags:           kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.Settings.SnapshotMode, Unused: p.file.Unused, Arch: arch}),
-		Platform:        platform,
-		Dockerfile:      s.asked.Dockerfile,
-		DockerfileBytes: data,
-		Context:         content,
-		References:      p.bases,
+		Executor:   p.executor,
+		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.Settings.SnapshotMode, Unused: p.file.Unused, Arch: arch}),
+		Platform:   platform,
+		Dockerfile: s.asked.Dockerfile,
+		Files:      files,
+		Context:    content,
+		References: p.bases,
 	})
 	s.debugf("build key %s", key)
 	return key.Tag(), nil

@@ -1,0 +1,203 @@
+package preflight
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"kiln/internal/buildcontext"
+)
+
+// rewrite is one instruction in the way in which it is written anew. The rows
+// that match an instruction change it one after the other.
+type rewrite struct {
+	// command is the exec form of a RUN.
+	command []string
+	// copying is a COPY or ADD, files are the heredocs that it copies.
+	copying copying
+	files   []buildcontext.File
+	// ports are the words of an EXPOSE.
+	ports []string
+	// stages are the stages that get names, by number.
+	stages map[int]string
+
+	// bases are the base images that are known, nil to begin with: then all are
+	// taken to have Docker's own shell, and asked notes which matter.
+	bases map[string]Base
+	asked map[string]bool
+}
+
+// newRewrite returns a site's instruction as it is.
+func newRewrite(s *site, c *check) *rewrite {
+	r := &rewrite{stages: map[int]string{}, bases: c.bases, asked: c.asked}
+	if copying, ok := s.copying(); ok {
+		r.copying = copying
+		r.copying.SourcePaths = slices.Clone(copying.SourcePaths)
+	}
+	return r
+}
+
+// edit returns the instruction as it is written now, and whether it can be.
+func (r *rewrite) edit(s *site) (edit, bool) {
+	e := edit{node: s.node}
+	switch c := s.command.(type) {
+	case *instructions.RunCommand:
+		e.line, e.means = "RUN "+words(r.command), r.meansRun
+	case *instructions.CopyCommand, *instructions.AddCommand:
+		e.line, e.means = r.copyLine(), r.meansCopy
+	case *instructions.ExposeCommand:
+		e.line, e.means = strings.Join(append([]string{c.Name()}, r.ports...), " "), r.meansExpose
+	}
+	// Kaniko's log has the line as a JSON string.
+	return e, e.line != "" && len(e.line) <= maxLine && len(words([]string{e.line})) <= maxLine && !strings.ContainsAny(e.line, "\r\n")
+}
+
+// words writes the JSON form of an instruction's words. It has no <, > and &,
+// which are escaped.
+func words(list []string) string {
+	text, err := json.Marshal(list)
+	if err != nil { // strings always can be
+		return ""
+	}
+	return string(text)
+}
+
+func (r *rewrite) meansRun(read any) bool {
+	c, ok := read.(*instructions.RunCommand)
+	return ok && !c.PrependShell && len(c.Files) == 0 && len(c.FlagsUsed) == 0 && slices.Equal(c.CmdLine, r.command)
+}
+
+func (r *rewrite) copyLine() string {
+	parts := []string{"COPY"}
+	if r.copying.add {
+		parts[0] = "ADD"
+	}
+	for _, flag := range [][2]string{{"from", r.copying.from}, {"chown", r.copying.chown}, {"chmod", r.copying.chmod}} {
+		if flag[1] != "" {
+			parts = append(parts, "--"+flag[0]+"="+flag[1])
+		}
+	}
+	return strings.Join(append(parts, words(append(r.sources(), r.copying.DestPath))), " ")
+}
+
+// sources are those of the context, then the heredocs, as BuildKit copies them.
+func (r *rewrite) sources() []string {
+	sources := slices.Clone(r.copying.SourcePaths)
+	for _, f := range r.files {
+		sources = append(sources, "../"+f.Name)
+	}
+	return sources
+}
+
+func (r *rewrite) meansCopy(read any) bool {
+	command, _ := read.(instructions.Command)
+	got, ok := (&site{command: command}).copying()
+	return ok && got.add == r.copying.add && got.from == r.copying.from && got.chown == r.copying.chown && got.chmod == r.copying.chmod &&
+		got.DestPath == r.copying.DestPath && len(got.SourceContents) == 0 && slices.Equal(got.SourcePaths, r.sources())
+}
+
+func (r *rewrite) meansExpose(read any) bool {
+	c, ok := read.(*instructions.ExposeCommand)
+	return ok && slices.Equal(slices.Sorted(slices.Values(c.Ports)), slices.Sorted(slices.Values(r.ports)))
+}
+
+// shell returns the SHELL in force at a site, and whether it is known.
+func (r *rewrite) shell(s *site) ([]string, bool) {
+	switch {
+	case s.stage.shell != nil:
+		return s.stage.shell, true
+	case s.stage.triggered:
+		return nil, false
+	}
+	docker := []string{"/bin/sh", "-c"}
+	image := s.stage.root().image
+	if image == scratch {
+		return docker, true
+	}
+	r.asked[image] = true
+	base, known := r.bases[image]
+	for _, trigger := range base.Triggers {
+		if word, _, _ := strings.Cut(strings.TrimSpace(trigger), " "); strings.EqualFold(word, "SHELL") {
+			return nil, false
+		}
+	}
+	if len(base.Shell) > 0 {
+		return base.Shell, true
+	}
+	return docker, known || r.bases == nil
+}
+
+// mendScript writes a RUN with heredocs in exec form: what BuildKit has the
+// shell run (dispatchRun in dockerfile2llb).
+func mendScript(s *site, r *rewrite) bool {
+	shell, known := r.shell(s)
+	text, ok := script(s.command.(*instructions.RunCommand))
+	if !known || !ok || len(text) > maxLine || strings.IndexByte(text, 0) >= 0 {
+		return false
+	}
+	r.command = append(slices.Clone(shell), text)
+	return true
+}
+
+// script is the text that the shell gets of a RUN with heredocs, and whether it
+// gets any: a lone heredoc with #! is a program of its own.
+func script(c *instructions.RunCommand) (string, bool) {
+	if len(c.CmdLine) != 1 || !c.PrependShell || len(c.Files) == 0 {
+		return "", false
+	}
+	if parser.MustParseHeredoc(c.CmdLine[0]) != nil {
+		text := c.Files[0].Data
+		if c.Files[0].Chomp {
+			text = parser.ChompHeredocContent(text)
+		}
+		return text, !strings.HasPrefix(text, "#!")
+	}
+	var b strings.Builder
+	b.WriteString(c.CmdLine[0])
+	for _, file := range c.Files {
+		b.WriteString("\n" + file.Data + file.Name)
+	}
+	return b.String(), true
+}
+
+// mendDocuments makes files of the heredocs of a COPY or ADD. They lie beside
+// the context, where no pattern looks.
+func mendDocuments(s *site, r *rewrite) bool {
+	c := &r.copying
+	if c.from != "" || c.add && len(c.SourcePaths) > 0 {
+		return false
+	}
+	for _, source := range c.SourcePaths {
+		if value, known := s.expand(source); !known || strings.ContainsAny(value, "*?[") {
+			return false
+		}
+	}
+	for _, content := range c.SourceContents {
+		name := fmt.Sprintf("%s/%d/%s", heredocDirectory, s.line, content.Path)
+		text, known := content.Data, plain(content.Data)
+		if content.Expand {
+			text, known = s.document(content.Data)
+		}
+		taken := slices.ContainsFunc(r.files, func(f buildcontext.File) bool { return f.Name == name })
+		if !known || taken || !documentName(content.Path) {
+			return false
+		}
+		r.files = append(r.files, buildcontext.File{Name: name, Content: []byte(text)})
+	}
+	c.add, c.SourceContents = false, nil // Docker unpacks no heredoc
+	return true
+}
+
+// documentName reports whether a heredoc's name is the name of a file that no
+// expansion and no pattern takes for something else.
+func documentName(name string) bool {
+	return len(name) <= 100 && strings.Trim(name, ".") != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == ""
+}
+
+// plain reports whether text is such that it comes out of all parsers as it is.
+func plain(text string) bool { return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 }
