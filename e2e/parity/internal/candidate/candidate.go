@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,7 +84,7 @@ func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
 	if err != nil {
 		return err
 	}
-	build, err := k.accept(dockerfile, context, push, tree)
+	build, head, err := k.accept(ctx, dockerfile, context, push, tree)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(unix.Unmount(filepath.Join(bundle, "rootfs"), 0), err) }()
-	return k.execute(ctx, build, bundle, context)
+	return k.execute(ctx, build, bundle, head, context)
 }
 
 // stage makes the canonical tar of a context in two steps, as the shim and the
@@ -118,47 +119,106 @@ func stage(dockerfile, out string) (tree *buildcontext.Tree, err error) {
 	return tree, err
 }
 
-// accept reads the Dockerfile out of the context and makes the build of it.
-func (k *Kiln) accept(dockerfile, context, push string, tree *buildcontext.Tree) (kaniko.Build, error) {
-	file, err := os.Open(context)
-	if err != nil {
-		return kaniko.Build{}, fmt.Errorf("open the context: %w", err)
-	}
-	defer file.Close()
+// accept reads the Dockerfile out of the context and makes the build of it, and
+// what is sent before the context.
+func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tree *buildcontext.Tree) (kaniko.Build, *bytes.Buffer, error) {
 	name := filepath.Base(dockerfile)
-	data, err := buildcontext.ReadFile(file, name, buildcontext.DefaultLimits().DockerfileBytes)
+	parsed, ignore, err := read(context, name)
 	if err != nil {
-		return kaniko.Build{}, &Refusal{err}
-	}
-	parsed, err := preflight.Parse(name, data)
-	if err != nil {
-		return kaniko.Build{}, &Refusal{err}
+		return kaniko.Build{}, nil, &Refusal{err}
 	}
 	flavor, err := kaniko.ImageFlavor(k.ExecutorName)
 	if err != nil {
-		return kaniko.Build{}, err
+		return kaniko.Build{}, nil, err
 	}
 	parsed.Within(tree)
-	_, err = parsed.Check(flavor.Name)
-	if err == nil {
-		err = parsed.Missing()
-	}
-	if err != nil && !k.Unchecked {
-		return kaniko.Build{}, &Refusal{err}
+	mirrors, err := k.mirrors()
+	if err != nil {
+		return kaniko.Build{}, nil, err
 	}
 	var pulls []string
 	for _, image := range parsed.Images {
 		pulls = append(pulls, image.Reference)
 	}
-	mirrors, err := k.mirrors()
+	head, err := k.mend(ctx, parsed, ignore, mirrors)
 	return kaniko.Build{
 		Name: "parity", Namespace: "parity",
 		KanikoImage: k.ExecutorName, GateImage: "kiln",
 		Flavor: flavor, SnapshotMode: kaniko.SnapshotFull,
-		Dockerfile: name, Unused: parsed.Unused, Push: push, Pulls: pulls,
+		Unused: parsed.Unused, Push: push, Pulls: pulls,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
-	}, err
+	}, head, err
+}
+
+// read reads a Dockerfile, and its .dockerignore, out of a context.
+func read(context, name string) (dockerfile *preflight.Dockerfile, ignore []byte, err error) {
+	file, err := os.Open(context)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the context: %w", err)
+	}
+	defer file.Close()
+	data, err := buildcontext.ReadFile(file, name, buildcontext.DefaultLimits().DockerfileBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ignore, err = buildcontext.ReadIgnore(file, name); err != nil {
+		return nil, nil, err
+	}
+	dockerfile, err = preflight.Parse(name, data)
+	return dockerfile, ignore, err
+}
+
+// mend checks the Dockerfile and packs what stands beside the context. Unchecked,
+// a Dockerfile that is refused is sent as it is.
+func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []byte, mirrors registry.Mirrors) (*bytes.Buffer, error) {
+	flavor, err := kaniko.ImageFlavor(k.ExecutorName)
+	if err != nil {
+		return nil, err
+	}
+	files := parsed.AsIs(ignore)
+	_, err = parsed.Check(flavor.Name)
+	if err == nil {
+		err = parsed.Missing()
+	}
+	if err != nil && !k.Unchecked {
+		return nil, &Refusal{err}
+	}
+	if err == nil {
+		bases, err := k.bases(ctx, parsed.Shells(), mirrors)
+		if err != nil {
+			return nil, err
+		}
+		mended, err := parsed.Mend(flavor.Name, preflight.Given{Bases: bases, Ignore: ignore})
+		if err != nil {
+			return nil, &Refusal{err}
+		}
+		files = mended
+	}
+	head := &bytes.Buffer{}
+	return head, buildcontext.Head(head, files)
+}
+
+// bases reads the configuration of base images.
+func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors registry.Mirrors) (map[string]preflight.Base, error) {
+	insecure, err := registry.ParseInsecure([]string{k.Registry})
+	if err != nil {
+		return nil, err
+	}
+	client := registry.NewClient(registry.ClientConfig{Mirrors: mirrors, Insecure: insecure})
+	bases := map[string]preflight.Base{}
+	for _, image := range images {
+		digest, err := client.Resolve(ctx, image.Reference)
+		if err != nil {
+			return nil, err
+		}
+		base, err := client.Base(ctx, image.Reference, digest, runtime.GOARCH)
+		if err != nil {
+			return nil, err
+		}
+		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
+	}
+	return bases, nil
 }
 
 func (k *Kiln) mirrors() (registry.Mirrors, error) {
@@ -170,7 +230,7 @@ func (k *Kiln) mirrors() (registry.Mirrors, error) {
 }
 
 // execute runs the executor beside a gate.
-func (k *Kiln) execute(ctx context.Context, build kaniko.Build, bundle, context string) (err error) {
+func (k *Kiln) execute(ctx context.Context, build kaniko.Build, bundle string, head *bytes.Buffer, context string) (err error) {
 	stop, gateLog, err := startGate(ctx, build)
 	if err != nil {
 		return err
@@ -183,7 +243,7 @@ func (k *Kiln) execute(ctx context.Context, build kaniko.Build, bundle, context 
 	defer in.Close()
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, "runc", "--root", filepath.Join(k.Dir, "runc"), "run", "--bundle", bundle, "kaniko")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, &output, &output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = io.MultiReader(head, in), &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err = cmd.Run()
 	if _, failed := errors.AsType[*exec.ExitError](err); failed && ctx.Err() == nil {
