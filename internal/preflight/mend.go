@@ -113,6 +113,8 @@ type edit struct {
 	// means reports whether an instruction that was read, of the type that
 	// BuildKit's parser has for it, is what was meant.
 	means func(any) bool
+	// flags are those that a RUN has to keep.
+	flags []string
 	// refusal is the error that it spares.
 	refusal *Error
 }
@@ -179,7 +181,8 @@ func (d *Dockerfile) holds(text []byte, edits []edit) bool {
 // holds reports whether an instruction that was read is what was meant.
 func (e edit) holds(node *parser.Node) bool {
 	read, err := instructions.ParseInstructionWithLinter(node, &linter.Linter{})
-	return err == nil && e.means(read)
+	_, run := read.(*instructions.RunCommand)
+	return err == nil && e.means(read) && (!run || slices.Equal(node.Flags, e.flags))
 }
 
 // same reports whether an instruction is written as the author has it.

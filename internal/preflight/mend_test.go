@@ -49,7 +49,7 @@ func TestMend(t *testing.T) {
 		"RUN, dash":           {dockerfile: "FROM a\nRUN <<-EOF\n\tx\n\t\ty\n\tEOF\n", want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"x\\ny\\n\"]\n\n\n\n"},
 		"RUN, of a command":   {dockerfile: "FROM a\nRUN cat <<'E' > /t\n$x\nE\n", want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"cat \\u003c\\u003c'E' \\u003e /t\\n$x\\nE\"]\n\n\n"},
 		"RUN, two bodies":     {dockerfile: "FROM a\nRUN <<A cat - <<B\n1\nA\n2\nB\n", want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"\\u003c\\u003cA cat - \\u003c\\u003cB\\n1\\nA\\n2\\nB\"]\n\n\n\n\n"},
-		"RUN, flags":          {dockerfile: "FROM a\nRUN --mount=type=secret,id=x <<EOF\nx\nEOF\n", want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
+		"RUN, flags":          {dockerfile: "FROM a\nRUN --mount=type=secret,id=x <<EOF\nx\nEOF\n", want: "FROM a\nRUN --mount=type=secret,id=x [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
 		"RUN, SHELL":          {dockerfile: "FROM a\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN <<EOF\nx\nEOF\n", bases: map[string]preflight.Base{}, want: "FROM a\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN [\"/bin/bash\",\"-ec\",\"x\\n\"]\n\n\n"},
 		"RUN, parent's SHELL": {dockerfile: "FROM a AS b\nSHELL [\"s\"]\nFROM b\nRUN <<EOF\nx\nEOF\n", want: "FROM a AS b\nSHELL [\"s\"]\nFROM b\nRUN [\"s\",\"x\\n\"]\n\n\n"},
 		"RUN, base's SHELL":   {dockerfile: "FROM a AS b\nFROM b\nRUN <<EOF\nx\nEOF\n", bases: map[string]preflight.Base{"a": {Shell: []string{"s", "-c"}}}, want: "FROM a AS b\nFROM b\nRUN [\"s\",\"-c\",\"x\\n\"]\n\n\n"},
@@ -111,6 +111,7 @@ func TestMendRefuses(t *testing.T) {
 		"longer than a line of the log": heredoc(strings.Repeat("\"\n", 12_000)),
 		"not UTF-8":                     heredoc("\xff\n"),
 		"NUL":                           heredoc("a\x00\n"),
+		"flag with quotes":              "FROM a\nRUN --mount=type=secret,\"id=a b\" <<EOF\nx\nEOF\n",
 		"trigger may set SHELL":         "FROM a AS b\nONBUILD SHELL [\"x\"]\nFROM b\nRUN <<EOF\nx\nEOF\n",
 		"variable of the base":          "FROM a\nCOPY <<EOF /f\n$HOME\nEOF\n",
 		"variable of a trigger":         "FROM scratch AS b\nONBUILD ENV A=1\nFROM b\nCOPY <<EOF /f\n$A\nEOF\n",
@@ -150,7 +151,7 @@ func TestMendRefuses(t *testing.T) {
 	}
 	for name, bases := range map[string]map[string]preflight.Base{
 		"nothing known":     {},
-		"a trigger's SHELL": {"a": {Triggers: []string{"RUN x", " shell [\"x\"]"}}},
+		"a trigger's SHELL": {"a": {Triggers: []string{"RUN x", " shell\t[\"x\"]"}}},
 		"shell not UTF-8":   {"a": {Shell: []string{"\xff"}}},
 		"endless shell":     {"a": {Shell: []string{strings.Repeat("x", 100_000)}}},
 	} {

@@ -47,7 +47,8 @@ func (r *rewrite) edit(s *site) (edit, bool) {
 	e := edit{node: s.node}
 	switch c := s.command.(type) {
 	case *instructions.RunCommand:
-		e.line, e.means = "RUN "+words(r.command), r.meansRun
+		e.flags = s.node.Flags
+		e.line, e.means = strings.Join(append(append([]string{"RUN"}, e.flags...), words(r.command)), " "), r.meansRun
 	case *instructions.CopyCommand, *instructions.AddCommand:
 		e.line, e.means = r.copyLine(), r.meansCopy
 	case *instructions.ExposeCommand:
@@ -69,7 +70,7 @@ func words(list []string) string {
 
 func (r *rewrite) meansRun(read any) bool {
 	c, ok := read.(*instructions.RunCommand)
-	return ok && !c.PrependShell && len(c.Files) == 0 && len(c.FlagsUsed) == 0 && slices.Equal(c.CmdLine, r.command)
+	return ok && !c.PrependShell && len(c.Files) == 0 && slices.Equal(c.CmdLine, r.command)
 }
 
 func (r *rewrite) copyLine() string {
@@ -122,7 +123,7 @@ func (r *rewrite) shell(s *site) ([]string, bool) {
 	r.asked[image] = true
 	base, known := r.bases[image]
 	for _, trigger := range base.Triggers {
-		if word, _, _ := strings.Cut(strings.TrimSpace(trigger), " "); strings.EqualFold(word, "SHELL") {
+		if words := strings.Fields(trigger); len(words) > 0 && strings.EqualFold(words[0], "SHELL") {
 			return nil, false
 		}
 	}
