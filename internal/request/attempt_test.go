@@ -17,6 +17,7 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 
 	"kiln/internal/config"
+	"kiln/internal/failure"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 )
@@ -250,4 +251,21 @@ type unreachable struct{}
 // RoundTrip implements [http.RoundTripper].
 func (unreachable) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("no route")
+}
+
+// TestTheEndOfARemovedPodIsNoFailure has Kaniko end because somebody removed its
+// pod, and fail in one that its creator removes at once: as process 1 it ends with
+// exit code 2 at SIGTERM (runtime.dieFromSignal).
+func TestTheEndOfARemovedPodIsNoFailure(t *testing.T) {
+	now := metav1.Now()
+	removed := failedBuild(t, corev1.ContainerStateTerminated{ExitCode: 2})
+	removed.pod.DeletionTimestamp = &now
+	if err := removed.failure(); !errors.Is(err, errAgain) {
+		t.Errorf("a removed pod: %v, want another look", err)
+	}
+	failed := failedBuild(t, corev1.ContainerStateTerminated{ExitCode: 1}, "error building image: error building stage: failed to execute command: waiting for process to exit: exit status 3\n")
+	failed.pod.DeletionTimestamp = &now
+	if err := failed.failure(); failure.Of(err) != failure.RunFailed {
+		t.Errorf("a failed build: %v", err)
+	}
 }

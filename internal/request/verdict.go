@@ -151,6 +151,9 @@ func (b *build) failure() error {
 	if b.cut != nil && (found.Reason == failure.Evicted || found.Reason == failure.Internal) {
 		return b.cut // it ended because of that, or that because of its end
 	}
+	if b.pod.DeletionTimestamp != nil && (found.Reason == failure.Evicted || found.Reason == failure.Internal) {
+		return b.gone(podrun.ErrGone) // somebody removed the pod, and Kaniko ended because of that
+	}
 	switch found.Reason {
 	case failure.Evicted:
 		if b.working && b.arrival != nil { // the pod's state may come before the stream's end
