@@ -69,6 +69,9 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if len(data) > maxSize {
 		return nil, src.errorf(0, "the Dockerfile is larger than %d bytes", maxSize)
 	}
+	if count := countInstructions(data); count > maxInstructions {
+		return nil, src.errorf(0, "the Dockerfile has %d instructions, more than %d", count, maxInstructions)
+	}
 	// A parser that trips over hostile input must not take the process down.
 	defer func() {
 		if recovered := recover(); recovered != nil {
