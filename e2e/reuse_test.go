@@ -287,8 +287,9 @@ func (f *fixture) scribble(t *testing.T) (stop func(), err error) {
 }
 
 // TestTriggers builds on bases with ONBUILD triggers: one that copies from the
-// context, and one that copies from an image that the Dockerfile does not name,
-// which the fork of Kaniko in these tests cannot do.
+// context, one that copies from an image that the Dockerfile does not name,
+// which the fork of Kaniko in these tests cannot do, and one that no Kaniko
+// builds as Docker does.
 func TestTriggers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "triggers", nil)
@@ -302,6 +303,10 @@ func TestTriggers(t *testing.T) {
 		}},
 		{"of another image", "COPY --from=debian:bookworm-slim /etc/debian_version /from-trigger", func(t *testing.T, r *harness.Result) {
 			wantError(t, r, "acme/triggered/v1/Dockerfile:1: an ONBUILD trigger of ", "copies from debian:bookworm-slim, which this Kaniko does not fetch")
+		}},
+		{"that is refused", "COPY --parents words /from-trigger/", func(t *testing.T, r *harness.Result) {
+			wantError(t, r, "acme/triggered/v1/Dockerfile:1: ONBUILD COPY --parents words /from-trigger/, a trigger of ", "Kaniko ignores --parents")
+			wantLog(t, r, "\n  1 | FROM ")
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

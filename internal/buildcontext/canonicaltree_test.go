@@ -14,9 +14,17 @@ import (
 
 func TestCanonicalTree(t *testing.T) {
 	packed := pack(t, dir("a", 0o2775), file("a/f", "x"), link("a/l", "../f"), file("a-b", "y"))
-	sum, tree, err := buildcontext.CanonicalTree(io.Discard, bytes.NewReader(packed), buildcontext.Limits{})
+	var written bytes.Buffer
+	sum, tree, err := buildcontext.CanonicalTree(&written, bytes.NewReader(packed), buildcontext.Limits{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	again, err := buildcontext.ReadTree(&written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tree.Below("."), again.Below(".")); diff != "" || again.Len() != tree.Len() {
+		t.Errorf("what was written has another tree (-want +got):\n%s", diff)
 	}
 	plain, err := buildcontext.Canonical(io.Discard, bytes.NewReader(packed), buildcontext.Limits{})
 	if err != nil || plain != sum {
@@ -37,9 +45,13 @@ func TestCanonicalTreeTooLarge(t *testing.T) {
 	for i := range 5000 {
 		members = append(members, link("l"+strconv.Itoa(10000+i), strings.Repeat("x", 4000)))
 	}
-	sum, tree, err := buildcontext.CanonicalTree(io.Discard, bytes.NewReader(pack(t, members...)), buildcontext.Limits{})
+	var written bytes.Buffer
+	sum, tree, err := buildcontext.CanonicalTree(&written, bytes.NewReader(pack(t, members...)), buildcontext.Limits{})
 	if err != nil || sum.Entries != len(members) || tree != nil {
 		t.Errorf("CanonicalTree = %v, %v, %v, want no tree", sum, tree, err)
+	}
+	if tree, err := buildcontext.ReadTree(&written); err != nil || tree != nil {
+		t.Errorf("ReadTree = %v, %v, want no tree", tree, err)
 	}
 }
 
@@ -47,6 +59,9 @@ func TestCanonicalTreeOfNothing(t *testing.T) {
 	_, tree, err := buildcontext.CanonicalTree(io.Discard, strings.NewReader("no tar"), buildcontext.Limits{})
 	if err == nil || tree != nil {
 		t.Errorf("CanonicalTree = %v, %v, want an error", tree, err)
+	}
+	if tree, err := buildcontext.ReadTree(strings.NewReader("no tar")); err == nil || tree != nil {
+		t.Errorf("ReadTree = %v, %v, want an error", tree, err)
 	}
 }
 

@@ -1,6 +1,10 @@
 package buildcontext
 
 import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -54,6 +58,37 @@ func CanonicalTree(dst io.Writer, src io.Reader, l Limits) (Summary, *Tree, erro
 		return sum, nil, err
 	}
 	return sum, t, nil
+}
+
+// ReadTree lists the entries of an archive that [Canonical] wrote, as
+// [CanonicalTree] does. The tree is nil where that gives none.
+func ReadTree(src io.Reader) (*Tree, error) {
+	gz, err := gzip.NewReader(src)
+	if err != nil {
+		return nil, fmt.Errorf("read context: %w", err)
+	}
+	t := &Tree{}
+	for tr := tar.NewReader(gz); ; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read context: %w", err)
+		}
+		if h.Name = strings.TrimPrefix(h.Name, Dir+"/"); h.Name == "" {
+			continue // the context's own directory
+		}
+		e, err := readEntry(h)
+		if err != nil {
+			return nil, err
+		}
+		t.add(e)
+	}
+	if t.size > maxTree {
+		return nil, nil
+	}
+	return t, nil
 }
 
 // add notes an entry, which comes after all that were added. Beyond the bound

@@ -15,7 +15,8 @@
 // whose verdict is [Mend] written so that the flavor builds what Docker builds of
 // the author's. It guarantees that every instruction keeps its line, that all
 // others keep their bytes, and that what was written parses to what was meant; it
-// refuses what it cannot write exactly.
+// refuses what it cannot write exactly. [Dockerfile.CheckTriggers] applies the
+// table to the triggers of base images.
 //
 // The build context decides some of its rows, once [Dockerfile.Within] has told
 // what is in it; [Dockerfile.Missing] tells which sources are not.

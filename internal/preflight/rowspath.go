@@ -153,15 +153,25 @@ func (s *site) exists(directory string) bool {
 // is built from, has the directory in its text.
 func (s *site) named(directory string) bool {
 	for stage := s.stage; stage != nil; stage = stage.base {
+		for _, t := range stage.triggers[:stage.triggersDone] {
+			if s.names(t.command, t.node.Original, directory) {
+				return true
+			}
+		}
 		for _, command := range s.walker.parsed[stage.index].Commands[:stage.done] {
-			text := s.walker.node(startLine(command.Location())).Original
-			s.expander.steps += 1 + len(text)/100
-			if _, volume := command.(*instructions.VolumeCommand); !volume && strings.Contains(text, directory) {
+			if s.names(command, s.walker.node(startLine(command.Location())).Original, directory) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// names reports whether a command has a directory in its text.
+func (s *site) names(command instructions.Command, text, directory string) bool {
+	s.expander.steps += 1 + len(text)/100
+	_, volume := command.(*instructions.VolumeCommand)
+	return !volume && strings.Contains(text, directory)
 }
 
 // makesParents reports whether writing to a path makes directories above it. A

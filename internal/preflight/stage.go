@@ -43,6 +43,8 @@ type stage struct {
 	images []Image
 	// used is whether the last stage needs it. Docker builds no other.
 	used bool
+	// triggers are those of its base, once they are known.
+	triggers []trigger
 
 	state
 }
@@ -153,15 +155,25 @@ func noValue(names []string) string {
 
 // takes notes what a command in a line takes from other stages and images.
 func (w *walker) takes(s *stage, command instructions.Command, line int) error {
+	for _, from := range sourcesOf(command) {
+		if err := w.from(s, from, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sourcesOf returns the stages and images that a command takes something from.
+func sourcesOf(command instructions.Command) []string {
 	switch c := command.(type) {
 	case *instructions.CopyCommand:
-		return w.from(s, c.From, line)
+		return []string{c.From}
 	case *instructions.RunCommand:
+		var from []string
 		for _, mount := range instructions.GetMounts(c) {
-			if err := w.from(s, mount.From, line); err != nil {
-				return err
-			}
+			from = append(from, mount.From)
 		}
+		return from
 	}
 	return nil
 }

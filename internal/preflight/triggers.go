@@ -37,8 +37,8 @@ func (d *Dockerfile) Triggers(name string, onbuild []string) (images []Image, er
 	w := &walker{source: src, parsed: d.walker.parsed}
 	// A trigger may run in any stage, so it may take from any.
 	s := &stage{index: len(w.parsed), used: true}
-	for _, command := range commands {
-		if err := w.takes(s, command, 0); err != nil {
+	for _, t := range commands {
+		if err := w.takes(s, t.command, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -46,46 +46,61 @@ func (d *Dockerfile) Triggers(name string, onbuild []string) (images []Image, er
 	return w.images(), nil
 }
 
+// trigger is one ONBUILD trigger of a base.
+type trigger struct {
+	// image is the base, as the Dockerfile names it.
+	image   string
+	command instructions.Command
+	node    *parser.Node
+}
+
 // triggers parses ONBUILD triggers as BuildKit does: each is one instruction.
-func triggers(src source, onbuild []string) ([]instructions.Command, error) {
+func triggers(src source, onbuild []string) ([]trigger, error) {
 	if len(onbuild) > maxInstructions {
 		return nil, src.errorf(0, "the image has %d ONBUILD triggers, more than %d", len(onbuild), maxInstructions)
 	}
-	size := 0
-	for _, trigger := range onbuild {
-		size += len(trigger)
-	}
-	if size > maxSize {
+	if total(onbuild) > maxSize {
 		return nil, src.errorf(0, "the ONBUILD triggers are larger than %d bytes", maxSize)
 	}
-	commands := make([]instructions.Command, 0, len(onbuild))
-	for _, trigger := range onbuild {
-		command, err := parseTrigger(trigger)
+	parsed := make([]trigger, 0, len(onbuild))
+	for _, text := range onbuild {
+		t, err := parseTrigger(text)
 		if err != nil {
 			bad := src.errorf(0, "ONBUILD trigger: %s", err)
-			bad.Text = printable(trigger)
+			bad.Text = printable(text)
 			return nil, bad
 		}
-		commands = append(commands, command)
+		parsed = append(parsed, t)
 	}
-	return commands, nil
+	return parsed, nil
 }
 
-func parseTrigger(trigger string) (instructions.Command, error) {
-	result, err := parser.Parse(bytes.NewReader([]byte(trigger)))
+// total is the length of all texts, in bytes.
+func total(texts []string) int {
+	size := 0
+	for _, text := range texts {
+		size += len(text)
+	}
+	return size
+}
+
+func parseTrigger(text string) (trigger, error) {
+	result, err := parser.Parse(bytes.NewReader([]byte(text)))
 	if err != nil {
-		return nil, err
+		return trigger{}, err
 	}
 	if count := len(result.AST.Children); count != 1 {
-		return nil, fmt.Errorf("it is %d instructions instead of one", count)
+		return trigger{}, fmt.Errorf("it is %d instructions instead of one", count)
 	}
-	parsed, err := instructions.ParseInstructionWithLinter(result.AST.Children[0], &linter.Linter{})
+	oneLine(result.AST)
+	node := result.AST.Children[0]
+	parsed, err := instructions.ParseInstructionWithLinter(node, &linter.Linter{})
 	if err != nil {
-		return nil, err
+		return trigger{}, err
 	}
 	command, ok := parsed.(instructions.Command)
 	if !ok {
-		return nil, fmt.Errorf("FROM is not allowed in it")
+		return trigger{}, fmt.Errorf("FROM is not allowed in it")
 	}
-	return command, nil
+	return trigger{command: command, node: node}, nil
 }

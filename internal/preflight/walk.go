@@ -30,8 +30,9 @@ type state struct {
 	volumes []string
 	// newVolume is whether one of them was not there before.
 	newVolume bool
-	// done counts the commands that the walk has gone past.
-	done int
+	// done counts the commands that the walk has gone past, triggersDone the
+	// triggers before them.
+	done, triggersDone int
 	// made are the directories that WORKDIR made in this stage, and whose they
 	// are; empty for root's and, as nearly all are, the base image's user's.
 	made map[string]string
@@ -44,6 +45,9 @@ type site struct {
 	stage *stage
 	// command is nil for the file and for FROM.
 	command instructions.Command
+	// trigger is set for an ONBUILD trigger of the stage's base. Its line is that
+	// of FROM.
+	trigger *trigger
 	node    *parser.Node
 	line    int
 	// leaked are the ARGs that earlier stages declare, with the last value.
@@ -103,8 +107,8 @@ func (s *site) path(text string) (absolute string, slash, known bool) {
 	return path.Clean(value), slash, true
 }
 
-// walk visits the file, then every FROM and command of the used stages, with
-// the state before it.
+// walk visits the file, then every FROM, trigger and command of the used
+// stages, with the state before it.
 func (w *walker) walk(visit func(*site)) error {
 	visit(&site{walker: w, line: 0})
 	e := &expander{lex: w.lex}
@@ -116,29 +120,41 @@ func (w *walker) walk(visit func(*site)) error {
 		s.begin()
 		line := startLine(w.parsed[index].Location)
 		visit(w.site(s, nil, line, leaked, e))
-		for _, command := range w.parsed[index].Commands {
-			line := startLine(command.Location())
-			at := w.site(s, command, line, leaked, e)
-			if err := at.mounts(); err != nil {
-				return w.errorf(line, "%s", err)
+		for i := range s.triggers {
+			if err := w.site(s, nil, line, leaked, e).of(&s.triggers[i]).step(visit); err != nil {
+				return err
 			}
-			visit(at)
-			if err := at.apply(); err != nil {
-				return w.errorf(line, "%s", err)
+			s.triggersDone++
+		}
+		for _, command := range w.parsed[index].Commands {
+			if err := w.site(s, command, startLine(command.Location()), leaked, e).step(visit); err != nil {
+				return err
 			}
 			s.done++
-			if e.steps > maxSteps {
-				return w.errorf(line, "%s", errTooMany)
-			}
-			if e.looks > maxLooks {
-				return w.errorf(line, "%s", errTooManyPatterns)
-			}
 		}
 		for name, v := range s.variables.values {
 			if !v.env {
 				leaked[name] = v
 			}
 		}
+	}
+	return nil
+}
+
+// step visits a command and follows it, within bounds.
+func (s *site) step(visit func(*site)) error {
+	if err := s.mounts(); err != nil {
+		return s.errorf("%s", err)
+	}
+	visit(s)
+	if err := s.apply(); err != nil {
+		return s.errorf("%s", err)
+	}
+	if s.expander.steps > maxSteps {
+		return s.errorf("%s", errTooMany)
+	}
+	if s.expander.looks > maxLooks {
+		return s.errorf("%s", errTooManyPatterns)
 	}
 	return nil
 }

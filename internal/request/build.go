@@ -98,7 +98,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 		s.log.Line("kiln: %s %s", found.note, found.reference(p))
 		return image{reference: found.reference(p), reused: found.note}, nil
 	}
-	s.warn(p.file)
+	s.warn(p.file.Warnings)
 	s.log.Shield("Build " + s.dockerfile().file)
 	s.log.Line("kiln: %s", why)
 	s.event(event.BuildStarted, "its image is built")

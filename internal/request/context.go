@@ -72,6 +72,7 @@ func (s *step) refuse(reason failure.Reason, line int, err error) error {
 	if !ok {
 		return err
 	}
+	s.log.Unshield()
 	s.log.Shield("Check " + s.dockerfile().file)
 	for detail := range strings.Lines(bad.Detail()) {
 		s.log.Line("%s", strings.TrimSuffix(detail, "\n"))
@@ -86,8 +87,8 @@ func (s *step) refuse(reason failure.Reason, line int, err error) error {
 }
 
 // warn tells the author what the Dockerfile's reader found, each at its line.
-func (s *step) warn(file *preflight.Dockerfile) {
-	for _, problem := range file.Warnings {
+func (s *step) warn(problems []preflight.Problem) {
+	for _, problem := range problems {
 		at := s.dockerfile()
 		at.line = problem.Line
 		text := at.String() + ": " + problem.Message
@@ -168,6 +169,20 @@ func (s *step) readContext(what string, read func(io.ReadSeeker) ([]byte, error)
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	return data, nil
+}
+
+// readTree lists the canonical tar.
+func (s *step) readTree() (*buildcontext.Tree, error) {
+	file, err := os.Open(s.Memory.ContextPath(s.id))
+	if err != nil {
+		return nil, fmt.Errorf("list the build context: %w", err)
+	}
+	defer file.Close()
+	tree, err := buildcontext.ReadTree(bufio.NewReader(file))
+	if err != nil {
+		return nil, fmt.Errorf("list the build context: %w", err)
+	}
+	return tree, nil
 }
 
 // sendContext streams head and the canonical tar to the build pod, which takes

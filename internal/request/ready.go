@@ -14,7 +14,8 @@ import (
 )
 
 // ready returns the specification of the pod that builds the plan's image. What
-// the ONBUILD triggers of its bases name may be pulled too.
+// the ONBUILD triggers of its bases name may be pulled too, once they have been
+// found to build as with Docker.
 func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 	further, err := s.triggered(ctx, p)
 	if err != nil {
@@ -38,14 +39,24 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 // bases are asked at once.
 func (s *step) triggered(ctx context.Context, p *plan) ([]buildkey.Reference, error) {
 	found := make([][]buildkey.Reference, len(p.bases))
+	triggers := make([][]string, len(p.bases))
 	errs := make([]error, len(p.bases))
 	var group sync.WaitGroup
 	for i, base := range p.bases {
-		group.Go(func() { found[i], errs[i] = s.triggersOf(ctx, p, p.file.Images[i], base) })
+		group.Go(func() { triggers[i], found[i], errs[i] = s.triggersOf(ctx, p, p.file.Images[i], base) })
 	}
 	group.Wait()
-	for _, err := range errs {
+	onbuild := map[string][]string{}
+	for i, err := range errs {
 		if err != nil {
+			return nil, err
+		}
+		if len(triggers[i]) > 0 {
+			onbuild[p.file.Images[i].Reference] = triggers[i]
+		}
+	}
+	if len(onbuild) > 0 {
+		if err := s.checkTriggers(p, onbuild); err != nil {
 			return nil, err
 		}
 	}
@@ -54,32 +65,57 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]buildkey.Reference, er
 	return slices.Compact(images), nil
 }
 
-// triggersOf returns the images that the triggers of one base name.
-func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, base buildkey.Reference) ([]buildkey.Reference, error) {
+// checkTriggers refuses triggers of bases, by the base's reference, that this
+// Kaniko would build otherwise than Docker, and warns of some.
+func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
+	flavor, err := s.Settings.Flavor()
+	if err != nil {
+		return err
+	}
+	tree, err := s.readTree()
+	if err != nil {
+		return failure.New(failure.BadRequest, "kiln: %w", err)
+	}
+	p.file.Within(tree)
+	defer p.file.Within(nil)
+	warnings, err := p.file.CheckTriggers(flavor.Name, onbuild)
+	if err != nil {
+		return s.refuse(failure.UnsupportedInstruction, 0, err)
+	}
+	if len(warnings) > 0 {
+		s.log.Unshield()
+		s.warn(warnings)
+		s.log.Shield("Build " + s.dockerfile().file)
+	}
+	return nil
+}
+
+// triggersOf returns the triggers of one base, and the images that they name.
+func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, base buildkey.Reference) ([]string, []buildkey.Reference, error) {
 	found, err := s.Registry.Base(ctx, base.Name, base.Digest, arch)
 	if err != nil {
-		return nil, s.baseError(image, err)
+		return nil, nil, s.baseError(image, err)
 	}
 	if len(found.Triggers) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	named, err := p.file.Triggers("ONBUILD of "+image.Reference, found.Triggers)
 	if err != nil {
-		return nil, s.refuse(failure.DockerfileSyntax, image.Line, err)
+		return nil, nil, s.refuse(failure.DockerfileSyntax, image.Line, err)
 	}
 	if err := s.unbuildable(image, named); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var references []buildkey.Reference
 	for _, further := range named {
 		further.Line = image.Line
 		digest, err := s.Registry.Resolve(ctx, further.Reference)
 		if err != nil {
-			return nil, s.baseError(further, err)
+			return nil, nil, s.baseError(further, err)
 		}
 		references = append(references, buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest})
 	}
-	return references, nil
+	return found.Triggers, references, nil
 }
 
 // unbuildable refuses triggers that copy from images which the chainguard fork

@@ -78,7 +78,7 @@ func (h *Handler) Check(ctx context.Context, order Order) error {
 	if err != nil {
 		return s.blame(ctx, err)
 	}
-	s.warn(file)
+	s.warn(file.Warnings)
 	s.log.Line("kiln: nothing in %s is refused", oneLine(s.dockerfile().file))
 	return s.log.Err()
 }

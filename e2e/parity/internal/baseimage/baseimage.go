@@ -75,6 +75,8 @@ func configure(name string, c *v1.Config) (layers [][]entry, found bool) {
 	switch name {
 	case "onbuild":
 		c.OnBuild = []string{"ENV TRIGGERED=yes", "COPY . /usr/src/app/", "RUN echo built > /usr/src/app/trigger", "WORKDIR /usr/src/app"}
+	case "onbuild-parents":
+		c.OnBuild = []string{"COPY --parents src/file /app/"}
 	case "nonroot":
 		c.User, c.WorkingDir = "65534:65534", "/home/app"
 		layers = [][]entry{{dir("home/app/", 65534)}}

@@ -185,7 +185,7 @@ func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []
 		return nil, &Refusal{err}
 	}
 	if err == nil {
-		bases, err := k.bases(ctx, parsed.Shells(), mirrors)
+		bases, err := k.bases(ctx, parsed.Images, mirrors)
 		if err != nil {
 			return nil, err
 		}
@@ -194,12 +194,25 @@ func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []
 			return nil, &Refusal{err}
 		}
 		files = mended
+		if err := checkTriggers(parsed, flavor.Name, bases); err != nil && !k.Unchecked {
+			return nil, &Refusal{err}
+		}
 	}
 	head := &bytes.Buffer{}
 	return head, buildcontext.Head(head, files)
 }
 
-// bases reads the configuration of base images.
+// checkTriggers refuses ONBUILD triggers of bases.
+func checkTriggers(parsed *preflight.Dockerfile, flavor string, bases map[string]preflight.Base) error {
+	onbuild := map[string][]string{}
+	for reference, base := range bases {
+		onbuild[reference] = base.Triggers
+	}
+	_, err := parsed.CheckTriggers(flavor, onbuild)
+	return err
+}
+
+// bases reads the configuration of base images. One that is not there is refused.
 func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors registry.Mirrors) (map[string]preflight.Base, error) {
 	insecure, err := registry.ParseInsecure([]string{k.Registry})
 	if err != nil {
@@ -210,7 +223,7 @@ func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors regi
 	for _, image := range images {
 		digest, err := client.Resolve(ctx, image.Reference)
 		if err != nil {
-			return nil, err
+			return nil, &Refusal{err}
 		}
 		base, err := client.Base(ctx, image.Reference, digest, runtime.GOARCH)
 		if err != nil {

@@ -1,0 +1,186 @@
+package preflight
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+)
+
+// CheckTriggers is [Dockerfile.Check] with the ONBUILD triggers of base images,
+// by the reference of the image: each is looked at as if it stood behind the
+// FROM, in whose line its problems are. What would be rewritten is refused too,
+// since the image has the trigger. So is what an instruction of the Dockerfile
+// does by a trigger before it alone. Both builders take the triggers in front of
+// the stage.
+//
+// Triggers are as hostile as the Dockerfile: those of all stages together are
+// within the bounds of one. CheckTriggers is for one goroutine at a time.
+func (d *Dockerfile) CheckTriggers(flavor string, onbuild map[string][]string) (warned []Problem, err error) {
+	defer func() {
+		if recovered := recover(); recovered != nil {
+			warned, err = nil, d.walker.errorf(0, "an ONBUILD trigger of a base image cannot be parsed: %v", recovered)
+		}
+	}()
+	c := &triggerCheck{check: d.newCheck(flavor), own: map[place]bool{}}
+	if err := d.walker.walk(c.note); err != nil {
+		return nil, err
+	}
+	defer d.walker.trigger(nil) // no other walk knows of them
+	if err := d.walker.trigger(onbuild); err != nil {
+		return nil, err
+	}
+	if err := d.walker.walk(c.visit); err != nil {
+		return nil, err
+	}
+	return c.warned, c.verdict()
+}
+
+// trigger gives the used stages the triggers of their bases.
+func (w *walker) trigger(onbuild map[string][]string) error {
+	count, size := 0, len(w.data)
+	for index, s := range w.stages {
+		s.triggers = nil
+		texts := onbuild[s.image]
+		if s.base != nil || !s.used || len(texts) == 0 {
+			continue
+		}
+		line := startLine(w.parsed[index].Location)
+		count, size = count+len(texts), size+total(texts)
+		if count+len(w.nodes) > maxInstructions || size > maxSize {
+			return w.errorf(line, "with the ONBUILD triggers of its base images the Dockerfile has more than %d instructions or %d bytes", maxInstructions, maxSize)
+		}
+		parsed, err := triggers(source{name: w.name}, texts)
+		if err != nil {
+			return err
+		}
+		for i := range parsed {
+			parsed[i].image = s.image
+			if stage := w.unusedStage(parsed[i].command); stage != "" {
+				e := w.site(s, nil, line, nil, nil).of(&parsed[i]).errorf("nothing else uses the stage %s, and kiln builds no stage for a trigger alone", stage)
+				e.Advice = "COPY something from the stage in the Dockerfile too."
+				return e
+			}
+		}
+		s.triggers = parsed
+	}
+	return nil
+}
+
+// unusedStage returns what a trigger calls a stage that nothing in the
+// Dockerfile uses, or nothing.
+func (w *walker) unusedStage(command instructions.Command) string {
+	for _, from := range sourcesOf(command) {
+		index, found := w.find(from)
+		if number, err := strconv.Atoi(from); err == nil {
+			index, found = number, number >= 0 && number < len(w.stages)
+		}
+		if found && !w.stages[index].used {
+			return shorten(printable(from))
+		}
+	}
+	return ""
+}
+
+// triggerCheck is a look at a Dockerfile with the triggers of its bases.
+type triggerCheck struct {
+	*check
+	// own is what the Dockerfile has without the triggers, and has been told of.
+	own map[place]bool
+}
+
+// place is a row at a line of the Dockerfile.
+type place struct {
+	line int
+	row  string
+}
+
+// note notes the rows of a site, before there are triggers.
+func (c *triggerCheck) note(s *site) {
+	for _, row := range c.rows {
+		if row.Verdict(c.flavor) < Mend {
+			continue
+		}
+		if _, found := row.look(s); found {
+			c.own[place{s.line, row.Name}] = true
+		}
+	}
+}
+
+// visit asks the rows about a trigger, and about what it makes of an
+// instruction behind it.
+func (c *triggerCheck) visit(s *site) {
+	for _, row := range c.rows {
+		if len(c.refused) >= maxRefused || !c.asks(row, s) {
+			continue
+		}
+		if finding, found := row.look(s); found {
+			c.report(s, row, about(finding)+row.Message)
+		}
+	}
+}
+
+// asks reports whether a row has something to say about a site that it has not
+// said.
+func (c *triggerCheck) asks(row Row, s *site) bool {
+	verdict := row.Verdict(c.flavor)
+	if s.trigger == nil {
+		return s.command != nil && verdict >= Mend && !c.own[place{s.line, row.Name}]
+	}
+	return verdict >= Mend || verdict == Warn && !c.told[row.Name]
+}
+
+// report refuses a site or warns of it.
+func (c *triggerCheck) report(s *site, row Row, message string) {
+	if row.Verdict(c.flavor) == Warn {
+		c.told[row.Name] = true
+		problem := c.warn(s.line, message, s.trigger.advice(row.Advice))
+		problem.Message = s.trigger.String() + ": " + problem.Message
+		c.warned = append(c.warned, problem)
+		return
+	}
+	e := s.errorf("%s", message)
+	if e.Advice = row.Advice; s.trigger != nil {
+		e.Advice = s.trigger.advice(row.Advice)
+	} else {
+		e.Reason = fmt.Sprintf("behind the ONBUILD triggers of %s: %s", shorten(printable(s.stage.root().image)), e.Reason)
+	}
+	c.refused = append(c.refused, e)
+}
+
+// of makes a site that of a trigger.
+func (s *site) of(t *trigger) *site {
+	s.trigger, s.command, s.node = t, t.command, t.node
+	return s
+}
+
+// String names a trigger in a message, which it leaves room for.
+func (t *trigger) String() string {
+	const longest = 80
+	text := printable(t.node.Original)
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	}
+	return fmt.Sprintf("ONBUILD %s, a trigger of %s", text, shorten(printable(t.image)))
+}
+
+// advice is what a row advises for a trigger, which its image has.
+func (t *trigger) advice(row string) string {
+	return "Use another base image, or change the trigger in this one. " + row
+}
+
+// errorf is an error of the site; that of a trigger names it, in the line of
+// FROM.
+func (s *site) errorf(format string, args ...any) *Error {
+	e := s.walker.errorf(s.line, format, args...)
+	if s.trigger == nil {
+		return e
+	}
+	e.Reason = s.trigger.String() + ": " + e.Reason
+	if at := strings.Index(e.Text, s.trigger.image); at >= 0 {
+		e.Column = utf8.RuneCountInString(e.Text[:at]) + 1
+	}
+	return e
+}

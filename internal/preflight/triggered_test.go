@@ -1,0 +1,209 @@
+package preflight_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/preflight"
+)
+
+// checkTriggers returns what CheckTriggers says of triggers of busybox and of
+// "a".
+func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.Tree, onbuild ...string) (preflight.Verdict, string) {
+	t.Helper()
+	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Within(tree)
+	if _, err := file.Check(flavor); err != nil {
+		t.Fatal(err)
+	}
+	warned, err := file.CheckTriggers(flavor, map[string][]string{"a": onbuild, "busybox": onbuild})
+	var text strings.Builder
+	for _, w := range warned {
+		text.WriteString(w.Detail("Dockerfile") + "\n")
+	}
+	bad, ok := errors.AsType[*preflight.Error](err)
+	switch {
+	case err != nil && !ok:
+		t.Fatalf("CheckTriggers error = %v, want a *preflight.Error", err)
+	case err != nil:
+		return preflight.Refuse, text.String() + bad.Detail()
+	case len(warned) > 0:
+		return preflight.Warn, text.String()
+	}
+	return preflight.Same, ""
+}
+
+// asTriggers makes triggers of all that stands behind the last FROM.
+func asTriggers(t *testing.T, dockerfile string) (rest string, onbuild []string) {
+	t.Helper()
+	parsed, err := parser.Parse(strings.NewReader(dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(dockerfile, "\n")
+	end := 0
+	for _, node := range parsed.AST.Children {
+		if strings.EqualFold(node.Value, "from") {
+			end, onbuild = node.EndLine, nil
+			continue
+		}
+		onbuild = append(onbuild, strings.TrimSuffix(strings.Join(lines[node.StartLine-1:node.EndLine], ""), "\n"))
+	}
+	return strings.Join(lines[:end], ""), onbuild
+}
+
+var from = regexp.MustCompile(`from=(\w+)`)
+
+// Every row recognizes its own example in the triggers of a base; only what is
+// about FROM or the whole file is in no trigger.
+func TestTriggersOfTable(t *testing.T) {
+	tried := 0
+	for _, row := range preflight.Table() {
+		dockerfile, onbuild := asTriggers(t, strings.Replace(row.Example, "FROM scratch\n", "FROM busybox\n", 1))
+		if len(onbuild) == 0 || strings.Contains(row.Name, "no other stage is copied from") {
+			continue
+		}
+		tried++
+		t.Run(row.Name, func(t *testing.T) {
+			if found := from.FindStringSubmatch(strings.Join(onbuild, "\n")); found != nil { // a stage that is used
+				dockerfile += "COPY --from=" + strings.ToLower(found[1]) + " /bin/true /u\n"
+			}
+			for _, flavor := range flavors() {
+				want := row.Verdict(flavor)
+				if want == preflight.Mend {
+					want = preflight.Refuse
+				}
+				got, text := checkTriggers(t, dockerfile, flavor, contextOf(t, row.Context), onbuild...)
+				if got != want {
+					t.Errorf("%s: CheckTriggers says %s, want %s\n%s", flavor, got, want, text)
+				}
+				for _, part := range []string{"a trigger of busybox: ", row.Message, row.Advice, "| FROM busybox"} {
+					if want != preflight.Same && !strings.Contains(text, part) {
+						t.Errorf("%s: CheckTriggers says\n%s\nwithout %q", flavor, text, part)
+					}
+				}
+			}
+		})
+	}
+	if all := len(preflight.Table()); tried != all-2 {
+		t.Errorf("%d rows of %d were tried", tried, all)
+	}
+}
+
+func TestTriggersInContext(t *testing.T) {
+	tree := contextOf(t, []string{"f", "l -> f", "d/", "d/g"})
+	for name, tt := range map[string]struct {
+		dockerfile string
+		onbuild    []string
+		// want is part of the message for chainguard's fork, empty for none.
+		want string
+	}{
+		"usual":                {"FROM a\nCOPY . .\nRUN true\n", []string{"ARG NODE_ENV", "ENV NODE_ENV $NODE_ENV", "WORKDIR /usr/src/app", "COPY f d /usr/src/app/", "RUN npm install", "COPY . /usr/src/app"}, ""},
+		"what is mended":       {"FROM a\nEXPOSE 8000-8002\nCOPY ../f /f\n", []string{"WORKDIR /app"}, ""},
+		"unknown variable":     {"FROM a\n", []string{"COPY --chmod=$MODE f $DIR/kaniko"}, ""},
+		"own variable":         {"FROM a\n", []string{"ENV MODE=u+x", "COPY --chmod=$MODE f /f"}, "ONBUILD COPY --chmod=$MODE f /f, a trigger of a: this Kaniko only knows octal modes"},
+		"by its line":          {"# x\nFROM scratch AS s\nCOPY f /f\nFROM a AS b\nRUN true\nFROM a\nCOPY --from=b /b /b\nCOPY --from=s /f /f\n", []string{"COPY --parents f /x/"}, "Dockerfile:6: ONBUILD COPY --parents f /x/, a trigger of a: Kaniko ignores"},
+		"unused stage":         {"FROM a AS x\nRUN true\nFROM scratch AS y\nCOPY f /f\nFROM scratch\nCOPY --from=y /f /f\n", []string{"COPY --parents f /x/"}, ""},
+		"another base":         {"FROM b\nRUN true\n", []string{"COPY --parents f /x/"}, ""},
+		"of a stage":           {"FROM a AS x\nFROM x\nRUN true\n", []string{"USER 1000:1001"}, "Dockerfile:3: behind the ONBUILD triggers of a: this Kaniko runs the command with the user's own group"},
+		"then":                 {"FROM a\nWORKDIR src\nARG A=1\n", []string{"ENV A=1"}, "Dockerfile:3: behind the ONBUILD triggers of a: with this Kaniko an ENV keeps its value"},
+		"named before":         {"FROM a\n", []string{"RUN mkdir -p /new/dir", "COPY --chmod=600 f /new/dir/f"}, ""},
+		"not named":            {"FROM a\n", []string{"COPY --chmod=600 f /new/dir/f"}, "mode 755"},
+		"a link":               {"FROM a\n", []string{"COPY l /l"}, "a trigger of a: l is a symbolic link to f: Docker copies what"},
+		"no link":              {"FROM a\n", []string{"COPY f d/ /x/"}, ""},
+		"a stage of its own":   {"FROM b AS x\nRUN true\nFROM a\n", []string{"COPY --from=X /bin/app /app"}, "ONBUILD COPY --from=X /bin/app /app, a trigger of a: nothing else uses the stage X"},
+		"its number":           {"FROM b AS x\nRUN true\nFROM a\n", []string{"RUN --mount=from=0,target=/x true"}, "nothing else uses the stage 0"},
+		"a stage that is used": {"FROM b AS x\nRUN true\nFROM a\nCOPY --from=x /y /y\n", []string{"COPY --from=x /bin/app /app"}, ""},
+		"no stage":             {"FROM a\n", []string{"COPY --from=b /bin/app /app", "COPY --from=7 /x /x"}, ""},
+		"control":              {"FROM a\n", []string{"RUN --network=none echo \x1b[31m ::error:: "}, "ONBUILD RUN --network=none echo  [31m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, text := checkTriggers(t, tt.dockerfile, preflight.Chainguard, tree, tt.onbuild...)
+			if (got == preflight.Refuse) != (tt.want != "") || !strings.Contains(text, tt.want) || strings.ContainsRune(text, '\x1b') {
+				t.Errorf("CheckTriggers says %s, want %q\n%s", got, tt.want, text)
+			}
+		})
+	}
+}
+
+func TestTriggersDetail(t *testing.T) {
+	_, text := checkTriggers(t, "ARG V=1\nFROM a AS b\n", preflight.Osscontainertools, nil, "COPY --parents a/b /x/", "RUN --network=none "+strings.Repeat("x ", 100))
+	want := strings.Join([]string{
+		"Dockerfile:2: ONBUILD COPY --parents a/b /x/, a trigger of a: Kaniko ignores --parents: the files would all land in one directory",
+		"  2 | FROM a AS b",
+		"    |      ^",
+		"  Use another base image, or change the trigger in this one. Write one COPY for each directory.",
+		"Dockerfile:2: ONBUILD RUN --network=none " + strings.Repeat("x ", 30) + "x..., a trigger of a: Kaniko ignores --network: the RUN would have the build pod's network",
+		"  2 | FROM a AS b",
+		"    |      ^",
+		"  Use another base image, or change the trigger in this one. Remove the flag; a NetworkPolicy of the operator limits what build pods reach.",
+	}, "\n")
+	if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("CheckTriggers (-want +got):\n%s", diff)
+	}
+}
+
+// Triggers are looked at for the check alone, again and again.
+func TestTriggersLeaveNothing(t *testing.T) {
+	file, err := preflight.Parse("Dockerfile", []byte("FROM a\nARG A=1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := file.CheckTriggers(preflight.Chainguard, map[string][]string{"a": {"ENV A=1"}}); err == nil {
+			t.Error("CheckTriggers has no error")
+		}
+		if _, err := file.Check(preflight.Chainguard); err != nil {
+			t.Errorf("Check: %v", err)
+		}
+	}
+}
+
+// A base is hostile, and may be that of many stages.
+func TestTriggersBounds(t *testing.T) {
+	doubling := []string{"ARG A0=xxxxxxxxxxxxxxxx"}
+	for range 30 {
+		doubling = append(doubling, "ARG A0=$A0$A0")
+	}
+	for name, tt := range map[string]struct {
+		dockerfile string
+		onbuild    []string
+		want       string
+	}{
+		"many":     {"FROM a\nRUN true\n", repeat("RUN true", 999), "more than 1000 instructions"},
+		"in all":   {"FROM a AS s\nRUN true\nFROM a\nCOPY --from=s /a /a\n", repeat("RUN true", 499), "more than 1000 instructions"},
+		"large":    {"FROM a AS s\nRUN true\nFROM a\nCOPY --from=s /a /a\n", repeat("RUN "+strings.Repeat("x", 30<<10), 20), "or 1048576 bytes"},
+		"doubling": {"FROM a\n", doubling, "Dockerfile:1: ONBUILD ARG A0=$A0$A0, a trigger of a: a value is longer than 4096 bytes"},
+		"unknown":  {"FROM a\n", []string{"RUUN x"}, "unknown instruction: RUUN"},
+		"FROM":     {"FROM a\n", []string{"FROM evil"}, "FROM is not allowed"},
+		"refused":  {"FROM a\n", repeat("RUN --network=none true", 500), "(and 19 more)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = file.CheckTriggers(preflight.Chainguard, map[string][]string{"a": tt.onbuild})
+			if _, ok := errors.AsType[*preflight.Error](err); !ok || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func repeat(text string, count int) []string {
+	var all []string
+	for range count {
+		all = append(all, text)
+	}
+	return all
+}
