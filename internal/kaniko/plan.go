@@ -2,6 +2,7 @@ package kaniko
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"kiln/internal/preflight"
@@ -11,17 +12,20 @@ import (
 // progress does: "build 2/3" is the second step of three in the stage "build".
 // It is for one goroutine.
 type plan struct {
-	stages []plannedStage
-	now    int // the stage being built; -1 before the first
-	next   int // the first instruction of it that has not begun
-	line   int // of the instruction that was begun last, 0 if unknown
+	stages []plannedStage // those that are built
+	now    int            // the stage being built; -1 before the first
+	next   int            // the first instruction of it that has not begun
+	line   int            // of the instruction that was begun last, 0 if unknown
+	single bool           // the Dockerfile has one stage alone, which needs no name
 }
 
 // plannedStage is one stage of the Dockerfile.
 type plannedStage struct {
-	name  string
-	steps []plannedStep
-	total int // of the steps that count
+	name   string
+	steps  []plannedStep
+	total  int  // of the steps that count
+	unused bool // the last stage does not need it
+	copies bool // it copies from a stage or an image
 }
 
 // plannedStep is one instruction. Only what makes a layer counts.
@@ -43,13 +47,28 @@ func newPlan(dockerfile *preflight.Dockerfile) plan {
 			continue
 		}
 		if strings.EqualFold(words[0], "FROM") {
-			p.stages = append(p.stages, plannedStage{name: stageName(words, len(p.stages))})
+			name := stageName(words, len(p.stages))
+			p.stages = append(p.stages, plannedStage{name: name, unused: instruction.Unused})
 		}
 		if len(p.stages) > 0 {
 			p.stages[len(p.stages)-1].add(instruction, words)
 		}
 	}
+	p.single = len(p.stages) == 1
+	p.stages = built(p.stages)
 	return p
+}
+
+// built are the stages that the executor builds, which numbers them without
+// the others. It leaves out what the last stage does not need, unless that
+// one builds on no other stage and copies from nothing (skipUnusedStages in
+// its source).
+func built(stages []plannedStage) []plannedStage {
+	used := slices.DeleteFunc(slices.Clone(stages), func(s plannedStage) bool { return s.unused })
+	if len(used) == 0 || len(used) == 1 && !used[0].copies {
+		return stages
+	}
+	return used
 }
 
 // stageName is the name in "FROM image AS name", else the one that BuildKit
@@ -63,6 +82,9 @@ func stageName(words []string, index int) string {
 
 // add appends an instruction.
 func (s *plannedStage) add(instruction preflight.Instruction, words []string) {
+	if strings.EqualFold(words[0], "COPY") && strings.Contains(instruction.Text, "--from=") {
+		s.copies = true
+	}
 	step := plannedStep{text: instruction.Sent, line: instruction.Line}
 	if counts(words) {
 		s.total++
@@ -117,7 +139,7 @@ func (p *plan) position(step plannedStep) string {
 		return ""
 	}
 	stage := p.stages[p.now]
-	if len(p.stages) == 1 {
+	if p.single {
 		return fmt.Sprintf("[%d/%d] ", step.number, stage.total)
 	}
 	return fmt.Sprintf("[%s %d/%d] ", shorten(stage.name), step.number, stage.total)

@@ -50,6 +50,22 @@ func TestProgress(t *testing.T) {
 		{"nothing", "", nil, nil},
 		{"before any step", "", []string{"kaniko says 127.0.0.1:5001/ghcr__io/a"}, []string{"kaniko says ghcr.io/a"}},
 		{
+			"a stage is left out", "ARG X\nFROM a AS unused\nRUN x\nFROM b AS build\nRUN y\nFROM scratch\nCOPY --from=build y z",
+			[]string{
+				say("Building stage 'b' [idx: '0', base-idx: '-1']"), say("RUN y"),
+				say("Building stage 'scratch' [idx: '1', base-idx: '-1']"), say("COPY --from=build y z"),
+			},
+			[]string{
+				"#1 [build 1/2] FROM b", "#1 DONE 0.5s", "#2 [build 2/2] RUN y", "#2 DONE 0.5s",
+				"#3 [stage-2 1/1] COPY --from=build y z", "#3 DONE 0.5s",
+			},
+		},
+		{
+			"a stage is left out beside an image", "FROM a AS unused\nRUN x\nFROM b\nCOPY --from=c y z",
+			[]string{say("Building stage 'b' [idx: '0', base-idx: '-1']"), say("COPY --from=c y z")},
+			[]string{"#1 [stage-1 1/2] FROM b", "#1 DONE 0.5s", "#2 [stage-1 2/2] COPY --from=c y z", "#2 DONE 0.5s"},
+		},
+		{
 			"stages", "FROM a\nRUN x\nFROM scratch\nCOPY y z\nENV A=b\nFROM a AS last\nWORKDIR /x",
 			[]string{
 				say("Retrieving image manifest a"), say("Retrieving image manifest a"),

@@ -40,6 +40,8 @@ type Instruction struct {
 	Sent string
 	// Line is where it starts.
 	Line int
+	// Unused is whether it belongs to a stage that the last one does not need.
+	Unused bool
 }
 
 // Dockerfile is what kiln has to know of a Dockerfile. Its fields are for
@@ -95,7 +97,7 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if err := w.resolve(args); err != nil {
 		return nil, err
 	}
-	d := &Dockerfile{Images: w.images(), Instructions: list(result.AST), Unused: w.unused(), walker: w}
+	d := &Dockerfile{Images: w.images(), Instructions: w.list(result.AST), Unused: w.unused(), walker: w}
 	err = w.walk(func(s *site) { d.Warnings = append(d.Warnings, s.warnings()...) })
 	if err != nil {
 		return nil, err
@@ -115,11 +117,17 @@ func oneLine(root *parser.Node) map[int]int {
 	return ends
 }
 
-func list(root *parser.Node) []Instruction {
+// list returns all instructions in file order.
+func (w *walker) list(root *parser.Node) []Instruction {
 	listed := make([]Instruction, 0, len(root.Children))
+	stage := -1
 	for _, node := range root.Children {
+		if strings.EqualFold(node.Value, "from") {
+			stage++
+		}
 		text := strings.TrimSpace(node.Original)
-		listed = append(listed, Instruction{Text: text, Sent: text, Line: node.StartLine})
+		unused := stage >= 0 && !w.stages[stage].used
+		listed = append(listed, Instruction{Text: text, Sent: text, Line: node.StartLine, Unused: unused})
 	}
 	return listed
 }

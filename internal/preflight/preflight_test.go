@@ -112,14 +112,17 @@ func TestParseListsImages(t *testing.T) {
 }
 
 func TestParseListsInstructions(t *testing.T) {
-	got, err := preflight.Parse("Dockerfile", []byte("# c\nFROM alpine\n\nRUN one && \\\n  two\nCOPY . /\n"))
+	got, err := preflight.Parse("Dockerfile", []byte("# c\nARG A\nFROM busybox\nRUN x\nFROM alpine\n\nRUN one && \\\n  two\nCOPY . /\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []preflight.Instruction{
-		{Text: "FROM alpine", Sent: "FROM alpine", Line: 2},
-		{Text: "RUN one &&   two", Sent: "RUN one &&   two", Line: 4},
-		{Text: "COPY . /", Sent: "COPY . /", Line: 6},
+		{Text: "ARG A", Sent: "ARG A", Line: 2},
+		{Text: "FROM busybox", Sent: "FROM busybox", Line: 3, Unused: true},
+		{Text: "RUN x", Sent: "RUN x", Line: 4, Unused: true},
+		{Text: "FROM alpine", Sent: "FROM alpine", Line: 5},
+		{Text: "RUN one &&   two", Sent: "RUN one &&   two", Line: 7},
+		{Text: "COPY . /", Sent: "COPY . /", Line: 9},
 	}
 	if diff := cmp.Diff(want, got.Instructions); diff != "" {
 		t.Errorf("instructions (-want +got):\n%s", diff)
