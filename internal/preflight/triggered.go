@@ -28,7 +28,7 @@ func (d *Dockerfile) CheckTriggers(flavor string, onbuild map[string][]string) (
 	if err := d.walker.walk(c.note); err != nil {
 		return nil, err
 	}
-	defer d.walker.trigger(nil) // no other walk knows of them
+	defer d.walker.untrigger() // no other walk knows of them
 	if err := d.walker.trigger(onbuild); err != nil {
 		return nil, err
 	}
@@ -67,6 +67,13 @@ func (w *walker) trigger(onbuild map[string][]string) error {
 		s.triggers = parsed
 	}
 	return nil
+}
+
+// untrigger takes the triggers away again.
+func (w *walker) untrigger() {
+	for _, s := range w.stages {
+		s.triggers = nil
+	}
 }
 
 // unusedStage returns what a trigger calls a stage that nothing in the
