@@ -44,12 +44,14 @@ func (d *Dockerfile) Missing() error {
 // missing is the error of a source that is not there.
 func (s *site) missing(finding copysource.Finding) *Error {
 	name := shorten(finding.Name)
-	e := s.walker.errorf(s.line, "%s is not in the build context, the directory of the Dockerfile", name)
+	e := s.errorf("%s is not in the build context, the directory of the Dockerfile", name)
 	if finding.Target != "" {
-		e = s.walker.errorf(s.line, "%s is a symbolic link to %s, which is not in the build context, the directory of the Dockerfile", name, shorten(finding.Target))
+		e = s.errorf("%s is a symbolic link to %s, which is not in the build context, the directory of the Dockerfile", name, shorten(finding.Target))
 	}
 	e.Advice = "Check the path and .dockerignore."
-	e.Column = s.column(finding, e)
+	if s.trigger == nil {
+		e.Column = s.column(finding, e)
+	}
 	return e
 }
 

@@ -10,22 +10,29 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 )
 
+// maxHeredocs bounds the << of all instructions: each may be a heredoc, which
+// takes the parser some kilobytes.
+const maxHeredocs = 2000
+
 // countInstructions returns how many instructions the parser finds in data, or
-// fewer. The parser makes a node of each, which takes a hundred times the
+// fewer, and how many << are in them, up to one more than maxHeredocs. The
+// parser makes a node of each instruction, which takes a hundred times the
 // memory of a short line, before anybody can count them.
-func countInstructions(data []byte) int {
+func countInstructions(data []byte) (count, heredocs int) {
 	lines := &lineReader{rest: bytes.TrimPrefix(data, []byte("\ufeff")), escape: `\`}
 	if _, value, _, ok := parser.ParseDirective("escape", data); ok && value == "`" {
 		lines.escape = "`"
 	}
-	count := 0
 	for {
 		line, ok := lines.instruction()
 		if !ok {
-			return count
+			return count, heredocs
 		}
 		count++
 		if strings.Contains(line, "<<") && heredocInstruction.MatchString(line) {
+			if heredocs += strings.Count(line, "<<"); heredocs > maxHeredocs {
+				return count, maxHeredocs + 1
+			}
 			lines.skipHeredocs(line)
 		}
 	}

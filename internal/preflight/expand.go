@@ -103,6 +103,9 @@ type expander struct {
 	steps int
 	// looks is how many entries of the context were compared with patterns.
 	looks int
+	// documents is what all heredocs took whose variables were replaced, in
+	// bytes.
+	documents int
 }
 
 // lookup implements shell.EnvGetter for one word and counts what it hands out.
@@ -190,7 +193,7 @@ func (s *site) document(text string) (string, bool) {
 		return text, plain(text)
 	}
 	e := s.expander
-	if s.stage.triggered || len(text) > maxDocument || strings.Count(text, "${") != len(simple.FindAllStringIndex(text, -1)) {
+	if len(text) > maxDocument || e.documents > maxSize || strings.Count(text, "${") != len(simple.FindAllStringIndex(text, -1)) {
 		return "", false
 	}
 	if e.steps += wordSteps + len(text)/10; e.steps > maxSteps {
@@ -200,6 +203,7 @@ func (s *site) document(text string) (string, bool) {
 	lex.SkipProcessQuotes = true
 	look := lookup{variables: s.stage.variables, steps: &e.steps, most: maxDocument}
 	result, _, err := lex.ProcessWord(text, &look)
+	e.documents += len(text) + look.delivered
 	return result, err == nil && !look.unknown && look.delivered <= maxDocument
 }
 

@@ -59,13 +59,17 @@ func (d *Dockerfile) Shells() []Image {
 // written now.
 //
 // What is written is read again, and has to be what was meant: the Dockerfile
-// is hostile. The error, of type [*Error], refuses what cannot be mended. Mend
+// is hostile. After a [Dockerfile.Check] for the same flavor Mend goes by what
+// that has found, which may have known the context. The error, of type [*Error], refuses what cannot be mended. Mend
 // is for one goroutine at a time.
 //
 // The files stand beside the context: the Dockerfile, which comes first, its
 // .dockerignore, and the heredocs that it copies.
 func (d *Dockerfile) Mend(flavor string, given Given) ([]buildcontext.File, error) {
 	c := d.newCheck(flavor)
+	if d.found != nil && d.foundFlavor == flavor {
+		c.found, c.only = d.found, true
+	}
 	if c.bases = given.Bases; c.bases == nil {
 		c.bases = map[string]Base{}
 	}

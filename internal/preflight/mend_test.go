@@ -56,7 +56,13 @@ func TestMend(t *testing.T) {
 		"RUN, scratch":        {dockerfile: "FROM scratch\nRUN <<EOF\nx\nEOF\n", bases: map[string]preflight.Base{}, want: "FROM scratch\nRUN [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
 		"RUN, escape=`":       {dockerfile: "# escape=`\nFROM a\nRUN `\n  <<EOF\na\\b`\nEOF\n", want: "# escape=`\nFROM a\nRUN [\"/bin/sh\",\"-c\",\"a\\\\b`\\n\"]\n\n\n\n"},
 		"RUN, CR LF":          {dockerfile: "FROM a\r\nRUN <<EOF\r\nx\r\nEOF\r\nRUN y\r\n", want: "FROM a\r\nRUN [\"/bin/sh\",\"-c\",\"x\\r\\n\"]\n\n\nRUN y\r\n"},
-		"RUN, other flavor":   {dockerfile: "FROM a\nRUN <<EOF\nx\nEOF\n", flavor: other, want: "FROM a\nRUN <<EOF\nx\nEOF\n"},
+		"RUN, other flavor":   {dockerfile: "FROM a\nRUN cat <<EOF\nx\nEOF\n", flavor: other, want: "FROM a\nRUN cat <<EOF\nx\nEOF\n"},
+		"RUN, other, script":  {dockerfile: "FROM a\nRUN <<EOF\na=1; echo $a\nEOF\n", flavor: other, want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"a=1; echo $a\\n\"]\n\n\n"},
+		"RUN, name of words":  {dockerfile: "FROM a\nRUN 3<<\"E F\"\nx\nE F\n", flavor: other, want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
+		"RUN, no program":     {dockerfile: "FROM a\nRUN <<EOF\n\t#!/x\nEOF\n", want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"\\t#!/x\\n\"]\n\n\n"},
+		"RUN, trigger's shell": {dockerfile: "FROM a AS b\nSHELL [\"x\"]\nONBUILD SHELL [\"y\"]\nFROM b\nRUN <<EOF\nx\nEOF\nFROM b\nSHELL [\"z\"]\nCOPY --from=1 a a\nRUN <<EOF\nx\nEOF\n",
+			want: "FROM a AS b\nSHELL [\"x\"]\nONBUILD SHELL [\"y\"]\nFROM b\nRUN [\"y\",\"x\\n\"]\n\n\nFROM b\nSHELL [\"z\"]\nCOPY --from=1 a a\nRUN [\"z\",\"x\\n\"]\n\n\n"},
+		"RUN, other trigger":  {dockerfile: "FROM a AS b\nSHELL [\"s\"]\nONBUILD USER x\nFROM b\nRUN <<EOF\nx\nEOF\n", want: "FROM a AS b\nSHELL [\"s\"]\nONBUILD USER x\nFROM b\nRUN [\"s\",\"x\\n\"]\n\n\n"},
 		"RUN, other and dash": {dockerfile: "FROM a\nRUN <<-EOF\n\tx\nEOF\n", flavor: other, want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
 		"COPY": {
 			dockerfile: "FROM a\nARG D=d\nCOPY --chmod=500 --chown=1:2 <<-'E' <<F b $D /etc/\n\ty\n\t$z\n\tE\nF\n",
@@ -71,13 +77,18 @@ func TestMend(t *testing.T) {
 		"ports": {
 			dockerfile: "FROM a\nARG P=9\nEXPOSE 80 $P $U 8000-8002/UDP \\\n  1-1\n", want: "FROM a\nARG P=9\nEXPOSE $P $U 1/tcp 80 8000/udp 8001/udp 8002/udp\n\n", flavor: other,
 		},
-		"group":          {dockerfile: "FROM a\nCOPY --chown=:$G a b\nADD --chown=:daemon a b\n", want: "FROM a\nCOPY --chown=:$G a b\nADD --chown=0:daemon [\"a\",\"b\"]\n", flavor: other},
-		"above":          {dockerfile: "FROM a\nCOPY ../../f a/../../b/ .. $X/x a /f/\n", want: "FROM a\nCOPY [\"f\",\"b/\",\".\",\"$X/x\",\"a\",\"/f/\"]\n", flavor: other},
-		"dot":            {dockerfile: "FROM a\nCOPY [\"a b\", \"/x y/.\"]\n", want: "FROM a\nCOPY [\"a b\",\"/x y/\"]\n", flavor: other},
-		"all at once":    {dockerfile: "FROM a\nCOPY --chmod=a=r,u=rw --chown=:1 \\\n ../a \\\n /etc/.\n", want: "FROM a\nCOPY --chown=0:1 --chmod=644 [\"a\",\"/etc/.\"]\n\n\n"},
-		"mode":           {dockerfile: "FROM a\nCOPY --chmod=u=rwx,go=rx a /new/a\n", want: "FROM a\nCOPY --chmod=755 [\"a\",\"/new/a\"]\n"},
-		"numbers":        {dockerfile: "FROM a AS x\nFROM --platform=$BUILDPLATFORM a\nFROM a AS y\nFROM a\nCOPY --from=1 a b\nCOPY --from=2 a b\n", want: "FROM a AS x\nFROM --platform=$BUILDPLATFORM a AS kiln-stage-1\nFROM a AS y\nFROM a\nCOPY --from=kiln-stage-1 [\"a\",\"b\"]\nCOPY --from=y [\"a\",\"b\"]\n"},
-		"numbers, other": {dockerfile: "FROM a AS x\nFROM a\nFROM a\nCOPY --from=1 a b\n", want: "FROM a AS x\nFROM a\nFROM a\nCOPY --from=1 a b\n", flavor: other},
+		"port of a trigger": {
+			dockerfile: "FROM scratch AS b\nENV P=1-2 M=a=r\nONBUILD ENV P=7\nONBUILD ARG N=a=w\nFROM b\nARG Q=5-6\nEXPOSE $P $Q\nCOPY --chmod=$N a b\n", bases: map[string]preflight.Base{},
+			want: "FROM scratch AS b\nENV P=1-2 M=a=r\nONBUILD ENV P=7\nONBUILD ARG N=a=w\nFROM b\nARG Q=5-6\nEXPOSE $P 5/tcp 6/tcp\nCOPY --chmod=222 [\"a\",\"b\"]\n",
+		},
+		"port with zeros": {dockerfile: "FROM a\nEXPOSE 0080 0/udp 09\n", want: "FROM a\nEXPOSE 0/udp 80/tcp 9/tcp\n"},
+		"group":           {dockerfile: "FROM a\nCOPY --chown=:$G a b\nADD --chown=:daemon a b\n", want: "FROM a\nCOPY --chown=:$G a b\nADD --chown=0:daemon [\"a\",\"b\"]\n", flavor: other},
+		"above":           {dockerfile: "FROM a\nCOPY ../../f a/../../b/ .. $X/x a /f/\n", want: "FROM a\nCOPY [\"f\",\"b/\",\".\",\"$X/x\",\"a\",\"/f/\"]\n", flavor: other},
+		"dot":             {dockerfile: "FROM a\nCOPY [\"a b\", \"/x y/.\"]\n", want: "FROM a\nCOPY [\"a b\",\"/x y/\"]\n", flavor: other},
+		"all at once":     {dockerfile: "FROM a\nCOPY --chmod=a=r,u=rw --chown=:1 \\\n ../a \\\n /etc/.\n", want: "FROM a\nCOPY --chown=0:1 --chmod=644 [\"a\",\"/etc/.\"]\n\n\n"},
+		"mode":            {dockerfile: "FROM a\nCOPY --chmod=u=rwx,go=rx a /new/a\n", want: "FROM a\nCOPY --chmod=755 [\"a\",\"/new/a\"]\n"},
+		"numbers":         {dockerfile: "FROM a AS x\nFROM --platform=$BUILDPLATFORM a\nFROM a AS y\nFROM a\nCOPY --from=1 a b\nCOPY --from=2 a b\n", want: "FROM a AS x\nFROM --platform=$BUILDPLATFORM a AS kiln-stage-1\nFROM a AS y\nFROM a\nCOPY --from=kiln-stage-1 [\"a\",\"b\"]\nCOPY --from=y [\"a\",\"b\"]\n"},
+		"numbers, other":  {dockerfile: "FROM a AS x\nFROM a\nFROM a\nCOPY --from=1 a b\n", want: "FROM a AS x\nFROM a\nFROM a\nCOPY --from=1 a b\n", flavor: other},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.flavor == "" {
@@ -112,9 +123,9 @@ func TestMendRefuses(t *testing.T) {
 		"not UTF-8":                     heredoc("\xff\n"),
 		"NUL":                           heredoc("a\x00\n"),
 		"flag with quotes":              "FROM a\nRUN --mount=type=secret,\"id=a b\" <<EOF\nx\nEOF\n",
-		"trigger may set SHELL":         "FROM a AS b\nONBUILD SHELL [\"x\"]\nFROM b\nRUN <<EOF\nx\nEOF\n",
+		"script of a trigger":           "FROM a AS b\nONBUILD RUN <<EOF\nx\nEOF\nFROM b\n",
+		"document of a trigger":         "FROM a AS b\nONBUILD COPY <<EOF /f\nx\nEOF\nFROM b\n",
 		"variable of the base":          "FROM a\nCOPY <<EOF /f\n$HOME\nEOF\n",
-		"variable of a trigger":         "FROM scratch AS b\nONBUILD ENV A=1\nFROM b\nCOPY <<EOF /f\n$A\nEOF\n",
 		"PATH":                          "FROM scratch\nCOPY <<EOF /f\n$PATH\nEOF\n",
 		"default of a variable":         "FROM scratch\nCOPY <<EOF /f\n${A:-b}\nEOF\n",
 		"document not UTF-8":            "FROM a\nCOPY <<'EOF' /f\n\xff\nEOF\n",
@@ -157,6 +168,30 @@ func TestMendRefuses(t *testing.T) {
 	} {
 		if got, _, err := mend(t, heredoc("x\n"), preflight.Chainguard, bases); err == nil {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// Mend knows of the context what Check has found, although it is gone by then.
+func TestMendAfterContext(t *testing.T) {
+	tree := buildcontext.NewTree(buildcontext.Node{Path: "d", Dir: true, Mode: 0o755})
+	for _, dockerfile := range []string{"FROM a\nARG A=.\nCOPY d /new/$A\n", "FROM a\nCOPY d /new/.\n"} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Within(tree)
+		if _, err := file.Check(preflight.Chainguard); err != nil {
+			t.Fatal(err)
+		}
+		file.Within(nil)
+		mended, err := file.Mend(preflight.Chainguard, preflight.Given{})
+		if err != nil {
+			t.Errorf("Check lets pass what Mend refuses: %v", err)
+			continue
+		}
+		if got := string(mended[0].Content); got != dockerfile {
+			t.Errorf("%q became %q", dockerfile, got)
 		}
 	}
 }

@@ -60,6 +60,9 @@ type Dockerfile struct {
 	walker *walker
 	// shells are the base images whose SHELL matters to Mend.
 	shells map[string]bool
+	// found is where Check has found something for a flavor, foundFlavor.
+	found       map[place]bool
+	foundFlavor string
 }
 
 // Parse reads the Dockerfile in data, at most 1 MiB and 1,000 instructions.
@@ -71,7 +74,11 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if len(data) > maxSize {
 		return nil, src.errorf(0, "the Dockerfile is larger than %d bytes", maxSize)
 	}
-	if count := countInstructions(data); count > maxInstructions {
+	count, heredocs := countInstructions(data)
+	if heredocs > maxHeredocs {
+		return nil, src.errorf(0, "the Dockerfile has more than %d heredocs", maxHeredocs)
+	}
+	if count > maxInstructions {
 		return nil, src.errorf(0, "the Dockerfile has %d instructions, more than %d", count, maxInstructions)
 	}
 	// A parser that trips over hostile input must not take the process down.

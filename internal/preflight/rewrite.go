@@ -109,11 +109,8 @@ func (r *rewrite) meansExpose(read any) bool {
 
 // shell returns the SHELL in force at a site, and whether it is known.
 func (r *rewrite) shell(s *site) ([]string, bool) {
-	switch {
-	case s.stage.shell != nil:
+	if s.stage.shell != nil {
 		return s.stage.shell, true
-	case s.stage.triggered:
-		return nil, false
 	}
 	docker := []string{"/bin/sh", "-c"}
 	image := s.stage.root().image
@@ -137,7 +134,7 @@ func (r *rewrite) shell(s *site) ([]string, bool) {
 // shell run (dispatchRun in dockerfile2llb).
 func mendScript(s *site, r *rewrite) bool {
 	shell, known := r.shell(s)
-	text, ok := script(s.command.(*instructions.RunCommand))
+	text, ok := s.script(s.command.(*instructions.RunCommand))
 	if !known || !ok || len(text) > maxLine || strings.IndexByte(text, 0) >= 0 {
 		return false
 	}
@@ -147,15 +144,12 @@ func mendScript(s *site, r *rewrite) bool {
 
 // script is the text that the shell gets of a RUN with heredocs, and whether it
 // gets any: a lone heredoc with #! is a program of its own.
-func script(c *instructions.RunCommand) (string, bool) {
+func (s *site) script(c *instructions.RunCommand) (string, bool) {
 	if len(c.CmdLine) != 1 || !c.PrependShell || len(c.Files) == 0 {
 		return "", false
 	}
-	if parser.MustParseHeredoc(c.CmdLine[0]) != nil {
-		text := c.Files[0].Data
-		if c.Files[0].Chomp {
-			text = parser.ChompHeredocContent(text)
-		}
+	if s.lone(c) {
+		text := body(c)
 		return text, !strings.HasPrefix(text, "#!")
 	}
 	var b strings.Builder
@@ -166,11 +160,36 @@ func script(c *instructions.RunCommand) (string, bool) {
 	return b.String(), true
 }
 
+// lone reports whether a RUN is one heredoc and nothing else, which Docker runs
+// as a script.
+func (s *site) lone(c *instructions.RunCommand) bool {
+	if s.heredoc == nil {
+		lone := len(c.Files) > 0 && len(c.CmdLine) == 1 && parser.MustParseHeredoc(c.CmdLine[0]) != nil
+		s.heredoc = &lone // the parser's look takes kilobytes
+	}
+	return *s.heredoc
+}
+
+// body is the text of a RUN's first heredoc.
+func body(c *instructions.RunCommand) string {
+	if c.Files[0].Chomp {
+		return parser.ChompHeredocContent(c.Files[0].Data)
+	}
+	return c.Files[0].Data
+}
+
+// maxDocuments bounds the heredocs of one instruction: the line that copies more
+// of them would be too long.
+const maxDocuments = maxLine / len(heredocDirectory)
+
 // mendDocuments makes files of the heredocs of a COPY or ADD. They lie beside
 // the context, where no pattern looks.
 func mendDocuments(s *site, r *rewrite) bool {
 	c := &r.copying
 	if c.from != "" || c.add && len(c.SourcePaths) > 0 {
+		return false
+	}
+	if len(c.SourceContents) > maxDocuments {
 		return false
 	}
 	for _, source := range c.SourcePaths {

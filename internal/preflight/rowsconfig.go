@@ -56,7 +56,7 @@ func otherFrontend(s *site) bool {
 func configRows() []Row {
 	return []Row{
 		{
-			Name:              "EXPOSE of a range, or of a protocol in capitals",
+			Name:              "EXPOSE of a range, of a protocol in capitals, or with zeros in front",
 			Example:           "FROM busybox\nEXPOSE 8000-8002\n",
 			Chainguard:        Mend,
 			Osscontainertools: Mend,
@@ -133,7 +133,8 @@ func exposes(match func(string) bool) func(*site) bool {
 	}
 }
 
-var port = regexp.MustCompile(`^\d+(/(tcp|udp))?$`)
+// port finds a port that both builders write alike.
+var port = regexp.MustCompile(`^(0|[1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])(/(tcp|udp))?$`)
 
 // argAfterEnv matches an ARG with a value whose name an ENV has set.
 func argAfterEnv(s *site) bool {

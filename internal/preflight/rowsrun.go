@@ -17,20 +17,20 @@ func heredocRows() []Row {
 	const advice = "Write the commands in one RUN with && between them, or COPY a script and run it."
 	return []Row{
 		{
-			Name:       "RUN heredoc",
-			Example:    "FROM busybox\nRUN <<EOF\necho a > /a\nEOF\n",
+			Name:       "RUN with a heredoc and a command",
+			Example:    "FROM busybox\nRUN cat <<EOF > /a\na\nEOF\n",
 			Chainguard: Mend,
 			Message:    "this Kaniko does not run a heredoc: the RUN would do nothing",
 			Advice:     advice,
-			match:      func(s *site) bool { return heredoc(s) && !program(s) },
+			match:      func(s *site) bool { return heredoc(s) && !scriptHeredoc(s) },
 			mend:       mendScript,
 		},
 		{
-			Name:              "RUN heredoc with quotes, a dash, another SHELL or several bodies, and no command",
-			Example:           "FROM busybox\nRUN <<'EOF'\necho a > /a\nEOF\n",
+			Name:              "RUN heredoc without a command",
+			Example:           "FROM busybox\nRUN <<EOF\nA=a; echo $A > /a\nEOF\n",
 			Chainguard:        Mend,
 			Osscontainertools: Mend,
-			Message:           "Kaniko does not run this form of heredoc as Docker does",
+			Message:           "Kaniko does not run a heredoc alone as Docker does",
 			Advice:            advice,
 			match:             func(s *site) bool { return scriptHeredoc(s) && !program(s) },
 			mend:              mendScript,
@@ -183,23 +183,17 @@ func heredoc(s *site) bool {
 	return ok && len(s.node.Heredocs) > 0
 }
 
-// scriptHeredoc matches a RUN that is nothing but a heredoc, which Docker runs
-// as a script, in a form that osscontainertools does not know: it pipes the
-// body of <<NAME alone to sh.
+// scriptHeredoc matches a RUN that is nothing but heredocs: Docker runs one as a
+// script, osscontainertools has a shell expand it first and knows no quotes.
 func scriptHeredoc(s *site) bool {
 	c, ok := s.command.(*instructions.RunCommand)
-	if !ok || len(c.Files) == 0 || !bareHeredoc.MatchString(strings.Join(c.CmdLine, " ")) {
-		return false
-	}
-	document := s.node.Heredocs[0]
-	return len(c.Files) > 1 || !document.Expand || document.Chomp || s.stage.shell != nil
+	return ok && len(c.Files) > 0 && (s.lone(c) || bareHeredoc.MatchString(strings.Join(c.CmdLine, " ")))
 }
 
 // program matches a RUN that is nothing but a heredoc which begins with #!.
 func program(s *site) bool {
 	c, ok := s.command.(*instructions.RunCommand)
-	return ok && len(c.Files) > 0 && bareHeredoc.MatchString(strings.Join(c.CmdLine, " ")) &&
-		strings.HasPrefix(strings.TrimLeft(c.Files[0].Data, "\t"), "#!")
+	return ok && s.lone(c) && strings.HasPrefix(body(c), "#!")
 }
 
 // bareHeredoc finds a command line of heredocs alone.

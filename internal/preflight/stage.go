@@ -25,6 +25,9 @@ type walker struct {
 	parsed  []instructions.Stage
 	globals *variables
 	stages  []*stage
+	// triggerCount and triggerSize are those of the triggers of stages, each
+	// counted for every stage in which it runs.
+	triggerCount, triggerSize int
 	// tree is the build context, nil where it is not known.
 	tree *buildcontext.Tree
 }
@@ -43,7 +46,8 @@ type stage struct {
 	images []Image
 	// used is whether the last stage needs it. Docker builds no other.
 	used bool
-	// triggers are those of its base, once they are known.
+	// triggers are those of its base: of a stage from the start, of an image
+	// once they are known.
 	triggers []trigger
 
 	state
@@ -68,6 +72,11 @@ func (w *walker) resolve(args []instructions.ArgCommand) error {
 		}
 	}
 	w.use(len(w.stages) - 1)
+	for index, s := range w.stages {
+		if err := w.usable(s, startLine(w.parsed[index].Location)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -130,6 +139,9 @@ func (w *walker) stage(s *stage, globals *expander) error {
 	if found && named < s.index {
 		s.base = w.stages[named]
 		s.needs = append(s.needs, named)
+		if err := w.inherit(s, line); err != nil {
+			return err
+		}
 	} else {
 		s.image = base.value
 		if err := w.image(s, Image{Reference: base.value, Platform: platform.value, Line: line}, base.missing); err != nil {
@@ -140,6 +152,37 @@ func (w *walker) stage(s *stage, globals *expander) error {
 		if err := w.takes(s, command, startLine(command.Location())); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// inherit gives a stage the triggers of the stage that it is built from. Both
+// builders run them in front of it.
+func (w *walker) inherit(s *stage, line int) error {
+	base := w.parsed[s.base.index]
+	for _, command := range base.Commands {
+		onbuild, ok := command.(*instructions.OnbuildCommand)
+		if !ok {
+			continue
+		}
+		w.triggerCount, w.triggerSize = w.triggerCount+1, w.triggerSize+len(onbuild.Expression)
+		if w.triggerCount+len(w.nodes) > maxInstructions || w.triggerSize+len(w.data) > maxSize {
+			return w.tooManyTriggers(line)
+		}
+		t, err := parseTrigger(onbuild.Expression)
+		if err != nil {
+			return w.errorf(startLine(onbuild.Location()), "ONBUILD trigger: %s", err)
+		}
+		t.image = w.parsed[s.index].BaseName
+		for _, from := range sourcesOf(t.command) {
+			if w.namesStage(from) {
+				continue // usable looks at it
+			}
+			if err := w.from(s, from, line); err != nil {
+				return err
+			}
+		}
+		s.triggers = append(s.triggers, t)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func Table() []Row {
 func (d *Dockerfile) Check(flavor string) ([]Problem, error) {
 	c := d.newCheck(flavor)
 	err := c.run(d.walker)
-	d.shells = c.asked
+	d.shells, d.found, d.foundFlavor = c.asked, c.found, flavor
 	return c.warned, err
 }
 
@@ -90,7 +90,7 @@ func (d *Dockerfile) Check(flavor string) ([]Problem, error) {
 func (d *Dockerfile) newCheck(flavor string) *check {
 	return &check{
 		source: d.walker.source, flavor: flavor, rows: Table(),
-		told: map[string]bool{}, asked: map[string]bool{}, names: map[int]string{},
+		told: map[string]bool{}, asked: map[string]bool{}, names: map[int]string{}, found: map[place]bool{},
 	}
 }
 
@@ -106,6 +106,10 @@ type check struct {
 	// asked are those that are to be.
 	bases map[string]Base
 	asked map[string]bool
+	// found are the rows that have found something, by place; where only is set,
+	// no others are asked.
+	found map[place]bool
+	only  bool
 	// told are the rows that have warned: once is enough.
 	told    map[string]bool
 	warned  []Problem
@@ -151,22 +155,26 @@ func (c *check) visit(s *site) {
 		if verdict == Same || c.told[row.Name] || len(c.refused) >= maxRefused {
 			continue
 		}
+		at := place{s.line, row.Name}
+		if c.only && !c.found[at] {
+			continue
+		}
 		finding, found := row.look(s)
 		if !found {
 			continue
 		}
+		c.found[at] = true
 		message := about(finding) + row.Message
 		if verdict == Warn {
 			c.told[row.Name] = true
-			c.warned = append(c.warned, c.warn(s.line, message, row.Advice))
+			c.warned = append(c.warned, s.warn(message, row.Advice))
 			continue
 		}
-		e := c.errorf(s.line, "%s", message)
-		e.Advice = row.Advice
-		if row.find != nil {
+		e := s.refuse(message, row.Advice)
+		if row.find != nil && s.trigger == nil {
 			e.Column = s.column(finding, e)
 		}
-		if verdict == Mend && c.size <= maxSize && row.mend(s, r) {
+		if verdict == Mend && s.trigger == nil && c.size <= maxSize && row.mend(s, r) {
 			spared = append(spared, e)
 			continue
 		}

@@ -89,7 +89,7 @@ func TestTableExamples(t *testing.T) {
 // What is nearly one of the rows, and builds as Docker builds it.
 func TestTableNearMisses(t *testing.T) {
 	for name, tt := range map[string]struct{ dockerfile, flavor string }{
-		"plain heredoc":               {"FROM a\nRUN <<EOF\nx\nEOF\n", preflight.Osscontainertools},
+		"heredoc of a command":        {"FROM a\nRUN cat <<EOF\nx\nEOF\n", preflight.Osscontainertools},
 		"quoted heredoc of a command": {"FROM a\nRUN cat <<'EOF' > /a\n#!/bin/sh\nEOF\n", preflight.Osscontainertools},
 		"COPY heredoc":                {"FROM a\nCOPY <<-'EOF' /a\n\tx\nEOF\n", preflight.Osscontainertools},
 		"bind mount":                  {"FROM a\nRUN --mount=target=/s ls /s\n", preflight.Osscontainertools},

@@ -40,9 +40,8 @@ func (d *Dockerfile) CheckTriggers(flavor string, onbuild map[string][]string) (
 
 // trigger gives the used stages the triggers of their bases.
 func (w *walker) trigger(onbuild map[string][]string) error {
-	count, size := 0, len(w.data)
+	count, size := w.triggerCount, w.triggerSize+len(w.data)
 	for index, s := range w.stages {
-		s.triggers = nil
 		texts := onbuild[s.image]
 		if s.base != nil || !s.used || len(texts) == 0 {
 			continue
@@ -50,7 +49,7 @@ func (w *walker) trigger(onbuild map[string][]string) error {
 		line := startLine(w.parsed[index].Location)
 		count, size = count+len(texts), size+total(texts)
 		if count+len(w.nodes) > maxInstructions || size > maxSize {
-			return w.errorf(line, "with the ONBUILD triggers of its base images the Dockerfile has more than %d instructions or %d bytes", maxInstructions, maxSize)
+			return w.tooManyTriggers(line)
 		}
 		parsed, err := triggers(source{name: w.name}, texts)
 		if err != nil {
@@ -58,21 +57,41 @@ func (w *walker) trigger(onbuild map[string][]string) error {
 		}
 		for i := range parsed {
 			parsed[i].image = s.image
-			if stage := w.unusedStage(parsed[i].command); stage != "" {
-				e := w.site(s, nil, line, nil, nil).of(&parsed[i]).errorf("nothing else uses the stage %s, and kiln builds no stage for a trigger alone", stage)
-				e.Advice = "COPY something from the stage in the Dockerfile too."
-				return e
-			}
 		}
 		s.triggers = parsed
+		if err := w.usable(s, line); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// untrigger takes the triggers away again.
+// usable refuses triggers of a used stage that copy from an unused one.
+func (w *walker) usable(s *stage, line int) error {
+	for i := range s.triggers {
+		stage := w.unusedStage(s.triggers[i].command)
+		if stage == "" || !s.used {
+			continue
+		}
+		e := w.site(s, nil, line, nil, nil).of(&s.triggers[i]).errorf("nothing else uses the stage %s, and kiln builds no stage for a trigger alone", stage)
+		e.Advice = "COPY something from the stage in the Dockerfile too."
+		return e
+	}
+	return nil
+}
+
+// tooManyTriggers is the error of a Dockerfile that is too large with the
+// triggers of its bases.
+func (w *walker) tooManyTriggers(line int) *Error {
+	return w.errorf(line, "with the ONBUILD triggers of its bases the Dockerfile has more than %d instructions or %d bytes", maxInstructions, maxSize)
+}
+
+// untrigger takes the triggers of base images away again.
 func (w *walker) untrigger() {
 	for _, s := range w.stages {
-		s.triggers = nil
+		if s.base == nil {
+			s.triggers = nil
+		}
 	}
 }
 
@@ -133,8 +152,11 @@ func (c *triggerCheck) visit(s *site) {
 // said.
 func (c *triggerCheck) asks(row Row, s *site) bool {
 	verdict := row.Verdict(c.flavor)
-	if s.trigger == nil {
+	switch {
+	case s.trigger == nil:
 		return s.command != nil && verdict >= Mend && !c.own[place{s.line, row.Name}]
+	case s.stage.base != nil:
+		return false // Check has
 	}
 	return verdict >= Mend || verdict == Warn && !c.told[row.Name]
 }
@@ -143,18 +165,33 @@ func (c *triggerCheck) asks(row Row, s *site) bool {
 func (c *triggerCheck) report(s *site, row Row, message string) {
 	if row.Verdict(c.flavor) == Warn {
 		c.told[row.Name] = true
-		problem := c.warn(s.line, message, s.trigger.advice(row.Advice))
-		problem.Message = s.trigger.String() + ": " + problem.Message
-		c.warned = append(c.warned, problem)
+		c.warned = append(c.warned, s.warn(message, row.Advice))
 		return
 	}
-	e := s.errorf("%s", message)
-	if e.Advice = row.Advice; s.trigger != nil {
-		e.Advice = s.trigger.advice(row.Advice)
-	} else {
+	e := s.refuse(message, row.Advice)
+	if s.trigger == nil {
 		e.Reason = fmt.Sprintf("behind the ONBUILD triggers of %s: %s", shorten(printable(s.stage.root().image)), e.Reason)
 	}
 	c.refused = append(c.refused, e)
+}
+
+// warn is a problem of a site that refuses nothing.
+func (s *site) warn(message, advice string) Problem {
+	if s.trigger == nil {
+		return s.walker.warn(s.line, message, advice)
+	}
+	problem := s.walker.warn(s.line, message, s.trigger.advice(advice))
+	problem.Message = s.trigger.String() + ": " + problem.Message
+	return problem
+}
+
+// refuse is the error of a site that cannot be built.
+func (s *site) refuse(message, advice string) *Error {
+	e := s.errorf("%s", message)
+	if e.Advice = advice; s.trigger != nil {
+		e.Advice = s.trigger.advice(advice)
+	}
+	return e
 }
 
 // of makes a site that of a trigger.

@@ -207,3 +207,53 @@ func repeat(text string, count int) []string {
 	}
 	return all
 }
+
+// The triggers of an earlier stage are looked at with the Dockerfile.
+func TestTriggersOfStages(t *testing.T) {
+	const child = "FROM b\nRUN true\n"
+	for name, tt := range map[string]struct{ dockerfile, want string }{
+		"usual":          {"FROM a AS b\nONBUILD RUN true\nONBUILD COPY . /src\n" + child, ""},
+		"refused":        {"FROM a AS b\nONBUILD COPY --parents f /x/\n" + child, "Dockerfile:3: ONBUILD COPY --parents f /x/, a trigger of b: Kaniko ignores --parents"},
+		"what is mended": {"FROM a AS b\nONBUILD EXPOSE 1-2\n" + child, "Dockerfile:3: ONBUILD EXPOSE 1-2, a trigger of b: Kaniko takes only"},
+		"of none":        {"FROM a AS b\nONBUILD COPY --parents f /x/\nRUN true\n", ""},
+		"of unused":      {"FROM a AS b\nONBUILD COPY --parents f /x/\nFROM b\nFROM a\n", ""},
+		"two levels":     {"FROM a AS b\nONBUILD USER 1:2\nFROM b AS c\nUSER 0\nFROM c\nRUN true\n", ""},
+		"then":           {"FROM a AS b\nONBUILD USER 1:2\n" + child, "Dockerfile:4: this Kaniko runs the command with the user's own group"},
+		"unused stage":   {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=U /x /x\n" + child, "Dockerfile:4: ONBUILD COPY --from=U /x /x, a trigger of b: nothing else uses the stage U"},
+		"used stage":     {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=u /x /x\n" + child + "COPY --from=u /x /x\n", ""},
+		"wrong":          {"FROM a AS b\nONBUILD RUUN x\n" + child, "Dockerfile:2: ONBUILD trigger: unknown instruction: RUUN"},
+		"many":           {"FROM a AS b\n" + strings.Repeat("ONBUILD RUN true\n", 100) + strings.Repeat("FROM b\n", 20), "more than 1000 instructions"},
+		"large":          {"FROM a AS b\nONBUILD RUN " + strings.Repeat("x", 30<<10) + "\n" + strings.Repeat("FROM b\n", 40), "or 1048576 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
+			if err == nil {
+				_, err = file.Check(preflight.Chainguard)
+			}
+			if _, refused := errors.AsType[*preflight.Error](err); refused != (tt.want != "") || refused && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+			if err != nil {
+				return
+			}
+			if _, err := file.CheckTriggers(preflight.Chainguard, nil); err != nil {
+				t.Errorf("CheckTriggers: %v", err)
+			}
+		})
+	}
+}
+
+// What the triggers of a stage copy from is pulled.
+func TestTriggersOfStagesImages(t *testing.T) {
+	file, err := preflight.Parse("Dockerfile", []byte("FROM a AS b\nONBUILD COPY --from=c /x /x\nFROM b\nRUN true\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, image := range file.Images {
+		got = append(got, image.Reference)
+	}
+	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+}

@@ -23,9 +23,6 @@ type state struct {
 	shell []string
 	// addsUsers is whether a RUN has added users.
 	addsUsers bool
-	// onbuild is whether the stage has triggers for those that are built from
-	// it, triggered whether one that it is built from had.
-	onbuild, triggered bool
 	// volumes are the paths of VOLUME in this stage.
 	volumes []string
 	// newVolume is whether one of them was not there before.
@@ -56,6 +53,8 @@ type site struct {
 	// expanded and all remember what several rows ask for.
 	expanded map[string]word
 	all      string
+	// heredoc remembers whether the command is one alone, once asked.
+	heredoc *bool
 	// found is what is wrong with the sources in the context, once compared.
 	found    []copysource.Finding
 	compared bool
@@ -183,7 +182,6 @@ func (s *stage) begin() {
 		s.variables.from = s.base.variables
 		s.user, s.workdir = s.base.user, s.base.workdir
 		s.shell, s.addsUsers = s.base.shell, s.base.addsUsers
-		s.triggered = s.base.triggered || s.base.onbuild
 	case s.image == scratch:
 		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
 	default:
@@ -221,8 +219,6 @@ func (s *site) apply() error {
 		s.setWorkdir(c)
 	case *instructions.ShellCommand:
 		s.stage.shell = c.Shell
-	case *instructions.OnbuildCommand:
-		s.stage.onbuild = true
 	case *instructions.RunCommand:
 		s.stage.addsUsers = s.stage.addsUsers || addUser.MatchString(s.text())
 	case *instructions.VolumeCommand:

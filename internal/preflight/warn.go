@@ -13,12 +13,12 @@ import (
 func (s *site) warnings() []Problem {
 	var found []Problem
 	if s.needsDaemon() {
-		found = append(found, s.walker.warn(s.line,
+		found = append(found, s.warn(
 			"the action seems to use a Docker daemon, and a Kubernetes runner has none",
 			"Its docker commands will fail unless the step points DOCKER_HOST at a daemon."))
 	}
 	if s.rotten() {
-		found = append(found, s.walker.warn(s.line,
+		found = append(found, s.warn(
 			"the packages of "+s.stage.root().image+" are no longer where it looks for them, so this line is likely to fail with docker build too",
 			"Use a base image that is still supported."))
 	}
