@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/action"
+	"kiln/internal/failure"
 	"kiln/internal/hook"
 )
 
@@ -148,8 +149,12 @@ func TestEnvironmentTooLarge(t *testing.T) {
 		t.Errorf("1 MiB of values: %v", err)
 	}
 	s.Container.EnvironmentVariables["BIG"] += "x"
-	if _, _, err := action.Secret(s); err == nil || !strings.Contains(err.Error(), "1048577 bytes") {
-		t.Errorf("error = %v, want one with the size", err)
+	_, _, err := action.Secret(s)
+	if err == nil || !strings.Contains(err.Error(), "1048577 bytes") {
+		t.Fatalf("error = %v, want one with the size", err)
+	}
+	if reason := failure.Of(err); reason != failure.BadRequest {
+		t.Errorf("it counts as %s", reason)
 	}
 }
 
