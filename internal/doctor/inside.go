@@ -100,7 +100,7 @@ func (e *examination) daemon(ctx context.Context) []Finding {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		return fail("the daemon does not answer: "+err.Error(), "read the log of the container kiln; an address in KILN_LISTEN that is not this pod's own keeps the start-up probe from passing")
+		return fail("the daemon does not answer: "+err.Error(), "read the log of the container kiln; KILN_LISTEN has to be an address of this pod")
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxText))

@@ -144,5 +144,5 @@ func TestDaemonAnswers(t *testing.T) {
 	body = "the API server is down"
 	wantFinding(t, e.daemon(t.Context()), Fail, "the daemon says: the API server is down", "do what it says")
 	server.Close()
-	wantFinding(t, e.daemon(t.Context()), Fail, "the daemon does not answer", "KILN_LISTEN")
+	wantFinding(t, e.daemon(t.Context()), Fail, "the daemon does not answer", "KILN_LISTEN has to be an address of this pod")
 }
