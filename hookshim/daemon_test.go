@@ -90,6 +90,9 @@ func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watch
 		fmt.Fprint(claim.Log, "half a line")
 		check(claim.Log.Flush())
 		os.Exit(0)
+	case "restart":
+		check(exchange.Abandon(id, "the daemon was restarted"))
+		behaviour = "deaf" // to all else
 	case "flood":
 		fmt.Fprintln(claim.Log, strings.Repeat("a line of the log\n", 30_000))
 		check(claim.Log.Flush())

@@ -53,6 +53,7 @@ func published(args []string) spool.Settings {
 // fields into the step's log and answers with the code of the first argument.
 // With the argument "hold" it answers nothing until the step is cancelled,
 // with "deaf" not even then, nor with "flood", which writes a long log first.
+// With "restart" it answers as for a step that an earlier run of it left.
 // With "die" it ends in the middle of the log, with "mute" it claims nothing,
 // and with "unserved" it is there until the file "release" is, and
 // has no requests directory. A

@@ -6,11 +6,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
-	"kiln/internal/hook"
+	"kiln/internal/failure"
 	"kiln/internal/spool"
 )
 
@@ -155,7 +156,7 @@ func (s *step) endShield() {
 func (s *step) finish(ctx context.Context, result spool.Result) (int, error) {
 	if result.Message != "" {
 		s.endShield()
-		fmt.Fprintf(s.out, "::error::kiln: %s\n", hook.EscapeData(result.Message))
+		complain(s.out, failure.Internal, errors.New(result.Message))
 	}
 	if ctx.Err() != nil && result.ExitCode == 0 {
 		return 1, context.Cause(ctx)

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/metrics"
 	"kiln/internal/spool"
@@ -113,7 +114,7 @@ func (s *serving) release() {
 
 // refuse answers a request that is not run.
 func (s *serving) refuse(claim *spool.Claim, reason error) int {
-	tell(claim, reason)
+	tell(claim, fmt.Errorf("%w %s", reason, failure.Of(reason).Mark()))
 	s.metrics.StepEnded(metrics.KindUnknown, 1, reason)
 	return 1
 }
