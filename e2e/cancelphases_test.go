@@ -19,7 +19,7 @@ import (
 // Limits of a cancelled step.
 const (
 	shimGone = 5 * time.Second
-	podsGone = 10 * time.Second
+	podsGone = 10 * time.Second // told to end, and the grace that they are given
 )
 
 // phaseCase is a step, and what it is doing when it is cancelled.
@@ -152,14 +152,18 @@ func (f *fixture) cancelIn(t *testing.T, c phaseCase, s cancelSignal) {
 func (f *fixture) wantPodGone(t *testing.T, container, marker string, signalled time.Time, want bool) {
 	t.Helper()
 	for {
-		last, found := f.lastOf(container, marker)
-		if found != want {
+		states := f.statesOf(container, marker)
+		if found := len(states) > 0; found != want {
 			t.Errorf("a pod with container %s was there: %v, want %v", container, found, want)
 			return
 		}
-		if !found || last.Type == watch.Deleted {
-			if took := last.At.Sub(signalled); found && took > podsGone {
-				t.Errorf("pod %s was gone %v after the signal, want %v at most", last.Pod.Name, took, podsGone)
+		if !want {
+			return
+		}
+		last := states[len(states)-1]
+		if last.Type == watch.Deleted {
+			if took := ends(states).Sub(signalled); took > podsGone {
+				t.Errorf("pod %s was to be gone %v after the signal, want %v at most", last.Pod.Name, took, podsGone)
 			}
 			return
 		}
@@ -171,19 +175,44 @@ func (f *fixture) wantPodGone(t *testing.T, container, marker string, signalled 
 	}
 }
 
+// ends is when a pod that was deleted had to be gone: its grace after it was
+// told to end. What the node takes beyond that is not kiln's.
+func ends(states []harness.Sighting) time.Time {
+	for _, s := range states {
+		if s.Pod.DeletionTimestamp != nil && s.Pod.DeletionGracePeriodSeconds != nil {
+			return s.At.Add(time.Duration(*s.Pod.DeletionGracePeriodSeconds) * time.Second)
+		}
+	}
+	return states[len(states)-1].At
+}
+
 // lastOf is the last state of the pod with that container whose spec has the
 // marker.
 func (f *fixture) lastOf(container, marker string) (last harness.Sighting, found bool) {
+	states := f.statesOf(container, marker)
+	if len(states) == 0 {
+		return harness.Sighting{}, false
+	}
+	return states[len(states)-1], true
+}
+
+// statesOf are the states of the last pod with that container whose spec has the
+// marker, oldest first.
+func (f *fixture) statesOf(container, marker string) (states []harness.Sighting) {
 	for _, s := range f.seen.Sightings() {
 		if !harness.HasContainer(s.Pod, container) {
 			continue
 		}
 		spec, err := json.Marshal(s.Pod.Spec)
-		if err == nil && strings.Contains(string(spec), marker) {
-			last, found = s, true
+		if err != nil || !strings.Contains(string(spec), marker) {
+			continue
 		}
+		if len(states) > 0 && states[0].Pod.UID != s.Pod.UID {
+			states = nil
+		}
+		states = append(states, s)
 	}
-	return last, found
+	return states
 }
 
 // cancelStaging cancels steps one after the other while the shim copies a
