@@ -60,8 +60,10 @@ func TestMend(t *testing.T) {
 		"RUN, other, script":  {dockerfile: "FROM a\nRUN <<EOF\na=1; echo $a\nEOF\n", flavor: other, want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"a=1; echo $a\\n\"]\n\n\n"},
 		"RUN, name of words":  {dockerfile: "FROM a\nRUN 3<<\"E F\"\nx\nE F\n", flavor: other, want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
 		"RUN, no program":     {dockerfile: "FROM a\nRUN <<EOF\n\t#!/x\nEOF\n", want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"\\t#!/x\\n\"]\n\n\n"},
-		"RUN, trigger's shell": {dockerfile: "FROM a AS b\nSHELL [\"x\"]\nONBUILD SHELL [\"y\"]\nFROM b\nRUN <<EOF\nx\nEOF\nFROM b\nSHELL [\"z\"]\nCOPY --from=1 a a\nRUN <<EOF\nx\nEOF\n",
-			want: "FROM a AS b\nSHELL [\"x\"]\nONBUILD SHELL [\"y\"]\nFROM b\nRUN [\"y\",\"x\\n\"]\n\n\nFROM b\nSHELL [\"z\"]\nCOPY --from=1 a a\nRUN [\"z\",\"x\\n\"]\n\n\n"},
+		"RUN, trigger's shell": {
+			dockerfile: "FROM a AS b\nSHELL [\"x\"]\nONBUILD SHELL [\"y\"]\nFROM b\nRUN <<EOF\nx\nEOF\nFROM b\nSHELL [\"z\"]\nCOPY --from=1 a a\nRUN <<EOF\nx\nEOF\n",
+			want:       "FROM a AS b\nSHELL [\"x\"]\nONBUILD SHELL [\"y\"]\nFROM b\nRUN [\"y\",\"x\\n\"]\n\n\nFROM b\nSHELL [\"z\"]\nCOPY --from=1 a a\nRUN [\"z\",\"x\\n\"]\n\n\n",
+		},
 		"RUN, other trigger":  {dockerfile: "FROM a AS b\nSHELL [\"s\"]\nONBUILD USER x\nFROM b\nRUN <<EOF\nx\nEOF\n", want: "FROM a AS b\nSHELL [\"s\"]\nONBUILD USER x\nFROM b\nRUN [\"s\",\"x\\n\"]\n\n\n"},
 		"RUN, other and dash": {dockerfile: "FROM a\nRUN <<-EOF\n\tx\nEOF\n", flavor: other, want: "FROM a\nRUN [\"/bin/sh\",\"-c\",\"x\\n\"]\n\n\n"},
 		"COPY": {
