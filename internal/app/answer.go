@@ -69,7 +69,7 @@ func (s *serving) finish(ctx context.Context, claim *spool.Claim, code int) {
 // handle waits for a free slot and has the step run.
 func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 	if s.broken != nil {
-		return s.refuse(claim, s.broken)
+		return s.refuse(claim, misconfigured(s.broken))
 	}
 	if err := s.memory.Accept(claim.ID); err != nil {
 		return s.refuse(claim, err)
@@ -112,9 +112,20 @@ func (s *serving) release() {
 	}
 }
 
+// misconfigured gives what keeps kiln from running steps its class, unless it
+// has one.
+func misconfigured(err error) error {
+	if failure.Of(err) == failure.Internal {
+		return failure.New(failure.Misconfigured, "%w", err)
+	}
+	return err
+}
+
 // refuse answers a request that is not run.
 func (s *serving) refuse(claim *spool.Claim, reason error) int {
-	tell(claim, fmt.Errorf("%w %s", reason, failure.Of(reason).Mark()))
+	class := failure.Of(reason)
+	tell(claim, fmt.Errorf("%w %s", reason, class.Mark()))
+	s.log.Warn("step refused", zap.String("request", claim.ID), zap.String("reason", string(class)), zap.Error(reason))
 	s.metrics.StepEnded(metrics.KindUnknown, 1, reason)
 	return 1
 }

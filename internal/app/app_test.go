@@ -254,7 +254,7 @@ func TestBadSettingsAreToldToEveryStep(t *testing.T) {
 	exchange, a := daemon(t, nil, func(s *config.Settings) { s.RegistryHost = "" })
 	draft := drop(t, exchange)
 	got, log := result(t, draft)
-	if got.ExitCode != 1 || !strings.HasPrefix(log, "::error::kiln: ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set") || !strings.HasSuffix(log, " [internal]\n") {
+	if got.ExitCode != 1 || !strings.HasPrefix(log, "::error::kiln: ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set") || !strings.HasSuffix(log, " [misconfigured]\n") {
 		t.Errorf("result = %+v, log = %q", got, log)
 	}
 	draft.Remove()

@@ -5,6 +5,7 @@ type Reason string
 
 // The reasons. docs/failures.md lists them for people.
 const (
+	Misconfigured          Reason = "misconfigured" // kiln itself
 	BaseImageNotFound      Reason = "base_image_not_found"
 	BaseImageDenied        Reason = "base_image_denied"
 	RegistryUnreachable    Reason = "registry_unreachable"
@@ -52,6 +53,7 @@ type class struct {
 // classes lists all reasons in the order in which a step can meet them.
 func classes() []class {
 	return []class{
+		{Misconfigured, Operator, false, "mend the setting that the message names; kilnd doctor checks all of them"},
 		{BadRequest, Author, false, "mend what the message names"},
 		{DockerfileSyntax, Author, false, "mend the line of the Dockerfile"},
 		{UnsupportedInstruction, Author, false, "write the instruction in the way that the message shows"},
