@@ -98,6 +98,7 @@ func variables() kong.Vars {
 		"runner_image":   overlay.DefaultRunnerImage,
 		"delegate":       overlay.DefaultDelegate,
 		"work_size":      overlay.DefaultWorkSize,
+		"access_mode":    overlay.DefaultAccessMode,
 		"cpu_request":    overlay.DefaultCPURequest,
 		"memory_request": overlay.DefaultMemoryRequest,
 		"memory_limit":   overlay.DefaultMemoryLimit,

@@ -26,6 +26,7 @@ type renderValuesCommand struct {
 	MemoryRequest   string   `help:"Memory request of kiln's containers." default:"${memory_request}"`
 	MemoryLimit     string   `help:"Memory limit of kiln's containers, or none." default:"${memory_limit}"`
 	StorageClass    string   `help:"Storage class of the work volume. Default: the cluster's."`
+	AccessMode      string   `help:"Access mode of the work volume: ReadWriteOnce, or ReadWriteMany for KILN_PLACEMENT=anywhere." default:"${access_mode}"`
 	WorkSize        string   `help:"Size of the work volume." default:"${work_size}"`
 	ServerSide      bool     `help:"Print the AutoscalingRunnerSet for kubectl apply --server-side, in place of values for Helm."`
 	ScaleSet        string   `help:"Name of the scale set, with --server-side."`
@@ -49,6 +50,7 @@ func (c *renderValuesCommand) Run(stdout io.Writer) error {
 			MemoryRequest: c.MemoryRequest, MemoryLimit: c.MemoryLimit,
 		},
 		StorageClass: c.StorageClass,
+		AccessMode:   c.AccessMode,
 		WorkSize:     c.WorkSize,
 	}
 	text, err := c.render(settings)

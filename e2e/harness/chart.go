@@ -105,7 +105,7 @@ func (c *Cluster) chartValues(o PodOptions) ([]byte, error) {
 		"registry": map[string]any{"host": o.RegistryHost, "secretName": o.PullSecret},
 		"runner": map[string]any{
 			"image": o.Images.Runner, "delegate": cmp.Or(o.Delegate, overlay.DefaultDelegate),
-			"workSize": workSize, "storageClass": c.StorageClass,
+			"workSize": workSize, "storageClass": c.StorageClass, "accessMode": accessMode(settings["KILN_PLACEMENT"]),
 		},
 	}
 	for name, text := range map[string]string{"hookTemplate": o.HookTemplate, "buildTemplate": o.BuildTemplate} {
@@ -125,6 +125,14 @@ func (c *Cluster) chartValues(o PodOptions) ([]byte, error) {
 		return nil, fmt.Errorf("write values of the chart: %w", err)
 	}
 	return data, nil
+}
+
+// accessMode is that of the work volume for a placement of actions.
+func accessMode(placement string) string {
+	if placement == "anywhere" {
+		return "ReadWriteMany"
+	}
+	return overlay.DefaultAccessMode
 }
 
 // installed reads what the chart put into the namespace, where its notes tell

@@ -1,7 +1,7 @@
 // Package doctor finds what an installation of kiln can get wrong, and says how
 // to mend each.
 //
-// An [Examination] is a number of checks. Each looks at one thing and returns
+// An examination ([Run]) is a number of checks. Each looks at one thing and returns
 // findings: what was seen and, where it is a fault, what to do. Checks are
 // independent, bounded in time and run at once; one that builds on another waits
 // for it, and is skipped with the reason where that one failed.

@@ -47,6 +47,9 @@ type Settings struct {
 	Proxy Proxy
 	// Resources are those of kiln's containers.
 	Resources Resources
+	// AccessMode is that of the work volume: ReadWriteOnce when empty, or
+	// ReadWriteMany, which KILN_PLACEMENT anywhere needs.
+	AccessMode string
 	// StorageClass is the class of the work volume; empty is the cluster's default.
 	StorageClass string
 	// WorkSize is the size of the work volume; DefaultWorkSize when empty.
@@ -88,8 +91,9 @@ const (
 	DefaultRunnerImage = "ghcr.io/actions/actions-runner:latest"
 	// DefaultDelegate is where the runner's own image has the hook for containerMode
 	// kubernetes (actions/runner, images/Dockerfile).
-	DefaultDelegate = "/home/runner/k8s/index.js"
-	DefaultWorkSize = "10Gi"
+	DefaultDelegate   = "/home/runner/k8s/index.js"
+	DefaultWorkSize   = "10Gi"
+	DefaultAccessMode = "ReadWriteOnce"
 
 	DefaultCPURequest    = "10m"
 	DefaultMemoryRequest = "40Mi"
@@ -153,7 +157,7 @@ func contextOf(s Settings) map[string]any {
 		"httpProxy": s.Proxy.HTTP, "httpsProxy": s.Proxy.HTTPS, "proxySecretName": s.Proxy.Secret, "noProxy": s.Proxy.No,
 		"cpuRequest": s.Resources.CPURequest, "cpuLimit": s.Resources.CPULimit,
 		"memoryRequest": s.Resources.MemoryRequest, "memoryLimit": memoryLimit,
-		"storageClass": s.StorageClass, "workSize": s.WorkSize,
+		"accessMode": s.AccessMode, "storageClass": s.StorageClass, "workSize": s.WorkSize,
 		"scaleSet": "", "namespace": "",
 	}
 }
@@ -200,6 +204,7 @@ func withDefaults(s Settings) Settings {
 		{&s.RunnerImage, DefaultRunnerImage},
 		{&s.Delegate, DefaultDelegate},
 		{&s.WorkSize, DefaultWorkSize},
+		{&s.AccessMode, DefaultAccessMode},
 		{&s.Resources.CPURequest, DefaultCPURequest},
 		{&s.Resources.MemoryRequest, DefaultMemoryRequest},
 		{&s.Resources.MemoryLimit, DefaultMemoryLimit},

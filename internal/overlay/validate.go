@@ -48,6 +48,9 @@ func validate(s Settings) error {
 	}
 	errs = append(errs, validateProxy(s.Proxy), validateResources(s.Resources))
 	errs = append(errs, validateQuantity("size of the work volume", s.WorkSize, DefaultWorkSize))
+	if s.AccessMode != DefaultAccessMode && s.AccessMode != "ReadWriteMany" {
+		errs = append(errs, fmt.Errorf("the access mode of the work volume is %q: write ReadWriteOnce or ReadWriteMany, since the pods of actions mount it too", s.AccessMode))
+	}
 	return errors.Join(errs...)
 }
 

@@ -226,7 +226,7 @@ func TestChartDefaults(t *testing.T) {
 	for _, same := range []struct{ want, got map[string]string }{
 		{map[string]string{
 			"image": overlay.DefaultRunnerImage, "delegate": overlay.DefaultDelegate,
-			"workSize": overlay.DefaultWorkSize, "storageClass": "",
+			"workSize": overlay.DefaultWorkSize, "accessMode": overlay.DefaultAccessMode, "storageClass": "",
 		}, values.Runner},
 		{map[string]string{"cpu": overlay.DefaultCPURequest, "memory": overlay.DefaultMemoryRequest}, resources.Requests},
 		{map[string]string{"cpu": "", "memory": overlay.DefaultMemoryLimit}, resources.Limits},

@@ -26,6 +26,7 @@ memoryLimit: {{ .limits.memory | default "" | toString | quote }}
 {{- end }}
 caConfigMap: {{ .Values.registry.caConfigMap | quote }}
 storageClass: {{ .Values.runner.storageClass | quote }}
+accessMode: {{ .Values.runner.accessMode | quote }}
 workSize: {{ .Values.runner.workSize | quote }}
 scaleSet: {{ .scaleSet | default "" | quote }}
 namespace: {{ .Release.Namespace | quote }}

@@ -33,6 +33,11 @@ scaleSets is empty: in mode kubernetes kiln uses the service account of each run
 {{- if not (regexMatch "^/[^\"'\\\\\\s]+\\.(js|sh)$" .runner.delegate) }}
 runner.delegate is {{ .runner.delegate | quote }}: write the path of the stock hook in the runner's image, such as /home/runner/k8s/index.js
 {{- end }}
+{{- if not (has .runner.accessMode (list "ReadWriteOnce" "ReadWriteMany")) }}
+runner.accessMode is {{ .runner.accessMode | quote }}: write ReadWriteOnce or ReadWriteMany, since the pods of actions mount the work volume too
+{{- else if and (eq .runner.accessMode "ReadWriteOnce") (eq (get .settings "KILN_PLACEMENT" | toString) "anywhere") }}
+runner.accessMode is "ReadWriteOnce" and settings.KILN_PLACEMENT is "anywhere": write ReadWriteMany and a runner.storageClass that gives such volumes, or same-node
+{{- end }}
 {{- range $key, $quantity := dict "runner.workSize" .runner.workSize "sidecar.resources.requests.cpu" .sidecar.resources.requests.cpu "sidecar.resources.requests.memory" .sidecar.resources.requests.memory }}
 {{- if not (regexMatch "^[0-9]+(\\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$" ($quantity | toString)) }}
 {{ $key }} is {{ $quantity | toString | quote }}: write a Kubernetes quantity, such as 10Gi
@@ -41,6 +46,13 @@ runner.delegate is {{ .runner.delegate | quote }}: write the path of the stock h
 {{- range $key, $quantity := dict "cpu" .sidecar.resources.limits.cpu "memory" .sidecar.resources.limits.memory }}
 {{- if not (regexMatch "^([0-9]+(\\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?)?$" ($quantity | default "" | toString)) }}
 sidecar.resources.limits.{{ $key }} is {{ $quantity | toString | quote }}: write a Kubernetes quantity, such as 512Mi, or "" for none
+{{- end }}
+{{- end }}
+{{- with .sidecar.resources.limits.memory }}
+{{- $units := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $unit := regexFind "[a-zA-Z]*$" (toString .) }}
+{{- if and (hasKey $units $unit) (lt (mulf (regexFind "^[0-9.]+" (toString .) | float64) (get $units $unit)) 142606336.0) }}
+sidecar.resources.limits.memory is {{ toString . | quote }}: write 136Mi or more, or "" for none: kilnd does not run with less
 {{- end }}
 {{- end }}
 {{- if not (regexMatch "^[0-9]+(ms|s|m)$" .metrics.podMonitor.interval) }}
