@@ -18,6 +18,12 @@ import (
 // without learning anything: about 12 seconds with the pauses of retries.
 const finalTries = 8
 
+// emptyTries is how often an ended container's log that has nothing at all is
+// asked for again, within a third of a second: containerd tells the end of a
+// container when its output has been read, and writes the log by itself
+// (internal/cri/io, NewCRILogger), on a busy node after that.
+const emptyTries = 2
+
 // unreachable is how long the log of a running container is asked for without
 // ever getting an answer from its node. A kubelet that restarts is back sooner.
 const unreachable = 2 * time.Minute
@@ -98,7 +104,7 @@ func (f *follower) run(ctx context.Context) error {
 		return err
 	}
 	f.lines.gap.begun = now.begun
-	pause, futile, began := f.pauses(), 0, time.Now()
+	pause, futile, empty, began := f.pauses(), 0, 0, time.Now()
 	for {
 		if now.err != nil {
 			return errors.Join(f.lines.finish(), f.ended(now.err))
@@ -114,7 +120,9 @@ func (f *follower) run(ctx context.Context) error {
 		case f.lines.sinkErr != nil:
 			return f.lines.sinkErr
 		case now.over && err == nil && !f.lines.progress:
-			return f.lines.finish()
+			if empty++; !f.lines.last.IsZero() || empty > emptyTries {
+				return f.lines.finish()
+			}
 		case final(err):
 			return errors.Join(f.lines.finish(), f.ended(err))
 		case now.over && err == nil:

@@ -58,6 +58,27 @@ func TestFollowEndedContainer(t *testing.T) {
 	}
 }
 
+// TestFollowLateLog reads the log of an ended container before the runtime has
+// written it. One that stays empty is empty.
+func TestFollowLateLog(t *testing.T) {
+	for late, want := range map[int32]string{2: string(sampleLog().bytes()), 1000: ""} {
+		var asked atomic.Int32
+		api, client := newAPIServer(t, with(aPod("1"), exits(0)))
+		api.onLog = logs(sampleLog(), func(n int32, w http.ResponseWriter, answer []byte) {
+			if asked.Store(n); n > late {
+				whole(n, w, answer)
+			}
+		})
+		got, err := collect(until(t), client)
+		if err != nil || got != want {
+			t.Errorf("log = %q, error = %v, want %q", got, err, want)
+		}
+		if n := asked.Load(); n > 4 {
+			t.Errorf("it was asked for %d times", n)
+		}
+	}
+}
+
 // TestFollowBreaks breaks the first streams in every way while the container
 // runs; it ends after the third.
 func TestFollowBreaks(t *testing.T) {
