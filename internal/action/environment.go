@@ -32,7 +32,7 @@ func Secret(s Step) (secret *corev1.Secret, skipped []string, err error) {
 		size += len(values[name])
 	}
 	if size > maxEnvironmentBytes {
-		return nil, nil, failure.New(failure.BadRequest, "the step's environment has %d bytes, more than the %d that Kubernetes keeps in a Secret: pass large values through a file in the workspace", size, maxEnvironmentBytes)
+		return nil, nil, failure.New(failure.BadRequest, "kiln: the step's environment has %d bytes, more than the %d that Kubernetes keeps in a Secret: pass large values through a file in the workspace", size, maxEnvironmentBytes)
 	}
 	return &corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},

@@ -35,7 +35,7 @@ func mounts(s Step) ([]corev1.VolumeMount, error) {
 			return nil, err
 		}
 		if targets[m.MountPath] {
-			return nil, failure.New(failure.BadRequest, "the step wants two mounts at %s", m.MountPath)
+			return nil, failure.New(failure.BadRequest, "kiln: the step wants two mounts at %s", m.MountPath)
 		}
 		targets[m.MountPath] = true
 		list = append(list, m)
@@ -50,10 +50,10 @@ func mounts(s Step) ([]corev1.VolumeMount, error) {
 func workMount(mount hook.Mount, work string) (corev1.VolumeMount, error) {
 	part, inside := below(mount.SourceVolumePath, work)
 	if !inside {
-		return corev1.VolumeMount{}, failure.New(failure.BadRequest, "the step wants %q of the runner at %q, and only what lies below the work folder %s can be shared with an action", mount.SourceVolumePath, mount.TargetVolumePath, work)
+		return corev1.VolumeMount{}, failure.New(failure.BadRequest, "kiln: the step wants %q of the runner at %q, and only what lies below the work folder %s can be shared with an action", mount.SourceVolumePath, mount.TargetVolumePath, work)
 	}
 	if !path.IsAbs(mount.TargetVolumePath) || strings.ContainsAny(mount.TargetVolumePath, ":\x00") {
-		return corev1.VolumeMount{}, failure.New(failure.BadRequest, "the step wants %q of the runner at %q, which is not an absolute path without a colon", mount.SourceVolumePath, mount.TargetVolumePath)
+		return corev1.VolumeMount{}, failure.New(failure.BadRequest, "kiln: the step wants %q of the runner at %q, which is not an absolute path without a colon", mount.SourceVolumePath, mount.TargetVolumePath)
 	}
 	return corev1.VolumeMount{
 		Name:      volumeWork,
