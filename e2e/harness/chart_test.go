@@ -33,7 +33,7 @@ func TestChartValues(t *testing.T) {
 		},
 		"hookTemplate":  map[string]any{"spec": map[string]any{"hostname": "h"}},
 		"buildTemplate": map[string]any{"spec": map[string]any{}},
-		"runner":        map[string]any{"image": "r:5000/runner:1", "delegate": "/hook.js", "workSize": "1Gi", "storageClass": "standard"},
+		"runner":        map[string]any{"image": "r:5000/runner:1", "delegate": "/hook.js", "workSize": "1Gi", "storageClass": "standard", "accessMode": "ReadWriteOnce"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -122,11 +123,10 @@ func TestMirror(t *testing.T) {
 
 // A registry that drops the connection once is asked again.
 func TestReadsAreTriedAgain(t *testing.T) {
-	drops := 1
+	var dropped atomic.Bool
 	bases := newUpstream(t, func(content http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.URL.Path, "/blobs/") && drops > 0 {
-				drops--
+			if strings.Contains(r.URL.Path, "/blobs/") && !dropped.Swap(true) {
 				panic(http.ErrAbortHandler)
 			}
 			content.ServeHTTP(w, r)
