@@ -65,7 +65,8 @@ type Dockerfile struct {
 	foundFlavor string
 }
 
-// Parse reads the Dockerfile in data, at most 1 MiB and 1,000 instructions.
+// Parse reads the Dockerfile in data, at most 1 MiB and 1,000 instructions, with
+// bounds on their heredocs and words.
 // The name is used in errors, all of which are of type [*Error].
 //
 // The platform that a FROM line may ask for is that of the running process.
@@ -74,12 +75,9 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if len(data) > maxSize {
 		return nil, src.errorf(0, "the Dockerfile is larger than %d bytes", maxSize)
 	}
-	count, heredocs := countInstructions(data)
-	if heredocs > maxHeredocs {
-		return nil, src.errorf(0, "the Dockerfile has more than %d heredocs", maxHeredocs)
-	}
-	if count > maxInstructions {
-		return nil, src.errorf(0, "the Dockerfile has %d instructions, more than %d", count, maxInstructions)
+	measured := measure(data)
+	if excess := measured.excess(); excess != "" {
+		return nil, src.errorf(0, "the Dockerfile has %s", excess)
 	}
 	// A parser that trips over hostile input must not take the process down.
 	defer func() {
@@ -100,7 +98,7 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 		return nil, src.wrap(err)
 	}
 	w := newWalker(src, result, stages)
-	w.ends = ends
+	w.ends, w.size = ends, measured
 	if err := w.resolve(args); err != nil {
 		return nil, err
 	}

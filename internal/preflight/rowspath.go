@@ -167,11 +167,15 @@ func (s *site) named(directory string) bool {
 	return false
 }
 
-// names reports whether a command has a directory in its text.
+// names reports whether a command has a directory in its text. That of ONBUILD
+// does nothing in its own stage, and that of VOLUME makes none with Docker.
 func (s *site) names(command instructions.Command, text, directory string) bool {
 	s.expander.steps += 1 + len(text)/100
-	_, volume := command.(*instructions.VolumeCommand)
-	return !volume && strings.Contains(text, directory)
+	switch command.(type) {
+	case *instructions.VolumeCommand, *instructions.OnbuildCommand:
+		return false
+	}
+	return strings.Contains(text, directory)
 }
 
 // makesParents reports whether writing to a path makes directories above it. A

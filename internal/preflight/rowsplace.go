@@ -118,6 +118,16 @@ func copyStageRows() []Row {
 			}),
 		},
 		{
+			Name:       "ONBUILD COPY --from in a stage that another one is built from",
+			Example:    "FROM busybox AS a\nRUN mkdir /d && touch /d/a /d/b\nFROM busybox AS b\nONBUILD COPY --from=a /d /d\nFROM b\nCOPY --from=a /d/a /a\n",
+			Chainguard: Refuse,
+			Message:    "this Kaniko keeps of another stage or image only what COPY names, not what a trigger of a stage names",
+			Advice:     "Write the COPY in the stages themselves.",
+			match: copies(func(s *site, c copying) bool {
+				return c.from != "" && s.trigger != nil && s.trigger.ofStage && !s.keeps(c)
+			}),
+		},
+		{
 			Name:       "a stage that nothing uses, beside one that is used by its number",
 			Example:    "FROM busybox AS a\nRUN true\nFROM busybox\nRUN true\nFROM busybox\nCOPY --from=1 /bin/true /t\n",
 			Chainguard: Mend,
@@ -176,6 +186,29 @@ func (w *walker) namesStage(from string) bool {
 	_, named := w.find(from)
 	_, err := strconv.Atoi(from)
 	return from != "" && (named || err == nil)
+}
+
+// keeps reports whether the instructions of used stages copy all that a COPY
+// --from names too.
+func (s *site) keeps(c copying) bool {
+	return !slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+		return strings.Contains(source, "$") || !slices.ContainsFunc(s.walker.stages, func(stage *stage) bool {
+			return stage.used && s.copiesToo(stage, c.from, source)
+		})
+	})
+}
+
+// copiesToo reports whether a stage copies a source from the same place. What it
+// looks at counts: both can be many.
+func (s *site) copiesToo(stage *stage, from, source string) bool {
+	return slices.ContainsFunc(s.walker.parsed[stage.index].Commands, func(command instructions.Command) bool {
+		c, ok := command.(*instructions.CopyCommand)
+		if s.expander.steps++; !ok || c.From != from || s.expander.steps > maxSteps {
+			return false
+		}
+		s.expander.steps += len(c.SourcePaths)
+		return slices.Contains(c.SourcePaths, source)
+	})
 }
 
 // copiesFromStage reports whether a stage takes something from another one than

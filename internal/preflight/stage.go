@@ -25,9 +25,9 @@ type walker struct {
 	parsed  []instructions.Stage
 	globals *variables
 	stages  []*stage
-	// triggerCount and triggerSize are those of the triggers of stages, each
+	// size is what the Dockerfile takes with the triggers of its stages, each
 	// counted for every stage in which it runs.
-	triggerCount, triggerSize int
+	size size
 	// tree is the build context, nil where it is not known.
 	tree *buildcontext.Tree
 }
@@ -137,6 +137,9 @@ func (w *walker) stage(s *stage, globals *expander) error {
 		return w.errorf(line, "%q is not an image reference, and a FROM names stages in lower case alone, so docker build would fail too", base.value)
 	}
 	if found && named < s.index {
+		if err := w.ambiguous(base.value, w.parsed[:s.index], line); err != nil {
+			return err
+		}
 		s.base = w.stages[named]
 		s.needs = append(s.needs, named)
 		if err := w.inherit(s, line); err != nil {
@@ -165,17 +168,20 @@ func (w *walker) inherit(s *stage, line int) error {
 		if !ok {
 			continue
 		}
-		w.triggerCount, w.triggerSize = w.triggerCount+1, w.triggerSize+len(onbuild.Expression)
-		if w.triggerCount+len(w.nodes) > maxInstructions || w.triggerSize+len(w.data) > maxSize {
-			return w.tooManyTriggers(line)
-		}
 		t, err := parseTrigger(onbuild.Expression)
 		if err != nil {
 			return w.errorf(startLine(onbuild.Location()), "ONBUILD trigger: %s", err)
 		}
-		t.image = w.parsed[s.index].BaseName
+		w.size.add(t.size)
+		if w.size.excess() != "" {
+			return w.tooManyTriggers(line)
+		}
+		t.image, t.ofStage = w.parsed[s.index].BaseName, true
 		for _, from := range sourcesOf(t.command) {
 			if w.namesStage(from) {
+				if err := w.ambiguous(from, w.parsed, line); err != nil {
+					return err
+				}
 				continue // usable looks at it
 			}
 			if err := w.from(s, from, line); err != nil {
@@ -240,14 +246,34 @@ func (w *walker) from(s *stage, value string, line int) error {
 		return nil
 	case found:
 		s.needs = append(s.needs, named)
-		return nil
+		return w.ambiguous(value, w.parsed, line)
 	}
 	return w.image(s, Image{Reference: value, Line: line}, nil)
+}
+
+// ambiguous refuses the name of more than one of the stages: Docker takes the
+// last of them, the executor the first.
+func (w *walker) ambiguous(name string, stages []instructions.Stage, line int) error {
+	count := 0
+	for _, stage := range stages {
+		if stage.Name == strings.ToLower(name) {
+			count++
+		}
+	}
+	if count < 2 {
+		return nil
+	}
+	e := w.errorf(line, "more than one stage is named %s, and Kaniko takes another one than Docker", shorten(printable(name)))
+	e.Advice = "Give each stage a name of its own."
+	return e
 }
 
 // find returns the index of the stage with a name. Docker compares the names in
 // --from without regard to case; in FROM they are in small letters.
 func (w *walker) find(stage string) (int, bool) {
+	if stage == "" {
+		return 0, false // what a stage without a name has for one
+	}
 	lower := strings.ToLower(stage)
 	for index := range w.parsed {
 		if w.parsed[index].Name == lower {

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
 // CheckTriggers is [Dockerfile.Check] with the ONBUILD triggers of base images,
@@ -40,23 +38,23 @@ func (d *Dockerfile) CheckTriggers(flavor string, onbuild map[string][]string) (
 
 // trigger gives the used stages the triggers of their bases.
 func (w *walker) trigger(onbuild map[string][]string) error {
-	count, size := w.triggerCount, w.triggerSize+len(w.data)
+	size := w.size
 	for index, s := range w.stages {
 		texts := onbuild[s.image]
 		if s.base != nil || !s.used || len(texts) == 0 {
 			continue
 		}
 		line := startLine(w.parsed[index].Location)
-		count, size = count+len(texts), size+total(texts)
-		if count+len(w.nodes) > maxInstructions || size > maxSize {
-			return w.tooManyTriggers(line)
-		}
 		parsed, err := triggers(source{name: w.name}, texts)
 		if err != nil {
 			return err
 		}
 		for i := range parsed {
 			parsed[i].image = s.image
+			size.add(parsed[i].size)
+		}
+		if size.excess() != "" {
+			return w.tooManyTriggers(line)
 		}
 		s.triggers = parsed
 		if err := w.usable(s, line); err != nil {
@@ -66,16 +64,30 @@ func (w *walker) trigger(onbuild map[string][]string) error {
 	return nil
 }
 
-// usable refuses triggers of a used stage that copy from an unused one.
+// usable refuses triggers of a used stage that copy from an unused one, and those
+// of another stage that copy from one which is not built before it.
 func (w *walker) usable(s *stage, line int) error {
+	if !s.used {
+		return nil
+	}
 	for i := range s.triggers {
-		stage := w.unusedStage(s.triggers[i].command)
-		if stage == "" || !s.used {
-			continue
+		for _, from := range sourcesOf(s.triggers[i].command) {
+			index, found := w.find(from)
+			if number, err := strconv.Atoi(from); err == nil {
+				index, found = number, number >= 0 && number < len(w.stages)
+			}
+			late := index >= s.index && s.triggers[i].ofStage
+			if !found || !late && w.stages[index].used {
+				continue
+			}
+			at := w.site(s, nil, line, nil, nil).of(&s.triggers[i])
+			if late {
+				return at.errorf("--from=%s is not an earlier stage", shorten(printable(from)))
+			}
+			e := at.errorf("nothing else uses the stage %s, and kiln builds no stage for a trigger alone", shorten(printable(from)))
+			e.Advice = "COPY something from the stage in the Dockerfile too."
+			return e
 		}
-		e := w.site(s, nil, line, nil, nil).of(&s.triggers[i]).errorf("nothing else uses the stage %s, and kiln builds no stage for a trigger alone", stage)
-		e.Advice = "COPY something from the stage in the Dockerfile too."
-		return e
 	}
 	return nil
 }
@@ -83,7 +95,8 @@ func (w *walker) usable(s *stage, line int) error {
 // tooManyTriggers is the error of a Dockerfile that is too large with the
 // triggers of its bases.
 func (w *walker) tooManyTriggers(line int) *Error {
-	return w.errorf(line, "with the ONBUILD triggers of its bases the Dockerfile has more than %d instructions or %d bytes", maxInstructions, maxSize)
+	return w.errorf(line, "with the ONBUILD triggers of its bases the Dockerfile has more than %d instructions, %d heredocs, %d words or %d bytes",
+		maxInstructions, maxHeredocs, maxWords, maxSize)
 }
 
 // untrigger takes the triggers of base images away again.
@@ -93,21 +106,6 @@ func (w *walker) untrigger() {
 			s.triggers = nil
 		}
 	}
-}
-
-// unusedStage returns what a trigger calls a stage that nothing in the
-// Dockerfile uses, or nothing.
-func (w *walker) unusedStage(command instructions.Command) string {
-	for _, from := range sourcesOf(command) {
-		index, found := w.find(from)
-		if number, err := strconv.Atoi(from); err == nil {
-			index, found = number, number >= 0 && number < len(w.stages)
-		}
-		if found && !w.stages[index].used {
-			return shorten(printable(from))
-		}
-	}
-	return ""
 }
 
 // triggerCheck is a look at a Dockerfile with the triggers of its bases.
@@ -152,14 +150,15 @@ func (c *triggerCheck) visit(s *site) {
 // said.
 func (c *triggerCheck) asks(row Row, s *site) bool {
 	verdict := row.Verdict(c.flavor)
-	switch {
-	case s.trigger == nil:
+	if s.given() {
 		return s.command != nil && verdict >= Mend && !c.own[place{s.line, row.Name}]
-	case s.stage.base != nil:
-		return false // Check has
 	}
 	return verdict >= Mend || verdict == Warn && !c.told[row.Name]
 }
+
+// given reports whether a site is in the Dockerfile, as the triggers of its
+// stages are too, and not in a base image.
+func (s *site) given() bool { return s.trigger == nil || s.trigger.ofStage }
 
 // report refuses a site or warns of it.
 func (c *triggerCheck) report(s *site, row Row, message string) {
@@ -169,7 +168,7 @@ func (c *triggerCheck) report(s *site, row Row, message string) {
 		return
 	}
 	e := s.refuse(message, row.Advice)
-	if s.trigger == nil {
+	if s.given() {
 		e.Reason = fmt.Sprintf("behind the ONBUILD triggers of %s: %s", shorten(printable(s.stage.root().image)), e.Reason)
 	}
 	c.refused = append(c.refused, e)
@@ -210,8 +209,11 @@ func (t *trigger) String() string {
 	return fmt.Sprintf("ONBUILD %s, a trigger of %s", text, shorten(printable(t.image)))
 }
 
-// advice is what a row advises for a trigger, which its image has.
+// advice is what a row advises for a trigger, which its base has.
 func (t *trigger) advice(row string) string {
+	if t.ofStage {
+		return "Change the ONBUILD in the stage that FROM names. " + row
+	}
 	return "Use another base image, or change the trigger in this one. " + row
 }
 

@@ -3,6 +3,7 @@ package preflight_test
 import (
 	"errors"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -64,12 +65,12 @@ func asTriggers(t *testing.T, dockerfile string) (rest string, onbuild []string)
 var from = regexp.MustCompile(`from=(\w+)`)
 
 // Every row recognizes its own example in the triggers of a base; only what is
-// about FROM or the whole file is in no trigger.
+// about FROM, ONBUILD itself or the whole file is in no trigger of an image.
 func TestTriggersOfTable(t *testing.T) {
 	tried := 0
 	for _, row := range preflight.Table() {
 		dockerfile, onbuild := asTriggers(t, strings.Replace(row.Example, "FROM scratch\n", "FROM busybox\n", 1))
-		if len(onbuild) == 0 || strings.Contains(row.Name, "no other stage is copied from") {
+		if len(onbuild) == 0 || strings.Contains(row.Name, "no other stage is copied from") || strings.HasPrefix(row.Name, "ONBUILD") {
 			continue
 		}
 		tried++
@@ -94,7 +95,7 @@ func TestTriggersOfTable(t *testing.T) {
 			}
 		})
 	}
-	if all := len(preflight.Table()); tried != all-2 {
+	if all := len(preflight.Table()); tried != all-3 {
 		t.Errorf("%d rows of %d were tried", tried, all)
 	}
 }
@@ -212,18 +213,28 @@ func repeat(text string, count int) []string {
 func TestTriggersOfStages(t *testing.T) {
 	const child = "FROM b\nRUN true\n"
 	for name, tt := range map[string]struct{ dockerfile, want string }{
-		"usual":          {"FROM a AS b\nONBUILD RUN true\nONBUILD COPY . /src\n" + child, ""},
-		"refused":        {"FROM a AS b\nONBUILD COPY --parents f /x/\n" + child, "Dockerfile:3: ONBUILD COPY --parents f /x/, a trigger of b: Kaniko ignores --parents"},
-		"what is mended": {"FROM a AS b\nONBUILD EXPOSE 1-2\n" + child, "Dockerfile:3: ONBUILD EXPOSE 1-2, a trigger of b: Kaniko takes only"},
-		"of none":        {"FROM a AS b\nONBUILD COPY --parents f /x/\nRUN true\n", ""},
-		"of unused":      {"FROM a AS b\nONBUILD COPY --parents f /x/\nFROM b\nFROM a\n", ""},
-		"two levels":     {"FROM a AS b\nONBUILD USER 1:2\nFROM b AS c\nUSER 0\nFROM c\nRUN true\n", ""},
-		"then":           {"FROM a AS b\nONBUILD USER 1:2\n" + child, "Dockerfile:4: this Kaniko runs the command with the user's own group"},
-		"unused stage":   {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=U /x /x\n" + child, "Dockerfile:4: ONBUILD COPY --from=U /x /x, a trigger of b: nothing else uses the stage U"},
-		"used stage":     {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=u /x /x\n" + child + "COPY --from=u /x /x\n", ""},
-		"wrong":          {"FROM a AS b\nONBUILD RUUN x\n" + child, "Dockerfile:2: ONBUILD trigger: unknown instruction: RUUN"},
-		"many":           {"FROM a AS b\n" + strings.Repeat("ONBUILD RUN true\n", 100) + strings.Repeat("FROM b\n", 20), "more than 1000 instructions"},
-		"large":          {"FROM a AS b\nONBUILD RUN " + strings.Repeat("x", 30<<10) + "\n" + strings.Repeat("FROM b\n", 40), "or 1048576 bytes"},
+		"usual":           {"FROM a AS b\nONBUILD RUN true\nONBUILD COPY . /src\n" + child, ""},
+		"refused":         {"FROM a AS b\nONBUILD COPY --parents f /x/\n" + child, "Dockerfile:3: ONBUILD COPY --parents f /x/, a trigger of b: Kaniko ignores --parents"},
+		"what is mended":  {"FROM a AS b\nONBUILD EXPOSE 1-2\n" + child, "Dockerfile:3: ONBUILD EXPOSE 1-2, a trigger of b: Kaniko takes only"},
+		"of none":         {"FROM a AS b\nONBUILD COPY --parents f /x/\nRUN true\n", ""},
+		"of unused":       {"FROM a AS b\nONBUILD COPY --parents f /x/\nFROM b\nFROM a\n", ""},
+		"two levels":      {"FROM a AS b\nONBUILD USER 1:2\nFROM b AS c\nUSER 0\nFROM c\nRUN true\n", ""},
+		"part of a stage": {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=u /d /d\n" + child + "COPY --from=u /d/a /a\n", "Dockerfile:4: ONBUILD COPY --from=u /d /d, a trigger of b: this Kaniko keeps of another stage or image only"},
+		"an image":        {"FROM a AS b\nONBUILD COPY --from=c /d /d\n" + child, "this Kaniko keeps of another stage or image only"},
+		"later stage":     {"FROM a AS b\nONBUILD COPY --from=c /x /x\nFROM b AS d\nRUN true\nFROM a AS c\nFROM d\nCOPY --from=c /y /y\n", "Dockerfile:3: ONBUILD COPY --from=c /x /x, a trigger of b: --from=c is not an earlier stage"},
+		"its own stage":   {"FROM a AS b\nONBUILD COPY --from=1 /x /x\nFROM b\nRUN true\n", "--from=1 is not an earlier stage"},
+		"unnamed unused":  {"FROM a\nFROM a AS b\nONBUILD COPY . /src\n" + child, ""},
+		"no directory":    {"FROM a AS b\nONBUILD RUN mkdir /new\nCOPY --chmod=600 f /new/f\n" + child, "Dockerfile:3: Kaniko gives the directories that it makes"},
+		"a directory":     {"FROM a AS b\nONBUILD RUN mkdir /new\nFROM b\nCOPY --chmod=600 f /new/f\n", ""},
+		"many heredocs":   {"FROM a AS b\nONBUILD RUN cat" + series(900, " <<E%[1]d") + "\n" + series(900, "E%[1]d\n") + strings.Repeat("FROM b\n", 20), ", 2000 heredocs, "},
+		"two of the name": {"FROM a AS b\nFROM a AS b\nUSER 1:2\nFROM b\nRUN true\n", "Dockerfile:4: more than one stage is named b"},
+		"a --from of two": {"FROM a AS b\nFROM a\nCOPY --from=B /x /x\nFROM a AS b\nFROM a\nCOPY --from=1 /x /x\n", "Dockerfile:3: more than one stage is named B"},
+		"then":            {"FROM a AS b\nONBUILD USER 1:2\n" + child, "Dockerfile:4: this Kaniko runs the command with the user's own group"},
+		"unused stage":    {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=U /x /x\n" + child, "Dockerfile:4: ONBUILD COPY --from=U /x /x, a trigger of b: nothing else uses the stage U"},
+		"used stage":      {"FROM a AS u\nFROM a AS b\nONBUILD COPY --from=u /x /x\n" + child + "COPY --from=u /x /x\n", ""},
+		"wrong":           {"FROM a AS b\nONBUILD RUUN x\n" + child, "Dockerfile:2: ONBUILD trigger: unknown instruction: RUUN"},
+		"many":            {"FROM a AS b\n" + strings.Repeat("ONBUILD RUN true\n", 100) + strings.Repeat("FROM b\n", 20), "more than 1000 instructions"},
+		"large":           {"FROM a AS b\nONBUILD RUN " + strings.Repeat("x", 30<<10) + "\n" + strings.Repeat("FROM b\n", 40), "or 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
@@ -255,5 +266,40 @@ func TestTriggersOfStagesImages(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
+	}
+}
+
+// The triggers of a stage are looked at again with what those of an image do
+// before them.
+func TestTriggersOfStagesBehindImages(t *testing.T) {
+	for name, tt := range map[string]struct {
+		dockerfile, trigger string
+		want                string
+	}{
+		"user":     {"FROM a AS b\nONBUILD RUN true\nFROM b\n", "USER 1:2", "Dockerfile:3: behind the ONBUILD triggers of a: ONBUILD RUN true, a trigger of b: this Kaniko runs the command with"},
+		"variable": {"FROM a AS b\nONBUILD EXPOSE $P\nFROM b\n", "ENV P=1-2", "Dockerfile:3: behind the ONBUILD triggers of a: ONBUILD EXPOSE $P, a trigger of b: Kaniko takes only"},
+		"nothing":  {"FROM a AS b\nONBUILD RUN true\nFROM b\n", "ENV P=1-2", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, text := checkTriggers(t, tt.dockerfile, preflight.Chainguard, nil, tt.trigger)
+			if (got == preflight.Refuse) != (tt.want != "") || !strings.Contains(text, tt.want) {
+				t.Errorf("CheckTriggers says %s\n%s\nwant %q", got, text, tt.want)
+			}
+		})
+	}
+}
+
+// A trigger of an image is within the bounds before it is parsed.
+func TestTriggersOfManyHeredocs(t *testing.T) {
+	many := "COPY" + series(8000, " <<%[1]x\\\n") + " /a/\n" + series(8000, "%[1]x\n")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := preflight.Triggers("a", []string{many})
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "it has more than 2000 heredocs") {
+		t.Errorf("error = %v", err)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > maxAllocated && !raceDetector {
+		t.Errorf("allocated %d bytes", used)
 	}
 }

@@ -49,9 +49,12 @@ func (d *Dockerfile) Triggers(name string, onbuild []string) (images []Image, er
 // trigger is one ONBUILD trigger of a base.
 type trigger struct {
 	// image is the base, as the Dockerfile names it.
-	image   string
+	image string
+	// ofStage is whether that is a stage of the same Dockerfile.
+	ofStage bool
 	command instructions.Command
 	node    *parser.Node
+	size    size
 }
 
 // triggers parses ONBUILD triggers as BuildKit does: each is one instruction.
@@ -85,6 +88,13 @@ func total(texts []string) int {
 }
 
 func parseTrigger(text string) (trigger, error) {
+	measured := measure([]byte(text))
+	if excess := measured.excess(); excess != "" {
+		return trigger{}, fmt.Errorf("it has %s", excess)
+	}
+	if measured.instructions > 1 {
+		return trigger{}, fmt.Errorf("it is %d instructions instead of one", measured.instructions)
+	}
 	result, err := parser.Parse(bytes.NewReader([]byte(text)))
 	if err != nil {
 		return trigger{}, err
@@ -102,5 +112,5 @@ func parseTrigger(text string) (trigger, error) {
 	if !ok {
 		return trigger{}, fmt.Errorf("FROM is not allowed in it")
 	}
-	return trigger{command: command, node: node}, nil
+	return trigger{command: command, node: node, size: measured}, nil
 }
