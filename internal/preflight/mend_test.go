@@ -164,6 +164,8 @@ func TestMendRefuses(t *testing.T) {
 	}
 	for name, bases := range map[string]map[string]preflight.Base{
 		"nothing known":     {},
+		"a hidden SHELL":    {"a": {Triggers: []string{"# c\nSH\\\nELL [\"x\"]"}}},
+		"a wrong trigger":   {"a": {Triggers: []string{"RUUN x"}}},
 		"a trigger's SHELL": {"a": {Triggers: []string{"RUN x", " shell\t[\"x\"]"}}},
 		"shell not UTF-8":   {"a": {Shell: []string{"\xff"}}},
 		"endless shell":     {"a": {Shell: []string{strings.Repeat("x", 100_000)}}},

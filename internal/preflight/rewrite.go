@@ -30,11 +30,13 @@ type rewrite struct {
 	// taken to have Docker's own shell, and asked notes which matter.
 	bases map[string]Base
 	asked map[string]bool
+	// hidden is whether a trigger of a base image sets another shell.
+	hidden map[string]bool
 }
 
 // newRewrite returns a site's instruction as it is.
 func newRewrite(s *site, c *check) *rewrite {
-	r := &rewrite{stages: map[int]string{}, bases: c.bases, asked: c.asked}
+	r := &rewrite{stages: map[int]string{}, bases: c.bases, asked: c.asked, hidden: c.hidden}
 	if copying, ok := s.copying(); ok {
 		r.copying = copying
 		r.copying.SourcePaths = slices.Clone(copying.SourcePaths)
@@ -119,15 +121,27 @@ func (r *rewrite) shell(s *site) ([]string, bool) {
 	}
 	r.asked[image] = true
 	base, known := r.bases[image]
-	for _, trigger := range base.Triggers {
-		if words := strings.Fields(trigger); len(words) > 0 && strings.EqualFold(words[0], "SHELL") {
-			return nil, false
-		}
+	hidden, looked := r.hidden[image]
+	if !looked {
+		hidden = setsShell(base.Triggers)
+		r.hidden[image] = hidden
+	}
+	if hidden {
+		return nil, false
 	}
 	if len(base.Shell) > 0 {
 		return base.Shell, true
 	}
 	return docker, known || r.bases == nil
+}
+
+// setsShell reports whether one of the triggers of an image is a SHELL, or may be.
+func setsShell(triggers []string) bool {
+	return slices.ContainsFunc(triggers, func(text string) bool {
+		t, err := parseTrigger(text)
+		_, shell := t.command.(*instructions.ShellCommand)
+		return err != nil || shell
+	})
 }
 
 // mendScript writes a RUN with heredocs in exec form: what BuildKit has the

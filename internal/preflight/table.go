@@ -90,7 +90,7 @@ func (d *Dockerfile) Check(flavor string) ([]Problem, error) {
 func (d *Dockerfile) newCheck(flavor string) *check {
 	return &check{
 		source: d.walker.source, flavor: flavor, rows: Table(),
-		told: map[string]bool{}, asked: map[string]bool{}, names: map[int]string{}, found: map[place]bool{},
+		told: map[string]bool{}, asked: map[string]bool{}, hidden: map[string]bool{}, names: map[int]string{}, found: map[place]bool{},
 	}
 }
 
@@ -106,6 +106,8 @@ type check struct {
 	// asked are those that are to be.
 	bases map[string]Base
 	asked map[string]bool
+	// hidden are those whose triggers have been looked at for a SHELL.
+	hidden map[string]bool
 	// found are the rows that have found something, by place; where only is set,
 	// no others are asked.
 	found map[place]bool
