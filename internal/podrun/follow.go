@@ -18,10 +18,10 @@ import (
 // without learning anything: about 12 seconds with the pauses of retries.
 const finalTries = 8
 
-// emptyTries is how often an ended container's log that has nothing at all is
-// asked for again, within a third of a second: containerd tells the end of a
-// container when its output has been read, and writes the log by itself
-// (internal/cri/io, NewCRILogger), on a busy node after that.
+// emptyTries is how often an ended container's log is asked for again that
+// brings nothing, not even what was read before, within a third of a second. A
+// log may be empty, or its file new; a stream that breaks before its first line
+// looks the same.
 const emptyTries = 2
 
 // unreachable is how long the log of a running container is asked for without
@@ -59,10 +59,10 @@ const (
 // The end of a stream is not the end of the log: kubelet restarts, rotated log
 // files, API servers and load balancers end it, mostly without an error. Follow
 // asks again from the last timestamp and passes on what it has not seen, until
-// the container has ended and a last read brought nothing new. Lines are lost
-// only with a log file that the kubelet rotated away unread. A line may come
-// twice where a break follows within seconds on a node's clock being set back or
-// on a rotation in the middle of that line.
+// the container has ended and a last read brought nothing new, or three of them
+// nothing at all. Lines are lost only with a log file that the kubelet rotated
+// away unread. A line may come twice where a break follows within seconds on a
+// node's clock being set back or on a rotation in the middle of that line.
 //
 // A node of which no stream could be opened for two minutes is given up: no
 // route leads to its kubelet. Once there was one, breaks of any length are
@@ -120,7 +120,7 @@ func (f *follower) run(ctx context.Context) error {
 		case f.lines.sinkErr != nil:
 			return f.lines.sinkErr
 		case now.over && err == nil && !f.lines.progress:
-			if empty++; !f.lines.last.IsZero() || empty > emptyTries {
+			if empty++; f.lines.heard || empty > emptyTries {
 				return f.lines.finish()
 			}
 		case final(err):

@@ -58,24 +58,48 @@ func TestFollowEndedContainer(t *testing.T) {
 	}
 }
 
-// TestFollowLateLog reads the log of an ended container before the runtime has
-// written it. One that stays empty is empty.
-func TestFollowLateLog(t *testing.T) {
-	for late, want := range map[int32]string{2: string(sampleLog().bytes()), 1000: ""} {
-		var asked atomic.Int32
-		api, client := newAPIServer(t, with(aPod("1"), exits(0)))
-		api.onLog = logs(sampleLog(), func(n int32, w http.ResponseWriter, answer []byte) {
-			if asked.Store(n); n > late {
-				whole(n, w, answer)
+// TestFollowSilentStreams has streams of an ended container's log end before
+// they bring anything. A log that stays silent is empty.
+func TestFollowSilentStreams(t *testing.T) {
+	all := sampleLog().bytes()
+	half := func(answer []byte) []byte { return answer[:bytes.IndexByte(answer, '\n')+1] }
+	for name, tt := range map[string]struct {
+		answer func(n int32, whole []byte) []byte
+		want   string
+		asked  int32
+	}{
+		"at first": {func(n int32, whole []byte) []byte {
+			if n <= 2 {
+				return nil
+			}
+			return whole
+		}, string(all), 4},
+		"in the middle": {func(n int32, whole []byte) []byte {
+			switch n {
+			case 1:
+				return half(whole)
+			case 2, 3:
+				return nil
+			}
+			return whole
+		}, string(all), 5},
+		"for ever": {func(int32, []byte) []byte { return nil }, "", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32
+			api, client := newAPIServer(t, with(aPod("1"), exits(0)))
+			api.onLog = logs(sampleLog(), func(n int32, w http.ResponseWriter, answer []byte) {
+				asked.Store(n)
+				whole(n, w, tt.answer(n, answer))
+			})
+			got, err := collect(until(t), client)
+			if err != nil || got != tt.want {
+				t.Errorf("log = %q, error = %v, want %q", got, err, tt.want)
+			}
+			if n := asked.Load(); n != tt.asked {
+				t.Errorf("it was asked for %d times, want %d", n, tt.asked)
 			}
 		})
-		got, err := collect(until(t), client)
-		if err != nil || got != want {
-			t.Errorf("log = %q, error = %v, want %q", got, err, want)
-		}
-		if n := asked.Load(); n > 4 {
-			t.Errorf("it was asked for %d times", n)
-		}
 	}
 }
 

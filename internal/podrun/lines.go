@@ -49,6 +49,8 @@ type lines struct {
 	headMax int
 	// progress is set when a stream brings anything new.
 	progress bool
+	// heard is set when a stream brings anything, new or not.
+	heard bool
 	// sent counts the bytes delivered; it may be read concurrently.
 	sent atomic.Int64
 
@@ -118,7 +120,7 @@ func (l *lines) since() (time.Time, bool) {
 
 // read takes one stream to its end. nil is a clean end, which proves nothing.
 func (l *lines) read(stream io.Reader, resumed bool) error {
-	l.cursor, l.replaying, l.atStart, l.held = 0, resumed, resumed, nil
+	l.cursor, l.replaying, l.atStart, l.held, l.heard = 0, resumed, resumed, nil, false
 	l.gap.opened(resumed)
 	r := bufio.NewReaderSize(stream, readSize)
 	for {
@@ -138,6 +140,7 @@ func (l *lines) line(r *bufio.Reader) (more bool, err error) {
 	if len(piece) == 0 && err == io.EOF {
 		return false, nil
 	}
+	l.heard = l.heard || len(piece) > 0
 	at, content, ok := cutTimestamp(piece)
 	switch {
 	case ok:
