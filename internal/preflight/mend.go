@@ -60,18 +60,21 @@ func (d *Dockerfile) Shells() []Image {
 //
 // What is written is read again, and has to be what was meant: the Dockerfile
 // is hostile. After a [Dockerfile.Check] for the same flavor Mend goes by what
-// that has found, which may have known the context. The error, of type [*Error], refuses what cannot be mended. Mend
-// is for one goroutine at a time.
+// that has found, which may have known the context. The error, of type [*Error],
+// refuses what cannot be mended. Mend is for one goroutine at a time.
 //
 // The files stand beside the context: the Dockerfile, which comes first, its
 // .dockerignore, and the heredocs that it copies.
 func (d *Dockerfile) Mend(flavor string, given Given) ([]buildcontext.File, error) {
 	c := d.newCheck(flavor)
-	if d.found != nil && d.foundFlavor == flavor {
-		c.found, c.only = d.found, true
+	if d.foundFlavor == flavor {
+		c.before = d.found
 	}
-	if c.bases = given.Bases; c.bases == nil {
-		c.bases = map[string]Base{}
+	c.bases = map[string]Base{}
+	for image, base := range given.Bases {
+		if !setsShell(base.Triggers) { // else its shell is not known
+			c.bases[image] = base
+		}
 	}
 	if err := c.run(d.walker); err != nil {
 		return nil, err

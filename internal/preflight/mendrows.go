@@ -174,19 +174,7 @@ func mendNumber(s *site, r *rewrite) bool {
 		return !strings.Contains(strings.ToLower(string(s.walker.data)), stageName)
 	}
 	r.copying.from = name
-	first, found := s.walker.find(name)
-	return found && first == number && s.walker.only(name)
-}
-
-// only reports whether one stage alone has a name.
-func (w *walker) only(name string) bool {
-	count := 0
-	for i := range w.parsed {
-		if w.parsed[i].Name == name {
-			count++
-		}
-	}
-	return count == 1
+	return called(name, s.walker.parsed) == 1
 }
 
 // naming gives a name to a stage that has none.

@@ -30,13 +30,11 @@ type rewrite struct {
 	// taken to have Docker's own shell, and asked notes which matter.
 	bases map[string]Base
 	asked map[string]bool
-	// hidden is whether a trigger of a base image sets another shell.
-	hidden map[string]bool
 }
 
 // newRewrite returns a site's instruction as it is.
 func newRewrite(s *site, c *check) *rewrite {
-	r := &rewrite{stages: map[int]string{}, bases: c.bases, asked: c.asked, hidden: c.hidden}
+	r := &rewrite{stages: map[int]string{}, bases: c.bases, asked: c.asked}
 	if copying, ok := s.copying(); ok {
 		r.copying = copying
 		r.copying.SourcePaths = slices.Clone(copying.SourcePaths)
@@ -121,14 +119,6 @@ func (r *rewrite) shell(s *site) ([]string, bool) {
 	}
 	r.asked[image] = true
 	base, known := r.bases[image]
-	hidden, looked := r.hidden[image]
-	if !looked {
-		hidden = setsShell(base.Triggers)
-		r.hidden[image] = hidden
-	}
-	if hidden {
-		return nil, false
-	}
 	if len(base.Shell) > 0 {
 		return base.Shell, true
 	}
@@ -177,11 +167,11 @@ func (s *site) script(c *instructions.RunCommand) (string, bool) {
 // lone reports whether a RUN is one heredoc and nothing else, which Docker runs
 // as a script.
 func (s *site) lone(c *instructions.RunCommand) bool {
-	if s.heredoc == nil {
+	if s.loneHeredoc == nil {
 		lone := len(c.Files) > 0 && len(c.CmdLine) == 1 && parser.MustParseHeredoc(c.CmdLine[0]) != nil
-		s.heredoc = &lone // the parser's look takes kilobytes
+		s.loneHeredoc = &lone // the parser's look takes kilobytes
 	}
-	return *s.heredoc
+	return *s.loneHeredoc
 }
 
 // body is the text of a RUN's first heredoc.

@@ -183,9 +183,8 @@ var leadsOut = regexp.MustCompile(`[^/.][^/]*/+\.\.(/|$)`)
 
 // namesStage reports whether a --from names a stage.
 func (w *walker) namesStage(from string) bool {
-	_, named := w.find(from)
-	_, err := strconv.Atoi(from)
-	return from != "" && (named || err == nil)
+	_, found := w.origin(from)
+	return found
 }
 
 // keeps reports whether the instructions of used stages copy all that a COPY

@@ -183,8 +183,10 @@ func heredoc(s *site) bool {
 	return ok && len(s.node.Heredocs) > 0
 }
 
-// scriptHeredoc matches a RUN that is nothing but heredocs: Docker runs one as a
-// script, osscontainertools has a shell expand it first and knows no quotes.
+// scriptHeredoc matches a RUN that is nothing but heredocs. Docker runs one as a
+// script; osscontainertools gives the SHELL "<<EOF sh" with the text, so that it
+// expands the text first, and nothing at all where the name has quotes or a dash
+// (pkg/commands/run.go, runCommandInExec).
 func scriptHeredoc(s *site) bool {
 	c, ok := s.command.(*instructions.RunCommand)
 	return ok && len(c.Files) > 0 && (s.lone(c) || bareHeredoc.MatchString(strings.Join(c.CmdLine, " ")))

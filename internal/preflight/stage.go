@@ -236,36 +236,46 @@ func (w *walker) from(s *stage, value string, line int) error {
 	if strings.Contains(value, "$") {
 		return w.errorf(line, "--from takes no variables: name a stage with FROM ... AS and copy from that")
 	}
-	number, err := strconv.Atoi(value)
-	named, found := w.find(value)
+	index, found := w.origin(value)
 	switch {
-	case err == nil && (number < 0 || number >= s.index), err != nil && found && named >= s.index:
+	case !found:
+		return w.image(s, Image{Reference: value, Line: line}, nil)
+	case index < 0 || index >= s.index:
 		return w.errorf(line, "--from=%s is not an earlier stage", value)
-	case err == nil:
-		s.needs = append(s.needs, number)
-		return nil
-	case found:
-		s.needs = append(s.needs, named)
-		return w.ambiguous(value, w.parsed, line)
 	}
-	return w.image(s, Image{Reference: value, Line: line}, nil)
+	s.needs = append(s.needs, index)
+	return w.ambiguous(value, w.parsed, line)
+}
+
+// origin returns the index of the stage that a --from takes from, by number or
+// name. A number may be that of no stage.
+func (w *walker) origin(from string) (int, bool) {
+	if number, err := strconv.Atoi(from); err == nil {
+		return number, true
+	}
+	return w.find(from)
 }
 
 // ambiguous refuses the name of more than one of the stages: Docker takes the
 // last of them, the executor the first.
 func (w *walker) ambiguous(name string, stages []instructions.Stage, line int) error {
+	if called(name, stages) < 2 {
+		return nil
+	}
+	e := w.errorf(line, "more than one stage is named %s, and Kaniko takes another one than Docker", shorten(printable(name)))
+	e.Advice = "Give each stage a name of its own."
+	return e
+}
+
+// called returns how many of the stages have a name.
+func called(name string, stages []instructions.Stage) int {
 	count := 0
 	for _, stage := range stages {
 		if stage.Name == strings.ToLower(name) {
 			count++
 		}
 	}
-	if count < 2 {
-		return nil
-	}
-	e := w.errorf(line, "more than one stage is named %s, and Kaniko takes another one than Docker", shorten(printable(name)))
-	e.Advice = "Give each stage a name of its own."
-	return e
+	return count
 }
 
 // find returns the index of the stage with a name. Docker compares the names in

@@ -90,7 +90,7 @@ func (d *Dockerfile) Check(flavor string) ([]Problem, error) {
 func (d *Dockerfile) newCheck(flavor string) *check {
 	return &check{
 		source: d.walker.source, flavor: flavor, rows: Table(),
-		told: map[string]bool{}, asked: map[string]bool{}, hidden: map[string]bool{}, names: map[int]string{}, found: map[place]bool{},
+		told: map[string]bool{}, asked: map[string]bool{}, names: map[int]string{}, found: map[place]bool{},
 	}
 }
 
@@ -106,12 +106,9 @@ type check struct {
 	// asked are those that are to be.
 	bases map[string]Base
 	asked map[string]bool
-	// hidden are those whose triggers have been looked at for a SHELL.
-	hidden map[string]bool
-	// found are the rows that have found something, by place; where only is set,
-	// no others are asked.
-	found map[place]bool
-	only  bool
+	// found are the rows that have found something, by place. Where an earlier
+	// look has found what is in before, no others are asked.
+	found, before map[place]bool
 	// told are the rows that have warned: once is enough.
 	told    map[string]bool
 	warned  []Problem
@@ -158,7 +155,7 @@ func (c *check) visit(s *site) {
 			continue
 		}
 		at := place{s.line, row.Name}
-		if c.only && !c.found[at] {
+		if c.before != nil && !c.before[at] {
 			continue
 		}
 		finding, found := row.look(s)

@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -72,17 +71,16 @@ func (w *walker) usable(s *stage, line int) error {
 	}
 	for i := range s.triggers {
 		for _, from := range sourcesOf(s.triggers[i].command) {
-			index, found := w.find(from)
-			if number, err := strconv.Atoi(from); err == nil {
-				index, found = number, number >= 0 && number < len(w.stages)
-			}
-			late := index >= s.index && s.triggers[i].ofStage
-			if !found || !late && w.stages[index].used {
+			index, found := w.origin(from)
+			if !found {
 				continue
 			}
 			at := w.site(s, nil, line, nil, nil).of(&s.triggers[i])
-			if late {
+			switch {
+			case s.triggers[i].ofStage && (index < 0 || index >= s.index):
 				return at.errorf("--from=%s is not an earlier stage", shorten(printable(from)))
+			case index < 0 || index >= len(w.stages) || w.stages[index].used:
+				continue // a number of no stage fails in the executor
 			}
 			e := at.errorf("nothing else uses the stage %s, and kiln builds no stage for a trigger alone", shorten(printable(from)))
 			e.Advice = "COPY something from the stage in the Dockerfile too."

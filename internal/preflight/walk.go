@@ -53,8 +53,8 @@ type site struct {
 	// expanded and all remember what several rows ask for.
 	expanded map[string]word
 	all      string
-	// heredoc remembers whether the command is one alone, once asked.
-	heredoc *bool
+	// loneHeredoc remembers whether the command is one, once asked.
+	loneHeredoc *bool
 	// found is what is wrong with the sources in the context, once compared.
 	found    []copysource.Finding
 	compared bool

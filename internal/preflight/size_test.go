@@ -7,9 +7,9 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// FuzzCountInstructions shows that nothing is refused for more instructions than
+// FuzzMeasure shows that nothing is refused for more instructions than
 // the parser finds, and that no heredoc is overlooked.
-func FuzzCountInstructions(f *testing.F) {
+func FuzzMeasure(f *testing.F) {
 	for _, seed := range []string{
 		"FROM a\nRUN x \\\n\n# c\n y\nRUN <<A <<-B z\nRUN 1\nA\n\tB\nONBUILD COPY <<'E' /\nRUN\nE\n",
 		"# escape=`\nFROM a\nRUN a `\n b\nRUN c\\\nRUN d``\nRUN e\n",
