@@ -263,6 +263,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"mode":              {func(s *overlay.Settings) { s.Mode = "dind" }, `the mode is "dind": write sealed or kubernetes`},
 		"novolume":          {func(s *overlay.Settings) { s.Mode = "kubernetes-novolume" }, "kiln does not support the mode kubernetes-novolume"},
 		"size":              {func(s *overlay.Settings) { s.WorkSize = "big" }, `the size of the work volume is "big"`},
+		"little memory":     {func(s *overlay.Settings) { s.Resources.MemoryLimit = "135Mi" }, "the memory limit of the kiln container is 135 MiB: set 136 MiB or more, or none"},
 		"access mode":       {func(s *overlay.Settings) { s.AccessMode = "ReadWriteOncePod" }, `the access mode of the work volume is "ReadWriteOncePod"`},
 		"negative size":     {func(s *overlay.Settings) { s.WorkSize = "-1Gi" }, `the size of the work volume is "-1Gi"`},
 		"secret":            {func(s *overlay.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},

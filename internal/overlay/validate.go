@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"kiln/internal/supervisor"
 )
 
 var (
@@ -104,6 +106,11 @@ func validateResources(r Resources) error {
 	} {
 		if field.value != "" {
 			errs = append(errs, validateQuantity(field.what, field.value, field.example))
+		}
+	}
+	if size, err := resource.ParseQuantity(limit); err == nil && size.Sign() > 0 {
+		if _, err := supervisor.LimitsOf(uint64(size.Value())); err != nil { //nolint:gosec // it is positive
+			errs = append(errs, fmt.Errorf("%w, or %s", err, NoLimit))
 		}
 	}
 	return errors.Join(errs...)

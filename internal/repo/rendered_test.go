@@ -123,8 +123,8 @@ func TestChartOverlays(t *testing.T) {
 			Proxy: overlay.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{
 				".example.com", "172.18.0.2/32", "10.0.0.0/8", "fd00:10::/32",
 			}},
-			Resources: overlay.Resources{CPURequest: "20m", CPULimit: "1", MemoryRequest: "64Mi", MemoryLimit: "1Gi"},
-			Delegate:  "/home/runner/k8s/other.js", WorkSize: "20Gi", StorageClass: "fast",
+			Resources: overlay.Resources{CPURequest: "20m", CPULimit: "1", MemoryRequest: "64Mi", MemoryLimit: "136Mi"},
+			Delegate:  "/home/runner/k8s/other.js", WorkSize: "20Gi", AccessMode: "ReadWriteMany", StorageClass: "fast",
 		},
 	} {
 		got := named[*corev1.ConfigMap](t, rendered(t, values), "kiln-overlays").Data
@@ -153,6 +153,7 @@ func TestChartSettings(t *testing.T) {
 		"KILN_BUILD_TEMPLATE":                                   "/etc/kiln/build-template.yaml",
 		"KILN_BUILD_TIMEOUT":                                    "45m",
 		"KILN_IMAGE":                                            "registry.example.com/kiln:dev",
+		"KILN_PLACEMENT":                                        "anywhere",
 		"KILN_CONTEXT_MAX_BYTES":                                "536870912",
 	}
 	if diff := cmp.Diff(want, named[*corev1.ConfigMap](t, objects, "kiln").Data); diff != "" {

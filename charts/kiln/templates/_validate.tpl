@@ -51,8 +51,8 @@ sidecar.resources.limits.{{ $key }} is {{ $quantity | toString | quote }}: write
 {{- with .sidecar.resources.limits.memory }}
 {{- $units := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
 {{- $unit := regexFind "[a-zA-Z]*$" (toString .) }}
-{{- if and (hasKey $units $unit) (lt (mulf (regexFind "^[0-9.]+" (toString .) | float64) (get $units $unit)) 142606336.0) }}
-sidecar.resources.limits.memory is {{ toString . | quote }}: write 136Mi or more, or "" for none: kilnd does not run with less
+{{- if and (hasKey $units $unit) (lt (mulf (regexFind "^[0-9.]+" (toString .) | float64) (get $units $unit)) (mulf 136.0 1048576.0)) }}
+sidecar.resources.limits.memory is {{ toString . | quote }}: write 136Mi or more, or "" for none: with less kilnd could not keep its worker below the limit
 {{- end }}
 {{- end }}
 {{- if not (regexMatch "^[0-9]+(ms|s|m)$" .metrics.podMonitor.interval) }}
