@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
+	"kiln/internal/failure"
 )
 
 // TestSidecar has happen to the kiln container what can happen to one. Actions
@@ -52,19 +53,20 @@ type sidecarCase struct {
 	settings map[string]string
 	seed     string // a script that runs before the sidecar starts
 	says     string
+	reason   failure.Reason // where kilnd refuses it
 }
 
 func sidecarCases() []sidecarCase {
 	return []sidecarCase{
-		{name: "unknown value", settings: map[string]string{"KILN_PLACEMENT": "nowhere"}, says: "KILN_PLACEMENT"},
-		{name: "malformed quantity", settings: map[string]string{"KILN_BUILD_MEMORY": "plenty"}, says: "KILN_BUILD_MEMORY"},
-		{name: "no registry host", settings: map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST": ""}, says: "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST"},
+		{name: "unknown value", settings: map[string]string{"KILN_PLACEMENT": "nowhere"}, says: "KILN_PLACEMENT", reason: failure.Misconfigured},
+		{name: "malformed quantity", settings: map[string]string{"KILN_BUILD_MEMORY": "plenty"}, says: "KILN_BUILD_MEMORY", reason: failure.Misconfigured},
+		{name: "no registry host", settings: map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST": ""}, says: "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST", reason: failure.Misconfigured},
 		{name: "no exchange", settings: map[string]string{"KILN_EXCHANGE": "/nowhere"}, says: "no daemon answers"},
-		{name: "no memory", settings: map[string]string{"KILN_MEMORY": "/kilnd"}, says: "open memory"},
+		{name: "no memory", settings: map[string]string{"KILN_MEMORY": "/kilnd"}, says: "open memory", reason: failure.Misconfigured},
 		{name: "exchange is no directory", seed: "ln -s /etc /exchange/requests", says: "no daemon answers"},
 		{name: "lock of another", seed: "umask 077; echo >/exchange/daemon.lock", says: "no daemon answers"},
 		// 192.0.2.0/24 is for documentation (RFC 5737): nobody is there.
-		{name: "no API server", settings: map[string]string{"KUBERNETES_SERVICE_HOST": "192.0.2.1"}, says: "look at the API server"},
+		{name: "no API server", settings: map[string]string{"KUBERNETES_SERVICE_HOST": "192.0.2.1"}, says: "look at the API server", reason: failure.ClusterUnreachable},
 	}
 }
 
@@ -82,6 +84,9 @@ func (f *fixture) sidecarRefuses(t *testing.T, c sidecarCase) {
 	})
 	result := g.step(t, shell(f.Registry+"/library/busybox:latest", "exit 0"))
 	wantError(t, result, c.says)
+	if c.reason != "" {
+		wantError(t, result, c.reason.Mark())
+	}
 	t.Logf("after %v:\n%s", result.Duration, result.Log)
 	g.wantNoRestart(t)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -247,6 +248,26 @@ func TestNoMoreThanTheLimitRunAtOnce(t *testing.T) {
 	for _, draft := range drafts {
 		result(t, draft)
 		draft.Remove()
+	}
+}
+
+// A step that is refused before it starts is in the daemon's log too.
+func TestARefusedStepIsLogged(t *testing.T) {
+	dir := t.TempDir()
+	broken := settings(dir, t.TempDir())
+	broken.RegistryHost = ""
+	core, said := observer.New(zap.WarnLevel)
+	start(t, app.Options{Settings: broken, Log: zap.New(core)})
+	draft := drop(t, open(t, dir))
+	defer draft.Remove()
+	result(t, draft)
+	logged := said.FilterMessage("step refused").All()
+	if len(logged) != 1 {
+		t.Fatalf("logged %d times, want once", len(logged))
+	}
+	fields := logged[0].ContextMap()
+	if fields["request"] != draft.ID || fields["reason"] != "misconfigured" || !strings.Contains(fmt.Sprint(fields["error"]), "REGISTRY_HOST is not set") {
+		t.Errorf("fields = %v", fields)
 	}
 }
 
