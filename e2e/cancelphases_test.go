@@ -19,7 +19,7 @@ import (
 // Limits of a cancelled step.
 const (
 	shimGone = 5 * time.Second
-	podsGone = 10 * time.Second // told to end, and the grace that they are given
+	podsGone = 10 * time.Second
 )
 
 // phaseCase is a step, and what it is doing when it is cancelled.
@@ -162,8 +162,8 @@ func (f *fixture) wantPodGone(t *testing.T, container, marker string, signalled 
 		}
 		last := states[len(states)-1]
 		if last.Type == watch.Deleted {
-			if took := ends(states).Sub(signalled); took > podsGone {
-				t.Errorf("pod %s was to be gone %v after the signal, want %v at most", last.Pod.Name, took, podsGone)
+			if took := last.At.Sub(signalled); took > podsGone {
+				t.Errorf("pod %s was gone %v after the signal, want %v at most; told to end and given its grace, it was to be gone after %v", last.Pod.Name, took, podsGone, ends(states).Sub(signalled))
 			}
 			return
 		}
@@ -176,7 +176,7 @@ func (f *fixture) wantPodGone(t *testing.T, container, marker string, signalled 
 }
 
 // ends is when a pod that was deleted had to be gone: its grace after it was
-// told to end. What the node takes beyond that is not kiln's.
+// told to end. What it takes beyond that is the node's.
 func ends(states []harness.Sighting) time.Time {
 	for _, s := range states {
 		if s.Pod.DeletionTimestamp != nil && s.Pod.DeletionGracePeriodSeconds != nil {
