@@ -97,6 +97,7 @@ func variables() kong.Vars {
 		"kaniko_image":   config.KanikoImage,
 		"runner_image":   overlay.DefaultRunnerImage,
 		"delegate":       overlay.DefaultDelegate,
+		"handle":         overlay.HandleAll,
 		"work_size":      overlay.DefaultWorkSize,
 		"access_mode":    overlay.DefaultAccessMode,
 		"cpu_request":    overlay.DefaultCPURequest,

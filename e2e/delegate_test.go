@@ -51,7 +51,7 @@ func TestDelegate(t *testing.T) {
 		{"large", runner.Step{Raw: []byte(large)}},
 		{"cleanup_job", runner.Step{Raw: []byte(`{"command":"cleanup_job","args":{},"state":{"jobPod":"p"}}` + "\n")}},
 		{"unknown command", runner.Step{Raw: []byte(`{"command":"reticulate_splines"}` + "\n")}},
-		{"ready image", runner.Step{Image: "busybox"}},
+		{"ready image", runner.Step{Image: "busybox", HookEnv: map[string]string{"KILN_HANDLE": "dockerfile"}}},
 	}
 	for i, tt := range tests {
 		var files harness.Files
@@ -116,11 +116,10 @@ func wantOwn(t *testing.T, result *harness.Result, code int) {
 	}
 }
 
-// wantOwnReadyImage gives the ready images to kiln.
+// wantOwnReadyImage has a step of a ready image, which is kiln's by default.
 func (f *fixture) wantOwnReadyImage(t *testing.T) {
 	result, err := f.Step(t.Context(), runner.Step{
 		Repository: "acme/app", Image: "busybox", EntryPoint: "/bin/sh", Args: []string{"-c", "echo no build; exit 5"},
-		HookEnv: map[string]string{"KILN_HANDLE": "all"},
 	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)

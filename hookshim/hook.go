@@ -84,8 +84,9 @@ func isOwn(input hook.Input, other delegate, out io.Writer) (bool, error) {
 	return !isReadyImage(input.Args), nil
 }
 
-// handlesAll says whether kiln runs container steps of ready images too. In
-// sealed mode it always does: there is nobody else.
+// handlesAll says whether kiln runs container steps of ready images too, as it does
+// unless it is told otherwise: a cancelled step of the stock hook goes on after its job.
+// In sealed mode it always does: there is nobody else.
 func handlesAll(other delegate, out io.Writer) (bool, error) {
 	const dockerfile, all = "dockerfile", "all"
 	value := os.Getenv(envHandle)
@@ -93,7 +94,7 @@ func handlesAll(other delegate, out io.Writer) (bool, error) {
 	case value != "" && value != dockerfile && value != all:
 		return false, fmt.Errorf("%s is %q: write %s or %s", envHandle, value, dockerfile, all)
 	case other != "":
-		return value == all, nil
+		return value != dockerfile, nil
 	case value == dockerfile:
 		fmt.Fprintf(out, "::warning::%s=%s has no effect without %s: kiln runs every container step\n", envHandle, value, envDelegate)
 	}

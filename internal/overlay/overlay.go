@@ -34,6 +34,9 @@ type Settings struct {
 	// Delegate is the path of the stock hook in the runner's image, for mode
 	// Kubernetes; DefaultDelegate when empty.
 	Delegate string
+	// Handle says which container steps kiln runs in mode Kubernetes: HandleAll, the
+	// default, or HandleDockerfile, which leaves ready images to the delegate.
+	Handle string
 	// RegistrySecret names the Secret of the registry's credentials in the runner's
 	// namespace; empty when the registry wants none.
 	RegistrySecret string
@@ -82,6 +85,12 @@ type Resources struct {
 	// keeps its worker below it.
 	MemoryLimit string
 }
+
+// Values of [Settings].Handle.
+const (
+	HandleAll        = "all"
+	HandleDockerfile = "dockerfile"
+)
 
 // NoLimit is the [Resources].MemoryLimit of a container without one.
 const NoLimit = "none"
@@ -152,7 +161,7 @@ func contextOf(s Settings) map[string]any {
 	}
 	return map[string]any{
 		"mode": s.Mode, "image": s.Image, "imagePullSecrets": s.ImagePullSecrets,
-		"runnerImage": s.RunnerImage, "delegate": s.Delegate,
+		"runnerImage": s.RunnerImage, "delegate": s.Delegate, "handle": s.Handle,
 		"secretName": s.RegistrySecret, "pullSecretName": s.PullSecret, "caConfigMap": s.CAConfigMap,
 		"httpProxy": s.Proxy.HTTP, "httpsProxy": s.Proxy.HTTPS, "proxySecretName": s.Proxy.Secret, "noProxy": s.Proxy.No,
 		"cpuRequest": s.Resources.CPURequest, "cpuLimit": s.Resources.CPULimit,
@@ -203,6 +212,7 @@ func withDefaults(s Settings) Settings {
 		{&s.Mode, Sealed},
 		{&s.RunnerImage, DefaultRunnerImage},
 		{&s.Delegate, DefaultDelegate},
+		{&s.Handle, HandleAll},
 		{&s.WorkSize, DefaultWorkSize},
 		{&s.AccessMode, DefaultAccessMode},
 		{&s.Resources.CPURequest, DefaultCPURequest},

@@ -269,6 +269,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"secret":            {func(s *overlay.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},
 		"authorities":       {func(s *overlay.Settings) { s.CAConfigMap = "-" }, `the ConfigMap of certificate authorities is "-"`},
 		"class":             {func(s *overlay.Settings) { s.StorageClass = "x: y" }, `the storage class is "x: y"`},
+		"handle":            {func(s *overlay.Settings) { s.Handle = "some" }, `handle is "some": write all or dockerfile`},
 		"delegate":          {func(s *overlay.Settings) { s.Delegate = "index.js" }, `the delegate is "index.js": write it as /home/`},
 		"delegate's ending": {func(s *overlay.Settings) { s.Delegate = "/hook" }, `the delegate is "/hook"`},
 		"runner image":      {func(s *overlay.Settings) { s.RunnerImage = "a b" }, `the runner image is "a b"`},

@@ -43,6 +43,9 @@ func validate(s Settings) error {
 			errs = append(errs, fmt.Errorf("the %s is %q: write it as %s", field.what, field.value, field.example))
 		}
 	}
+	if s.Handle != HandleAll && s.Handle != HandleDockerfile {
+		errs = append(errs, fmt.Errorf("handle is %q: write %s or %s", s.Handle, HandleAll, HandleDockerfile))
+	}
 	for _, name := range s.ImagePullSecrets {
 		if !dnsName.MatchString(name) {
 			errs = append(errs, fmt.Errorf("an image pull secret is %q: write it as registry-login", name))

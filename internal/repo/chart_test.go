@@ -225,7 +225,7 @@ func TestChartDefaults(t *testing.T) {
 	resources := values.Sidecar.Resources
 	for _, same := range []struct{ want, got map[string]string }{
 		{map[string]string{
-			"image": overlay.DefaultRunnerImage, "delegate": overlay.DefaultDelegate,
+			"image": overlay.DefaultRunnerImage, "delegate": overlay.DefaultDelegate, "handle": overlay.HandleAll,
 			"workSize": overlay.DefaultWorkSize, "accessMode": overlay.DefaultAccessMode, "storageClass": "",
 		}, values.Runner},
 		{map[string]string{"cpu": overlay.DefaultCPURequest, "memory": overlay.DefaultMemoryRequest}, resources.Requests},

@@ -12,6 +12,7 @@ image: {{ .Values.image | quote }}
 imagePullSecrets: {{ .Values.imagePullSecrets | toJson }}
 runnerImage: {{ .Values.runner.image | quote }}
 delegate: {{ .Values.runner.delegate | quote }}
+handle: {{ .Values.runner.handle | quote }}
 secretName: {{ .Values.registry.secretName | quote }}
 pullSecretName: {{ .Values.registry.pullSecretName | quote }}
 httpProxy: {{ .Values.proxy.http | quote }}

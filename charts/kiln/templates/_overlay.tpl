@@ -1,4 +1,4 @@
-{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, imagePullSecrets (a list of names), runnerImage, delegate, secretName, pullSecretName, caConfigMap, httpProxy, httpsProxy, proxySecretName, noProxy (a list of hosts), cpuRequest, cpuLimit, memoryRequest, memoryLimit, accessMode, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
+{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, imagePullSecrets (a list of names), runnerImage, delegate, handle, secretName, pullSecretName, caConfigMap, httpProxy, httpsProxy, proxySecretName, noProxy (a list of hosts), cpuRequest, cpuLimit, memoryRequest, memoryLimit, accessMode, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
 
 {{- define "kiln.overlay.values" -}}
 # kiln for a runner scale set in {{ .mode }} mode: values of the chart gha-runner-scale-set.
@@ -173,6 +173,10 @@ spec:
         # The stock hook: it gets every call that kiln does not serve.
         - name: KILN_DELEGATE
           value: {{ .delegate | quote }}
+        # Which container steps kiln runs: all, or dockerfile to leave those with a ready
+        # image to the stock hook too.
+        - name: KILN_HANDLE
+          value: {{ .handle | quote }}
 {{- end }}
       volumeMounts:
 {{- if eq .mode "sealed" }}
