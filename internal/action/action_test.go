@@ -53,7 +53,7 @@ func step() action.Step {
 		Arch:             "arm64",
 		Tolerations:      []corev1.Toleration{{Key: "ci", Operator: corev1.TolerationOpExists}},
 		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
-		Labels:           map[string]string{"runner-pod": "runner", "kiln.build/request": "1"},
+		Labels:           map[string]string{"kiln.build/request": "1", "kiln.build/role": "action"},
 		OwnerReferences:  []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner", UID: "uid"}},
 	}
 }

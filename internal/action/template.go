@@ -12,6 +12,13 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// labelRunnerPod is by what the stock hook and Actions Runner Controller find a
+// runner's pods and Secrets to delete them. No object of a step has it: the owner
+// reference has them removed with the runner, and cleanup_job of the stock hook
+// fails the job if a pod that it has listed is gone when it deletes it
+// (actions/runner-container-hooks, packages/k8s/src/k8s/index.ts, prunePods).
+const labelRunnerPod = "runner-pod"
+
 // jobContainer is what the extension calls the action's container.
 const jobContainer = "$job"
 
@@ -19,8 +26,9 @@ const jobContainer = "$job"
 // merged into the action's Job by the rules of the stock hook
 // (actions/runner-container-hooks, docs/adrs/0134-hook-extensions.md), except
 // that it cannot replace the entry point, arguments, working directory and
-// environment of an action, nor the restart policy and kiln's own labels. It
-// is not changed by its methods.
+// environment of an action, nor the restart policy and kiln's own labels, and
+// that it cannot set the label by which a runner's pods are deleted. It is not
+// changed by its methods.
 type Template struct {
 	meta map[string]map[string]string // labels and annotations
 	spec map[string]any               // the keys of the pod spec that it sets
@@ -112,7 +120,7 @@ func (t *Template) Apply(job *batchv1.Job) (ignored []string, err error) {
 	return slices.Compact(ignored), nil
 }
 
-// addMissing adds what is not there yet and returns the keys that were:
+// addMissing adds what is not there yet and returns the keys that it did not add:
 // kiln's own labels are how its objects are found.
 func addMissing(have *map[string]string, more map[string]string) (ignored []string) {
 	merged := maps.Clone(*have)
@@ -120,7 +128,7 @@ func addMissing(have *map[string]string, more map[string]string) (ignored []stri
 		merged = map[string]string{}
 	}
 	for key, value := range more {
-		if _, taken := merged[key]; taken {
+		if _, taken := merged[key]; taken || key == labelRunnerPod {
 			ignored = append(ignored, "metadata "+key)
 			continue
 		}

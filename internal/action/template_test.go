@@ -15,7 +15,7 @@ const extension = `
 apiVersion: v1
 kind: PodTemplate
 metadata:
-  labels: {team: ci, runner-pod: stolen}
+  labels: {team: ci, runner-pod: runner, kiln.build/role: stolen}
   annotations: {cost-centre: "42"}
 spec:
   restartPolicy: OnFailure
@@ -48,7 +48,7 @@ func templated(t *testing.T, text string) (corev1.PodTemplateSpec, map[string]st
 	}
 	job, err := action.Job(action.Step{
 		Name: "kiln-x", Image: "img", Claim: "c", WorkMount: "/w",
-		Labels:    map[string]string{"runner-pod": "runner-1"},
+		Labels:    map[string]string{"kiln.build/role": "action"},
 		Container: hook.Container{EntryPoint: "/run", WorkingDirectory: "/github/workspace", EnvironmentVariables: map[string]string{"HOME": "/github/home"}},
 	})
 	if err != nil {
@@ -63,7 +63,7 @@ func templated(t *testing.T, text string) (corev1.PodTemplateSpec, map[string]st
 
 func TestTemplate(t *testing.T) {
 	pod, jobLabels, ignored := templated(t, extension)
-	wantLabels := map[string]string{"team": "ci", "runner-pod": "runner-1"}
+	wantLabels := map[string]string{"team": "ci", "kiln.build/role": "action"}
 	if diff := cmp.Diff(wantLabels, pod.Labels) + cmp.Diff(wantLabels, jobLabels); diff != "" {
 		t.Errorf("labels: %s", diff)
 	}
@@ -89,7 +89,7 @@ func TestTemplate(t *testing.T) {
 			t.Error("the template replaced HOME")
 		}
 	}
-	want := []string{"$job.args", "$job.command", "$job.env HOME", "$job.image", "$job.workingDir", "metadata runner-pod", "spec.restartPolicy"}
+	want := []string{"$job.args", "$job.command", "$job.env HOME", "$job.image", "$job.workingDir", "metadata kiln.build/role", "metadata runner-pod", "spec.restartPolicy"}
 	if diff := cmp.Diff(want, ignored); diff != "" {
 		t.Errorf("ignored (-want +got):\n%s", diff)
 	}

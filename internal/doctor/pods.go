@@ -207,12 +207,12 @@ func (e *examination) remove(ctx context.Context, pod string) error {
 	return e.client.WaitGone(ctx, pod, "")
 }
 
-// labels of the pods of doctor: the role tells them from those of steps, and the
-// stock hook's label has them deleted with the runner.
+// labels of the pods of doctor: the role tells them from those of steps. What goes
+// with a runner belongs to its pod; the stock hook's label would have cleanup_job
+// stumble over a pod that goes just then.
 const (
-	labelRole   = "kiln.build/role"
-	labelRunner = "runner-pod"
-	roleDoctor  = "doctor"
+	labelRole  = "kiln.build/role"
+	roleDoctor = "doctor"
 )
 
 // pullPod returns a pod that is placed and pulls as one of a step's, and does
@@ -222,7 +222,6 @@ func (e *examination) pullPod(from corev1.PodTemplateSpec, images map[string]str
 	pod.Name = "kiln-doctor-" + strings.ToLower(rand.Text())
 	pod.Labels = map[string]string{labelRole: roleDoctor}
 	if e.inSidecar() {
-		pod.Labels[labelRunner] = e.self.Name
 		pod.OwnerReferences = []metav1.OwnerReference{e.self.Owner()}
 	}
 	pod.Spec.RestartPolicy = corev1.RestartPolicyNever

@@ -39,9 +39,11 @@ func (c Client) deletePod(ctx context.Context, pod string, grace int64, only *me
 
 // DeleteJob deletes a Job, its dependents in the background, and its pods with
 // that many seconds of grace (the garbage collector would give them their own).
-// A pod of which no container has started yet has none: there is nobody to use
-// it, and the kubelet would first end the pull of its image, which can take any
-// time. What does not exist is success. Both halves are tried whatever the other says.
+// A pod of which no container has started yet has none, nor has one whose
+// containers have all ended: there is nobody to use it. The kubelet would first
+// end the pull of the image, which can take any time, or be busy with an end that
+// is known. What does not exist is success. Both halves are tried whatever the
+// other says.
 func (c Client) DeleteJob(ctx context.Context, job string, grace int64) error {
 	background := metav1.DeletePropagationBackground
 	return persist(ctx, func(ctx context.Context) error {
@@ -63,7 +65,7 @@ func (c Client) deletePodsOf(ctx context.Context, job string, grace int64) error
 	var errs []error
 	for i := range pods.Items {
 		own := grace
-		if !begun(&pods.Items[i]) {
+		if !begun(&pods.Items[i]) || over(&pods.Items[i]) {
 			own = 0
 		}
 		errs = append(errs, c.deletePod(ctx, pods.Items[i].Name, own, nil))
@@ -76,6 +78,15 @@ func begun(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses), func(s corev1.ContainerStatus) bool {
 		return s.State.Running != nil || s.State.Terminated != nil || s.RestartCount > 0
 	})
+}
+
+// over reports whether every container of the pod has ended for good.
+func over(pod *corev1.Pod) bool {
+	runs := func(s corev1.ContainerStatus) bool { return s.State.Running != nil }
+	waits := func(s corev1.ContainerStatus) bool { return s.State.Terminated == nil }
+	return len(pod.Status.ContainerStatuses) > 0 &&
+		!slices.ContainsFunc(pod.Status.ContainerStatuses, waits) &&
+		!slices.ContainsFunc(pod.Status.InitContainerStatuses, runs)
 }
 
 // DeleteSecret deletes a Secret. One that does not exist is success.

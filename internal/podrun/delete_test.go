@@ -134,6 +134,7 @@ func TestDeleteJobTriesBoth(t *testing.T) {
 func TestDeleteJobGrace(t *testing.T) {
 	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}
 	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
 	tests := map[string]struct {
 		status corev1.PodStatus
 		want   int64
@@ -142,6 +143,19 @@ func TestDeleteJobGrace(t *testing.T) {
 		"pulling":               {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: waiting}}}, want: 0},
 		"running":               {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: waiting}, {State: running}}}, want: 5},
 		"an init container ran": {status: corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{{State: running}}}, want: 5},
+		"an init container ended": {status: corev1.PodStatus{
+			InitContainerStatuses: []corev1.ContainerStatus{{State: ended}},
+			ContainerStatuses:     []corev1.ContainerStatus{{State: waiting}},
+		}, want: 5},
+		"ended": {status: corev1.PodStatus{
+			InitContainerStatuses: []corev1.ContainerStatus{{State: ended}},
+			ContainerStatuses:     []corev1.ContainerStatus{{State: ended}, {State: ended}},
+		}, want: 0},
+		"one of two ended": {status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: ended}, {State: running}}}, want: 5},
+		"ended beside a sidecar": {status: corev1.PodStatus{
+			InitContainerStatuses: []corev1.ContainerStatus{{State: running}},
+			ContainerStatuses:     []corev1.ContainerStatus{{State: ended}},
+		}, want: 5},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -24,9 +24,8 @@ import (
 
 // Labels of every object that kiln makes.
 const (
-	labelRequest   = "kiln.build/request"
-	labelRole      = "kiln.build/role"
-	labelRunnerPod = "runner-pod" // what the stock hook and ARC select by
+	labelRequest = "kiln.build/request"
+	labelRole    = "kiln.build/role"
 	// annotationRunner names the runner pod that made a build pod. It is no
 	// label: what deletes pods of a runner by label must not find it.
 	annotationRunner = "kiln.build/runner"

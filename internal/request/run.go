@@ -97,8 +97,6 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 
 // actionStep collects what the action's Job is made of.
 func (s *step) actionStep(name, image string) action.Step {
-	labels := s.labels(roleAction)
-	labels[labelRunnerPod] = s.self.Name
 	return action.Step{
 		Name:             name,
 		Namespace:        s.Pods.Namespace,
@@ -110,7 +108,7 @@ func (s *step) actionStep(name, image string) action.Step {
 		Arch:             runtime.GOARCH,
 		Tolerations:      s.self.Tolerations,
 		ImagePullSecrets: pullSecrets(s.self.PullSecrets, s.Settings.RegistrySecret),
-		Labels:           labels,
+		Labels:           s.labels(roleAction),
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
 	}
 }

@@ -78,7 +78,7 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 			if diff := cmp.Diff(tt.owners, job.OwnerReferences); diff != "" {
 				t.Errorf("owners of the Job (-want +got):\n%s", diff)
 			}
-			if job.Labels[labelRole] == roleBuild || job.Labels[labelRunnerPod] != "" {
+			if job.Labels[labelRole] == roleBuild {
 				t.Errorf("labels %v", job.Labels)
 			}
 			s.disown()
