@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -34,6 +35,7 @@ func (f *fixture) testStock(t *testing.T) {
 		t.Parallel()
 		f.wantStockStep(t, tests[1].fragments, nil, 1)
 	})
+	t.Run("a mount outside the work folder", func(t *testing.T) { t.Parallel(); f.testOutside(t) })
 }
 
 // wantStockStep plays a step as it is in a job with a container, whose state
@@ -47,6 +49,25 @@ func (f *fixture) wantStockStep(t *testing.T, fragments []any, env map[string]st
 	})
 	if result.ExitCode != code || result.Response != "" {
 		t.Errorf("exit code = %d, response %q; want %d and none:\n%s", result.ExitCode, result.Response, code, tail(result.Log))
+	}
+}
+
+// testOutside has a mount in the message that the runner never sends, as in the
+// examples of the stock hook: the action goes without it, and only who debugs is
+// told.
+func (f *fixture) testOutside(t *testing.T) {
+	step := shell(f.Registry+"/library/busybox:latest", "test -d /__w && test ! -e /__e && echo runs")
+	step.HookEnv = map[string]string{"RUNNER_DEBUG": "1"}
+	result := f.edited(t, step, func(_, args map[string]any) {
+		mounts, _ := args["systemMountVolumes"].([]any)
+		args["systemMountVolumes"] = append(mounts, map[string]any{
+			"sourceVolumePath": "/home/runner/externals", "targetVolumePath": "/__e", "readOnly": true,
+		})
+	})
+	wantOwnLog(t, result, "runs\n")
+	const told = `kiln: not mounted, since it does not lie below the work folder /home/runner/_work: "/home/runner/externals" at "/__e"` + "\n"
+	if n := strings.Count(result.Log, told); n != 1 {
+		t.Errorf("the log tells %d times of the mount, want once:\n%s", n, tail(result.Log))
 	}
 }
 

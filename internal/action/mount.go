@@ -20,16 +20,33 @@ const WorkTarget = "/__w"
 // dockerSocket is a mount that the runner asks for with every step.
 const dockerSocket = "/var/run/docker.sock"
 
-// mounts returns the mounts that the runner asks for, as parts of the work
-// volume, and the whole volume at /__w unless the runner wants something else
-// there. Docker's socket is left out. User mounts are not looked at.
+// Shared parts the mounts that the runner asks for with a step into those that an
+// action gets and those that it cannot have: what does not lie in the work folder,
+// which is mounted at work in the runner container, is on no volume that another
+// pod could mount. Docker's socket, which the runner asks for with every step, is
+// in neither.
+func Shared(mounts []hook.Mount, work string) (shared, other []hook.Mount) {
+	for _, mount := range mounts {
+		_, inside := below(mount.SourceVolumePath, work)
+		switch {
+		case path.Clean(mount.SourceVolumePath) == dockerSocket:
+		case inside:
+			shared = append(shared, mount)
+		default:
+			other = append(other, mount)
+		}
+	}
+	return shared, other
+}
+
+// mounts returns what is [Shared] of the mounts that the runner asks for, as
+// parts of the work volume, and the whole volume at /__w unless the runner wants
+// something else there. User mounts are not looked at.
 func mounts(s Step) ([]corev1.VolumeMount, error) {
 	var list []corev1.VolumeMount
 	targets := make(map[string]bool)
-	for _, mount := range s.Container.SystemMountVolumes {
-		if path.Clean(mount.SourceVolumePath) == dockerSocket {
-			continue
-		}
+	shared, _ := Shared(s.Container.SystemMountVolumes, s.WorkMount)
+	for _, mount := range shared {
 		m, err := workMount(mount, s.WorkMount)
 		if err != nil {
 			return nil, err
@@ -48,13 +65,10 @@ func mounts(s Step) ([]corev1.VolumeMount, error) {
 
 // workMount turns a host path in the work folder into a part of its volume.
 func workMount(mount hook.Mount, work string) (corev1.VolumeMount, error) {
-	part, inside := below(mount.SourceVolumePath, work)
-	if !inside {
-		return corev1.VolumeMount{}, failure.New(failure.BadRequest, "kiln: the step wants %q of the runner at %q, and only what lies below the work folder %s can be shared with an action", mount.SourceVolumePath, mount.TargetVolumePath, work)
-	}
 	if !path.IsAbs(mount.TargetVolumePath) || strings.ContainsAny(mount.TargetVolumePath, ":\x00") {
 		return corev1.VolumeMount{}, failure.New(failure.BadRequest, "kiln: the step wants %q of the runner at %q, which is not an absolute path without a colon", mount.SourceVolumePath, mount.TargetVolumePath)
 	}
+	part, _ := below(mount.SourceVolumePath, work)
 	return corev1.VolumeMount{
 		Name:      volumeWork,
 		MountPath: path.Clean(mount.TargetVolumePath),

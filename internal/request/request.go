@@ -155,6 +155,7 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 	if s.self, err = s.Self.Read(ctx); err != nil {
 		return 1, err
 	}
+	s.leaveOut()
 	s.owner = s.self.Owner()
 	ready := image{reference: container.Image}
 	if container.Dockerfile != "" {

@@ -325,6 +325,20 @@ func (r *actionRun) late() error {
 	return failure.New(r.why.reason, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
 }
 
+// leaveOut takes those mounts out of the step that its action cannot have.
+func (s *step) leaveOut() {
+	shared, other := action.Shared(s.container.SystemMountVolumes, s.self.WorkMount)
+	s.container.SystemMountVolumes = shared
+	if len(other) == 0 {
+		return
+	}
+	var left []string
+	for _, mount := range other {
+		left = append(left, fmt.Sprintf("%q at %q", mount.SourceVolumePath, mount.TargetVolumePath))
+	}
+	s.debugf("not mounted, since it does not lie below the work folder %s: %s", s.self.WorkMount, strings.Join(left, ", "))
+}
+
 // hostPaths are the directories that the runner and the action share.
 func hostPaths(container hook.Container, work string) []hostpath.Mapping {
 	mappings := []hostpath.Mapping{{Container: action.WorkTarget, Host: work}}
