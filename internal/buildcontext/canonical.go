@@ -109,7 +109,7 @@ func canonical(out io.Writer, in *source, l Limits, tree *Tree) (Summary, error)
 
 // readEntry brings a header into canonical form or refuses it.
 func readEntry(h *tar.Header) (entry, error) {
-	e := entry{path: h.Name, mode: h.Mode & 0o7777, mtime: wholeSeconds(h.ModTime)}
+	e := entry{path: h.Name, mode: h.Mode & 0o7777}
 	if h.Format != tar.FormatUSTAR && h.Format != tar.FormatPAX {
 		return e, inputError(h.Name, "the archive's format is neither ustar nor pax")
 	}

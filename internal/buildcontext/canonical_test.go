@@ -71,11 +71,12 @@ func TestCanonicalForm(t *testing.T) {
 	)
 	packed, _ := canonical(t, data)
 	got := unpack(t, plain(t, packed))
+	fixed := buildcontext.Time()
 	want := []member{
-		{Header: tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755, ModTime: time.Unix(1, 0), Format: tar.FormatUSTAR}},
-		{Header: tar.Header{Typeflag: tar.TypeReg, Name: "bin/sh", Mode: 0o644, Size: 1, ModTime: time.Unix(1700000000, 0), Format: tar.FormatUSTAR}, Content: "x"},
-		{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/z", Linkname: "sh", Mode: 0o777, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}},
-		{Header: tar.Header{Typeflag: tar.TypeReg, Name: "c", Mode: 0o7777, Size: 1, ModTime: time.Unix(1<<33-1, 0), Format: tar.FormatUSTAR}, Content: "c"},
+		{Header: tar.Header{Typeflag: tar.TypeDir, Name: "bin/", Mode: 0o755, ModTime: fixed, Format: tar.FormatUSTAR}},
+		{Header: tar.Header{Typeflag: tar.TypeReg, Name: "bin/sh", Mode: 0o644, Size: 1, ModTime: fixed, Format: tar.FormatUSTAR}, Content: "x"},
+		{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/z", Linkname: "sh", Mode: 0o777, ModTime: fixed, Format: tar.FormatUSTAR}},
+		{Header: tar.Header{Typeflag: tar.TypeReg, Name: "c", Mode: 0o7777, Size: 1, ModTime: fixed, Format: tar.FormatUSTAR}, Content: "c"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)

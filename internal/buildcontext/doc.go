@@ -23,7 +23,7 @@
 // directory stands right before what is in it; each name comes once, after
 // the directories that lead to it. Owner and group are 0 without names, as
 // COPY gives them; mode bits 07777 are kept, and are 0777 for links;
-// modification times are whole seconds from 1970 on; there is nothing else.
+// every modification time is [Time]; there is nothing else.
 //
 // Links are kept as they are, absolute and dangling ones included: nothing below
 // a link is ever an entry, so no extraction follows one. Stage refuses circular

@@ -14,8 +14,6 @@ const (
 	// Linux: longer names cannot be extracted.
 	maxName      = 4095
 	maxComponent = 255
-	// maxTime is the last second that a tar header holds in octal digits.
-	maxTime = 1<<33 - 1
 	// linkMode is the mode that Linux shows for every symbolic link.
 	linkMode = 0o777
 )
@@ -31,12 +29,11 @@ const (
 
 // entry is one member of a context, in canonical form.
 type entry struct {
-	path  string // clean, relative, without a final slash
-	kind  kind
-	mode  int64 // permission bits and 07000, and no others
-	link  string
-	size  int64
-	mtime time.Time
+	path string // clean, relative, without a final slash
+	kind kind
+	mode int64 // permission bits and 07000, and no others
+	link string
+	size int64
 }
 
 // header is the entry as kiln writes it.
@@ -45,7 +42,7 @@ func (e entry) header() *tar.Header {
 		Format:  tar.FormatPAX,
 		Name:    e.path,
 		Mode:    e.mode,
-		ModTime: e.mtime,
+		ModTime: Time(),
 	}
 	switch e.kind {
 	case kindDir:
@@ -58,12 +55,12 @@ func (e entry) header() *tar.Header {
 	return h
 }
 
-// wholeSeconds drops fractions and what lies outside of a tar header's range:
-// with them every entry would need a record of its own, and no build sees
-// them.
-func wholeSeconds(t time.Time) time.Time {
-	return time.Unix(min(max(t.Unix(), 0), maxTime), 0)
-}
+// Time is the modification time of every entry: 2000-01-01T00:00:00Z. Times
+// are no content, and no key of a build holds them, but an executor may copy
+// them into images: those that somebody forged would run in the steps of all
+// who build the same files. It is not 1970, since zip archives begin with 1980
+// and build tools refuse what is older (SOURCE_DATE_EPOCH has the same trouble).
+func Time() time.Time { return time.Unix(946_684_800, 0) }
 
 // modeBits converts Go's mode to the bits that a tar header holds.
 func modeBits(m fs.FileMode) int64 {

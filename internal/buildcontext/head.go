@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
-	"time"
 )
 
 // Dir is the directory of the context in what a builder gets. Files that are
@@ -36,7 +35,7 @@ func Head(dst io.Writer, files []File) error {
 	for _, f := range files {
 		header := &tar.Header{
 			Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: f.Name,
-			Mode: 0o644, Size: int64(len(f.Content)), ModTime: time.Unix(0, 0),
+			Mode: 0o644, Size: int64(len(f.Content)), ModTime: Time(),
 		}
 		if err := tw.WriteHeader(header); err != nil {
 			return fmt.Errorf("write archive entry: %w", err)

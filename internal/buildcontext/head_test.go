@@ -56,6 +56,9 @@ func TestHead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if !h.ModTime.Equal(buildcontext.Time()) {
+			t.Errorf("%s has the time %v, want %v", h.Name, h.ModTime, buildcontext.Time())
+		}
 		got = append(got, found{h.Name, h.Mode, string(content)})
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

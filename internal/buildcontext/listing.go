@@ -12,7 +12,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // digestVersion is the first field of every digest. It changes with the rules
@@ -127,7 +126,7 @@ const rootName = "./"
 // archive and no part of the listing. Kaniko makes that directory with the mode
 // 750 otherwise, and "COPY . /app" would give it to /app.
 func (a *archive) root() error {
-	err := a.tw.WriteHeader(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeDir, Name: path.Join(a.prefix, ".") + "/", Mode: 0o755, ModTime: time.Unix(0, 0)})
+	err := a.tw.WriteHeader(&tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeDir, Name: path.Join(a.prefix, ".") + "/", Mode: 0o755, ModTime: Time()})
 	if err != nil {
 		return fmt.Errorf("write archive entry: %w", err)
 	}

@@ -265,7 +265,7 @@ func (s *stager) blindAlley(name, target string) string {
 }
 
 func (s *stager) entry(name string, k kind, info fs.FileInfo) entry {
-	return entry{path: name, kind: k, mode: modeBits(info.Mode()), mtime: wholeSeconds(info.ModTime())}
+	return entry{path: name, kind: k, mode: modeBits(info.Mode())}
 }
 
 // flush writes the directories that the next entry needs.

@@ -41,7 +41,7 @@ func TestStageEntries(t *testing.T) {
 	var got []string
 	for _, m := range members {
 		got = append(got, fmt.Sprintf("%c %04o %s %q %q", m.Typeflag, m.Mode, m.Name, m.Linkname, m.Content))
-		if m.Uid != 0 || m.Gid != 0 || m.Uname != "" || m.Gname != "" || m.ModTime.Nanosecond() != 0 {
+		if m.Uid != 0 || m.Gid != 0 || m.Uname != "" || m.Gname != "" || !m.ModTime.Equal(buildcontext.Time()) {
 			t.Errorf("%s has owner %d:%d %q:%q and time %v", m.Name, m.Uid, m.Gid, m.Uname, m.Gname, m.ModTime)
 		}
 	}
@@ -70,9 +70,6 @@ func TestStageEntries(t *testing.T) {
 	}
 	if sum.Entries != len(want) || sum.Bytes != 40 {
 		t.Errorf("summary = %+v, want %d entries and 40 bytes", sum, len(want))
-	}
-	if got, want := members[12].ModTime.Unix(), stamp.Unix(); got != want {
-		t.Errorf("time of run.sh = %d, want %d", got, want)
 	}
 }
 

@@ -80,7 +80,7 @@ func unpack(t testing.TB, data []byte) []member {
 
 func withoutRoot(t testing.TB, members []member) []member {
 	t.Helper()
-	want := member{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755, ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}}
+	want := member{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755, ModTime: buildcontext.Time(), Format: tar.FormatUSTAR}}
 	if len(members) == 0 {
 		t.Fatal("the archive is empty")
 	}

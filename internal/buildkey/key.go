@@ -14,7 +14,7 @@ import (
 
 // version is the first field of every key. It changes with the rules for what
 // follows, and with what kiln makes of the same inputs.
-const version = "kiln build v2"
+const version = "kiln build v3"
 
 // tagPrefix begins the tag of every key, before 40 hexadecimal digits.
 const tagPrefix = "k1-"

@@ -41,8 +41,8 @@ func TestNewGolden(t *testing.T) {
 		inputs buildkey.Inputs
 		want   string
 	}{
-		"nothing":    {buildkey.Inputs{}, "76a341e8644b20a7b17b62f3a231d5621f3cef5cace8bdb5b6ef74c55ba03403"},
-		"everything": {action(), "7e9c469d23698c6b2f33d5ca070e8638722ab3c0efcff604641d3b548f6fb7d0"},
+		"nothing":    {buildkey.Inputs{}, "cde958cf36699c8b189b6e2121bfd210473f0ef9ed29a4ff98d534e1f4072d88"},
+		"everything": {action(), "d63c043f977f8ccde43af409b7561b97f192fc6558de1abdef38a8df9cfa8455"},
 	} {
 		if got := buildkey.New(tc.inputs).String(); got != tc.want {
 			t.Errorf("%s: key = %s, want %s", name, got, tc.want)

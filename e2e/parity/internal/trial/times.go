@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 
 	"kiln/e2e/parity/internal/compare"
+	"kiln/internal/buildcontext"
 )
 
 // copied tells the modification times that files have which COPY, or ADD of what
-// is no archive, may copy. The executor of this run gives those files the time
-// of the build, in every Dockerfile; the other one that kiln knows keeps them.
-// So this one difference is counted and does not decide a verdict. Times of
+// is no archive, may copy. kiln gives the whole context one time, and of the
+// executors that it knows one copies that and the other gives those files the
+// time of the build, in every Dockerfile. So this one difference is counted and does not decide a verdict. Times of
 // what is unpacked, downloaded, or in the base are not among these, but for
 // those of links, which no executor sets.
 type copied struct {
@@ -46,7 +47,7 @@ func newCopied(dockerfile string) (copied, error) {
 
 // lost says that a difference is the time of what was copied.
 func (c copied) lost(d compare.Difference) bool {
-	if d.Kiln != compare.Run {
+	if d.Kiln != compare.Run && d.Kiln != compare.Time(buildcontext.Time()) {
 		return false
 	}
 	return d.Attribute == compare.LinkTime || d.Attribute == compare.FileTime && (c.stages || c.times[d.Docker])
