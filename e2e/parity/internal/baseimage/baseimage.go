@@ -2,12 +2,13 @@
 //
 // Two are whole systems, busybox and Debian; the others are busybox with
 // something that a base can bring along: triggers, a user, volumes, file
-// capabilities, links, a whole configuration.
+// capabilities, links, whiteouts, devices, a whole configuration, an index.
 package baseimage
 
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -16,6 +17,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
@@ -39,31 +41,41 @@ func For(repository string) string {
 	return Busybox
 }
 
-// Make returns the image of a name.
-func Make(name string, busybox, debian v1.Image) (v1.Image, error) {
+// Make returns the image of a name, or the index of images where it is one, as
+// a registry takes it.
+func Make(name string, busybox, debian v1.Image) (remote.Taggable, error) {
 	switch name {
 	case Busybox:
 		return busybox, nil
 	case Debian:
 		return debian, nil
 	}
+	img, err := derive(name, busybox)
+	if err != nil {
+		return nil, fmt.Errorf("make base %s: %w", name, err)
+	}
+	return wrap(name, img)
+}
+
+// derive makes an image of busybox.
+func derive(name string, busybox v1.Image) (v1.Image, error) {
 	file, err := busybox.ConfigFile()
 	if err != nil {
-		return nil, fmt.Errorf("read busybox: %w", err)
+		return nil, err
 	}
 	config := *file.Config.DeepCopy()
 	layers, found := configure(name, &config)
 	if !found {
-		return nil, fmt.Errorf("there is no base called %q", name)
+		return nil, errors.New("there is no base of this name")
 	}
 	img := busybox
 	for _, entries := range layers {
-		layer, err := newLayer(entries)
+		layer, err := newLayer(entries, format(name)...)
 		if err != nil {
-			return nil, fmt.Errorf("make base %s: %w", name, err)
+			return nil, err
 		}
 		if img, err = mutate.AppendLayers(img, layer); err != nil {
-			return nil, fmt.Errorf("make base %s: %w", name, err)
+			return nil, err
 		}
 	}
 	return mutate.Config(img, config)
@@ -102,7 +114,7 @@ func configure(name string, c *v1.Config) (layers [][]entry, found bool) {
 		c.Shell = []string{"/bin/busybox", "sh", "-c"}
 		c.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "true"}, Interval: time.Minute}
 	default:
-		return nil, false
+		return odd(name, c)
 	}
 	return layers, true
 }
@@ -129,7 +141,11 @@ func hard(name, target string) entry {
 	return entry{header: tar.Header{Name: name, Typeflag: tar.TypeLink, Mode: 0o755, Linkname: target}}
 }
 
-func newLayer(entries []entry) (v1.Layer, error) {
+func special(name string, kind byte, major, minor int64) entry {
+	return entry{header: tar.Header{Name: name, Typeflag: kind, Mode: 0o644, Devmajor: major, Devminor: minor}}
+}
+
+func newLayer(entries []entry, options ...tarball.LayerOption) (v1.Layer, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, e := range entries {
@@ -149,5 +165,5 @@ func newLayer(entries []entry) (v1.Layer, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil })
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }, options...)
 }

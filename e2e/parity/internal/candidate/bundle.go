@@ -68,6 +68,8 @@ func kubelet(name string) string {
 		return "127.0.0.1\tlocalhost\n"
 	case "hostname":
 		return "parity\n"
+	case "resolv.conf":
+		return "nameserver 192.0.2.1\n"
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ import (
 //	touch SECONDS PATH         modification time, in seconds since 1970
 //	tar PATH DIR               an archive of what is in DIR, which is removed
 //	tgz PATH DIR               the same, compressed with gzip
+//	sh COMMAND                 a command of the machine's shell, in the context
 func parse(data []byte) (Case, error) {
 	archive := txtar.Parse(data)
 	covers, rest, _ := strings.Cut(string(archive.Comment), "\n")
@@ -74,6 +76,8 @@ func (c *Case) steps(text string) ([]step, error) {
 			c.Slow = true
 		case words[0] == "base" && len(words) == 3:
 			c.Bases[words[1]] = words[2]
+		case words[0] == "sh" && len(words) > 1:
+			steps = append(steps, step{"sh", strings.TrimSpace(strings.TrimPrefix(line, "sh "))})
 		case len(words) != arguments(words[0]):
 			return nil, fmt.Errorf("line %q is not understood", strings.TrimSpace(line))
 		default:
@@ -120,9 +124,21 @@ func (s step) do(dir string) error {
 	case "touch":
 		seconds, err := strconv.ParseInt(s[1], 10, 64)
 		return errors.Join(err, os.Chtimes(at(2), time.Unix(seconds, 0), time.Unix(seconds, 0)))
+	case "sh":
+		return shell(dir, s[1])
 	default:
 		return pack(at(1), at(2), s[0] == "tgz")
 	}
+}
+
+// shell runs a command in a directory.
+func shell(dir, command string) error {
+	cmd := exec.Command("/bin/sh", "-ec", command)
+	cmd.Dir = dir
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, output)
+	}
+	return nil
 }
 
 // writeFile writes one file of a context. What starts as a script is

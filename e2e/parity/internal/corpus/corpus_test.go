@@ -19,6 +19,7 @@ hardlink sub/h sub/f
 touch 7 sub/g
 dir sub/d
 tgz sub/a.tar.gz t
+sh printf '%s  %s' a b > sub/s && chmod 600 sub/s
 
 Not a step
 -- sub/Dockerfile --
@@ -58,13 +59,16 @@ x
 	}
 	stat("sub/d")
 	stat("sub/a.tar.gz")
+	if s := stat("sub/s"); s.Mode&0o7777 != 0o600 || s.Size != 4 || s.Mtim.Sec != stamp().Unix() {
+		t.Errorf("sub/s has mode %o, %d bytes and time %d", s.Mode, s.Size, s.Mtim.Sec)
+	}
 	if _, err := os.Lstat(filepath.Join(dir, "t")); err == nil {
 		t.Error("what was packed is still there")
 	}
 }
 
 func TestParseRefuses(t *testing.T) {
-	for _, text := range []string{"", "about\nchmod 755\n", "about\nunknown a\n", "about\ndockerfile\n"} {
+	for _, text := range []string{"", "about\nchmod 755\n", "about\nunknown a\n", "about\ndockerfile\n", "about\nsh\n"} {
 		if _, err := parse([]byte(text + "\n-- Dockerfile --\nFROM a\n")); err == nil {
 			t.Errorf("parse(%q) = nil, want an error", text)
 		}

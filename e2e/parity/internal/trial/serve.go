@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"kiln/e2e/parity/internal/baseimage"
@@ -87,7 +88,7 @@ func (b *Bench) serveBase(reference string, bases map[string]string) error {
 	if base == "none" {
 		return nil
 	}
-	img, err := baseimage.Make(base, b.Busybox, b.Debian)
+	made, err := baseimage.Make(base, b.Busybox, b.Debian)
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,10 @@ func (b *Bench) serveBase(reference string, bases map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return remote.Write(local.(name.Tag), img) //nolint:errcheck // it was made with a tag
+	if index, ok := made.(v1.ImageIndex); ok {
+		return remote.WriteIndex(local, index)
+	}
+	return remote.Push(local, made)
 }
 
 // tagOf is the tag of a reference; a digest is served under any.
