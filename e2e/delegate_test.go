@@ -29,8 +29,8 @@ exit 42
 `
 	return harness.Files{
 		"stock/k8s/index.js":              {},
-		"stock/externals/node24/bin/node": {Data: []byte(node), Mode: 0o755},
-		"stock/externals/node20/bin/node": {Data: []byte("#!/bin/sh\necho too old\n"), Mode: 0o755},
+		"stock/externals/node20/bin/node": {Data: []byte(node), Mode: 0o755},
+		"stock/externals/node24/bin/node": {Data: []byte("#!/bin/sh\necho another than of the runner\n"), Mode: 0o755},
 	}
 }
 

@@ -28,7 +28,8 @@ type delegate string
 // takeOver replaces this process by the delegate, which finds the same
 // message on its standard input, the same arguments, environment, working
 // directory, process id and limits. So its exit code, its output and the
-// runner's signals are its own. It returns only with an error.
+// runner's signals are its own. A pipe that its output goes to holds more than
+// before (see widen). It returns only with an error.
 //
 // Signals that this process has not asked for are as they were, but for one
 // thing: what the runner ignores other than SIGHUP and SIGINT has its default
@@ -45,6 +46,7 @@ func (d delegate) takeOver(message []byte) error {
 	if err := replaceStdin(message); err != nil {
 		return fmt.Errorf("hand the runner's message to %s: %w", d, err)
 	}
+	widen(syscall.Stdout, delegatePipe)
 	argv := append(append(command, string(d)), os.Args[1:]...)
 	if err := syscall.Exec(argv[0], argv, os.Environ()); err != nil {
 		return fmt.Errorf("run %s=%s with %s: %w", envDelegate, d, argv[0], err)
@@ -103,8 +105,7 @@ func (d delegate) check() error {
 }
 
 // interpreter returns the program and its options that the runner runs a hook
-// of this kind with (actions/runner, ScriptHandler.cs), except that it is the
-// newest node of the runner.
+// of this kind with (actions/runner, ScriptHandler.cs).
 func (d delegate) interpreter() ([]string, error) {
 	switch extension := filepath.Ext(string(d)); extension {
 	case ".js":

@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 		"kiln-hook": main,
 		"daemon":    fakeDaemon,
 		"interrupt": interrupt,
+		"burst":     burst,
 	})
 }
 

@@ -8,12 +8,22 @@ import (
 	"strings"
 )
 
-// node returns the program that runs a .js delegate: the newest of the
-// runner's own, else the one on PATH.
+// builtInNode is the version that the runner runs hooks with, and envForcedNode
+// names another one of its own (actions/runner, NodeUtil.cs,
+// GetInternalNodeVersion).
+const (
+	builtInNode   = "node20"
+	envForcedNode = "ACTIONS_RUNNER_FORCED_INTERNAL_NODE_VERSION"
+)
+
+// node returns the program that runs a .js delegate: the one of the runner's
+// own that the runner would run it with, in a runner that no longer has it the
+// newest, else the one on PATH. A hook that is older than a version of node may
+// have it print warnings into every step.
 func (d delegate) node() (string, error) {
 	places := d.externals()
 	for _, dir := range places {
-		if node := newestNode(dir); node != "" {
+		if node := runnerNode(dir); node != "" {
 			return node, nil
 		}
 	}
@@ -22,6 +32,18 @@ func (d delegate) node() (string, error) {
 	}
 	return "", fmt.Errorf("%s is %s, and there is no node to run it: looked for node*/bin/node in %s, and for node on PATH; keep the runner's externals or install node in the runner container",
 		envDelegate, d, strings.Join(places, ", "))
+}
+
+// runnerNode returns the node among the runner's externals that runs hooks, or
+// nothing.
+func runnerNode(externals string) string {
+	for _, name := range []string{os.Getenv(envForcedNode), builtInNode} {
+		path := filepath.Join(externals, name, "bin", "node")
+		if _, ok := nodeVersion(name); ok && executable(path) {
+			return path
+		}
+	}
+	return newestNode(externals)
 }
 
 // externals lists where the runner may keep its node versions: beside the
