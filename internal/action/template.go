@@ -8,8 +8,10 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/yaml"
+
+	"kiln/internal/podtemplate"
 )
 
 // labelRunnerPod is by what the stock hook and Actions Runner Controller find a
@@ -36,36 +38,28 @@ type Template struct {
 	side []any                        // further containers
 }
 
-// ParseTemplate reads an extension. Unknown fields are errors that name them.
+// extension is what a file of the stock hook may hold. It may call itself a
+// PodTemplate.
+type extension struct {
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"`
+	Metadata   metav1.ObjectMeta `json:"metadata"`
+	Spec       corev1.PodSpec    `json:"spec"`
+}
+
+// ParseTemplate reads an extension as [podtemplate.Decode] does: what is no
+// field of a pod template, and what Kubernetes would not take, is an error with
+// its line.
 func ParseTemplate(data []byte) (*Template, error) {
-	var typed corev1.PodTemplateSpec
-	var whole struct {
-		Metadata struct {
-			Labels      map[string]string `json:"labels"`
-			Annotations map[string]string `json:"annotations"`
-		} `json:"metadata"`
-		Spec map[string]any `json:"spec"`
-	}
-	document := map[string]any{}
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, fmt.Errorf("parse pod template: %w", err)
-	}
-	// Files of the stock hook may call themselves a PodTemplate.
-	delete(document, "apiVersion")
-	delete(document, "kind")
-	stripped, err := yaml.Marshal(document)
+	var typed extension
+	document, err := podtemplate.Decode(data, &typed)
 	if err != nil {
 		return nil, fmt.Errorf("parse pod template: %w", err)
 	}
-	if err := yaml.UnmarshalStrict(stripped, &typed); err != nil {
-		return nil, fmt.Errorf("parse pod template: %w", err)
-	}
-	if err := yaml.Unmarshal(stripped, &whole); err != nil {
-		return nil, fmt.Errorf("parse pod template: %w", err)
-	}
+	spec, _ := document["spec"].(map[string]any)
 	t := &Template{
-		meta: map[string]map[string]string{"labels": whole.Metadata.Labels, "annotations": whole.Metadata.Annotations},
-		spec: whole.Spec,
+		meta: map[string]map[string]string{"labels": typed.Metadata.Labels, "annotations": typed.Metadata.Annotations},
+		spec: spec,
 	}
 	return t, t.takeContainers()
 }

@@ -136,11 +136,48 @@ func TestParseTemplateRefuses(t *testing.T) {
 		"the name job":     {"spec: {containers: [{name: job}]}", "call it $job"},
 		"no name":          {"spec: {containers: [{image: x}]}", "call it $job"},
 		"a bare container": {"spec: {containers: [x]}", "parse pod template"},
+		"a number as text": {"metadata:\n  labels: {team: 0777}", "line 2: metadata.labels.team: is 0777"},
+		"a truth as text":  {"spec:\n  containers: [{name: $job, env: [{name: A, value: true}]}]", "line 2: spec.containers[0].env[0].value: is true"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := action.ParseTemplate([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error = %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestTemplateOfYAML12 merges values that YAML 1.1 takes for truths and numbers
+// and that the stock hook takes for text, and null, which both leave out.
+func TestTemplateOfYAML12(t *testing.T) {
+	pod, labels, _ := templated(t, `
+metadata:
+  labels: {n: yes, on: N, empty: ~}
+spec:
+  nodeSelector: {gpu: on, zone: ~}
+  securityContext: ~
+  tolerations: [{key: y, value: 1:20, tolerationSeconds: 0x10}]
+  containers:
+  - name: $job
+    env: [{name: N, value: off}, {name: E, value: ~}]
+    securityContext: ~
+    resources: {requests: {cpu: .5}}
+  - {name: side, image: img, args: [off, no]}
+`)
+	if empty, found := labels["empty"]; labels["n"] != "yes" || labels["on"] != "N" || !found || empty != "" {
+		t.Errorf("labels = %v", labels)
+	}
+	spec := pod.Spec
+	if diff := cmp.Diff(map[string]string{"gpu": "on", "zone": ""}, spec.NodeSelector) +
+		cmp.Diff([]corev1.Toleration{{Key: "y", Value: "1:20", TolerationSeconds: new(int64(16))}}, spec.Tolerations) +
+		cmp.Diff([]string{"off", "no"}, spec.Containers[1].Args); diff != "" {
+		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+	job := spec.Containers[0]
+	if spec.SecurityContext != nil || job.SecurityContext != nil || job.Resources.Requests.Cpu().String() != "500m" {
+		t.Errorf("spec = %+v", spec)
+	}
+	if diff := cmp.Diff([]corev1.EnvVar{{Name: "N", Value: "off"}, {Name: "E"}}, job.Env[len(job.Env)-2:]); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
 	}
 }

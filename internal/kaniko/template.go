@@ -5,7 +5,8 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
+
+	"kiln/internal/podtemplate"
 )
 
 // Template is what an operator may add to build pods: where they run, what
@@ -35,11 +36,11 @@ type ContainerTemplate struct {
 	Resources corev1.ResourceRequirements `json:"resources"`
 }
 
-// ParseTemplate reads a template. Fields that it does not have are errors
-// that name them.
+// ParseTemplate reads a template as [podtemplate.Decode] does: what it has no
+// place for, and what Kubernetes would not take, is an error with its line.
 func ParseTemplate(data []byte) (*Template, error) {
 	var t Template
-	if err := yaml.UnmarshalStrict(data, &t); err != nil {
+	if _, err := podtemplate.Decode(data, &t); err != nil {
 		return nil, fmt.Errorf("parse build pod template: %w", err)
 	}
 	for _, c := range t.Spec.Containers {

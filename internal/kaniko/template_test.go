@@ -56,6 +56,9 @@ func TestParseTemplateRefuses(t *testing.T) {
 		"what a build pod is made of": {"spec: {containers: [{name: kaniko, securityContext: {privileged: true}}]}", "securityContext"},
 		"volumes":                     {"spec: {volumes: []}", "volumes"},
 		"another container":           {"spec: {containers: [{name: spy}]}", `called "spy"`},
+		"a truth as text":             {"spec:\n  nodeSelector:\n    gpu: true", "line 3: spec.nodeSelector.gpu: is true"},
+		"a key that is no text":       {"metadata:\n  labels:\n    0777: x", "line 3: metadata.labels: the key 0777"},
+		"text as a truth":             {"spec:\n  hostUsers: no", `line 2: spec.hostUsers: is "no": write true or false`},
 		"not yaml":                    {"a: [", "parse build pod template"},
 	} {
 		t.Run(name, func(t *testing.T) {
