@@ -83,7 +83,7 @@ func refine(args []string, values map[string]string) (*config.Settings, error) {
 	var line struct {
 		Build buildCommand `cmd:""`
 	}
-	parser, err := kong.New(&line, variables(), kong.Resolvers(kong.ResolverFunc(
+	parser, err := kong.New(&line, variables(), config.Decimal(), kong.Resolvers(kong.ResolverFunc(
 		func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 			for _, name := range flag.Envs {
 				if _, set := os.LookupEnv(name); set {

@@ -60,7 +60,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(grammar,
 		kong.Name("kilnd"),
 		kong.Description("Builds and runs container actions that ship a Dockerfile."),
-		variables(),
+		variables(), config.Decimal(),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Bind(args),

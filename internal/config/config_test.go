@@ -14,7 +14,7 @@ import (
 func parse(t *testing.T, args ...string) (*config.Settings, error) {
 	t.Helper()
 	var settings config.Settings
-	parser, err := kong.New(&settings, kong.Vars{"kaniko_image": config.KanikoImage})
+	parser, err := kong.New(&settings, kong.Vars{"kaniko_image": config.KanikoImage}, config.Decimal())
 	if err != nil {
 		t.Fatal(err)
 	}

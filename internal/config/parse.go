@@ -36,7 +36,7 @@ type parser struct {
 func newParser() (*parser, error) {
 	p := &parser{line: new(line), flags: map[string]*kong.Flag{}}
 	var err error
-	p.kong, err = kong.New(p.line, kong.Name("kilnd run"), kong.Vars{"kaniko_image": KanikoImage},
+	p.kong, err = kong.New(p.line, kong.Name("kilnd run"), kong.Vars{"kaniko_image": KanikoImage}, Decimal(),
 		kong.NoDefaultHelp(), kong.Writers(io.Discard, io.Discard), kong.Exit(func(int) {}))
 	if err != nil {
 		return nil, fmt.Errorf("read the settings' tags: %w", err)

@@ -68,3 +68,23 @@ func wantErrors(t *testing.T, errs []error, want ...string) {
 		t.Errorf("errors:\n%v\nwant:\n%s", got, strings.Join(want, "\n"))
 	}
 }
+
+func TestNumbersAreDecimal(t *testing.T) {
+	settings, errs := config.Parse(map[string]string{"KILN_CONTEXT_MAX_ENTRIES": "010", "KILN_CONTEXT_MAX_BYTES": "0100", "KILN_MAX_IN_FLIGHT": "+5"}, nil)
+	if settings.ContextMaxEntries != 10 || settings.ContextMaxBytes != 100 || settings.MaxInFlight != 5 || len(errs) != 0 {
+		t.Errorf("settings = %+v, errors = %v", settings, errs)
+	}
+	for _, value := range []string{"0x10", "0b1", "0o7", "1_000", "1e3", "10.0", " 10", "１"} {
+		_, errs := config.Parse(map[string]string{"KILN_CONTEXT_MAX_ENTRIES": value}, nil)
+		if len(errs) != 1 || !strings.Contains(errs[0].Error(), "KILN_CONTEXT_MAX_ENTRIES is ") {
+			t.Errorf("%q: errors = %v", value, errs)
+		}
+	}
+}
+
+func TestDecimalFlags(t *testing.T) {
+	settings, err := parse(t, sound("--max-in-flight=012", "--log-backlog-bytes=0010")...)
+	if err != nil || settings.MaxInFlight != 12 || settings.LogBacklogBytes != 10 {
+		t.Errorf("settings = %+v, error = %v", settings, err)
+	}
+}
