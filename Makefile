@@ -14,6 +14,8 @@ GO_IMAGE ?= golang:1.26.8
 FUZZTIME ?= 30s
 # Extra arguments for `go test`, for example TESTARGS='-run TestSpool -v'.
 TESTARGS ?=
+# Arguments of the bench, for example BENCHARGS='--compare v1.2.3'.
+BENCHARGS ?=
 
 # Everything but the race detector's build uses these, so that the build cache is shared.
 # VERSION stamps the binaries; git's own stamp would fail in another user's checkout.
@@ -112,9 +114,11 @@ e2e-nodes: build $(HELMS) ## Run the tests that take two nodes, on a cluster tha
 	@hack/with-nodes env $(STATIC) go test -tags e2e -count=1 -timeout 15m -run '^TestNodes$$' $(TESTARGS) ./e2e
 
 .PHONY: bench
-bench: build ## Measure kiln against bare pods on the local cluster, and the gate against no gate
-	@hack/with-cluster env $(STATIC) go run ./e2e/bench
+bench: build ## Measure kiln against bare pods and the gate against no gate, or with BENCHARGS='--compare REV' against REV
+	@hack/with-cluster env $(STATIC) go run ./e2e/bench $(BENCHARGS)
+ifeq ($(findstring --compare,$(BENCHARGS)),)
 	$(STATIC) go test -run '^$$' -bench '^BenchmarkGate$$' ./internal/gate
+endif
 
 .PHONY: parity
 parity: build ## Compare kiln's builds with Docker's, all of them, and write the table of docs/parity.md

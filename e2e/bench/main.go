@@ -5,6 +5,12 @@
 //
 //	go run ./e2e/bench [--rounds 5]
 //
+// With --compare it measures two kilns instead: the working tree's and that of an
+// earlier revision, in turn, each in a runner pod and a namespace of its own. A
+// second namespace with the earlier one shows what comes of chance alone.
+//
+//	go run ./e2e/bench --compare REVISION [--pairs 20]
+//
 // The environment is that of package harness. Only ratios within one run mean
 // anything: everything shares the machine with the cluster.
 package main
@@ -24,6 +30,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	corev1 "k8s.io/api/core/v1"
 
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
@@ -33,7 +40,9 @@ import (
 const namespace = "kiln-bench"
 
 type cli struct {
-	Rounds int `help:"Rounds to take the medians of." default:"5"`
+	Rounds  int    `help:"Rounds to take the medians of." default:"5"`
+	Compare string `help:"Measure the working tree against this revision." placeholder:"REVISION"`
+	Pairs   int    `help:"How often each figure is measured of both." default:"20"`
 }
 
 func main() {
@@ -41,7 +50,13 @@ func main() {
 	kong.Parse(&args, kong.Description("Measures kiln against bare pods."))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, max(args.Rounds, 1), os.Stdout); err != nil {
+	var err error
+	if args.Compare != "" {
+		err = compare(ctx, args.Compare, max(args.Pairs, 1), os.Stdout)
+	} else {
+		err = run(ctx, max(args.Rounds, 1), os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -50,11 +65,13 @@ func main() {
 // bench is one run.
 type bench struct {
 	*harness.Cluster
-	runner  *harness.Runner
-	context []byte // the bare Kaniko pod's
-	files   harness.Files
-	action  *harness.Action
-	times   map[string][]time.Duration
+	namespace string
+	runner    *harness.Runner
+	quiet     time.Time // when the daemon last had something to do
+	context   []byte    // the bare Kaniko pod's
+	files     harness.Files
+	action    *harness.Action
+	times     map[string][]time.Duration
 }
 
 // The measured quantities, in the order of the table.
@@ -77,7 +94,7 @@ const (
 )
 
 func run(ctx context.Context, rounds int, w io.Writer) (err error) {
-	b := &bench{times: map[string][]time.Duration{}}
+	b := &bench{namespace: namespace, times: map[string][]time.Duration{}}
 	if b.Cluster, err = harness.Connect(); err != nil {
 		return err
 	}
@@ -92,7 +109,10 @@ func run(ctx context.Context, rounds int, w io.Writer) (err error) {
 		// The run's context may be over.
 		err = errors.Join(err, b.DeleteNamespace(context.WithoutCancel(ctx), namespace))
 	}()
-	if err := b.prepare(ctx, images); err != nil {
+	if err := b.read(); err != nil {
+		return err
+	}
+	if err := b.start(ctx, "runner", images, nil); err != nil {
 		return err
 	}
 	idle, err := b.memory(ctx)
@@ -130,20 +150,25 @@ func run(ctx context.Context, rounds int, w io.Writer) (err error) {
 	return nil
 }
 
-// prepare starts the runner pod and reads the action that all of it builds.
-func (b *bench) prepare(ctx context.Context, images harness.Images) (err error) {
+// read reads the action that all of it builds.
+func (b *bench) read() (err error) {
 	if b.action, err = harness.ReadAction(filepath.Join(b.Root, "examples", "actions", actionUnderIt)); err != nil {
 		return err
 	}
 	if b.files, err = b.action.Files(b.use()); err != nil {
 		return err
 	}
-	if b.context, err = gzipContext(b.files); err != nil {
-		return err
-	}
-	b.runner, err = b.StartRunner(ctx, namespace, harness.PodOptions{
-		Name: "runner", Images: images, RegistryHost: b.Registry + "/" + namespace, ShareProcesses: true,
+	b.context, err = gzipContext(b.files)
+	return err
+}
+
+// start starts a runner pod of that name, which the steps are played in from
+// then on.
+func (b *bench) start(ctx context.Context, name string, images harness.Images, adjust func(*corev1.Pod)) (err error) {
+	b.runner, err = b.StartRunner(ctx, b.namespace, harness.PodOptions{
+		Name: name, Images: images, RegistryHost: b.Registry + "/" + b.namespace, ShareProcesses: true, Adjust: adjust,
 	})
+	b.quiet = time.Now()
 	return err
 }
 
@@ -170,6 +195,7 @@ func (b *bench) ready(ctx context.Context, image string) (time.Duration, error) 
 // play plays a step, which has to succeed.
 func (b *bench) play(ctx context.Context, step runner.Step, files harness.Files) (*harness.Result, error) {
 	result, err := b.runner.Step(ctx, step, files, nil)
+	b.quiet = time.Now()
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +209,7 @@ func (b *bench) use() harness.Use { return harness.Use{Uses: "acme/" + actionUnd
 
 // round measures every quantity once.
 func (b *bench) round(ctx context.Context, round int) error {
-	image := fmt.Sprintf("%s/%s/bare:%d", b.Registry, namespace, time.Now().UnixNano())
+	image := fmt.Sprintf("%s/%s/bare:%d", b.Registry, b.namespace, time.Now().UnixNano())
 	for _, m := range []struct {
 		logEnds, terminated string
 		pod                 podRun
@@ -223,7 +249,7 @@ func (b *bench) round(ctx context.Context, round int) error {
 // daemon has had time to settle.
 func (b *bench) memory(ctx context.Context) (int64, error) {
 	select {
-	case <-time.After(idleSettle):
+	case <-time.After(time.Until(b.quiet.Add(idleSettle))):
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}

@@ -100,11 +100,11 @@ func (b *bench) timePod(ctx context.Context, p podRun) (t podTimes, err error) {
 	ended := make(chan endSeen, 1)
 	running := make(chan struct{})
 	began := time.Now()
-	if _, err := b.Kube.CoreV1().Pods(namespace).Create(ctx, p.pod, metav1.CreateOptions{}); err != nil {
+	if _, err := b.Kube.CoreV1().Pods(b.namespace).Create(ctx, p.pod, metav1.CreateOptions{}); err != nil {
 		return t, fmt.Errorf("create pod %s: %w", name, err)
 	}
 	go func() {
-		err := b.Await(ctx, namespace, name, awaitEnd(running))
+		err := b.Await(ctx, b.namespace, name, awaitEnd(running))
 		ended <- endSeen{time.Since(began), err}
 	}()
 	select {
@@ -115,7 +115,7 @@ func (b *bench) timePod(ctx context.Context, p podRun) (t podTimes, err error) {
 	// An attach lasts as long as its container.
 	sent := make(chan error, 1)
 	go func() { sent <- b.send(ctx, p) }()
-	log, err := b.Kube.CoreV1().Pods(namespace).GetLogs(name, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
+	log, err := b.Kube.CoreV1().Pods(b.namespace).GetLogs(name, &corev1.PodLogOptions{Follow: true}).Stream(ctx)
 	if err != nil {
 		return t, fmt.Errorf("read log of pod %s: %w", name, err)
 	}
@@ -132,7 +132,7 @@ func (b *bench) timePod(ctx context.Context, p podRun) (t podTimes, err error) {
 	if err := <-sent; err != nil {
 		return t, err
 	}
-	return t, b.Kube.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+	return t, b.Kube.CoreV1().Pods(b.namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 }
 
 // awaitEnd closes running once the container runs, and is done when it ended.
@@ -157,7 +157,7 @@ func (b *bench) send(ctx context.Context, p podRun) error {
 	if p.stdin == nil {
 		return nil
 	}
-	url := b.Kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(p.pod.Name).SubResource("attach").
+	url := b.Kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(b.namespace).Name(p.pod.Name).SubResource("attach").
 		VersionedParams(&corev1.PodAttachOptions{Container: container, Stdin: true}, scheme.ParameterCodec).URL()
 	attach, err := remotecommand.NewWebSocketExecutor(b.Config, "GET", url.String())
 	if err != nil {

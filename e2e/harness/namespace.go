@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,6 +137,22 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("delete namespace %s: %w", name, err)
 	}
 	return nil
+}
+
+// AwaitNamespaceGone waits until a namespace that is being deleted does not exist
+// any more.
+func (c *Cluster) AwaitNamespaceGone(ctx context.Context, name string) error {
+	for {
+		_, err := c.Kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("wait until namespace %s is gone: %w", name, errors.Join(ctx.Err(), err))
+		}
+	}
 }
 
 // Leftovers names the pods, Jobs and Secrets in a namespace that this package
