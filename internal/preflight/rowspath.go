@@ -91,9 +91,7 @@ func pathRows() []Row {
 
 // containerPaths are mounted into every container by the kubelet, or left out
 // by the executor (util.defaultIgnoreList in its source).
-func containerPaths() []string {
-	return []string{"/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/tmp/apt-key-gpghome"}
-}
+func containerPaths() []string { return slices.Concat(ownFiles(), ownDirectories()) }
 
 // below reports whether target is directory or below it. Both are clean.
 func below(target, directory string) bool {

@@ -49,6 +49,8 @@ type stage struct {
 	// triggers are those of its base: of a stage from the start, of an image
 	// once they are known.
 	triggers []trigger
+	// facts are what its RUN instructions say, nil until they are read.
+	facts *facts
 
 	state
 }

@@ -70,7 +70,7 @@ func (r Row) Verdict(flavor string) Verdict {
 // Table returns the support table: every construct that some flavor does not
 // build as Docker does.
 func Table() []Row {
-	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), pathRows(), configRows())
+	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), pathRows(), ownRows(), configRows())
 }
 
 // Check compares the Dockerfile with what the flavor of Kaniko can do. It
