@@ -20,6 +20,7 @@ const (
 	Evicted                Reason = "evicted"
 	NodeLost               Reason = "node_lost"
 	ClusterUnreachable     Reason = "cluster_unreachable" // its API server
+	TokenRefused           Reason = "token_refused"       // kiln's, by the API server
 	Unschedulable          Reason = "unschedulable"
 	KanikoImagePull        Reason = "kaniko_image_pull"
 	ActionImagePull        Reason = "action_image_pull"
@@ -58,6 +59,7 @@ func classes() []class {
 		{DockerfileSyntax, Author, false, "mend the line of the Dockerfile"},
 		{UnsupportedInstruction, Author, false, "write the instruction in the way that the message shows"},
 		{ClusterUnreachable, Operator, true, "look at the API server and at the network to it"},
+		{TokenRefused, Operator, false, "see that the service account is there, and replace the runner pod: kubectl delete ephemeralrunner with the pod's name"},
 		{AdmissionRefused, Operator, false, "let the namespace admit kiln's pods: rights, quota, Pod Security baseline, webhooks"},
 		{Unschedulable, Operator, false, "give the pod a node: capacity, selectors, taints, volumes, or a longer KILN_PENDING_TIMEOUT"},
 		{KanikoImagePull, Operator, false, "check KILN_KANIKO_IMAGE, its registry, and the imagePullSecrets of the runner pod"},

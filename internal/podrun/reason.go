@@ -86,6 +86,8 @@ func pulling(events []corev1.Event) bool {
 // is a failure of the server by its code alone.
 func answered(err error) failure.Reason {
 	switch {
+	case apierrors.IsUnauthorized(err):
+		return failure.TokenRefused
 	case strings.Contains(err.Error(), "failed calling webhook"):
 		return failure.AdmissionRefused
 	case Refused(err) && !apierrors.IsTooManyRequests(err):

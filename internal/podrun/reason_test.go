@@ -90,6 +90,7 @@ func TestRefusedReason(t *testing.T) {
 		"webhook":      {apierrors.NewBadRequest(`admission webhook "policy.example.com" denied the request: no`), failure.AdmissionRefused},
 		"webhook away": {apierrors.NewInternalError(errors.New(`failed calling webhook "policy.example.com": context deadline exceeded`)), failure.AdmissionRefused},
 		"invalid":      {apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil), failure.AdmissionRefused},
+		"token":        {apierrors.NewUnauthorized("Unauthorized"), failure.TokenRefused},
 		"busy":         {apierrors.NewTooManyRequests("slow down", 1), failure.ClusterUnreachable},
 		"server fails": {apierrors.NewInternalError(errors.New("etcdserver: leader changed")), failure.ClusterUnreachable},
 		"no answer":    {io.ErrUnexpectedEOF, failure.ClusterUnreachable},

@@ -30,8 +30,11 @@ func (c Client) refused(did call, err error) error {
 		return fmt.Errorf("%s %s %s/%s: %w", did.verb, did.resource, c.Namespace, did.name, err)
 	}
 	reason, hint := answered(err), c.hint(err)
-	if reason == failure.ClusterUnreachable {
+	switch reason {
+	case failure.ClusterUnreachable:
 		hint = reason.Hint()
+	case failure.TokenRefused:
+		hint = "the service account of the runner pod was deleted, or made anew, after the pod had started: " + reason.Hint()
 	}
 	if hint != "" {
 		hint = "; " + hint

@@ -121,7 +121,7 @@ func (s *step) attempt(ctx context.Context, p *plan, spec *corev1.Pod) (made, er
 // createFailure is the error of a pod that the API server did not take.
 func createFailure(err error) error {
 	if podrun.Refused(err) {
-		return failure.New(failure.AdmissionRefused, "kiln: create the build pod: %w", err)
+		return failure.New(failure.Of(err), "kiln: create the build pod: %w", err)
 	}
 	return fmt.Errorf("create the build pod: %w", err)
 }

@@ -108,7 +108,7 @@ func (s *step) ensureOwner(ctx context.Context) error {
 	s.orphan = !podrun.Refused(err)
 	switch {
 	case podrun.Refused(err):
-		return failure.New(failure.AdmissionRefused, "kiln: create the Job that the build pod belongs to: %w", err)
+		return failure.New(failure.Of(err), "kiln: create the Job that the build pod belongs to: %w", err)
 	case err != nil:
 		return fmt.Errorf("create the Job that the build pod belongs to: %w", err)
 	}

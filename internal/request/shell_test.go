@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -86,6 +87,26 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 				t.Errorf("left %d Jobs, %v", len(jobs.Items), err)
 			}
 		})
+	}
+}
+
+// TestRefusedPod: the reason is that of what the API server said.
+func TestRefusedPod(t *testing.T) {
+	pods := schema.GroupResource{Resource: "pods"}
+	for _, tt := range []struct {
+		err  error
+		want failure.Reason
+	}{
+		{apierrors.NewForbidden(pods, "p", nil), failure.AdmissionRefused},
+		{apierrors.NewUnauthorized("Unauthorized"), failure.TokenRefused},
+		{apierrors.NewTooManyRequests("slow down", 1), failure.ClusterUnreachable},
+	} {
+		kube := fake.NewClientset()
+		kube.PrependReactor("create", "pods", func(kubetesting.Action) (bool, runtime.Object, error) { return true, nil, tt.err })
+		_, err := shellHandler(t, kube).Pods.CreatePod(t.Context(), &corev1.Pod{})
+		if got := createFailure(err); failure.Of(got) != tt.want || !strings.Contains(got.Error(), "create the build pod") {
+			t.Errorf("%v: %s, want %s", got, failure.Of(got), tt.want)
+		}
 	}
 }
 
