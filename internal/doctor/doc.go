@@ -13,7 +13,7 @@
 // container shows is skipped there.
 //
 // It leaves nothing behind: what it creates it deletes, also when it is
-// interrupted. The one exception is an image of a few hundred bytes in a
+// interrupted. The one exception is an image of 3 KiB in a
 // registry that does not delete; the findings name it. Findings hold no
 // credentials.
 package doctor

@@ -56,6 +56,8 @@ type examination struct {
 
 	// Of kubernetes.
 	server clockReading
+	// Of scale-sets: those of the namespace; none for Sidecar.
+	sets []scaleSet
 	// Of runner-pod: the pods with a kiln container; the own one for Sidecar.
 	pods []corev1.Pod
 	self request.Self
@@ -103,7 +105,8 @@ func (e *examination) checks() []check {
 	pull := e.Patience + shortLimit
 	checks := []check{
 		{name: "kubernetes", limit: shortLimit, run: e.kubernetes},
-		{name: "runner-pod", needs: []string{"kubernetes"}, limit: shortLimit, run: e.runnerPod},
+		{name: "scale-sets", needs: []string{"kubernetes"}, limit: shortLimit, run: e.scaleSets},
+		{name: "runner-pod", after: []string{"scale-sets"}, needs: []string{"kubernetes"}, limit: shortLimit, run: e.runnerPod},
 		{name: "arc", needs: []string{"runner-pod"}, limit: shortLimit, run: e.eachPod(arcFindings, "no runner pod has the label of a release of Actions Runner Controller")},
 		{name: "overlay", needs: []string{"runner-pod"}, limit: shortLimit, run: e.eachPod(overlayFindings, "the kiln containers are as the overlay has them")},
 		{name: "hook", needs: []string{"runner-pod"}, limit: shortLimit, run: e.eachPod(hookFindings, "the runner calls kiln's hook")},

@@ -180,8 +180,8 @@ func TestPullPod(t *testing.T) {
 		},
 	}}
 	e := &examination{Options: Options{Place: Sidecar, Patience: time.Minute}, arch: "arm64", self: request.Self{Name: "runner", UID: "u"}}
-	pod := e.pullPod(from, map[string]string{"job": "r.io/i@sha256:0"})
-	want := []corev1.Container{{Name: "job", Image: "r.io/i@sha256:0", Command: []string{"/kiln-doctor"}, SecurityContext: &corev1.SecurityContext{Privileged: new(false)}}}
+	pod := e.pullPod(from, map[string]trialContainer{"job": {image: "r.io/i@sha256:0", args: []string{"version"}}})
+	want := []corev1.Container{{Name: "job", Image: "r.io/i@sha256:0", Args: []string{"version"}, SecurityContext: &corev1.SecurityContext{Privileged: new(false)}}}
 	if diff := cmp.Diff(want, pod.Spec.Containers); diff != "" {
 		t.Errorf("containers differ (-want +got):\n%s", diff)
 	}

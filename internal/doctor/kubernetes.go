@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -34,17 +35,31 @@ func (e *examination) kubernetes(ctx context.Context) []Finding {
 	release, server, err := ask(ctx, e.Cluster)
 	e.server = server
 	if err != nil {
-		mend := "check the kubeconfig and its context, with kubectl version"
-		if e.inSidecar() {
-			mend = "mount a service account token in the kiln container, as the overlay does; a network policy must let the runner pods reach the API server"
-		}
-		return fail("the API server does not answer: "+err.Error(), mend)
+		return e.unanswered(err)
 	}
 	findings := kubernetesFindings(release)
 	if worst(findings) == OK && !e.inSidecar() {
 		return append(findings, e.nodes(ctx)...)
 	}
 	return findings
+}
+
+// errUnauthorized is the answer to credentials that the API server does not take.
+var errUnauthorized = errors.New("GET /version: 401 Unauthorized")
+
+// unanswered says what to do where the API server does not tell its release.
+func (e *examination) unanswered(err error) []Finding {
+	refused := errors.Is(err, errUnauthorized)
+	switch {
+	case refused && e.inSidecar():
+		return fail("the API server refuses the token of the kiln container: the service account of the runner pod was deleted, or made anew, after the pod had started",
+			fmt.Sprintf("see that it is there (sealed mode: install kiln's chart), then kubectl delete ephemeralrunner %s -n %s, which makes room for a new runner; within an hour the kubelet brings a new token too", e.PodName, e.Namespace))
+	case refused:
+		return fail("the API server refuses the credentials of the kubeconfig", "log in to the cluster anew: kubectl version has to work")
+	case e.inSidecar():
+		return fail("the API server does not answer: "+err.Error(), "mount a service account token in the kiln container, as the overlay does; a network policy must let the runner pods reach the API server")
+	}
+	return fail("the API server does not answer: "+err.Error(), "check the kubeconfig and its context, with kubectl version")
 }
 
 // nodes looks for kubelets that are older than the API server may hide: they run
@@ -102,6 +117,9 @@ func ask(ctx context.Context, cluster *rest.Config) (release string, server cloc
 	}
 	defer response.Body.Close()
 	server = reading(response.Header.Get("Date"), time.Since(began)/2)
+	if response.StatusCode == http.StatusUnauthorized {
+		return "", server, errUnauthorized
+	}
 	if response.StatusCode != http.StatusOK {
 		return "", server, fmt.Errorf("GET /version: %s", response.Status)
 	}

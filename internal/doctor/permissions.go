@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ type lack struct {
 // container its own, elsewhere those of the runner pods' service accounts.
 func (e *examination) permissions(ctx context.Context) []Finding {
 	accounts := []string{""}
+	var findings []Finding
 	if !e.inSidecar() {
-		accounts = e.accounts()
+		accounts, findings = e.present(ctx, e.accounts())
 	}
 	type question struct {
 		lack
@@ -50,27 +52,52 @@ func (e *examination) permissions(ctx context.Context) []Finding {
 	for _, q := range questions {
 		switch {
 		case apierrors.IsForbidden(q.err):
-			return skip("you may not create subjectaccessreviews, which ask what " + e.subject(q.account) + " may do")
+			return append(findings, skip("you may not create subjectaccessreviews, which ask what "+e.subject(q.account)+" may do")...)
 		case q.err != nil:
-			return warn("the API server does not tell what "+e.subject(q.account)+" may do: "+q.err.Error(), "run doctor again")
+			return append(findings, warn("the API server does not tell what "+e.subject(q.account)+" may do: "+q.err.Error(), "run doctor again")...)
 		case !q.allowed:
 			lacks = append(lacks, q.lack)
 		}
 	}
-	return orOK(e.lackFindings(lacks), "all "+fmt.Sprint(len(questions))+" rights that kiln needs")
+	return orOK(append(findings, e.lackFindings(lacks)...), "all "+fmt.Sprint(len(questions))+" rights that kiln needs")
 }
 
-// accounts are the service accounts of the runner pods; without a pod it is that
-// of sealed mode.
+// sealedAccount is the service account of runner pods in sealed mode.
+const sealedAccount = "kiln"
+
+// accounts are the service accounts of the runner pods and of the scale sets with
+// kiln; without any it is that of sealed mode.
 func (e *examination) accounts() []string {
 	names := map[string]bool{}
 	for i := range e.pods {
-		names[e.pods[i].Spec.ServiceAccountName] = true
+		names[cmp.Or(e.pods[i].Spec.ServiceAccountName, "default")] = true
+	}
+	for _, s := range e.setsWithKiln() {
+		names[cmp.Or(s.Spec.Template.Spec.ServiceAccountName, "default")] = true
 	}
 	if len(names) == 0 {
-		names["kiln"] = true
+		names[sealedAccount] = true
 	}
 	return slices.Sorted(maps.Keys(names))
+}
+
+// present returns those accounts that are there, or may be, and says what to do about
+// the others: no Role helps an account that is not there.
+func (e *examination) present(ctx context.Context, accounts []string) (there []string, findings []Finding) {
+	for _, account := range accounts {
+		found, err := e.client.Kube.CoreV1().ServiceAccounts(e.Namespace).Get(ctx, account, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			findings = append(findings, fail(fmt.Sprintf("there is no service account %s in namespace %s: no runner pod can start with it, and the token of one that runs is refused", account, e.Namespace),
+				makeAccount(account)+"; then kubectl delete ephemeralrunner for the runners that wait or had it before")...)
+		case err == nil && found.DeletionTimestamp != nil:
+			findings = append(findings, fail(fmt.Sprintf("the service account %s is being deleted, and its tokens are refused", account),
+				"see what scale-sets says of it, and once it is gone: "+makeAccount(account))...)
+		default:
+			there = append(there, account)
+		}
+	}
+	return there, findings
 }
 
 // subject names an account in a sentence.

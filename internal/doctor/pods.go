@@ -114,7 +114,7 @@ func (e *examination) nodePull(ctx context.Context) []Finding {
 		return skip(err.Error())
 	}
 	image := e.byDigest()
-	node, err := e.pull(ctx, made.Action.Spec.Template, map[string]string{action.ContainerName: image})
+	node, err := e.pull(ctx, made.Action.Spec.Template, map[string]trialContainer{action.ContainerName: {image: image}})
 	if err != nil {
 		return fail("a node does not get what was pushed: "+err.Error(), pullMend(err.Error(), registryOf(image), registryOf(e.trial.push)))
 	}
@@ -127,9 +127,9 @@ func (e *examination) kanikoPull(ctx context.Context) []Finding {
 	if err != nil {
 		return skip(err.Error())
 	}
-	images := map[string]string{kaniko.ContainerKaniko: e.settings.KanikoImage}
+	images := map[string]trialContainer{kaniko.ContainerKaniko: {image: e.settings.KanikoImage, args: []string{"version"}}}
 	if e.self.Image != "" {
-		images[kaniko.ContainerGate] = e.self.Image
+		images[kaniko.ContainerGate] = trialContainer{image: e.self.Image, args: []string{"version"}}
 	}
 	node, err := e.pull(ctx, corev1.PodTemplateSpec{ObjectMeta: made.Build.ObjectMeta, Spec: made.Build.Spec}, images)
 	if err != nil {
@@ -166,10 +166,16 @@ func pullMend(message, host, push string) string {
 	return "look at the events of a pod that pulls from " + host
 }
 
-// pull creates a pod like from whose named containers have those images and
-// start no program, waits until a node has pulled them, and deletes the pod. It
-// returns the node.
-func (e *examination) pull(ctx context.Context, from corev1.PodTemplateSpec, images map[string]string) (node string, err error) {
+// trialContainer is an image, and the arguments with which its own program ends at once.
+type trialContainer struct {
+	image string
+	args  []string
+}
+
+// pull creates a pod like from whose named containers have those images and do
+// nothing, waits until a node has pulled them, and deletes the pod. It returns the
+// node.
+func (e *examination) pull(ctx context.Context, from corev1.PodTemplateSpec, images map[string]trialContainer) (node string, err error) {
 	wanted := e.pullPod(from, images)
 	pod, err := e.client.CreatePod(ctx, wanted)
 	if podrun.Refused(err) {
@@ -217,7 +223,7 @@ const (
 
 // pullPod returns a pod that is placed and pulls as one of a step's, and does
 // nothing else.
-func (e *examination) pullPod(from corev1.PodTemplateSpec, images map[string]string) *corev1.Pod {
+func (e *examination) pullPod(from corev1.PodTemplateSpec, images map[string]trialContainer) *corev1.Pod {
 	pod := &corev1.Pod{Spec: *from.Spec.DeepCopy()}
 	pod.Name = "kiln-doctor-" + strings.ToLower(rand.Text())
 	pod.Labels = map[string]string{labelRole: roleDoctor}
@@ -235,11 +241,10 @@ func (e *examination) pullPod(from corev1.PodTemplateSpec, images map[string]str
 	containers := pod.Spec.Containers
 	pod.Spec.Containers = nil
 	for _, c := range containers {
-		if image := images[c.Name]; image != "" {
+		if trial, named := images[c.Name]; named {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{
-				Name: c.Name, Image: image, ImagePullPolicy: c.ImagePullPolicy, Resources: c.Resources, SecurityContext: c.SecurityContext,
-				// No image has it, so nothing runs.
-				Command: []string{"/" + trialName},
+				Name: c.Name, Image: trial.image, Args: trial.args,
+				ImagePullPolicy: c.ImagePullPolicy, Resources: c.Resources, SecurityContext: c.SecurityContext,
 			})
 		}
 	}

@@ -169,19 +169,23 @@ func (e *examination) cleanup(ctx context.Context) []Finding {
 	case err != nil && !e.trial.pushed:
 		return skip("nothing was pushed")
 	case err != nil:
-		return ok("the registry does not delete; it keeps " + e.trial.push + ", an image of a few hundred bytes")
+		return ok("the registry does not delete; it keeps " + e.trial.push + ", an image of 3 KiB")
 	}
 	return ok("the image is deleted")
 }
 
-// trialImage is an image that no registry has: one layer with one small file. It
-// holds no program.
+// trialImage is an image that no registry has: one layer with one small file, a
+// program that ends at once.
 func trialImage(arch, unique string) (v1.Image, error) {
+	file, err := program(arch, unique)
+	if err != nil {
+		return nil, err
+	}
 	var layer bytes.Buffer
 	archive := tar.NewWriter(&layer)
-	err := archive.WriteHeader(&tar.Header{Name: trialName, Typeflag: tar.TypeReg, Mode: 0o444, Size: int64(len(unique))})
+	err = archive.WriteHeader(&tar.Header{Name: trialName, Typeflag: tar.TypeReg, Mode: 0o555, Size: int64(len(file))})
 	if err == nil {
-		_, err = archive.Write([]byte(unique))
+		_, err = archive.Write(file)
 	}
 	if err = errors.Join(err, archive.Close()); err != nil {
 		return nil, fmt.Errorf("pack the trial image: %w", err)

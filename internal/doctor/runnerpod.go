@@ -54,13 +54,29 @@ func (e *examination) runnerPod(ctx context.Context) []Finding {
 	slices.SortStableFunc(e.pods, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
 	e.arch = runtime.GOARCH
 	if len(e.pods) == 0 {
-		return warn(noPod, "start a job, or set minRunners of the scale set to 1, and run doctor again; a scale set without the overlay has no pod with a container called kiln")
+		return e.withoutPod()
 	}
 	e.self, _ = request.SelfOf(&e.pods[0])
 	if node, err := e.client.Kube.CoreV1().Nodes().Get(ctx, e.self.NodeName, metav1.GetOptions{}); err == nil {
 		e.arch = node.Status.NodeInfo.Architecture
 	}
 	return ok(fmt.Sprintf("%d with a kiln container; %s is the newest", len(e.pods), e.self.Name))
+}
+
+// withoutPod says what to do where there is no runner pod.
+func (e *examination) withoutPod() []Finding {
+	sets := e.setsWithKiln()
+	if len(e.sets) > 0 && len(sets) == 0 {
+		return warn(noPod+", and no scale set of the namespace has the overlay", "give a scale set the overlay (docs/install.md, The overlay)")
+	}
+	for _, s := range sets {
+		if s.Spec.MinRunners > 0 {
+			name := s.Metadata.Name
+			return warn(fmt.Sprintf("%s, though minRunners of the scale set %s is %d", noPod, name, s.Spec.MinRunners),
+				fmt.Sprintf("mend what scale-sets says; else kubectl get ephemeralrunners -n %s, and the logs of the controller and of the listener of %s, tell why", e.Namespace, name))
+		}
+	}
+	return warn(noPod, "start a job, or set minRunners of the scale set to 1, and run doctor again; a scale set without the overlay has no pod with a container called kiln")
 }
 
 // ownPod reads the pod that the examination looks from.
