@@ -22,6 +22,10 @@ template:
 {{- if eq .mode "kubernetes" }}
 # The scale set has containerMode kubernetes, which sets ACTIONS_RUNNER_CONTAINER_HOOKS.
 # Give that variable the value below in the values of the scale set; else this conflicts.
+{{- else }}
+# The chart of the scale set sets a service account. Set the one below in its values,
+# template.spec.serviceAccountName; else this conflicts. docs/install.md tells how a scale
+# set that is there changes its account.
 {{- end }}
 apiVersion: actions.github.com/v1alpha1
 kind: AutoscalingRunnerSet
