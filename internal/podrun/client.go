@@ -89,16 +89,19 @@ func (c Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, 
 	return made, c.refused(call{"create", "jobs", job.Name}, err)
 }
 
-// CreateSecret creates a Secret; errors and ctx are those of CreatePod. Errors
-// hold no value of the Secret.
-func (c Client) CreateSecret(ctx context.Context, secret *corev1.Secret) error {
+// CreateSecret creates a Secret and returns which object it is; errors and ctx
+// are those of CreatePod. Errors hold no value of the Secret.
+func (c Client) CreateSecret(ctx context.Context, secret *corev1.Secret) (Object, error) {
 	ctx, cancel, err := detached(ctx)
 	if err != nil {
-		return err
+		return Object{}, err
 	}
 	defer cancel()
-	_, err = c.Kube.CoreV1().Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
-	return c.refused(call{"create", "secrets", secret.Name}, err)
+	made, err := c.Kube.CoreV1().Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
+	if err != nil {
+		return Object{Name: secret.Name}, c.refused(call{"create", "secrets", secret.Name}, err)
+	}
+	return Object{Name: secret.Name, UID: made.UID}, nil
 }
 
 // Events lists the events about the object of that kind and name ("Pod", "Job").

@@ -32,7 +32,8 @@ func TestCreateIsSeenThrough(t *testing.T) {
 			return err
 		},
 		"secret": func(ctx context.Context, c Client) error {
-			return c.CreateSecret(ctx, &corev1.Secret{ObjectMeta: meta})
+			_, err := c.CreateSecret(ctx, &corev1.Secret{ObjectMeta: meta})
+			return err
 		},
 	}
 	for name, create := range creates {

@@ -34,7 +34,7 @@ func (c Client) deletePod(ctx context.Context, pod string, grace int64, only *me
 	if apierrors.IsConflict(err) && only != nil && only.ResourceVersion == nil {
 		return nil
 	}
-	return c.deleted("pods", pod, err)
+	return c.deleted("pods", Object{Name: pod}, err)
 }
 
 // DeleteJob deletes a Job, its dependents in the background, and its pods with
@@ -42,33 +42,56 @@ func (c Client) deletePod(ctx context.Context, pod string, grace int64, only *me
 // A pod of which no container has started yet has none, nor has one whose
 // containers have all ended: there is nobody to use it. The kubelet would first
 // end the pull of the image, which can take any time, or be busy with an end that
-// is known. What does not exist is success. Both halves are tried whatever the
-// other says.
-func (c Client) DeleteJob(ctx context.Context, job string, grace int64) error {
-	background := metav1.DeletePropagationBackground
+// is known. What does not exist is success, and so is what has the name without
+// being the caller's: it is left alone. Both halves are tried whatever the other
+// says.
+func (c Client) DeleteJob(ctx context.Context, job Object, mark Mark, grace int64) error {
+	ours := false
+	if err := persist(ctx, func(ctx context.Context) (err error) {
+		job, ours, err = c.identify(ctx, job, mark)
+		return err
+	}); err != nil || !ours {
+		return err
+	}
 	return persist(ctx, func(ctx context.Context) error {
-		err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job, metav1.DeleteOptions{PropagationPolicy: &background})
-		return c.deleted("jobs", job, err)
+		return c.deleteJob(ctx, job)
 	}, func(ctx context.Context) error {
 		return c.deletePodsOf(ctx, job, grace)
 	})
 }
 
+// deleteJob tries once to delete a Job that was identified. Another one of its
+// name stays.
+func (c Client) deleteJob(ctx context.Context, job Object) error {
+	if job.UID == "" {
+		return nil // there is none, or its pods are all that is left of it
+	}
+	background := metav1.DeletePropagationBackground
+	err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+		PropagationPolicy: &background, Preconditions: job.precondition(),
+	})
+	return c.deleted("jobs", job, err)
+}
+
 // deletePodsOf tries once to delete the pods of a Job.
-func (c Client) deletePodsOf(ctx context.Context, job string, grace int64) error {
+func (c Client) deletePodsOf(ctx context.Context, job Object, grace int64) error {
 	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: batchv1.JobNameLabel + "=" + job,
+		LabelSelector: batchv1.JobNameLabel + "=" + job.Name,
 	})
 	if err != nil {
-		return c.refused(call{"list", "pods", "of job " + job}, err)
+		return c.refused(call{"list", "pods", "of job " + job.Name}, err)
 	}
 	var errs []error
 	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if !job.belongs(pod.ObjectMeta) {
+			continue
+		}
 		own := grace
-		if !begun(&pods.Items[i]) || over(&pods.Items[i]) {
+		if !begun(pod) || over(pod) {
 			own = 0
 		}
-		errs = append(errs, c.deletePod(ctx, pods.Items[i].Name, own, nil))
+		errs = append(errs, c.deletePod(ctx, pod.Name, own, &metav1.Preconditions{UID: &pod.UID}))
 	}
 	return errors.Join(errs...)
 }
@@ -89,20 +112,24 @@ func over(pod *corev1.Pod) bool {
 		!slices.ContainsFunc(pod.Status.InitContainerStatuses, runs)
 }
 
-// DeleteSecret deletes a Secret. One that does not exist is success.
-func (c Client) DeleteSecret(ctx context.Context, name string) error {
+// DeleteSecret deletes a Secret. One that does not exist is success, and so is
+// another one of its name, which stays. Nothing about a Secret is read, for which
+// the caller needs no right: where the UID is not known, the name has to be one
+// that nobody else can have given.
+func (c Client) DeleteSecret(ctx context.Context, secret Object) error {
 	return persist(ctx, func(ctx context.Context) error {
-		err := c.Kube.CoreV1().Secrets(c.Namespace).Delete(ctx, name, metav1.DeleteOptions{})
-		return c.deleted("secrets", name, err)
+		err := c.Kube.CoreV1().Secrets(c.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{Preconditions: secret.precondition()})
+		return c.deleted("secrets", secret, err)
 	})
 }
 
-// deleted turns the answer to a deletion into its error.
-func (c Client) deleted(resource, name string, err error) error {
-	if err == nil || apierrors.IsNotFound(err) {
+// deleted turns the answer to a deletion into its error. A conflict says that
+// another object has the name.
+func (c Client) deleted(resource string, object Object, err error) error {
+	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) && object.UID != "" {
 		return nil
 	}
-	return c.refused(call{"delete", resource, name}, err)
+	return c.refused(call{"delete", resource, object.Name}, err)
 }
 
 // tryTimeout bounds one try of a deletion: a dead connection must not use up

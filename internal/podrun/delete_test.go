@@ -84,46 +84,123 @@ func TestDeleteRepeatsWhatMayPass(t *testing.T) {
 			answers = answers[1:]
 			return true, nil, answer
 		})
-		if err := (Client{Kube: kube, Namespace: "ns"}).DeleteSecret(briefly(t), "s"); err != nil || len(answers) > 0 {
+		if err := (Client{Kube: kube, Namespace: "ns"}).DeleteSecret(briefly(t), Object{Name: "s"}); err != nil || len(answers) > 0 {
 			t.Errorf("error = %v, %d answers left", err, len(answers))
 		}
 	})
 }
 
+// podOf is a pod of the Job called j.
+func podOf(uid, job types.UID) *corev1.Pod {
+	pod := aPod(uid)
+	pod.Name = "p" + string(uid)
+	pod.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: job, Controller: new(true)}}
+	return pod
+}
+
+// TestDeleteJob deletes a Job with its pods, and nothing that only has the name
+// or the label.
 func TestDeleteJob(t *testing.T) {
-	labelled := aPod("1")
-	labelled.Labels = map[string]string{batchv1.JobNameLabel: "j"}
-	other := aPod("2")
-	other.Name = "other"
-	kube := fake.NewClientset(labelled, other, &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "j"}})
-	client := Client{Kube: kube, Namespace: "ns"}
-	for range 2 { // the second time there is nothing left
-		if err := client.DeleteJob(t.Context(), "j", 0); err != nil {
-			t.Fatal(err)
+	mark := Mark{Labels: map[string]string{"role": "action"}, Owner: "runner"}
+	ours := metav1.ObjectMeta{
+		Namespace: "ns", Name: "j", UID: "job", Labels: map[string]string{"role": "action"},
+		OwnerReferences: []metav1.OwnerReference{{UID: "runner"}},
+	}
+	labelled := podOf("2", "job")
+	labelled.OwnerReferences = nil
+	for name, tt := range map[string]struct {
+		job    Object
+		change func(*metav1.ObjectMeta) // nil: there is no Job
+		left   []string
+		kept   bool
+	}{
+		"known":                      {Object{"j", "job"}, func(*metav1.ObjectMeta) {}, []string{"other", "p2", "p3"}, false},
+		"only its name is known":     {Object{Name: "j"}, func(*metav1.ObjectMeta) {}, []string{"other", "p2", "p3"}, false},
+		"gone, its pods are left":    {Object{Name: "j"}, nil, []string{"other", "p2"}, false},
+		"not labelled":               {Object{Name: "j"}, func(m *metav1.ObjectMeta) { m.Labels = nil }, []string{"other", "p1", "p2", "p3"}, true},
+		"of another role":            {Object{Name: "j"}, func(m *metav1.ObjectMeta) { m.Labels["role"] = "x" }, []string{"other", "p1", "p2", "p3"}, true},
+		"of another runner":          {Object{Name: "j"}, func(m *metav1.ObjectMeta) { m.OwnerReferences[0].UID = "x" }, []string{"other", "p1", "p2", "p3"}, true},
+		"of nobody":                  {Object{Name: "j"}, func(m *metav1.ObjectMeta) { m.OwnerReferences = nil }, []string{"other", "p1", "p2", "p3"}, true},
+		"replaced since it was made": {Object{"j", "older"}, func(*metav1.ObjectMeta) {}, []string{"other", "p1", "p2", "p3"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := aPod("9")
+			other.Name = "other"
+			kube := fake.NewClientset(podOf("1", "job"), labelled, podOf("3", "job of before"), other)
+			if tt.change != nil {
+				job := &batchv1.Job{ObjectMeta: *ours.DeepCopy()}
+				tt.change(&job.ObjectMeta)
+				if err := kube.Tracker().Add(job); err != nil {
+					t.Fatal(err)
+				}
+			}
+			kube.PrependReactor("delete", "jobs", checkUID("job"))
+			client := Client{Kube: kube, Namespace: "ns"}
+			if err := client.DeleteJob(t.Context(), tt.job, mark, 0); err != nil {
+				t.Fatal(err)
+			}
+			pods, err := kube.CoreV1().Pods("ns").List(t.Context(), metav1.ListOptions{})
+			var left []string
+			for _, pod := range pods.Items {
+				left = append(left, pod.Name)
+			}
+			if diff := cmp.Diff(tt.left, left); err != nil || diff != "" {
+				t.Errorf("pods left (-want +got): %s, error = %v", diff, err)
+			}
+			if _, err := kube.BatchV1().Jobs("ns").Get(t.Context(), "j", metav1.GetOptions{}); (err == nil) != tt.kept {
+				t.Errorf("the Job was kept: %v, want %v", err, tt.kept)
+			}
+		})
+	}
+}
+
+// checkUID answers as the API server does where another object has the name.
+func checkUID(uid types.UID) kubetesting.ReactionFunc {
+	return func(action kubetesting.Action) (bool, runtime.Object, error) {
+		only := action.(kubetesting.DeleteActionImpl).DeleteOptions.Preconditions
+		if only == nil || *only.UID == uid {
+			return false, nil, nil
 		}
+		return true, nil, apierrors.NewConflict(schema.GroupResource{Resource: action.GetResource().Resource}, "x", nil)
 	}
-	pods, err := kube.CoreV1().Pods("ns").List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(pods.Items) != 1 || pods.Items[0].Name != "other" {
-		t.Errorf("pods left = %v, error = %v", pods, err)
-	}
-	job := kube.Actions()[0].(kubetesting.DeleteActionImpl)
-	if got := job.DeleteOptions.PropagationPolicy; job.Resource.Resource != "jobs" || got == nil || *got != metav1.DeletePropagationBackground {
-		t.Errorf("first action = %v", job)
+}
+
+func TestDeleteSecret(t *testing.T) {
+	for name, tt := range map[string]struct {
+		secret Object
+		left   int
+	}{
+		"known":    {Object{"s", "1"}, 0},
+		"by name":  {Object{Name: "s"}, 0},
+		"another":  {Object{"s", "2"}, 1},
+		"not here": {Object{"t", "1"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kube := fake.NewClientset(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: "1"}})
+			kube.PrependReactor("delete", "secrets", checkUID("1"))
+			if err := (Client{Kube: kube, Namespace: "ns"}).DeleteSecret(t.Context(), tt.secret); err != nil {
+				t.Fatal(err)
+			}
+			secrets, err := kube.CoreV1().Secrets("ns").List(t.Context(), metav1.ListOptions{})
+			if err != nil || len(secrets.Items) != tt.left {
+				t.Errorf("%d Secrets left, error = %v; want %d", len(secrets.Items), err, tt.left)
+			}
+		})
 	}
 }
 
 func TestDeleteJobTriesBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kube := fake.NewClientset()
-		labelled := aPod("1")
-		labelled.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+		labelled := podOf("1", "job")
 		var jobs, pods []metav1.DeleteOptions
 		kube.PrependReactor("delete", "jobs", onDelete(apierrors.NewInternalError(http.ErrAbortHandler), &jobs))
 		kube.PrependReactor("delete", "pods", onDelete(nil, &pods))
 		kube.PrependReactor("list", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 			return true, &corev1.PodList{Items: []corev1.Pod{*labelled}}, nil
 		})
-		err := Client{Kube: kube, Namespace: "ns"}.DeleteJob(briefly(t), "j", 0)
+		err := Client{Kube: kube, Namespace: "ns"}.DeleteJob(briefly(t), Object{"j", "job"}, Mark{}, 0)
 		contains(t, err, "delete jobs ns/j")
 		if len(pods) != 1 || len(jobs) < 2 {
 			t.Errorf("deleted %d pods in %d tries for the job, want 1 in several", len(pods), len(jobs))
@@ -159,16 +236,15 @@ func TestDeleteJobGrace(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			pod := aPod("1")
-			pod.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+			pod := podOf("1", "job")
 			pod.Status = test.status
 			kube := fake.NewClientset(pod)
 			var seen []metav1.DeleteOptions
 			kube.PrependReactor("delete", "pods", onDelete(nil, &seen))
-			if err := (Client{Kube: kube, Namespace: "ns"}).DeleteJob(t.Context(), "j", 5); err != nil {
+			if err := (Client{Kube: kube, Namespace: "ns"}).DeleteJob(t.Context(), Object{"j", "job"}, Mark{}, 5); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]metav1.DeleteOptions{{GracePeriodSeconds: &test.want}}, seen); diff != "" {
+			if diff := cmp.Diff([]metav1.DeleteOptions{{GracePeriodSeconds: &test.want, Preconditions: &metav1.Preconditions{UID: new(types.UID("1"))}}}, seen); diff != "" {
 				t.Errorf("options differ (-want +got):\n%s", diff)
 			}
 		})
@@ -215,10 +291,10 @@ func TestCreate(t *testing.T) {
 	if _, err := client.CreateJob(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "j"}}); err != nil {
 		t.Error(err)
 	}
-	if err := client.CreateSecret(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}); err != nil {
+	if _, err := client.CreateSecret(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s"}}); err != nil {
 		t.Error(err)
 	}
-	if err := client.DeleteSecret(t.Context(), "s"); err != nil {
+	if err := client.DeleteSecret(t.Context(), Object{Name: "s"}); err != nil {
 		t.Error(err)
 	}
 	if pod, err := client.Pod(t.Context(), "p"); err != nil || pod.Name != "p" {

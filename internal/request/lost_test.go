@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
-
-	"kiln/internal/podrun"
 )
 
 // TestACreateWithoutAnswerIsCleanedUp: the object may be there all the same.
@@ -29,7 +26,7 @@ func TestACreateWithoutAnswerIsCleanedUp(t *testing.T) {
 	}{
 		"Secret lost":    {"secrets", io.ErrUnexpectedEOF, []string{"create secrets", "delete secrets"}},
 		"Secret refused": {"secrets", forbidden, []string{"create secrets"}},
-		"Job lost":       {"jobs", io.ErrUnexpectedEOF, []string{"create secrets", "create jobs", "delete jobs", "list pods", "delete secrets"}},
+		"Job lost":       {"jobs", io.ErrUnexpectedEOF, []string{"create secrets", "create jobs", "get jobs", "list pods", "delete secrets"}},
 		"Job refused":    {"jobs", forbidden, []string{"create secrets", "create jobs", "delete secrets"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -37,7 +34,7 @@ func TestACreateWithoutAnswerIsCleanedUp(t *testing.T) {
 			kube.PrependReactor("create", tt.resource, func(kubetesting.Action) (bool, runtime.Object, error) {
 				return true, nil, tt.answer
 			})
-			s := &step{Handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, logger: zap.NewNop()}
+			s := aStep(t, hostileID, kube)
 			meta := metav1.ObjectMeta{Name: "kiln-1", Namespace: "ci"}
 			if code, err := s.runJob(context.Background(), &corev1.Secret{ObjectMeta: meta}, &batchv1.Job{ObjectMeta: meta}, false); code != 1 || err == nil {
 				t.Errorf("exit code %d, error %v", code, err)

@@ -2,9 +2,7 @@ package request
 
 import (
 	"context"
-	"errors"
 	"os"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -80,9 +78,10 @@ type step struct {
 	log       *stepLog
 	times     *times
 	logger    *zap.Logger
-	planned   *plan  // what the step's image is made of, where it is built
-	missing   string // the digest of an image that the nodes do not find
-	orphan    bool   // the owner was made for this build alone
+	planned   *plan         // what the step's image is made of, where it is built
+	missing   string        // the digest of an image that the nodes do not find
+	made      []spool.Made  // in the cluster, as the memory has it
+	standing  podrun.Object // the owner, where it was made for this build alone
 }
 
 // Handle carries claim out and returns the exit code for the shim. The step's
@@ -182,29 +181,3 @@ func (s *step) debugf(format string, args ...any) {
 func (s *step) labels(role string) map[string]string {
 	return map[string]string{labelRequest: s.id, labelRole: role}
 }
-
-// Discard deletes the objects that an earlier run of the daemon made for the
-// request id, for cleanupTimeout at most. What does not exist is no error; an
-// error says that something may be left and Discard has to be called again.
-func (h *Handler) Discard(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
-	defer cancel()
-	var errs [3]error
-	var group sync.WaitGroup
-	group.Go(func() { errs[0] = h.releaseBuilds(ctx) })
-	for i, name := range []string{objectName(id), secondName(id)} {
-		group.Go(func() {
-			errs[1+i] = errors.Join(h.Pods.DeleteJob(ctx, name, 0), h.Pods.DeleteSecret(ctx, name))
-		})
-	}
-	group.Wait()
-	return errors.Join(errs[:]...)
-}
-
-// objectName is the name of the Job and the Secret of the request id. It
-// follows from the id, so that a daemon that has forgotten everything else
-// still finds them.
-func objectName(id string) string { return "kiln-" + id }
-
-// secondName is objectName for the image that was built once more.
-func secondName(id string) string { return objectName(id) + "-2" }

@@ -21,6 +21,7 @@ import (
 	"kiln/internal/hook"
 	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
+	"kiln/internal/spool"
 )
 
 // jobPodGrace is how many seconds the action of a cancelled step has between
@@ -31,7 +32,7 @@ const jobPodGrace = 3
 // code. An image that was built earlier and that the nodes cannot find is built
 // once more: registries clean up.
 func (s *step) runImage(ctx context.Context, ready image) (int, error) {
-	code, err := s.runAction(ctx, objectName(s.id), ready)
+	code, err := s.runAction(ctx, ready)
 	if !errors.Is(err, errImageMissing) {
 		return code, err
 	}
@@ -40,18 +41,17 @@ func (s *step) runImage(ctx context.Context, ready image) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return s.runAction(ctx, secondName(s.id), rebuilt)
+	return s.runAction(ctx, rebuilt)
 }
 
 // errImageMissing says that a reused image is not where the nodes pull it.
 var errImageMissing = errors.New("the image is not in the registry")
 
-// runAction runs an image as the Job called name and returns the action's exit
-// code.
-func (s *step) runAction(ctx context.Context, name string, ready image) (int, error) {
+// runAction runs an image as a Job and returns the action's exit code.
+func (s *step) runAction(ctx context.Context, ready image) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	spec := s.actionStep(name, ready.reference)
+	spec := s.actionStep(newName(), ready.reference)
 	job, err := action.Job(spec)
 	if err != nil {
 		return 1, err
@@ -76,16 +76,28 @@ func (s *step) runAction(ctx context.Context, name string, ready image) (int, er
 // runJob creates the step's Secret and Job, sees the Job's pod through and
 // deletes both. What an error leaves unclear is deleted too.
 func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job, reused bool) (int, error) {
-	err := s.Pods.CreateSecret(ctx, secret)
+	if err := s.note(spool.Made{Name: secret.Name}); err != nil {
+		return 1, err
+	}
+	kept, err := s.Pods.CreateSecret(ctx, secret)
 	if !podrun.Refused(err) {
-		defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, secret.Name) })
+		defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, kept) })
 	}
 	if err != nil {
 		return 1, fmt.Errorf("create the step's Secret: %w", err)
 	}
-	_, err = s.Pods.CreateJob(ctx, job)
+	if err := s.note(spool.Made{Name: secret.Name, SecretUID: string(kept.UID)}); err != nil {
+		return 1, err
+	}
+	made, err := s.Pods.CreateJob(ctx, job)
 	if !podrun.Refused(err) {
-		defer s.cleanup("action Job", func(ctx context.Context) error { return s.Pods.DeleteJob(ctx, job.Name, jobPodGrace) })
+		known := podrun.Object{Name: job.Name}
+		if err == nil {
+			known.UID = made.UID
+		}
+		defer s.cleanup("action Job", func(ctx context.Context) error {
+			return s.Pods.DeleteJob(ctx, known, mark(s.id, s.owner.UID), jobPodGrace)
+		})
 	}
 	if err != nil {
 		return 1, fmt.Errorf("create the action's Job: %w", err)

@@ -105,23 +105,31 @@ func (s *step) ensureOwner(ctx context.Context) error {
 		return nil
 	}
 	job, err := s.Pods.CreateJob(ctx, s.standIn())
-	s.orphan = !podrun.Refused(err)
 	switch {
 	case podrun.Refused(err):
 		return failure.New(failure.Of(err), "kiln: create the Job that the build pod belongs to: %w", err)
 	case err != nil:
+		s.standing = podrun.Object{Name: s.standInName()}
 		return fmt.Errorf("create the Job that the build pod belongs to: %w", err)
 	}
+	s.standing = podrun.Object{Name: job.Name, UID: job.UID}
 	s.owner = metav1.OwnerReference{APIVersion: "batch/v1", Kind: "Job", Name: job.Name, UID: job.UID}
 	return nil
 }
 
 // disown deletes what ensureOwner made.
 func (s *step) disown() {
-	if s.orphan {
-		s.cleanup("Job of the build", func(ctx context.Context) error { return s.Pods.DeleteJob(ctx, objectName(s.id), 0) })
+	if s.standing.Name == "" {
+		return
 	}
+	s.cleanup("Job of the build", func(ctx context.Context) error {
+		return s.Pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(roleOwner)}, 0)
+	})
 }
+
+// standInName is the name of the Job that stands in for a runner pod. The id of
+// an order is no request's.
+func (s *step) standInName() string { return "kiln-" + s.id }
 
 // standIn is a Job that starts no pod. Kubernetes ends it at its deadline and
 // then deletes it, and with it what belongs to it alone.
@@ -129,7 +137,7 @@ func (s *step) standIn() *batchv1.Job {
 	longest := maxTurns * (s.Settings.PendingTimeout + s.Settings.BuildTimeout)
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: objectName(s.id), Namespace: s.Pods.Namespace, Labels: s.labels(roleOwner),
+			Name: s.standInName(), Namespace: s.Pods.Namespace, Labels: s.labels(roleOwner),
 			Annotations: map[string]string{annotationRunner: s.self.Name},
 		},
 		Spec: batchv1.JobSpec{

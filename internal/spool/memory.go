@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,6 +37,57 @@ func (m *Memory) Accept(id string) error {
 func (m *Memory) ContextPath(id string) string {
 	return filepath.Join(m.path, id, "context.tar.gz")
 }
+
+// Made is what a step has in the cluster, or is about to have there: a Job and a
+// Secret of one name.
+type Made struct {
+	// Name is the objects' name, which the daemon made up.
+	Name string `json:"name"`
+	// SecretUID tells the Secret from another of its name; empty until it is
+	// known to be there.
+	SecretUID string `json:"secret_uid,omitempty"`
+}
+
+// fileMade lists in the directory of a request what was made for it.
+const fileMade = "made.json"
+
+// Note remembers what the step of the request id has made, and what it makes
+// next: it is called before. It replaces what was noted of that id.
+func (m *Memory) Note(id string, made []Made) error {
+	data, err := json.Marshal(made)
+	if err != nil {
+		return fmt.Errorf("remember objects: %w", err)
+	}
+	name := m.madePath(id)
+	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
+		return fmt.Errorf("remember objects: %w", err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return fmt.Errorf("remember objects: %w", err)
+	}
+	return nil
+}
+
+// Noted returns what was noted of the request id; nothing is no error.
+func (m *Memory) Noted(id string) ([]Made, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(m.madePath(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var made []Made
+	if err == nil {
+		err = json.Unmarshal(data, &made)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read remembered objects: %w", err)
+	}
+	return made, nil
+}
+
+func (m *Memory) madePath(id string) string { return filepath.Join(m.path, id, fileMade) }
 
 // Forget removes what is kept of the request id.
 func (m *Memory) Forget(id string) error {
