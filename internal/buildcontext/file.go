@@ -93,3 +93,32 @@ func find(src io.Reader, name string, limit int64) (*tar.Header, []byte, error) 
 		return h, content, nil
 	}
 }
+
+// Files reads src, an archive that [Canonical] wrote, from its start, and calls
+// visit with the content of each regular file that is wanted, by its path. It
+// ends with the first error, and with the last file that is wanted.
+func Files(src io.Reader, wanted map[string]bool, visit func(name string, content io.Reader) error) error {
+	gz, err := gzip.NewReader(src)
+	if err != nil {
+		return fmt.Errorf("read context: %w", err)
+	}
+	left := len(wanted)
+	for tr := tar.NewReader(gz); left > 0; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read context: %w", err)
+		}
+		name := strings.TrimPrefix(h.Name, Dir+"/")
+		if h.Typeflag != tar.TypeReg || !wanted[name] {
+			continue
+		}
+		left--
+		if err := visit(name, tr); err != nil {
+			return err
+		}
+	}
+	return nil
+}

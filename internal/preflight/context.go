@@ -105,6 +105,9 @@ var remote = regexp.MustCompile(`://|^[^/]+@[^/]+:`)
 // characters from 1.
 func (s *site) column(finding copysource.Finding, e *Error) int {
 	c, _ := s.copying()
+	if finding.Source < 0 {
+		return e.Column
+	}
 	_, words, _ := strings.Cut(e.Text, " ")
 	at := strings.Index(words, c.SourcePaths[finding.Source])
 	if at < 0 {
@@ -148,6 +151,8 @@ func about(finding copysource.Finding) string {
 		return fmt.Sprintf("%s is a symbolic link to %s: ", shorten(finding.Name), shorten(finding.Target))
 	case finding.Problem == copysource.Mode:
 		return fmt.Sprintf("%s has the mode %o: ", shorten(finding.Name), finding.Mode)
+	case finding.Source < 0 && finding.Name != "", finding.Problem == copysource.Whole && finding.Name != ".":
+		return shorten(finding.Name) + ": "
 	case finding.Problem == copysource.Lost:
 		return shorten(finding.Name) + " lies behind a symbolic link: "
 	}

@@ -20,7 +20,8 @@ func contextOf(t *testing.T, entries []string) *buildcontext.Tree {
 	}
 	var nodes []buildcontext.Node
 	for _, entry := range entries {
-		name, target, _ := strings.Cut(entry, " -> ")
+		name, _, _ := strings.Cut(entry, " = ")
+		name, target, _ := strings.Cut(name, " -> ")
 		name, octal, _ := strings.Cut(name, " ")
 		mode, err := strconv.ParseInt("0"+octal, 8, 64)
 		if err != nil {

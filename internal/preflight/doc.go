@@ -19,7 +19,8 @@
 // table to the triggers of base images.
 //
 // The build context decides some of its rows, once [Dockerfile.Within] has told
-// what is in it; [Dockerfile.Missing] tells which sources are not.
+// what is in it; [Dockerfile.Missing] tells which sources are not. The files that
+// ADD names are looked into by [Dockerfile.Look].
 //
 // Parsing and expansion are BuildKit's own. What only the base image or a
 // running command decides is not known here: a variable that the base may set is

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/tarball"
 )
 
 // walker knows how the stages of one Dockerfile hang together, and walks over
@@ -30,6 +31,10 @@ type walker struct {
 	size size
 	// tree is the build context, nil where it is not known.
 	tree *buildcontext.Tree
+	// added are what ADD instructions take from it, by line, and archives what the
+	// files are, by path, once they were looked into.
+	added    map[int]addition
+	archives map[string]tarball.Facts
 }
 
 // stage is one stage: what it needs, and what is known of it at the

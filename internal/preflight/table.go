@@ -40,7 +40,8 @@ type Row struct {
 	// scratch.
 	Example string
 	// Context is the build context of the example where it matters: "name",
-	// "name/" or "name/ mode" for a directory, "name -> target" for a link.
+	// "name/" or "name/ mode" for a directory, "name -> target" for a link,
+	// "name = kind" for a file of a kind that the tests make.
 	Context []string
 	// Chainguard and Osscontainertools are the verdicts by flavor.
 	Chainguard, Osscontainertools Verdict
@@ -70,7 +71,7 @@ func (r Row) Verdict(flavor string) Verdict {
 // Table returns the support table: every construct that some flavor does not
 // build as Docker does.
 func Table() []Row {
-	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), pathRows(), ownRows(), configRows())
+	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), archiveRows(), pathRows(), ownRows(), configRows())
 }
 
 // Check compares the Dockerfile with what the flavor of Kaniko can do. It

@@ -26,6 +26,12 @@ func verdictWithin(t *testing.T, dockerfile, flavor string, tree *buildcontext.T
 		t.Fatal(err)
 	}
 	file.Within(tree)
+	return verdictOf(t, file, dockerfile, flavor)
+}
+
+// verdictOf is verdict of what was parsed.
+func verdictOf(t *testing.T, file *preflight.Dockerfile, dockerfile, flavor string) (preflight.Verdict, string) {
+	t.Helper()
 	warned, err := file.Check(flavor)
 	var text strings.Builder
 	for _, w := range warned {
@@ -71,7 +77,7 @@ func TestTableExamples(t *testing.T) {
 				t.Error("every flavor builds it as Docker does: the row says nothing")
 			}
 			for _, flavor := range flavors() {
-				got, text := verdictWithin(t, row.Example, flavor, contextOf(t, row.Context))
+				got, text := verdictLooked(t, row.Example, flavor, row.Context)
 				if got != row.Verdict(flavor) {
 					t.Errorf("%s: Check says %s, the table %s\n%s", flavor, got, row.Verdict(flavor), text)
 				}
@@ -79,7 +85,7 @@ func TestTableExamples(t *testing.T) {
 					t.Errorf("%s: Check says\n%s\nwithout %q", flavor, text, row.Message)
 				}
 			}
-			if got, _ := verdictWithin(t, row.Example, "other", contextOf(t, row.Context)); got != max(row.Chainguard, row.Osscontainertools) {
+			if got, _ := verdictLooked(t, row.Example, "other", row.Context); got != max(row.Chainguard, row.Osscontainertools) {
 				t.Errorf("an unknown flavor: Check says %s", got)
 			}
 		})

@@ -67,10 +67,14 @@ var from = regexp.MustCompile(`from=(\w+)`)
 // Every row recognizes its own example in the triggers of a base; only what is
 // about FROM, ONBUILD itself or the whole file is in no trigger of an image.
 func TestTriggersOfTable(t *testing.T) {
-	tried := 0
+	tried, skipped := 0, 0
 	for _, row := range preflight.Table() {
 		dockerfile, onbuild := asTriggers(t, strings.Replace(row.Example, "FROM scratch\n", "FROM busybox\n", 1))
 		if len(onbuild) == 0 || strings.Contains(row.Name, "no other stage is copied from") || strings.HasPrefix(row.Name, "ONBUILD") {
+			continue
+		}
+		if looked(row.Context) { // no file is looked into for a trigger
+			skipped++
 			continue
 		}
 		tried++
@@ -95,7 +99,7 @@ func TestTriggersOfTable(t *testing.T) {
 			}
 		})
 	}
-	if all := len(preflight.Table()); tried != all-3 {
+	if all := len(preflight.Table()); tried+skipped != all-3 {
 		t.Errorf("%d rows of %d were tried", tried, all)
 	}
 }

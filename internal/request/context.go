@@ -51,8 +51,13 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfil
 	if err != nil {
 		return nil, err
 	}
-	file.Within(tree)
 	defer file.Within(nil) // the file lives as long as the step, and a tree can be large
+	if err := file.Look(tree, func() (io.ReadCloser, error) { return os.Open(s.Memory.ContextPath(s.id)) }); err != nil {
+		if _, ok := errors.AsType[*preflight.Error](err); ok {
+			return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+		}
+		return nil, fmt.Errorf("look into what ADD names: %w", err)
+	}
 	warnings, err := file.Check(flavor.Name)
 	if err != nil {
 		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)

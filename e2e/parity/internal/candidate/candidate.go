@@ -131,7 +131,9 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	if err != nil {
 		return kaniko.Build{}, nil, err
 	}
-	parsed.Within(tree)
+	if err := parsed.Look(tree, func() (io.ReadCloser, error) { return os.Open(context) }); err != nil {
+		return kaniko.Build{}, nil, &Refusal{err}
+	}
 	mirrors, err := k.mirrors()
 	if err != nil {
 		return kaniko.Build{}, nil, err
@@ -227,7 +229,7 @@ func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors regi
 		}
 		base, err := client.Base(ctx, image.Reference, digest, runtime.GOARCH)
 		if err != nil {
-			return nil, err
+			return nil, &Refusal{err}
 		}
 		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
 	}

@@ -1,0 +1,123 @@
+package preflight
+
+import (
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/copysource"
+	"kiln/internal/tarball"
+)
+
+// maxAdded bounds the files that ADD instructions name, which are looked into.
+const maxAdded = 1000
+
+// addition is what one ADD takes from the context.
+type addition struct {
+	// files are the files that it names itself, not those in directories.
+	files []string
+	// others is whether it names something else too.
+	others bool
+}
+
+// Look is [Dockerfile.Within], and looks into the files that ADD names, for which
+// it reads the canonical context that open opens. What it has found in them is
+// remembered after Within(nil). Errors come from the context.
+func (d *Dockerfile) Look(tree *buildcontext.Tree, open func() (io.ReadCloser, error)) error {
+	d.Within(tree)
+	wanted, err := d.walker.additions()
+	if err != nil || len(wanted) == 0 {
+		return err
+	}
+	src, err := open()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	watch := watchOwn()
+	return buildcontext.Files(src, wanted, func(name string, content io.Reader) error {
+		facts, err := tarball.Look(content, watch)
+		d.walker.archives[name] = facts
+		return err
+	})
+}
+
+// additions finds what ADD takes from the context, and returns the files.
+func (w *walker) additions() (map[string]bool, error) {
+	w.added, w.archives = map[int]addition{}, map[string]tarball.Facts{}
+	wanted := map[string]bool{}
+	err := w.walk(func(s *site) {
+		c, ok := s.command.(*instructions.AddCommand)
+		if !ok || s.trigger != nil || w.tree == nil {
+			return
+		}
+		a := addition{others: len(c.SourceContents) > 0}
+		for _, text := range c.SourcePaths {
+			value, known := s.expand(text)
+			if !known || remote.MatchString(value) {
+				a.others = true
+				continue
+			}
+			s.expander.looks += 1 + w.tree.Len()/100
+			if above(path.Clean(value)) {
+				value = inside(value)
+			}
+			matches, err := copysource.Docker(w.tree, value)
+			for _, m := range matches {
+				if err != nil || m.Node.Dir || len(wanted) >= maxAdded {
+					a.others = true
+					continue
+				}
+				a.files = append(a.files, m.Node.Path)
+				wanted[m.Node.Path] = true
+			}
+		}
+		w.added[s.line] = a
+	})
+	return wanted, err
+}
+
+// archives returns what is known of the files of an ADD, by their paths.
+func (s *site) archives() (files []string, of map[string]tarball.Facts) {
+	if _, ok := s.command.(*instructions.AddCommand); !ok || s.trigger != nil {
+		return nil, nil
+	}
+	return s.walker.added[s.line].files, s.walker.archives
+}
+
+// finds the first file of an ADD whose content has something.
+func (s *site) adds(has func(tarball.Facts) bool) (copysource.Finding, bool) {
+	files, facts := s.archives()
+	at := slices.IndexFunc(files, func(name string) bool {
+		f, known := facts[name]
+		return known && has(f)
+	})
+	if at < 0 {
+		return copysource.Finding{}, false
+	}
+	return copysource.Finding{Name: files[at], Problem: copysource.Lost, Source: -1}, true
+}
+
+// watchOwn watches what lands on a path of the container itself, whatever
+// directory an archive is unpacked in.
+func watchOwn() tarball.Watch {
+	suffixes := func(paths []string) []string {
+		var all []string
+		for _, own := range paths {
+			for rest := strings.TrimPrefix(own, "/"); rest != ""; _, rest, _ = strings.Cut(rest, "/") {
+				all = append(all, rest)
+			}
+		}
+		return all
+	}
+	return tarball.Watch{
+		Files: suffixes(ownFiles()), Directories: suffixes(append(ownDirectories(), "/kaniko")),
+		Absolute: func(at string) bool {
+			return slices.ContainsFunc(allOwn(), func(own string) bool { return below(at, own) })
+		},
+	}
+}

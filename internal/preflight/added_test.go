@@ -1,0 +1,174 @@
+package preflight_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/preflight"
+)
+
+// looked reports whether a context has files of a kind, "name = kind".
+func looked(context []string) bool {
+	return slices.ContainsFunc(context, func(entry string) bool { return strings.Contains(entry, " = ") })
+}
+
+// verdictLooked is verdict with a build context whose files were looked into.
+func verdictLooked(t *testing.T, dockerfile, flavor string, entries []string) (preflight.Verdict, string) {
+	t.Helper()
+	if !looked(entries) {
+		return verdictWithin(t, dockerfile, flavor, contextOf(t, entries))
+	}
+	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	canonical, tree := canonicalOf(t, entries)
+	if err := file.Look(tree, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical)), nil }); err != nil {
+		t.Fatal(err)
+	}
+	return verdictOf(t, file, dockerfile, flavor)
+}
+
+// canonicalOf makes the canonical context of files "name = kind", which are
+// sorted.
+func canonicalOf(t *testing.T, entries []string) ([]byte, *buildcontext.Tree) {
+	t.Helper()
+	var staged, out bytes.Buffer
+	w := tar.NewWriter(&staged)
+	for _, entry := range entries {
+		name, kind, _ := strings.Cut(entry, " = ")
+		content := fileOf(t, kind)
+		write(t, w, tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(content)), Format: tar.FormatPAX}, content)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, tree, err := buildcontext.CanonicalTree(&out, &staged, buildcontext.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes(), tree
+}
+
+func write(t *testing.T, w *tar.Writer, h tar.Header, content string) {
+	t.Helper()
+	if err := w.WriteHeader(&h); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, content); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fileOf makes the content of a file of a kind: a format, or an archive with an
+// entry.
+func fileOf(t *testing.T, kind string) string {
+	t.Helper()
+	file := tar.Header{Name: "f", Typeflag: tar.TypeReg, Mode: 0o644}
+	archive := func(headers ...tar.Header) string {
+		var out bytes.Buffer
+		w := tar.NewWriter(&out)
+		for _, h := range headers {
+			write(t, w, h, "")
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	switch kind {
+	case "text":
+		return "text"
+	case "gzip":
+		return zipped(t, "insert;")
+	case "xz":
+		return "\xfd7zXZ\x00\x00\x04"
+	case "zstd":
+		return "\x28\xb5\x2f\xfd\x00\x00"
+	case "tar":
+		return archive(tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}, file)
+	case "tgz":
+		return zipped(t, archive(file))
+	case "root":
+		return archive(tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o700, Uid: 7}, file)
+	case "fifo":
+		return archive(file, tar.Header{Name: "p", Typeflag: tar.TypeFifo, Mode: 0o644})
+	case "device":
+		return zipped(t, archive(tar.Header{Name: "n", Typeflag: tar.TypeChar, Mode: 0o644, Devmajor: 1, Devminor: 3}))
+	case "whiteout":
+		return archive(file, tar.Header{Name: "d/.wh.f", Typeflag: tar.TypeReg})
+	case "escape":
+		return archive(file, tar.Header{Name: "../x", Typeflag: tar.TypeReg})
+	case "hard":
+		return archive(file, tar.Header{Name: "g", Linkname: "etc/hosts", Typeflag: tar.TypeLink})
+	case "cut":
+		return archive(file, file)[:700]
+	case "hosts":
+		return archive(tar.Header{Name: "etc/hosts", Typeflag: tar.TypeReg})
+	case "bare hosts":
+		return archive(tar.Header{Name: "./hosts", Typeflag: tar.TypeReg})
+	case "global":
+		return archive(tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "x"}, Format: tar.FormatPAX}, file)
+	case "excess":
+		member := zipped(t, strings.Repeat(archive(file)[:512], 1000)) // members add up to one stream
+		return strings.Repeat(member, 101)
+	}
+	t.Fatalf("no kind %q", kind)
+	return ""
+}
+
+func zipped(t *testing.T, content string) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := io.WriteString(w, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestAddedArchives(t *testing.T) {
+	const odd, own = "leaves out or changes", "belongs to the running container"
+	for _, tt := range []struct{ context, add, want string }{
+		{"a = tar", "a /x/", ""},
+		{"a = tgz", "a /x/", ""},
+		{"a = text", "a /x/", ""},
+		{"a = global", "a /x/", ""},
+		{"a = root", "a /x/", "owner and mode of that entry"},
+		{"a = fifo", "* /x/", odd},
+		{"a = device", "./a /x/", odd},
+		{"a = whiteout", "a /x/", odd},
+		{"a = escape", "a /x/", odd},
+		{"a = hard", "a /x/", odd},
+		{"a = cut", "a /x/", odd},
+		{"a = hosts", "a /x/", ""},
+		{"a = hosts", "a /", own},
+		{"a = bare hosts", "a /etc", own},
+		{"a = bare hosts", "a /", ""},
+		{"a = xz", "a /", "xz and zstd"},
+		{"a = zstd", "a /", "xz and zstd"},
+		{"a = gzip,b = tgz", "a b /x/", "tries to unpack it"},
+		{"a = gzip,b = text", "a b /x/", "COPY [\"a\",\"b\",\"/x/\"]"},
+		{"a = gzip", "a https://example.com/x /x/", "tries to unpack it"},
+		{"a = gzip", "--chmod=600 a /opt/", "COPY --chmod=600 [\"a\",\"/opt/\"]"},
+		{"a = gzip", "b /x/", ""},
+	} {
+		_, text := verdictLooked(t, "FROM busybox\nADD "+tt.add+"\n", preflight.Chainguard, strings.Split(tt.context, ","))
+		if (tt.want == "") != (text == "") || !strings.Contains(text, tt.want) {
+			t.Errorf("ADD %s of %s: Check says %q, want %q", tt.add, tt.context, text, tt.want)
+		}
+		_, text = verdictLooked(t, "FROM busybox\nCOPY "+tt.add+"\n", preflight.Chainguard, strings.Split(tt.context, ","))
+		if text != "" && !strings.Contains(tt.add, "https:") {
+			t.Errorf("COPY %s of %s: Check says %q", tt.add, tt.context, text)
+		}
+	}
+}

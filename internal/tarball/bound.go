@@ -1,0 +1,41 @@
+package tarball
+
+import (
+	"errors"
+	"io"
+)
+
+// source remembers why reading the file itself failed.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements [io.Reader].
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+// bounded ends what is unpacked after so many bytes.
+type bounded struct {
+	r    io.Reader
+	left int64
+	over *bool
+}
+
+var errTooLarge = errors.New("too large")
+
+// Read implements [io.Reader].
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		*b.over = true
+		return 0, errTooLarge
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}

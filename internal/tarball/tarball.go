@@ -1,0 +1,155 @@
+package tarball
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"errors"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Bounds of one archive.
+const (
+	maxBytes   = 1 << 30
+	maxEntries = 100_000
+	// maxNoted bounds how many names are kept.
+	maxNoted = 64
+)
+
+// Facts are what is known of a file.
+type Facts struct {
+	// Docker and Kaniko are whether each unpacks it; Kaniko fails on the way where
+	// Docker does not.
+	Docker, Kaniko bool
+	// Format is the compression where nothing but its name is known: "xz" or
+	// "zstd". Docker unpacks such a file if a tar is in it.
+	Format string
+	// Root is whether the archive has an entry for its own top directory that is
+	// not root's of mode 755.
+	Root bool
+	// Special is the first entry that is a pipe or device, Odd the first one that
+	// is of a kind or name which Kaniko takes for something else, empty for none.
+	Special, Odd string
+	// Watched are the watched names that the archive has an entry of.
+	Watched []string
+	// Excess is whether it is beyond the bounds, and so not known in full.
+	Excess bool
+}
+
+// Watch says which names are of interest.
+type Watch struct {
+	// Files are clean, relative names; Directories are so where something is in
+	// them.
+	Files, Directories []string
+	// Absolute are paths that no hard link may lead to: Kaniko takes its target
+	// for one of its own root.
+	Absolute func(path string) bool
+}
+
+// Look reads a file from its start. Errors come from r.
+func Look(r io.Reader, watch Watch) (Facts, error) {
+	in := &source{r: r}
+	head := bufio.NewReaderSize(in, 4096)
+	first, _ := head.Peek(10) // a short file has less
+	var facts Facts
+	unpacked, compressed := open(head, first, &facts)
+	if facts.Format != "" {
+		facts.Kaniko = true
+		return facts, in.err
+	}
+	facts.Kaniko = compressed
+	if unpacked == nil {
+		return facts, in.err
+	}
+	facts.read(tar.NewReader(&bounded{r: unpacked, left: maxBytes, over: &facts.Excess}), watch)
+	facts.Kaniko = facts.Kaniko || facts.Docker
+	return facts, in.err
+}
+
+// open returns what a file is unpacked from, nil where it is damaged or of a
+// format that is not read here, and whether it is compressed.
+func open(r io.Reader, first []byte, facts *Facts) (unpacked io.Reader, compressed bool) {
+	switch {
+	case bytes.HasPrefix(first, []byte("\x1f\x8b\x08")):
+		gz, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, true
+		}
+		return gz, true
+	case bytes.HasPrefix(first, []byte("BZh")):
+		return bzip2.NewReader(r), true
+	case bytes.HasPrefix(first, []byte("\xfd7zXZ\x00")):
+		facts.Format = "xz"
+	case bytes.HasPrefix(first, []byte("\x28\xb5\x2f\xfd")), len(first) >= 8 && first[0]>>4 == 5 && string(first[1:4]) == "\x2a\x4d\x18":
+		facts.Format = "zstd"
+	}
+	return r, false
+}
+
+// read notes what is in an archive. It is one for Docker if its first entry can
+// be read.
+func (f *Facts) read(in *tar.Reader, watch Watch) {
+	for count := 0; ; count++ {
+		h, err := in.Next()
+		if err != nil {
+			if f.Docker && !errors.Is(err, io.EOF) && !f.Excess {
+				f.Odd = "what follows entry " + strconv.Itoa(count)
+			}
+			return
+		}
+		f.Docker = true
+		if count >= maxEntries {
+			f.Excess = true
+			return
+		}
+		f.note(h, path.Clean(h.Name), watch)
+	}
+}
+
+// note notes one entry.
+func (f *Facts) note(h *tar.Header, name string, watch Watch) {
+	relative := strings.TrimPrefix(name, "/")
+	switch {
+	case h.Typeflag == tar.TypeXGlobalHeader:
+		return
+	case relative == "" || relative == ".":
+		f.Root = f.Root || h.Mode&0o7777 != 0o755 || h.Uid != 0 || h.Gid != 0
+	case h.Typeflag == tar.TypeFifo || h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock:
+		keep(&f.Special, relative)
+	case h.Typeflag == tar.TypeLink && watch.Absolute != nil && watch.Absolute(path.Join("/", h.Linkname)):
+		keep(&f.Odd, relative)
+	case !slices.Contains([]byte{tar.TypeReg, tar.TypeDir, tar.TypeLink, tar.TypeSymlink}, h.Typeflag),
+		strings.HasPrefix(path.Base(relative), ".wh."), relative == "..", strings.HasPrefix(relative, "../"):
+		keep(&f.Odd, relative)
+	}
+	for _, file := range watch.Files {
+		if relative == file {
+			f.watched(file)
+		}
+	}
+	for _, directory := range watch.Directories {
+		if strings.HasPrefix(relative, directory+"/") || relative == directory && h.Typeflag != tar.TypeDir {
+			f.watched(directory)
+		}
+	}
+}
+
+// watched notes a watched name once.
+func (f *Facts) watched(name string) {
+	if len(f.Watched) < maxNoted && !slices.Contains(f.Watched, name) {
+		f.Watched = append(f.Watched, name)
+	}
+}
+
+// keep sets a name that is not set.
+func keep(kept *string, name string) {
+	if *kept == "" {
+		*kept = name
+	}
+}
