@@ -80,7 +80,11 @@ func TestLacks(t *testing.T) {
 		{"", all[0], "get"}, {"", all[0], "patch"}, {"other", all[3], "create"}, {"", all[5], "list"},
 	})
 	wantFinding(t, findings, Fail, "kiln's service account may not get, patch pods in namespace runners", "the verbs get, patch on pods")
+	wantFinding(t, findings, Fail, "kiln's service account may not get, patch pods", "install kiln's chart, or apply manifests/, again, which binds the Role kiln")
 	wantFinding(t, findings, Fail, "the service account other may not create jobs.batch", "the verbs create on jobs.batch")
+	wantFinding(t, findings, Fail, "the service account other may not create jobs.batch", "name other in serviceAccounts of kiln's chart, which binds the Role kiln")
+	kube := e.lackFindings([]lack{{"my-set-gha-rs-kube-mode", all[0], "watch"}})
+	wantFinding(t, kube, Fail, "my-set-gha-rs-kube-mode may not watch pods", "name my-set in scaleSets of kiln's chart")
 	wantFinding(t, findings, Warn, "may not list events", "")
 	if len(findings) != 3 {
 		t.Errorf("findings = %+v", findings)

@@ -154,9 +154,23 @@ func (e *examination) lackFindings(lacks []lack) []Finding {
 		}
 		list := strings.Join(verbs[k], ", ")
 		findings = append(findings, one(status, fmt.Sprintf("%s may not %s %s in namespace %s", e.subject(k.account), list, resource, e.Namespace),
-			fmt.Sprintf("bind the Role kiln to it, and add the verbs %s on %s where the Role lacks them: the chart and manifests/rbac.yaml have the Role", list, resource))...)
+			fmt.Sprintf("%s, which binds the Role kiln to it; the Role has to have the verbs %s on %s, as manifests/rbac.yaml does", e.binder(k.account), list, resource))...)
 	}
 	return findings
+}
+
+// binder is what binds the Role to an account.
+func (e *examination) binder(account string) string {
+	if account == "" && len(e.pods) > 0 {
+		account = e.pods[0].Spec.ServiceAccountName
+	}
+	if set, found := strings.CutSuffix(account, "-gha-rs-kube-mode"); found {
+		return "name " + set + " in scaleSets of kiln's chart"
+	}
+	if account != "" && account != sealedAccount {
+		return "name " + account + " in serviceAccounts of kiln's chart"
+	}
+	return "install kiln's chart, or apply manifests/, again"
 }
 
 // denied reports whether the API server refused for a missing right, as opposed
