@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	"kiln/internal/doctor"
 	"kiln/internal/podrun"
+	"kiln/internal/registry"
 )
 
 const doctorName = "doctor"
@@ -90,6 +92,9 @@ func (c *doctorCommand) inside() (doctor.Options, error) {
 	if err != nil {
 		return doctor.Options{}, err
 	}
+	// A wrong value, which the report tells, allows nothing.
+	logins, _ := registry.ParsePlainLogins(strings.Split(env["KILN_PLAIN_LOGIN"], ","))
+	cluster.Proxy = logins.Proxy(http.ProxyFromEnvironment)
 	return doctor.Options{
 		Place: doctor.Sidecar, Cluster: cluster, Namespace: namespace,
 		PodName: env["KILN_POD_NAME"], Env: env, Patience: c.Patience,

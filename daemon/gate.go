@@ -8,6 +8,7 @@ import (
 
 	"kiln/internal/gate"
 	"kiln/internal/registry"
+	"kiln/internal/resolver"
 )
 
 // gateCommand is the registry proxy of one build pod.
@@ -17,6 +18,7 @@ type gateCommand struct {
 	Pull         []string `help:"An image that may be pulled." sep:"none"`
 	Mirror       []string `help:"A mirror to ask first, as docker.io=mirror.example.com." sep:"none"`
 	Insecure     []string `help:"A registry that is spoken to by plain HTTP." sep:"none"`
+	PlainLogin   []string `help:"A host that a login may be sent to without TLS." sep:"none"`
 	PullAllow    []string `help:"Repositories to pull from with credentials, as ghcr.io/acme/**; all if none is given." sep:"none"`
 	DockerConfig string   `help:"File with the credentials, of the form of a Docker config.json." type:"path"`
 
@@ -34,15 +36,22 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// Before it listens, and so before the RUN steps, which can write the files.
+	names, err := resolver.Read(resolver.HostsFile, resolver.NameServerFile)
+	if err != nil {
+		return err
+	}
 	proxy, err := gate.New(gate.Config{
 		Push:             c.Push,
 		Pull:             c.Pull,
 		Mirrors:          mirrors,
 		Insecure:         c.Insecure,
+		PlainLogin:       c.PlainLogin,
 		DockerConfig:     c.DockerConfig,
 		PullDockerConfig: c.PullDockerConfig,
 		PullAllow:        allow,
 		CAFile:           c.CAFile,
+		Names:            resolver.New(names),
 		Log:              stdout,
 	})
 	if err != nil {

@@ -165,7 +165,7 @@ func (s stage) reachValues(t *testing.T, namespace string) string {
 	settings := map[string]any{}
 	for name, value := range map[string]string{
 		"KILN_KANIKO_IMAGE": s.KanikoImage, "KILN_KANIKO_FLAVOR": s.KanikoFlavor,
-		"KILN_REGISTRY_MIRRORS": s.Mirrors, "KILN_INSECURE_REGISTRIES": s.Insecure,
+		"KILN_REGISTRY_MIRRORS": s.Mirrors, "KILN_INSECURE_REGISTRIES": s.Insecure, "KILN_PLAIN_LOGIN": s.AuthRegistry,
 	} {
 		if value != "" {
 			settings[name] = value

@@ -135,6 +135,7 @@ func (d distribution) gate(t *testing.T, config gate.Config) gateTo {
 	t.Helper()
 	g := gateTo{log: &bytes.Buffer{}}
 	config.Push, config.Insecure, config.Log = d.host+"/app:k1-0", []string{d.host}, g.log
+	config.PlainLogin = config.Insecure
 	if config.DockerConfig == "" {
 		config.DockerConfig = filepath.Join(t.TempDir(), "config.json")
 		content := fmt.Sprintf(`{"auths":{%q:{"username":"robot","password":"hunter2"}}}`, d.host)

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -69,8 +70,8 @@ func TestDoctor(t *testing.T) {
 			if p.after != nil {
 				p.after(t, f)
 			}
-			wantFaults(t, f.examine(t), p.inside)
-			wantFaults(t, f.examineOutside(t, f.Namespace), p.outside)
+			wantFaults(t, f.examine(t), f.andPlainLogin(p.inside))
+			wantFaults(t, f.examineOutside(t, f.Namespace), f.andPlainLogin(p.outside))
 			f.wantNothingLeft(t)
 		})
 	}
@@ -114,7 +115,7 @@ func testSound(t *testing.T, mode string) {
 		t.Fatal(err)
 	}
 	inside := f.examine(t)
-	wantFaults(t, inside, nil)
+	wantFaults(t, inside, f.andPlainLogin(nil))
 	for check, text := range map[string]string{
 		"exchange": "the runner called the hook last at", "delegate": delegate,
 		"node-pull": "pulls", "kaniko-pull": "has the images of a build pod", "permissions": "all 18 rights",
@@ -125,7 +126,7 @@ func testSound(t *testing.T, mode string) {
 			t.Errorf("%s does not say %q:\n%s", check, text, table(inside))
 		}
 	}
-	wantFaults(t, f.examineOutside(t, f.Namespace), nil)
+	wantFaults(t, f.examineOutside(t, f.Namespace), f.andPlainLogin(nil))
 	if mode == overlay.Sealed {
 		f.interruptDoctor(t)
 	}
@@ -353,6 +354,18 @@ func testNoRunnerPod(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFaults(t, s.examineOutside(t, namespace), nil)
+}
+
+// andPlainLogin adds the fault of an installation whose registry gets its login
+// without TLS.
+func (f *fixture) andPlainLogin(faults map[string][2]string) map[string][2]string {
+	host, named := f.installed.Settings["KILN_PLAIN_LOGIN"]
+	if !named {
+		return faults
+	}
+	all := map[string][2]string{"plain-login": {host, "KILN_PLAIN_LOGIN"}}
+	maps.Copy(all, faults)
+	return all
 }
 
 // needAuth skips a test that needs a registry with credentials.

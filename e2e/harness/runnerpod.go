@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -136,6 +137,9 @@ func (c *Cluster) settings(o PodOptions) map[string]string {
 		"KILN_KANIKO_FLAVOR":       c.KanikoFlavor,
 		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
 		"KILN_INSECURE_REGISTRIES": c.Insecure,
+	}
+	if c.AuthRegistry != "" && strings.HasPrefix(o.RegistryHost, c.AuthRegistry+"/") {
+		settings["KILN_PLAIN_LOGIN"] = c.AuthRegistry // it has no TLS
 	}
 	maps.Copy(settings, o.DaemonEnv)
 	return settings

@@ -13,6 +13,7 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/metrics"
+	"kiln/internal/resolver"
 	"kiln/internal/spool"
 )
 
@@ -82,6 +83,10 @@ func New(options Options) *App {
 	}
 	var err error
 	if a.memory, err = spool.OpenMemory(a.settings.Memory); err != nil {
+		a.broken = errors.Join(a.broken, err)
+	}
+	// Before anything of a job runs, whatever becomes of the settings.
+	if _, err := resolver.Keep(a.settings.Memory); err != nil {
 		a.broken = errors.Join(a.broken, err)
 	}
 	if a.broken == nil {

@@ -1,9 +1,13 @@
 package app
 
 import (
+	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 
 	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
 
 	"kiln/internal/config"
 	"kiln/internal/event"
@@ -11,14 +15,20 @@ import (
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/request"
+	"kiln/internal/resolver"
 	"kiln/internal/spool"
 )
 
 // newHandler makes the handler that reaches the cluster with the pod's
 // service account.
 func newHandler(settings *config.Settings, memory *spool.Memory, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, error) {
+	hosts, err := resolver.Keep(settings.Memory)
+	if err != nil {
+		return nil, err
+	}
 	handler := &request.Handler{
 		Settings: settings,
+		Hosts:    hosts,
 		Proxy:    kaniko.ProxyFromEnvironment(os.Getenv),
 		Memory:   memory,
 		Metrics:  counted,
@@ -31,6 +41,8 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 	if err != nil {
 		return nil, err
 	}
+	dialByName(cluster, hosts)
+	cluster.Proxy = handler.PlainLogin.Proxy(http.ProxyFromEnvironment)
 	cluster.Wrap(counted.KubernetesTransport)
 	handler.Pods, err = podrun.NewClient(cluster, namespace)
 	if err != nil {
@@ -39,4 +51,18 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 	handler.Events = event.NewRecorder(handler.Pods.Kube, namespace)
 	handler.Self = &request.SelfReader{Pods: handler.Pods, PodName: settings.PodName}
 	return handler, nil
+}
+
+// dialByName has an API server that is called by a name looked up as registries
+// are. Mostly KUBERNETES_SERVICE_HOST is an address, and there is nothing to look
+// up; the streams of attach go by the files of the system in any case. Who the
+// API server is, TLS tells.
+func dialByName(cluster *rest.Config, hosts *resolver.Resolver) {
+	target, err := url.Parse(cluster.Host)
+	if err != nil {
+		return
+	}
+	if _, err := netip.ParseAddr(target.Hostname()); err != nil {
+		cluster.Dial = hosts.DialContext
+	}
 }

@@ -27,13 +27,14 @@ type Settings struct {
 
 	ImageName    string   `help:"One repository for all images, below the registry host. Default: the workspace's name." env:"KILN_IMAGE_NAME"`
 	Insecure     []string `name:"insecure-registries" help:"Registries that are spoken to by plain HTTP." env:"KILN_INSECURE_REGISTRIES"`
+	PlainLogin   []string `help:"Registries, token servers and proxies that a login may be sent to without TLS, as registry.example.com:5000. Code in a build or in the runner container can read what is sent there. Default: none." env:"KILN_PLAIN_LOGIN"`
 	Mirrors      []string `name:"registry-mirrors" help:"Mirrors of registries, as docker.io=mirror.example.com." env:"KILN_REGISTRY_MIRRORS"`
 	PullSecret   string   `name:"pull-secret-name" help:"Secret of type kubernetes.io/dockerconfigjson for pulling base images. Default: the registry's." env:"KILN_PULL_SECRET_NAME"`
 	PullAllow    []string `help:"Repositories for which credentials are used to pull base images, as ghcr.io/acme/** or docker.io; others are pulled anonymously. Default: all." env:"KILN_PULL_ALLOW"`
 	CAConfigMap  string   `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries, in PEM form; the gates of build pods mount it." env:"KILN_CA_CONFIGMAP"`
 	CAFile       string   `help:"The same as a file in this container, for kiln's own requests to registries." env:"KILN_CA_FILE"`
 	DockerConfig string   `help:"The registry's Secret as a file in this container, for kiln's own requests to registries; a missing file means none." default:"/var/run/kiln-registry/.dockerconfigjson" env:"KILN_DOCKER_CONFIG"`
-	PullDocker   string   `name:"pull-docker-config" help:"The same for KILN_PULL_SECRET_NAME. Default: KILN_DOCKER_CONFIG." env:"KILN_PULL_DOCKER_CONFIG"`
+	PullDocker   string   `name:"pull-docker-config" help:"The same for KILN_PULL_SECRET_NAME. Default: KILN_DOCKER_CONFIG, or none where KILN_PULL_SECRET_NAME is another Secret." env:"KILN_PULL_DOCKER_CONFIG"`
 	Tag          string   `help:"How images are tagged: content, by what they are built from, so that the same build is found again, or random." default:"content" env:"KILN_TAG"`
 	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
@@ -93,6 +94,19 @@ func (s *Settings) Names() (registry.Names, error) {
 	return registry.NewNames(push, pull, s.ImageName)
 }
 
+// PullCredentials is the file with the credentials that base images are read
+// with, as gates read them: that of the pull Secret, which is the registry's
+// unless another is named. It is empty for one that is not mounted.
+func (s *Settings) PullCredentials() string {
+	switch {
+	case s.PullDocker != "":
+		return s.PullDocker
+	case s.PullSecret != "" && s.PullSecret != s.RegistrySecret:
+		return ""
+	}
+	return s.DockerConfig
+}
+
 // Validate reports every setting that is missing or malformed, joined; each
 // error names the variable and what to write.
 func (s *Settings) Validate() error {
@@ -135,6 +149,9 @@ func (s *Settings) ValidateBuild() error {
 		errs = append(errs, err)
 	}
 	if _, err := registry.ParseInsecure(s.Insecure); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := registry.ParsePlainLogins(s.PlainLogin); err != nil {
 		errs = append(errs, err)
 	}
 	if _, err := registry.ParseAllow(s.PullAllow); err != nil {

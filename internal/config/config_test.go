@@ -27,6 +27,23 @@ func sound(more ...string) []string {
 	return append([]string{"--registry-host=ghcr.io/acme/kiln", "--pod-name=runner-1"}, more...)
 }
 
+// Base images are never read with the registry's Secret where another is named.
+func TestPullCredentials(t *testing.T) {
+	for name, tt := range map[string]struct {
+		settings config.Settings
+		want     string
+	}{
+		"one Secret":      {config.Settings{DockerConfig: "/own", RegistrySecret: "own"}, "/own"},
+		"the same named":  {config.Settings{DockerConfig: "/own", RegistrySecret: "own", PullSecret: "own"}, "/own"},
+		"another":         {config.Settings{DockerConfig: "/own", RegistrySecret: "own", PullSecret: "pull", PullDocker: "/pull"}, "/pull"},
+		"another unknown": {config.Settings{DockerConfig: "/own", RegistrySecret: "own", PullSecret: "pull"}, ""},
+	} {
+		if got := tt.settings.PullCredentials(); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestDefaultsAreValid(t *testing.T) {
 	settings, err := parse(t, sound()...)
 	if err != nil {

@@ -112,6 +112,7 @@ func (e *examination) checks() []check {
 		{name: "hook", needs: []string{"runner-pod"}, limit: shortLimit, run: e.eachPod(hookFindings, "the runner calls kiln's hook")},
 		{name: "work-volume", needs: []string{"runner-pod"}, limit: shortLimit, run: e.eachPod(workFindings, "the work folder is a persistent volume claim")},
 		{name: "settings", after: []string{"runner-pod"}, limit: shortLimit, run: e.readSettings},
+		{name: "plain-login", after: []string{"settings"}, limit: shortLimit, run: e.plainLogin},
 		{name: "exchange", after: []string{"settings"}, needs: []string{"runner-pod"}, limit: shortLimit, run: e.exchange},
 		{name: "memory", after: []string{"settings"}, needs: []string{"runner-pod"}, limit: shortLimit, run: e.memory},
 		{name: "daemon", needs: []string{"runner-pod", "settings"}, limit: shortLimit, run: e.daemon},

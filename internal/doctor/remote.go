@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"kiln/internal/registry"
+	"kiln/internal/resolver"
 )
 
 const (
@@ -36,8 +37,13 @@ func (e *examination) reach(ctx context.Context) []Finding {
 	if err != nil {
 		return fail("KILN_CA_FILE: "+err.Error(), "mount the ConfigMap with the certificate authorities (registry.caConfigMap of the chart), in PEM form")
 	}
+	how := registry.TransportConfig{Roots: roots, PlainLogin: e.handler.PlainLogin}
+	if names := e.names(); names != nil {
+		how.Dial = names.DialContext
+	}
 	e.registry = registry.NewClient(registry.ClientConfig{
-		Push: e.keychain(), Pull: e.pullKeychain(), Mirrors: e.handler.Mirrors, Insecure: e.handler.Insecure, Roots: roots,
+		Push: e.keychain(), Pull: e.pullKeychain(), Mirrors: e.handler.Mirrors, Insecure: e.handler.Insecure, PlainLogin: e.handler.PlainLogin,
+		Transport: registry.NewTransport(how),
 	})
 	e.trial.push, e.trial.pull = e.handler.Names.Image(trialName, registry.RandomTag())
 	host := registryOf(e.trial.push)
@@ -50,6 +56,19 @@ func (e *examination) reach(ctx context.Context) []Finding {
 		e.clock = clockReading{Says: date, At: time.Now().Add(-trip)}
 	}
 	return ok(host + " answers")
+}
+
+// names are how the daemon looks hosts up, where it has begun to: its logins go
+// nowhere else from here.
+func (e *examination) names() *resolver.Resolver {
+	if !e.inSidecar() {
+		return nil
+	}
+	names, err := resolver.Kept(e.settings.Memory)
+	if err != nil {
+		return nil // the daemon says that itself
+	}
+	return names
 }
 
 // roots are the certificate authorities that registries are trusted by.

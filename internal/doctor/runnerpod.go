@@ -171,9 +171,18 @@ func overlayFindings(pod *corev1.Pod) []Finding {
 	_, delegated := variable(runner, "KILN_DELEGATE")
 	_, token := mounted(runner, tokenDir)
 	add(!delegated && token, Warn, "sealed mode, and the runner container has a cluster token all the same", "set automountServiceAccountToken: false, as the overlay of sealed mode does")
+	add(!dropsRaw(runner), Warn, "the runner container may open raw sockets, which hear and answer what kiln sends", "drop NET_RAW in its securityContext.capabilities, as the overlay does")
 	_, token = mounted(kiln, tokenDir)
 	add(!token, Fail, "the container kiln has no cluster token", "mount one at "+tokenDir+", as the overlay does")
 	return findings
+}
+
+// dropsRaw reports whether a container has given up raw sockets.
+func dropsRaw(c corev1.Container) bool {
+	context := c.SecurityContext
+	return context != nil && context.Capabilities != nil && slices.ContainsFunc(context.Capabilities.Drop, func(dropped corev1.Capability) bool {
+		return dropped == "NET_RAW" || dropped == "ALL"
+	}) && !slices.Contains(context.Capabilities.Add, "NET_RAW")
 }
 
 // hookFindings looks at how the runner calls kiln.

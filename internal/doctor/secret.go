@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +95,7 @@ func (e *examination) outsideSecret(l loginSecret, secret *corev1.Secret) ([]byt
 // there tells the attempt to create it, without creating it.
 func (e *examination) insideSecret(ctx context.Context, l loginSecret) ([]byte, []Finding) {
 	if l.file == "" {
-		return nil, warn(l.variable+" is not set: kiln itself looks base images up with the registry's credentials", "mount the Secret "+l.name+" in the kiln container and set "+l.variable+" to the file")
+		return nil, warn(l.variable+" is not set: kiln itself looks base images up without credentials", "mount the Secret "+l.name+" in the kiln container and set "+l.variable+" to the file")
 	}
 	content, err := e.readFile(l.file)
 	if err == nil {
@@ -186,7 +185,7 @@ func (e *examination) pullKeychain() authn.Keychain {
 		return nil // which settings reports: nobody's
 	}
 	if e.inSidecar() {
-		return registry.Restrict(registry.FileKeychain(cmp.Or(e.settings.PullDocker, e.settings.DockerConfig)), allow)
+		return registry.Restrict(registry.FileKeychain(e.settings.PullCredentials()), allow)
 	}
 	return registry.Restrict(e.keychain(), allow)
 }

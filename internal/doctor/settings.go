@@ -201,8 +201,8 @@ func (e *examination) makeHandler(ctx context.Context) []error {
 	h.Names, errs[0] = e.settings.Names()
 	h.Mirrors, errs[1] = registry.ParseMirrors(e.settings.Mirrors)
 	h.Insecure, errs[2] = registry.ParseInsecure(e.settings.Insecure)
-	_, errs[3] = e.settings.Flavor()
-	if !slices.ContainsFunc(errs[:3], func(err error) bool { return err != nil }) {
+	h.PlainLogin, errs[3] = registry.ParsePlainLogins(e.settings.PlainLogin)
+	if !slices.ContainsFunc(errs[:], func(err error) bool { return err != nil }) {
 		e.handler = h
 	}
 	var templates [2]error

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"kiln/internal/registry"
+	"kiln/internal/resolver"
 )
 
 // Config says what one build may do. The fields are the flags of "kilnd gate".
@@ -26,6 +27,8 @@ type Config struct {
 	Mirrors registry.Mirrors
 	// Insecure are the registries that may be spoken to by plain HTTP.
 	Insecure []string
+	// PlainLogin are the hosts that a login may be sent to without TLS.
+	PlainLogin []string
 	// DockerConfig is the file with the credentials; see registry.FileKeychain.
 	// PullDockerConfig is the one that is used for pulls instead, if not empty.
 	DockerConfig     string
@@ -35,6 +38,9 @@ type Config struct {
 	PullAllow registry.Allow
 	// CAFile has certificate authorities besides the system's, or is empty.
 	CAFile string
+	// Names looks hosts up; nil goes by the files of the system, which others
+	// in the pod can write.
+	Names *resolver.Resolver
 	// Log receives the lines of the package's log protocol.
 	Log io.Writer
 	// Transport carries all requests; nil means one with kiln's own limits.
@@ -62,6 +68,7 @@ type policy struct {
 	tag      string
 	pulls    map[string]*repository
 	insecure []string
+	plain    registry.PlainLogins
 	// pusher writes, puller reads the images that the Dockerfile names.
 	pusher, puller account
 	// separate says that the puller has other credentials than the pusher.
@@ -73,9 +80,14 @@ func newPolicy(config Config) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	plain, err := registry.ParsePlainLogins(config.PlainLogin)
+	if err != nil {
+		return nil, err
+	}
 	p := &policy{
 		pulls:    map[string]*repository{},
 		insecure: insecure,
+		plain:    plain,
 		pusher:   account{"push", registry.FileKeychain(config.DockerConfig)},
 		separate: config.PullDockerConfig != "" || len(config.PullAllow) > 0,
 	}

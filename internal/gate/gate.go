@@ -48,7 +48,7 @@ func New(config Config) (*Gate, error) {
 	}
 	base := config.Transport
 	if base == nil {
-		base = newTransport(config.CAFile)
+		base = newTransport(config, p.plain)
 	}
 	return &Gate{
 		policy:   p,

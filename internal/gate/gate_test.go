@@ -163,8 +163,13 @@ func (b *logBuffer) String() string {
 	return b.text.String()
 }
 
+// start runs a gate. Unless config says otherwise, the registries of the test may
+// get a login without TLS.
 func start(t *testing.T, config gate.Config) running {
 	t.Helper()
+	if config.PlainLogin == nil {
+		config.PlainLogin = config.Insecure
+	}
 	output := &logBuffer{}
 	config.Log = output
 	if config.CAFile == "" {

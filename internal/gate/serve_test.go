@@ -27,6 +27,7 @@ func TestNewErrors(t *testing.T) {
 		{"push reference by digest", gate.Config{Push: "ghcr.io/acme/app@" + someDigest}, "write registry/repository:tag"},
 		{"pull reference", gate.Config{Push: "ghcr.io/acme/app:1", Pull: []string{"UPPER"}}, `pull reference "UPPER"`},
 		{"insecure host", gate.Config{Push: "ghcr.io/acme/app:1", Insecure: []string{"http://x"}}, "KILN_INSECURE_REGISTRIES"},
+		{"host for logins", gate.Config{Push: "ghcr.io/acme/app:1", PlainLogin: []string{"*"}}, "KILN_PLAIN_LOGIN"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -54,6 +55,7 @@ func TestServeStopsAtOnce(t *testing.T) {
 		Push:         bases.host + "/app:k1-0",
 		Pull:         []string{bases.host + "/base:1"},
 		Insecure:     []string{bases.host},
+		PlainLogin:   []string{bases.host},
 		DockerConfig: dockerConfig(t, bases.host),
 		Transport:    transport(t),
 	})

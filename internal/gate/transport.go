@@ -11,14 +11,18 @@ import (
 )
 
 // newTransport returns a transport that trusts the system's certificate
-// authorities and those in caFile. Where that cannot be read every request
+// authorities and those in the CA file. Where that cannot be read every request
 // fails with the reason, which so reaches the build's author.
-func newTransport(caFile string) http.RoundTripper {
-	roots, err := registry.Roots(caFile)
+func newTransport(config Config, plain registry.PlainLogins) http.RoundTripper {
+	roots, err := registry.Roots(config.CAFile)
 	if err != nil {
 		return failing{&registry.SettingsError{Err: fmt.Errorf("KILN_CA_CONFIGMAP: %w", err)}}
 	}
-	return registry.NewTransport(roots)
+	how := registry.TransportConfig{Roots: roots, PlainLogin: plain}
+	if config.Names != nil {
+		how.Dial = config.Names.DialContext
+	}
+	return registry.NewTransport(how)
 }
 
 // failing answers every request with an error.

@@ -33,6 +33,7 @@ type upstream struct {
 	// idle holds the connections, base sends requests over them.
 	idle     http.RoundTripper
 	base     http.RoundTripper
+	plain    registry.PlainLogins
 	retries  backoff
 	mu       sync.Mutex
 	sessions map[string]*session
@@ -51,6 +52,7 @@ func newUpstream(base http.RoundTripper, p *policy, retries backoff) *upstream {
 	return &upstream{
 		idle:     base,
 		base:     transport.NewUserAgent(&spentGuard{base: registry.Guard(base, p.insecure)}, "kiln-gate"),
+		plain:    p.plain,
 		retries:  retries,
 		sessions: map[string]*session{},
 	}
@@ -86,7 +88,7 @@ func (u *upstream) login(ctx context.Context, as account, repo name.Repository, 
 	if s.carrier != nil && s.credentials == *credentials && time.Since(s.since) < sessionAge {
 		return s.carrier, nil
 	}
-	carrier, err := transport.NewWithContext(ctx, repo.Registry, auth, u.base, scopes)
+	carrier, err := transport.NewWithContext(ctx, repo.Registry, auth, u.plain.For(auth, u.base), scopes)
 	if err != nil {
 		return nil, err
 	}

@@ -134,6 +134,9 @@ func gateArgs(b Build) []string {
 	for _, host := range b.Insecure {
 		args = append(args, "--insecure="+host)
 	}
+	for _, host := range b.PlainLogin {
+		args = append(args, "--plain-login="+host)
+	}
 	for _, pattern := range b.PullAllow {
 		args = append(args, "--pull-allow="+pattern)
 	}

@@ -42,9 +42,10 @@ type Build struct {
 	// Triggers are the images that only the bases' ONBUILD triggers name; a
 	// label of the image lists them.
 	Triggers []string
-	// Mirrors and Insecure are passed to the gate.
-	Mirrors  registry.Mirrors
-	Insecure []string
+	// Mirrors, Insecure and PlainLogin are passed to the gate.
+	Mirrors    registry.Mirrors
+	Insecure   []string
+	PlainLogin registry.PlainLogins
 	// SecretName is the kubernetes.io/dockerconfigjson Secret for the gate, or
 	// empty. PullSecretName is the one that it uses for pulls instead, or empty
 	// for the same one.

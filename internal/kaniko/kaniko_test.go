@@ -66,6 +66,7 @@ func fullBuild() kaniko.Build {
 	b.Pulls = []string{"alpine:3.20@sha256:" + strings.Repeat("a", 64), "busybox", "ghcr.io/acme/tool:1"}
 	b.Mirrors = registry.Mirrors{"index.docker.io": "kiln-registry:5000"}
 	b.Insecure = []string{"kiln-registry:5000"}
+	b.PlainLogin = []string{"kiln-registry:5000"}
 	b.SecretName, b.PullSecretName, b.CAConfigMap = "registry", "bases", "authorities"
 	b.PullAllow = []string{"ghcr.io/acme/**", "docker.io"}
 	b.Proxy = kaniko.Proxy{HTTP: "http://proxy:3128", HTTPS: "http://robot:hunter2@proxy:3128", No: "kiln-registry,.svc"}

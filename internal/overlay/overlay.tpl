@@ -182,6 +182,10 @@ spec:
         - name: KILN_HANDLE
           value: {{ .handle | quote }}
 {{- end }}
+      # No raw sockets: they hear, and answer, what kilnd sends.
+      securityContext:
+        capabilities:
+          drop: [NET_RAW]
       volumeMounts:
 {{- if eq .mode "sealed" }}
         - name: work

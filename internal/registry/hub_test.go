@@ -141,14 +141,18 @@ func (k keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 }
 
 // newClient returns a client that may speak plain HTTP to the hubs, and whose
-// attempts are short.
+// attempts are short. Unless config says otherwise the hubs get its logins, too.
 func newClient(t *testing.T, config registry.ClientConfig, hubs ...*hub) *registry.Client {
 	t.Helper()
+	named := config.PlainLogin != nil
 	for _, h := range hubs {
 		config.Insecure = append(config.Insecure, h.host)
+		if !named {
+			config.PlainLogin = append(config.PlainLogin, h.host)
+		}
 	}
 	if config.Transport == nil {
-		base := registry.NewTransport(nil)
+		base := registry.NewTransport(registry.TransportConfig{})
 		t.Cleanup(base.CloseIdleConnections)
 		config.Transport = base
 	}

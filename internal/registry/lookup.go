@@ -42,7 +42,10 @@ type ClientConfig struct {
 	// Insecure are the registries that may be spoken to by plain HTTP, as
 	// ParseInsecure returns them.
 	Insecure []string
-	// Transport carries all requests; nil means NewTransport(Roots).
+	// PlainLogin are the hosts that a login may be sent to without TLS.
+	PlainLogin PlainLogins
+	// Transport carries all requests; nil means NewTransport with Roots and
+	// PlainLogin.
 	Transport http.RoundTripper
 	// Roots are the trusted certificate authorities; nil means the system's.
 	Roots *x509.CertPool
@@ -72,7 +75,7 @@ type Client struct {
 func NewClient(config ClientConfig) *Client {
 	base := config.Transport
 	if base == nil {
-		base = NewTransport(config.Roots)
+		base = NewTransport(TransportConfig{Roots: config.Roots, PlainLogin: config.PlainLogin})
 	}
 	now := config.Now
 	if now == nil {
@@ -87,7 +90,7 @@ func NewClient(config ClientConfig) *Client {
 		pull:     orAnonymous(config.Pull),
 		mirrors:  config.Mirrors,
 		insecure: config.Insecure,
-		sessions: newSessions(transport.NewUserAgent(Guard(base, config.Insecure), "kilnd"), now),
+		sessions: newSessions(transport.NewUserAgent(Guard(base, config.Insecure), "kilnd"), config.PlainLogin, now),
 		digests:  newMemo[string](remember, maxDigests, now),
 		// What a digest stands for never changes.
 		bases:   newMemo[Base](24*time.Hour, maxBases, now),

@@ -75,6 +75,12 @@ func (n Names) Image(workspace, tag string) (push, pull string) {
 	return n.push + "/" + image + ":" + tag, n.pull + "/" + image + ":" + tag
 }
 
+// PushRegistry is the registry that images are pushed to.
+func (n Names) PushRegistry() string {
+	host, _, _ := strings.Cut(n.push, "/")
+	return host
+}
+
 // RandomTag returns a tag that no other build has: "r-" and 26 small letters
 // and digits with 128 bits of randomness.
 func RandomTag() string {

@@ -232,14 +232,14 @@ func TestResolveTLS(t *testing.T) {
 		t.Cleanup(transport.CloseIdleConnections)
 		return transport
 	}
-	c := newClient(t, registry.ClientConfig{Transport: dial(registry.NewTransport(nil))})
+	c := newClient(t, registry.ClientConfig{Transport: dial(registry.NewTransport(registry.TransportConfig{}))})
 	_, err := c.Resolve(t.Context(), "example.com/base:1")
 	if kindOf(t, err) != registry.Unreachable || !strings.Contains(err.Error(), "KILN_CA_FILE") || asked.Load() != 1 {
 		t.Errorf("after %d connections: %v", asked.Load(), err)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	c = newClient(t, registry.ClientConfig{Transport: dial(registry.NewTransport(roots))})
+	c = newClient(t, registry.ClientConfig{Transport: dial(registry.NewTransport(registry.TransportConfig{Roots: roots}))})
 	if got, err := c.Resolve(t.Context(), "example.com/base:1"); err != nil || got != digest {
 		t.Errorf("Resolve = %s, %v", got, err)
 	}

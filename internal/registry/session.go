@@ -30,11 +30,12 @@ var errCredentials = errors.New("the credentials cannot be used")
 // sessions are logins to registries. They are safe for concurrent use.
 type sessions struct {
 	base   http.RoundTripper
+	plain  PlainLogins
 	logins *memo[http.RoundTripper]
 }
 
-func newSessions(base http.RoundTripper, now func() time.Time) *sessions {
-	return &sessions{base: base, logins: newMemo[http.RoundTripper](sessionAge, maxSessions, now)}
+func newSessions(base http.RoundTripper, plain PlainLogins, now func() time.Time) *sessions {
+	return &sessions{base: base, plain: plain, logins: newMemo[http.RoundTripper](sessionAge, maxSessions, now)}
 }
 
 // pull returns what carries requests that read repo, with keychain's
@@ -52,7 +53,7 @@ func (s *sessions) pull(ctx context.Context, keychain authn.Keychain, repo name.
 	scope := repo.Scope(transport.PullScope)
 	key := repo.RegistryStr() + " " + scope + " " + fingerprint(config)
 	return s.logins.get(ctx, key, func(ctx context.Context) (http.RoundTripper, error) {
-		return transport.NewWithContext(ctx, repo.Registry, auth, s.base, []string{scope})
+		return transport.NewWithContext(ctx, repo.Registry, auth, s.plain.For(auth, s.base), []string{scope})
 	})
 }
 

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -30,20 +31,33 @@ const (
 	maxConnectionBuffer = 3 << 20
 )
 
+// TransportConfig says how registries are reached.
+type TransportConfig struct {
+	// Roots are the certificate authorities that are trusted; nil means those of
+	// the system, where SSL_CERT_FILE and SSL_CERT_DIR count
+	// (https://pkg.go.dev/crypto/x509#SystemCertPool).
+	Roots *x509.CertPool
+	// PlainLogin are the proxies that a login may be sent to without TLS.
+	PlainLogin PlainLogins
+	// Dial connects with a host; nil goes by the files of the system.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
 // NewTransport returns a transport for requests to registries, with time limits
-// on connecting and bounded memory. Roots are the certificate authorities that are trusted; nil means
-// those of the system, where SSL_CERT_FILE and SSL_CERT_DIR count
-// (https://pkg.go.dev/crypto/x509#SystemCertPool). Proxies come from the
-// environment.
-func NewTransport(roots *x509.CertPool) *http.Transport {
-	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
+// on connecting and bounded memory. Proxies come from the environment. The
+// transport sends no login: see [PlainLogins.For].
+func NewTransport(config TransportConfig) *http.Transport {
+	dial := config.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Proxy:                  config.PlainLogin.Proxy(http.ProxyFromEnvironment),
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{RootCAs: config.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    15 * time.Second,
 		ResponseHeaderTimeout:  5 * time.Minute,
 		ExpectContinueTimeout:  time.Second,

@@ -107,7 +107,7 @@ func (c *Client) Login(ctx context.Context, reference string) error {
 }
 
 func (c *Client) login(ctx context.Context, ref name.Reference, auth authn.Authenticator) error {
-	carrier, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, c.sessions.base, []string{ref.Context().Scope(transport.PushScope)})
+	carrier, err := transport.NewWithContext(ctx, ref.Context().Registry, auth, c.sessions.plain.For(auth, c.sessions.base), []string{ref.Context().Scope(transport.PushScope)})
 	if err != nil {
 		return err
 	}
@@ -140,10 +140,14 @@ func (c *Client) change(ctx context.Context, reference string, send func(name.Re
 	if err != nil {
 		return err
 	}
+	auth, err := authn.Resolve(ctx, c.push, ref.Context())
+	if err != nil {
+		return &LookupError{Reference: reference, Kind: Denied, Err: fmt.Errorf("%w: %w", errCredentials, err)}
+	}
 	err = send(ref, []remote.Option{
 		remote.WithContext(ctx),
-		remote.WithAuthFromKeychain(c.push),
-		remote.WithTransport(c.sessions.base),
+		remote.WithAuth(auth),
+		remote.WithTransport(c.sessions.plain.For(auth, c.sessions.base)),
 		remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
 		remote.WithRetryStatusCodes(),
 	})

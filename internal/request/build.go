@@ -142,6 +142,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		Pulls:            pulls,
 		Mirrors:          s.Mirrors,
 		Insecure:         s.Insecure,
+		PlainLogin:       s.PlainLogin,
 		SecretName:       s.Settings.RegistrySecret,
 		PullSecretName:   s.Settings.PullSecret,
 		PullAllow:        s.Settings.PullAllow,

@@ -1,7 +1,6 @@
 package request
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,19 +11,20 @@ import (
 )
 
 // Prepare fills in what the handler needs parsed, read and made of its Settings;
-// Metrics and Proxy must be set before. The error names every setting to mend.
+// Metrics, Proxy and Hosts must be set before. The error names every setting to mend.
 func (h *Handler) Prepare() error {
-	return errors.Join(h.parseSettings(), h.readTemplates(), h.Proxy.Validate())
+	return errors.Join(h.parseSettings(), h.readTemplates(), h.Proxy.Validate(), h.PlainLogin.CheckProxies(h.Proxy.HTTP, h.Proxy.HTTPS))
 }
 
 // parseSettings fills in names, mirrors and the registry client.
 func (h *Handler) parseSettings() error {
-	var errs [4]error
+	var errs [5]error
 	h.Names, errs[0] = h.Settings.Names()
 	h.Mirrors, errs[1] = registry.ParseMirrors(h.Settings.Mirrors)
 	h.Insecure, errs[2] = registry.ParseInsecure(h.Settings.Insecure)
-	if errs[1] == nil && errs[2] == nil {
-		h.Registry, errs[3] = h.newRegistryClient()
+	h.PlainLogin, errs[3] = registry.ParsePlainLogins(h.Settings.PlainLogin)
+	if errors.Join(errs[:]...) == nil {
+		h.Registry, errs[4] = h.newRegistryClient()
 	}
 	return errors.Join(errs[:]...)
 }
@@ -41,14 +41,22 @@ func (h *Handler) newRegistryClient() (*registry.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("KILN_CA_FILE: %w", err)
 	}
-	pull := cmp.Or(settings.PullDocker, settings.DockerConfig)
+	how := registry.TransportConfig{Roots: roots, PlainLogin: h.PlainLogin}
+	if h.Hosts != nil {
+		how.Dial = h.Hosts.DialContext
+	}
+	own, err := registry.ParseAllow([]string{h.Names.PushRegistry()})
+	if err != nil {
+		return nil, err
+	}
 	return registry.NewClient(registry.ClientConfig{
-		Push:     registry.FileKeychain(settings.DockerConfig),
-		Pull:     registry.Restrict(registry.FileKeychain(pull), allow),
+		Push:     registry.Restrict(registry.FileKeychain(settings.DockerConfig), own),
+		Pull:     registry.Restrict(registry.FileKeychain(settings.PullCredentials()), allow),
 		Mirrors:  h.Mirrors,
 		Insecure: h.Insecure,
 
-		Transport: h.Metrics.RegistryTransport(registry.NewTransport(roots)),
+		PlainLogin: h.PlainLogin,
+		Transport:  h.Metrics.RegistryTransport(registry.NewTransport(how)),
 	}), nil
 }
 

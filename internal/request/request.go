@@ -17,6 +17,7 @@ import (
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
+	"kiln/internal/resolver"
 	"kiln/internal/spool"
 )
 
@@ -39,9 +40,13 @@ type Handler struct {
 	Settings *config.Settings
 	// Names says how images are called.
 	Names registry.Names
-	// Mirrors and Insecure are the operator's, parsed.
-	Mirrors  registry.Mirrors
-	Insecure []string
+	// Mirrors, Insecure and PlainLogin are the operator's, parsed.
+	Mirrors    registry.Mirrors
+	Insecure   []string
+	PlainLogin registry.PlainLogins
+	// Hosts looks the hosts of registries up; nil goes by the files of the
+	// system.
+	Hosts *resolver.Resolver
 	// Proxy is how builds reach other hosts.
 	Proxy kaniko.Proxy
 	// ActionTemplate and BuildTemplate are the operator's, or nil.

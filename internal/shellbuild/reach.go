@@ -12,6 +12,7 @@ import (
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 	"kiln/internal/request"
+	"kiln/internal/resolver"
 )
 
 // reach connects handler with the cluster and says in order whom the build is
@@ -53,6 +54,10 @@ func (o Options) reachInside(ctx context.Context, handler *request.Handler, orde
 	}
 	if handler.Pods, err = podrun.NewClient(cluster, namespace); err != nil {
 		return err
+	}
+	// The daemon's way to find hosts, where there is one.
+	if hosts, err := resolver.Kept(o.Settings.Memory); err == nil {
+		handler.Hosts = hosts
 	}
 	handler.Proxy = kaniko.ProxyFromEnvironment(os.Getenv)
 	reader := request.SelfReader{Pods: handler.Pods, PodName: o.Settings.PodName}
