@@ -45,6 +45,9 @@ type Config struct {
 	Log io.Writer
 	// Transport carries all requests; nil means one with kiln's own limits.
 	Transport http.RoundTripper
+	// ManifestTime is how long a manifest may take on its way, from a registry or
+	// from the client; 0 means half a minute.
+	ManifestTime time.Duration
 	// Retries are the pauses before a registry that cannot be reached, or that
 	// is busy, is asked again; nil means one second, three, and nine.
 	Retries []time.Duration

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -16,6 +17,9 @@ const (
 	// maxConnections bounds what a client can make the gate hold in memory.
 	maxConnections = 64
 	maxHeader      = 32 << 10
+	// manifestTime is how long a manifest of 4 MiB at most may take. One is
+	// handled at a time, so none may take for ever.
+	manifestTime = 30 * time.Second
 	// maxDrained is how many bytes of a refused request are read.
 	maxDrained = 16 << 20
 )
@@ -29,6 +33,8 @@ type Gate struct {
 	slot     slot
 	pinned   sync.Mutex
 	report   report
+	// manifestTime is how long a manifest may take on its way.
+	manifestTime time.Duration
 }
 
 // New returns a gate for the build that config describes. It makes no request;
@@ -55,6 +61,8 @@ func New(config Config) (*Gate, error) {
 		upstream: newUpstream(base, p, retries),
 		uploads:  uploads{addresses: map[string]*url.URL{}},
 		report:   report{out: out},
+
+		manifestTime: cmp.Or(config.ManifestTime, manifestTime),
 	}, nil
 }
 
@@ -97,6 +105,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.deny(w, r, reason)
 		return
 	}
+	if op.kind == "manifests" {
+		defer hurry(w, g.manifestTime)()
+	}
 	switch op.action {
 	case ping:
 		w.WriteHeader(http.StatusOK)
@@ -120,6 +131,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case putManifest:
 		g.putManifest(w, r, op)
 	}
+}
+
+// hurry gives the client of a request that long to send and to read what it
+// asks for. What is returned ends the hurry: the connection may be used again.
+func hurry(w http.ResponseWriter, limit time.Duration) (end func()) {
+	control := http.NewResponseController(w)
+	set := func(until time.Time) {
+		_ = control.SetReadDeadline(until)
+		_ = control.SetWriteDeadline(until)
+	}
+	set(time.Now().Add(2 * limit))
+	return func() { set(time.Time{}) }
 }
 
 // deny refuses a request and reports it.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
@@ -87,5 +88,32 @@ func TestPinErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", pull, err, want)
 		}
+	}
+}
+
+// A registry that sends a manifest drop by drop holds nobody up for long.
+func TestSlowManifest(t *testing.T) {
+	bases := newUpstream(t, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.Path, "/manifests/") {
+				return
+			}
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write([]byte("{"))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
+	})
+	g := start(t, gate.Config{
+		Push:         bases.host + "/app:k1-0",
+		Pull:         []string{bases.host + "/base:1@" + someDigest},
+		Insecure:     []string{bases.host},
+		DockerConfig: dockerConfig(t, bases.host),
+		ManifestTime: 100 * time.Millisecond,
+	})
+	path := "/v2/" + g.reference(t, bases.host+"/base:1").Context().RepositoryStr() + "/manifests/1"
+	status, body := g.do(t, "GET", path, "", "")
+	if status != http.StatusFailedDependency || !strings.Contains(body, bases.host) {
+		t.Errorf("answer %d %s", status, body)
 	}
 }

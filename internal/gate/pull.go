@@ -2,7 +2,9 @@ package gate
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,10 +52,19 @@ func (g *Gate) readContent(r *http.Request, source name.Repository, op operation
 	if op.kind == "blobs" {
 		path = blobPath(source.RepositoryStr(), op.ref)
 	}
-	response, err := g.upstream.read(r.Context(), readRequest{
+	ctx, cancel := r.Context(), func() {}
+	if op.kind == "manifests" {
+		ctx, cancel = context.WithTimeoutCause(ctx, g.manifestTime, errSlow)
+	}
+	response, err := g.upstream.read(ctx, readRequest{
 		as: g.policy.puller, repo: source, path: path, scope: transport.PullScope, method: r.Method, header: r.Header,
 	})
-	if err != nil || op.action != pullPinned || response.StatusCode != http.StatusOK {
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	response.Body = &cancelledBody{response.Body, cancel}
+	if op.action != pullPinned || response.StatusCode != http.StatusOK {
 		return response, err
 	}
 	response.Header.Set("Docker-Content-Digest", op.ref)
@@ -61,6 +72,22 @@ func (g *Gate) readContent(r *http.Request, source name.Repository, op operation
 		return response, nil
 	}
 	return verified(response, op.ref)
+}
+
+// errSlow is why a manifest is not waited for any longer.
+var errSlow = errors.New("the registry takes too long to send a manifest")
+
+// cancelledBody ends the time limit of an answer when that is closed.
+type cancelledBody struct {
+	io.ReadCloser
+	cancel func()
+}
+
+// Close implements [io.Closer].
+func (b *cancelledBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel()
+	return err
 }
 
 // verified returns the manifest in response with its body read, if it has the
