@@ -211,11 +211,17 @@ func egress(t *testing.T, values string) []string {
 // TestChartNetwork shows what build pods reach with each variant of the policy.
 func TestChartNetwork(t *testing.T) {
 	const dns = "kubernetes.io/metadata.name=kube-system k8s-app=kube-dns, 169.254.20.10/32, UDP 53, TCP 53"
+	// Metadata and credentials: link-local addresses and those of Azure and Alibaba;
+	// by IPv6 those of AWS (EC2, EKS), Google, Oracle and Scaleway.
+	const (
+		clouds4 = " not 169.254.0.0/16 not 168.63.129.16/32 not 100.100.100.200/32"
+		clouds6 = " not fe80::/10 not fd00:ec2::/32 not fd20:ce::254/128 not fd00:c1::a9fe:a9fe/128 not fd00:42::42/128"
+	)
 	for values, want := range map[string][]string{
-		"default": {dns, "0.0.0.0/0 not 169.254.169.254/32, ::/0 not fd00:ec2::254/128"},
+		"default": {dns, "0.0.0.0/0" + clouds4 + ", ::/0" + clouds6},
 		"closed": {
 			dns,
-			"0.0.0.0/0 not 169.254.169.254/32 not 172.18.0.2/32 not 10.0.0.0/8, ::/0 not fd00:ec2::254/128 not fd00:10::/32",
+			"0.0.0.0/0" + clouds4 + " not 172.18.0.2/32 not 10.0.0.0/8, ::/0" + clouds6 + " not fd00:10::/32",
 			"10.1.2.3/32, TCP 5000",
 		},
 		"full": {
