@@ -96,6 +96,7 @@ func (f *fixture) pendingWithoutSecret(t *testing.T) {
 	g := f.another(t, "secret", func(o *harness.PodOptions) {
 		o.RegistryHost = f.AuthRegistry + "/" + f.Namespace
 		o.PullSecret = secret
+		o.DaemonEnv = map[string]string{"KILN_PULL_SECRET_NAME": secret}
 		setPendingTimeout(o)
 	})
 	g.pendingEach(t, []pendingCase{

@@ -30,7 +30,7 @@ type Settings struct {
 	PlainLogin   []string `help:"Registries, token servers and proxies that a login may be sent to without TLS, as registry.example.com:5000. Code in a build or in the runner container can read what is sent there. Default: none." env:"KILN_PLAIN_LOGIN"`
 	Mirrors      []string `name:"registry-mirrors" help:"Mirrors of registries, as docker.io=mirror.example.com." env:"KILN_REGISTRY_MIRRORS"`
 	PullSecret   string   `name:"pull-secret-name" help:"Secret of type kubernetes.io/dockerconfigjson for pulling base images. Default: the registry's." env:"KILN_PULL_SECRET_NAME"`
-	PullAllow    []string `help:"Repositories for which credentials are used to pull base images, as ghcr.io/acme/** or docker.io; others are pulled anonymously. Default: all." env:"KILN_PULL_ALLOW"`
+	PullAllow    []string `help:"Repositories for which credentials are used to pull base images and ready images of actions, as ghcr.io/acme/** or docker.io; others are pulled anonymously. Default: all." env:"KILN_PULL_ALLOW"`
 	CAConfigMap  string   `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries, in PEM form; the gates of build pods mount it." env:"KILN_CA_CONFIGMAP"`
 	CAFile       string   `help:"The same as a file in this container, for kiln's own requests to registries." env:"KILN_CA_FILE"`
 	DockerConfig string   `help:"The registry's Secret as a file in this container, for kiln's own requests to registries; a missing file means none." default:"/var/run/kiln-registry/.dockerconfigjson" env:"KILN_DOCKER_CONFIG"`

@@ -22,6 +22,7 @@ const (
 	ClusterUnreachable     Reason = "cluster_unreachable" // its API server
 	TokenRefused           Reason = "token_refused"       // kiln's, by the API server
 	Unschedulable          Reason = "unschedulable"
+	NotStarted             Reason = "not_started" // by the node that took the pod
 	KanikoImagePull        Reason = "kaniko_image_pull"
 	ActionImagePull        Reason = "action_image_pull"
 	AdmissionRefused       Reason = "admission_refused"
@@ -62,6 +63,7 @@ func classes() []class {
 		{TokenRefused, Operator, false, "see that the service account is there, and replace the runner pod: kubectl delete ephemeralrunner with the pod's name"},
 		{AdmissionRefused, Operator, false, "let the namespace admit kiln's pods: rights, quota, Pod Security baseline, webhooks"},
 		{Unschedulable, Operator, false, "give the pod a node: capacity, selectors, taints, volumes, or a longer KILN_PENDING_TIMEOUT"},
+		{NotStarted, Operator, false, "look at what the message names: a Secret or a volume that somebody removed, or the node itself"},
 		{KanikoImagePull, Operator, false, "check KILN_KANIKO_IMAGE, its registry, and the imagePullSecrets of the runner pod"},
 		{ContextTransport, Operator, true, "look at the API server and at the build pod's node: the build context did not arrive"},
 		{BaseImageNotFound, Author, false, "check the image's name and tag in FROM or COPY --from"},

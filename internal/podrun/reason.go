@@ -59,8 +59,11 @@ func Pending(pod *corev1.Pod, events []corev1.Event, image failure.Reason) failu
 			return image
 		}
 	}
-	if pulling(events) {
+	switch {
+	case pulling(events):
 		return image
+	case pod.Spec.NodeName != "":
+		return failure.NotStarted
 	}
 	return failure.Unschedulable
 }

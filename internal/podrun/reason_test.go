@@ -54,6 +54,9 @@ func TestCause(t *testing.T) {
 	}
 }
 
+// taken says that a node has the pod.
+func taken(p *corev1.Pod) { p.Spec.NodeName = "n" }
+
 func TestPending(t *testing.T) {
 	tests := map[string]struct {
 		pod    *corev1.Pod
@@ -67,8 +70,8 @@ func TestPending(t *testing.T) {
 		"a name that is none":          {with(aPod("1"), waits("InvalidImageName", "x")), nil, failure.KanikoImagePull},
 		"a pull that takes long":       {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(2, "Pulling", "x"), happened(1, "Pulled", "y"), happened(3, "FailedToRetrieveImagePullSecret", "s")}, failure.KanikoImagePull},
 		"pulled":                       {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(1, "Pulling", "x"), happened(2, "Pulled", "x")}, failure.Unschedulable},
-		"no Secret":                    {with(aPod("1"), waits("CreateContainerConfigError", `secret "s" not found`)), nil, failure.Unschedulable},
-		"no volume":                    {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(2, "FailedMount", "x")}, failure.Unschedulable},
+		"no Secret":                    {with(aPod("1"), taken, waits("CreateContainerConfigError", `secret "s" not found`)), nil, failure.NotStarted},
+		"no volume":                    {with(aPod("1"), taken, waits("ContainerCreating", "")), []corev1.Event{happened(2, "FailedMount", "x")}, failure.NotStarted},
 	}
 	for name, test := range tests {
 		if got := Pending(test.pod, test.events, failure.KanikoImagePull); got != test.want {

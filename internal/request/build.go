@@ -31,6 +31,9 @@ type image struct {
 	reused string
 	// followed says that another step built it, while this one waited.
 	followed bool
+	// built says that kiln made it, now or earlier. Others are a workflow's own
+	// choice.
+	built bool
 }
 
 // build returns the image of the step's Dockerfile: the one that the registry
@@ -96,7 +99,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	s.times.mark("lookup")
 	if why == "" {
 		s.log.Line("kiln: %s %s", found.note, found.reference(p))
-		return image{reference: found.reference(p), reused: found.note}, nil
+		return image{reference: found.reference(p), reused: found.note, built: true}, nil
 	}
 	s.warn(p.file.Warnings)
 	s.log.Shield("Build " + s.dockerfile().file)
@@ -111,7 +114,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	if built.kept {
 		s.warnKept(p, built)
 	}
-	return image{reference: built.reference(p), followed: built.followed}, nil
+	return image{reference: built.reference(p), followed: built.followed, built: true}, nil
 }
 
 // warnKept tells of an image that the registry did not let be replaced.

@@ -213,3 +213,26 @@ func TestLost(t *testing.T) {
 		}
 	}
 }
+
+// An action that ends by a signal because its pod was deleted, by hand or with its
+// Job, says so, and nothing of memory.
+func TestDeletedAction(t *testing.T) {
+	now := metav1.Now()
+	for name, tt := range map[string]struct {
+		deleted *metav1.Time
+		end     corev1.ContainerStateTerminated
+		want    bool
+	}{
+		"deleted":             {&now, corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, true},
+		"deleted, terminated": {&now, corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, true},
+		"ended by itself":     {&now, corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}, false},
+		"ended well":          {&now, corev1.ContainerStateTerminated{Reason: "Completed"}, false},
+		"out of memory":       {&now, corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, false},
+		"killed":              {nil, corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, false},
+	} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: tt.deleted}}
+		if got := deleted(pod, &tt.end); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

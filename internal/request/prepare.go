@@ -18,13 +18,14 @@ func (h *Handler) Prepare() error {
 
 // parseSettings fills in names, mirrors and the registry client.
 func (h *Handler) parseSettings() error {
-	var errs [5]error
+	var errs [6]error
 	h.Names, errs[0] = h.Settings.Names()
 	h.Mirrors, errs[1] = registry.ParseMirrors(h.Settings.Mirrors)
 	h.Insecure, errs[2] = registry.ParseInsecure(h.Settings.Insecure)
 	h.PlainLogin, errs[3] = registry.ParsePlainLogins(h.Settings.PlainLogin)
+	h.Allow, errs[4] = registry.ParseAllow(h.Settings.PullAllow)
 	if errors.Join(errs[:]...) == nil {
-		h.Registry, errs[4] = h.newRegistryClient()
+		h.Registry, errs[5] = h.newRegistryClient()
 	}
 	return errors.Join(errs[:]...)
 }
@@ -33,10 +34,6 @@ func (h *Handler) parseSettings() error {
 // credentials, as the gates of build pods do.
 func (h *Handler) newRegistryClient() (*registry.Client, error) {
 	settings := h.Settings
-	allow, err := registry.ParseAllow(settings.PullAllow)
-	if err != nil {
-		return nil, err
-	}
 	roots, err := registry.Roots(settings.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("KILN_CA_FILE: %w", err)
@@ -51,7 +48,7 @@ func (h *Handler) newRegistryClient() (*registry.Client, error) {
 	}
 	return registry.NewClient(registry.ClientConfig{
 		Push:     registry.Restrict(registry.FileKeychain(settings.DockerConfig), own),
-		Pull:     registry.Restrict(registry.FileKeychain(settings.PullCredentials()), allow),
+		Pull:     registry.Restrict(registry.FileKeychain(settings.PullCredentials()), h.Allow),
 		Mirrors:  h.Mirrors,
 		Insecure: h.Insecure,
 

@@ -5,10 +5,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/config"
+	"kiln/internal/registry"
 )
 
 // The Secret with which a node pulls kiln's image is often the registry's too.
-func TestPullSecrets(t *testing.T) {
+func TestWithSecret(t *testing.T) {
 	one, two := corev1.LocalObjectReference{Name: "one"}, corev1.LocalObjectReference{Name: "two"}
 	for name, tc := range map[string]struct {
 		inherited []corev1.LocalObjectReference
@@ -21,7 +24,43 @@ func TestPullSecrets(t *testing.T) {
 		"both":      {[]corev1.LocalObjectReference{one}, "two", []corev1.LocalObjectReference{one, two}},
 		"the same":  {[]corev1.LocalObjectReference{one, two}, "one", []corev1.LocalObjectReference{one, two}},
 	} {
-		if diff := cmp.Diff(tc.want, pullSecrets(tc.inherited, tc.registry)); diff != "" {
+		if diff := cmp.Diff(tc.want, withSecret(tc.inherited, tc.registry)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A workflow that names a ready image, also one of the registry that kiln pushes
+// to, gets what FROM gets, and never the registry's Secret.
+func TestPullSecrets(t *testing.T) {
+	allow, err := registry.ParseAllow([]string{"ghcr.io/acme/**"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		ready image
+		pull  string // the setting
+		allow registry.Allow
+		want  []string
+	}{
+		"built":               {image{reference: "registry:5000/app@sha256:1", built: true}, "pull", allow, []string{"runner", "push"}},
+		"ready":               {image{reference: "ghcr.io/other/app"}, "", nil, []string{"runner"}},
+		"ready of registry":   {image{reference: "registry:5000/app:k1-0"}, "", nil, []string{"runner"}},
+		"ready, pull Secret":  {image{reference: "registry:5000/app:k1-0"}, "pull", nil, []string{"runner", "pull"}},
+		"ready and allowed":   {image{reference: "ghcr.io/acme/app:v1"}, "pull", allow, []string{"runner", "pull"}},
+		"ready, not allowed":  {image{reference: "ghcr.io/other/app:v1"}, "pull", allow, nil},
+		"ready of Docker Hub": {image{reference: "alpine"}, "pull", allow, nil},
+		"no name":             {image{reference: "ghcr.io/acme/UPPER"}, "pull", nil, nil},
+	} {
+		s := &step{
+			Handler: &Handler{Settings: &config.Settings{RegistrySecret: "push", PullSecret: tt.pull}, Allow: tt.allow},
+			self:    Self{PullSecrets: []corev1.LocalObjectReference{{Name: "runner"}}},
+		}
+		var got []string
+		for _, secret := range s.pullSecrets(tt.ready) {
+			got = append(got, secret.Name)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

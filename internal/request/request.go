@@ -44,6 +44,8 @@ type Handler struct {
 	Mirrors    registry.Mirrors
 	Insecure   []string
 	PlainLogin registry.PlainLogins
+	// Allow are the repositories that credentials are used for in pulls.
+	Allow registry.Allow
 	// Hosts looks the hosts of registries up; nil goes by the files of the
 	// system.
 	Hosts *resolver.Resolver

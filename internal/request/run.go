@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +50,7 @@ var errImageMissing = errors.New("the image is not in the registry")
 func (s *step) runAction(ctx context.Context, ready image) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	spec := s.actionStep(newName(), ready.reference)
+	spec := s.actionStep(newName(), ready)
 	job, err := action.Job(spec)
 	if err != nil {
 		return 1, err
@@ -108,31 +107,21 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 }
 
 // actionStep collects what the action's Job is made of.
-func (s *step) actionStep(name, image string) action.Step {
+func (s *step) actionStep(name string, ready image) action.Step {
 	return action.Step{
 		Name:             name,
 		Namespace:        s.Pods.Namespace,
-		Image:            image,
+		Image:            ready.reference,
 		Container:        s.container,
 		Claim:            s.self.Claim,
 		WorkMount:        s.self.WorkMount,
 		NodeName:         s.nodeName(),
 		Arch:             runtime.GOARCH,
 		Tolerations:      s.self.Tolerations,
-		ImagePullSecrets: pullSecrets(s.self.PullSecrets, s.Settings.RegistrySecret),
+		ImagePullSecrets: s.pullSecrets(ready),
 		Labels:           s.labels(roleAction),
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
 	}
-}
-
-// pullSecrets adds the registry's Secret, if there is one, to those that are
-// inherited. It may be among them already, and the list is one of names.
-func pullSecrets(inherited []corev1.LocalObjectReference, registry string) []corev1.LocalObjectReference {
-	all := slices.Clone(inherited)
-	if own := (corev1.LocalObjectReference{Name: registry}); registry != "" && !slices.Contains(all, own) {
-		all = append(all, own)
-	}
-	return all
 }
 
 // nodeName is the node that actions must run on, or empty.
@@ -315,10 +304,20 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	if !ok {
 		return 1, true, failure.New(failure.Internal, "the action's pod ended without running the action")
 	}
+	if deleted(r.pod, end) {
+		return 1, true, lost("action's pod", podrun.ErrGone)
+	}
 	if r.unread != nil && end.ExitCode == 0 {
 		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
 	}
 	return int(end.ExitCode), true, actionFailure(r.actionName(), end)
+}
+
+// deleted reports whether a container was ended because somebody deleted its
+// pod, or the Job. Whatever kiln deletes it deletes after the outcome is known.
+func deleted(pod *corev1.Pod, end *corev1.ContainerStateTerminated) bool {
+	signal := end.ExitCode == exitKilled || end.ExitCode == exitTerminated
+	return pod.DeletionTimestamp != nil && signal && end.Reason != "OOMKilled"
 }
 
 // explain says why the pod does not start.

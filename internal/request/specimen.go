@@ -37,7 +37,7 @@ func (h *Handler) Specimen(self Self) (Specimen, error) {
 	if err != nil {
 		return Specimen{}, err
 	}
-	job, err := action.Job(s.actionStep(newName(), repository(p.pull)+"@sha256:"+strings.Repeat("0", 64)))
+	job, err := action.Job(s.actionStep(newName(), image{reference: repository(p.pull) + "@sha256:" + strings.Repeat("0", 64), built: true}))
 	if err != nil {
 		return Specimen{}, err
 	}
