@@ -20,6 +20,9 @@ func checkPlatform(platform string) error {
 	if err != nil {
 		return fmt.Errorf("failed to parse platform %s", platform)
 	}
+	if parsed.Variant != "" && platforms.Normalize(parsed).Variant != "" {
+		return fmt.Errorf("the platform %s is a variant, and this runner builds for %s alone: leave the variant out", platform, ownPlatform())
+	}
 	if parsed.OS != runtime.GOOS || parsed.Architecture != runtime.GOARCH {
 		return fmt.Errorf("the platform is %s, and this runner builds for %s alone: Kaniko does not emulate another one",
 			platform, ownPlatform())

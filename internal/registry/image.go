@@ -7,9 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/platforms"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	specs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // maxTriggers bounds the ONBUILD triggers of an image, in bytes; they are
@@ -39,17 +41,13 @@ type manifest struct {
 }
 
 type descriptor struct {
-	Digest   string   `json:"digest"`
-	Platform platform `json:"platform"`
-}
-
-type platform struct {
-	OS   string `json:"os"`
-	Arch string `json:"architecture"`
+	Digest   string          `json:"digest"`
+	Platform *specs.Platform `json:"platform"`
 }
 
 // imageConfig is what is read of an image's configuration.
 type imageConfig struct {
+	specs.Platform
 	Created string `json:"created"`
 	Config  struct {
 		Labels  map[string]string `json:"Labels"`
@@ -62,16 +60,6 @@ type imageConfig struct {
 // media type.
 func (m manifest) isIndex() bool {
 	return m.MediaType == string(types.OCIImageIndex) || m.MediaType == string(types.DockerManifestList) || len(m.Manifests) > 0
-}
-
-// forPlatform returns the digest of the first manifest for linux/arch.
-func (m manifest) forPlatform(arch string) (string, error) {
-	for _, d := range m.Manifests {
-		if d.Platform.OS == "linux" && d.Platform.Arch == arch {
-			return d.Digest, nil
-		}
-	}
-	return "", fmt.Errorf("%w: the image has no variant for linux/%s", errMalformed, arch)
 }
 
 // Image reads the image under reference, a tag or a digest, with the
@@ -136,6 +124,10 @@ type Base struct {
 	Triggers []string
 	// Shell is its SHELL, empty for Docker's own.
 	Shell []string
+	// Manifest is the digest of the image itself, which Docker takes of an index.
+	Manifest string
+	// Differ says that the executor, given the index, takes another one or none.
+	Differ bool
 }
 
 // Base reads the configuration of reference, a base image, at digest for
@@ -163,24 +155,21 @@ func (c *Client) Base(ctx context.Context, reference, digest, arch string) (Base
 }
 
 func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch string) (Base, error) {
-	m, err := c.manifest(ctx, repo, digest)
+	chosen, err := c.choose(ctx, repo, digest, arch)
 	if err != nil {
 		return Base{}, err
 	}
-	if m.isIndex() {
-		variant, err := m.forPlatform(arch)
-		if err != nil {
-			return Base{}, err
-		}
-		if m, err = c.manifest(ctx, repo, variant); err != nil {
-			return Base{}, err
-		}
-	}
-	config, err := c.config(ctx, c.pull, repo, m)
+	config, err := c.config(ctx, c.pull, repo, chosen.manifest)
 	if err != nil {
 		return Base{}, err
 	}
-	base := Base{Triggers: config.Config.OnBuild, Shell: config.Config.Shell}
+	if chosen.unsaid && !runsOn(arch).Match(config.Platform) {
+		return Base{}, fmt.Errorf("%w linux/%s: an index names one that does not say its platform, and is for %s", errPlatform, arch, platforms.Format(config.Platform))
+	}
+	base := Base{
+		Triggers: config.Config.OnBuild, Shell: config.Config.Shell,
+		Manifest: chosen.digest, Differ: chosen.differ,
+	}
 	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {
 		return Base{}, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)
 	}

@@ -120,6 +120,8 @@ const (
 	// Unreachable: there is no answer, or one that may be another in a while
 	// (429 and 5xx). Plain HTTP that the operator does not allow counts too.
 	Unreachable Kind = "unreachable"
+	// OtherPlatform: there is an image, and none for the platform.
+	OtherPlatform Kind = "other platform"
 	// Malformed: the reference or the answer is not what it should be.
 	Malformed Kind = "malformed"
 )
@@ -163,6 +165,8 @@ func kindOf(err error) Kind {
 		return kindOfStatus(answered.StatusCode)
 	}
 	switch {
+	case errors.Is(err, errPlatform):
+		return OtherPlatform
 	case errors.Is(err, errMalformed):
 		return Malformed
 	case errors.Is(err, errCredentials):

@@ -22,8 +22,8 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 		return nil, err
 	}
 	var pulls []string
-	for _, image := range slices.Concat(p.bases, further) {
-		pinned, err := pin(image.Name, image.Digest)
+	for _, image := range slices.Concat(s.named(p), further) {
+		pinned, err := s.pinned(ctx, image)
 		if err != nil {
 			return nil, err
 		}
@@ -35,10 +35,45 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 	return s.buildPod(p, pulls)
 }
 
+// base is an image that a build reads, and where the Dockerfile names it.
+type base struct {
+	buildkey.Reference
+	image preflight.Image
+}
+
+// named are the images that the Dockerfile itself names.
+func (s *step) named(p *plan) []base {
+	all := make([]base, 0, len(p.bases))
+	for i, reference := range p.bases {
+		all = append(all, base{reference, p.file.Images[i]})
+	}
+	return all
+}
+
+// pinned names an image as the gate is to answer for it: a tag with the very
+// image that Docker takes of an index, for the executor takes another of some. A
+// digest that the Dockerfile names is answered with itself, so an index of which
+// the executor takes another image is refused.
+func (s *step) pinned(ctx context.Context, of base) (string, error) {
+	found, err := s.Registry.Base(ctx, of.Name, of.Digest, arch)
+	if err != nil {
+		return "", s.baseError(of.image, err)
+	}
+	pinned, same, err := found.Pin(of.Name)
+	if err != nil || same {
+		return pinned, err
+	}
+	at := s.dockerfile()
+	at.line = of.image.Line
+	return "", &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+		"%s: the digest of %s is that of an index, of which Kaniko would not take the image that Docker takes: name the digest of that image, %s",
+		at, of.image.Reference, found.Manifest)}
+}
+
 // triggered returns the images that the triggers of the plan's bases name. All
 // bases are asked at once.
-func (s *step) triggered(ctx context.Context, p *plan) ([]buildkey.Reference, error) {
-	found := make([][]buildkey.Reference, len(p.bases))
+func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
+	found := make([][]base, len(p.bases))
 	triggers := make([][]string, len(p.bases))
 	errs := make([]error, len(p.bases))
 	var group sync.WaitGroup
@@ -61,8 +96,8 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]buildkey.Reference, er
 		}
 	}
 	images := slices.Concat(found...)
-	slices.SortFunc(images, func(a, b buildkey.Reference) int { return strings.Compare(a.Name, b.Name) })
-	return slices.Compact(images), nil
+	slices.SortStableFunc(images, func(a, b base) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(images, func(a, b base) bool { return a.Reference == b.Reference }), nil
 }
 
 // checkTriggers refuses triggers of bases, by the base's reference, that this
@@ -91,8 +126,8 @@ func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
 }
 
 // triggersOf returns the triggers of one base, and the images that they name.
-func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, base buildkey.Reference) ([]string, []buildkey.Reference, error) {
-	found, err := s.Registry.Base(ctx, base.Name, base.Digest, arch)
+func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, of buildkey.Reference) ([]string, []base, error) {
+	found, err := s.Registry.Base(ctx, of.Name, of.Digest, arch)
 	if err != nil {
 		return nil, nil, s.baseError(image, err)
 	}
@@ -106,14 +141,14 @@ func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, b
 	if err := s.unbuildable(image, named); err != nil {
 		return nil, nil, err
 	}
-	var references []buildkey.Reference
+	var references []base
 	for _, further := range named {
 		further.Line = image.Line
 		digest, err := s.Registry.Resolve(ctx, further.Reference)
 		if err != nil {
 			return nil, nil, s.baseError(further, err)
 		}
-		references = append(references, buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest})
+		references = append(references, base{buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest}, further})
 	}
 	return found.Triggers, references, nil
 }

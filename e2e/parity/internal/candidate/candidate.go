@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -143,6 +144,9 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 		pulls = append(pulls, image.Reference)
 	}
 	head, err := k.mend(ctx, parsed, ignore, mirrors)
+	if err == nil {
+		pulls, err = k.pins(ctx, pulls, mirrors)
+	}
 	return kaniko.Build{
 		Name: "parity", Namespace: "parity",
 		KanikoImage: k.ExecutorName, GateImage: "kiln",
@@ -234,6 +238,33 @@ func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors regi
 		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
 	}
 	return bases, nil
+}
+
+// pins names the images as the gate answers for them. Unchecked, what cannot be
+// looked up is left to the executor.
+func (k *Kiln) pins(ctx context.Context, references []string, mirrors registry.Mirrors) ([]string, error) {
+	insecure, err := registry.ParseInsecure([]string{k.Registry})
+	if err != nil {
+		return nil, err
+	}
+	client := registry.NewClient(registry.ClientConfig{Mirrors: mirrors, Insecure: insecure})
+	pins := slices.Clone(references)
+	for i, reference := range references {
+		digest, err := client.Resolve(ctx, reference)
+		if err != nil {
+			continue
+		}
+		base, err := client.Base(ctx, reference, digest, runtime.GOARCH)
+		if err != nil {
+			continue
+		}
+		pinned, same, err := base.Pin(reference)
+		if err != nil || !same && !k.Unchecked {
+			return nil, &Refusal{errors.Join(err, fmt.Errorf("%s: Kaniko takes another image of the index", reference))}
+		}
+		pins[i] = pinned
+	}
+	return pins, nil
 }
 
 func (k *Kiln) mirrors() (registry.Mirrors, error) {
