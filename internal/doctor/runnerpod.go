@@ -267,7 +267,7 @@ func workFindings(pod *corev1.Pod) []Finding {
 		return skip("containerMode kubernetes-novolume has none: see hook")
 	}
 	if _, err := request.SelfOf(pod); err != nil {
-		return fail(err.Error(), "mount a persistent volume claim called work in the runner container: the overlay of sealed mode and containerMode kubernetes do")
+		return fail(err.Error(), "mount the whole of a persistent volume claim called work in the runner container: the overlay of sealed mode and containerMode kubernetes do")
 	}
 	return nil
 }

@@ -83,11 +83,14 @@ func podFaults() map[string]podFault {
 		"bin elsewhere": {"hook", func(p *corev1.Pod) {
 			remount(p, containerRunner, "kiln-bin", func(m *corev1.VolumeMount) { m.MountPath = "/k" })
 		}, Fail, "another hook", "set it to /k/hook.sh"},
-		"misplaced":       {"hook", func(p *corev1.Pod) { setEnv(p, hooks+"_K8S_REGISTRY_HOST", "ghcr.io/x") }, Warn, "no effect", "the kiln container"},
-		"handle":          {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_HANDLE", "some") }, Fail, `KILN_HANDLE is "some"`, "dockerfile or all"},
-		"grace":           {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DAEMON_GRACE", "soon") }, Fail, `KILN_DAEMON_GRACE is "soon"`, "a duration such as 60s"},
-		"misspelt":        {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DELEGATES", "/x.js") }, Warn, "KILN_DELEGATES is set on the runner container", "README"},
-		"work emptyDir":   {"work-volume", func(p *corev1.Pod) { volumeOf(p, "work").Ephemeral = nil }, Fail, "not a persistent volume claim", "called work"},
+		"misplaced":     {"hook", func(p *corev1.Pod) { setEnv(p, hooks+"_K8S_REGISTRY_HOST", "ghcr.io/x") }, Warn, "no effect", "the kiln container"},
+		"handle":        {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_HANDLE", "some") }, Fail, `KILN_HANDLE is "some"`, "dockerfile or all"},
+		"grace":         {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DAEMON_GRACE", "soon") }, Fail, `KILN_DAEMON_GRACE is "soon"`, "a duration such as 60s"},
+		"misspelt":      {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DELEGATES", "/x.js") }, Warn, "KILN_DELEGATES is set on the runner container", "README"},
+		"work emptyDir": {"work-volume", func(p *corev1.Pod) { volumeOf(p, "work").Ephemeral = nil }, Fail, "not a persistent volume claim", "called work"},
+		"work subPath": {"work-volume", func(p *corev1.Pod) {
+			remount(p, containerRunner, "work", func(m *corev1.VolumeMount) { m.SubPathExpr = "$(POD_NAME)" })
+		}, Fail, "mounts a part of the volume", "the whole of"},
 		"no work":         {"work-volume", func(p *corev1.Pod) { unmount(p, containerRunner, "work") }, Fail, `mounts no volume "work"`, "called work"},
 		"old ARC":         {"arc", func(p *corev1.Pod) { p.Labels["app.kubernetes.io/version"] = "0.11.0" }, Fail, "is 0.11.0", "0.12"},
 		"no ARC":          {"arc", func(p *corev1.Pod) { delete(p.Labels, "actions.github.com/scale-set-name") }, Skip, "no labels", ""},

@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"fmt"
+	"path"
 	"strings"
 	"sync"
 
@@ -10,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/failure"
 	"kiln/internal/podrun"
 )
 
@@ -20,6 +22,7 @@ const (
 	containerKiln   = "kiln"
 	containerRunner = "runner"
 	volumeWork      = "work"
+	workFolder      = "_work" // the last element of the path that it is mounted at
 )
 
 // Self is what the daemon needs to know of the pod that it runs in.
@@ -72,7 +75,7 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 	}
 	self, err := SelfOf(pod)
 	if err != nil {
-		return Self{}, err
+		return Self{}, failure.New(failure.Misconfigured, "kiln: %w", err)
 	}
 	r.self = &self
 	return self, nil
@@ -152,13 +155,8 @@ func Novolume(pod *corev1.Pod) string {
 // runner container mounts it.
 func workVolume(pod *corev1.Pod) (claim, mount string, err error) {
 	runner, _ := findContainer(pod, containerRunner)
-	for _, m := range runner.VolumeMounts {
-		if m.Name == volumeWork {
-			mount = m.MountPath
-		}
-	}
-	if mount == "" {
-		return "", "", fmt.Errorf("the container %q of the runner pod %s mounts no volume %q: actions need the work folder", containerRunner, pod.Name, volumeWork)
+	if mount, err = workMount(pod.Name, runner); err != nil {
+		return "", "", err
 	}
 	for _, volume := range pod.Spec.Volumes {
 		if volume.Name != volumeWork {
@@ -174,4 +172,31 @@ func workVolume(pod *corev1.Pod) (claim, mount string, err error) {
 		}
 	}
 	return "", "", fmt.Errorf("the volume %q of the runner pod %s is not a persistent volume claim: an action's pod can share no other", volumeWork, pod.Name)
+}
+
+// workMount returns where the runner container mounts the work volume, which has
+// to be the whole of it. A part, a subPath or subPathExpr, is of a claim that
+// holds what is not this runner's, and no pod could be kept to the part: the
+// kubelet follows symbolic links in a sub-path anywhere in the volume
+// (kubernetes pkg/volume/util/subpath), and workflow code makes those below its
+// part as it likes.
+func workMount(pod string, runner corev1.Container) (string, error) {
+	whole, part := "", ""
+	for _, m := range runner.VolumeMounts {
+		switch {
+		case m.Name != volumeWork:
+		case m.SubPath == "" && m.SubPathExpr == "":
+			whole = m.MountPath
+		case part == "" || path.Base(m.MountPath) == workFolder:
+			part = m.MountPath
+		}
+	}
+	switch {
+	case part != "" && (whole == "" || path.Base(part) == workFolder):
+		return "", fmt.Errorf("the container %q of the runner pod %s mounts a part of the volume %q at %s (subPath or subPathExpr): an action's pod can share no part of a claim without reaching the rest of it, which is other runners'; give each runner a claim of its own, as the overlays do, and mount the whole of it",
+			containerRunner, pod, volumeWork, part)
+	case whole == "":
+		return "", fmt.Errorf("the container %q of the runner pod %s mounts no volume %q: actions need the work folder", containerRunner, pod, volumeWork)
+	}
+	return whole, nil
 }

@@ -56,8 +56,14 @@ func TestSelfOfRefusesWhatCannotWork(t *testing.T) {
 		change func(*corev1.Pod)
 		want   string
 	}{
-		"no sidecar":   {func(p *corev1.Pod) { p.Spec.InitContainers = nil }, `no container "kiln"`},
-		"no mount":     {func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts = nil }, `mounts no volume "work"`},
+		"no sidecar":        {func(p *corev1.Pod) { p.Spec.InitContainers = nil }, `no container "kiln"`},
+		"no mount":          {func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts = nil }, `mounts no volume "work"`},
+		"a part of a claim": {func(p *corev1.Pod) { workMounts(p)[1].SubPath = "runner-1" }, "a part of the volume \"work\" at /home/runner/_work"},
+		"a part by its pod": {func(p *corev1.Pod) { workMounts(p)[1].SubPathExpr = "$(POD_NAME)" }, "a part of the volume"},
+		"a part beside the whole": {func(p *corev1.Pod) {
+			workMounts(p)[1].SubPath = "runner-1"
+			mountWork(p, corev1.VolumeMount{MountPath: "/all"})
+		}, "at /home/runner/_work"},
 		"an empty dir": {func(p *corev1.Pod) { p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{} }, "not a persistent volume claim"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,6 +119,37 @@ func TestSelfOfNovolume(t *testing.T) {
 				t.Errorf("error = %v, want %q", err, want)
 			}
 		})
+	}
+}
+
+// workMounts are the mounts of the runner container.
+func workMounts(pod *corev1.Pod) []corev1.VolumeMount { return pod.Spec.Containers[0].VolumeMounts }
+
+// mountWork mounts the work volume in the runner container once more.
+func mountWork(pod *corev1.Pod, mount corev1.VolumeMount) {
+	mount.Name = volumeWork
+	pod.Spec.Containers[0].VolumeMounts = append(workMounts(pod), mount)
+}
+
+// TestSelfOfWithACacheBeside: a part that is mounted elsewhere takes nothing from
+// the runner that it does not have.
+func TestSelfOfWithACacheBeside(t *testing.T) {
+	pod := runnerPod()
+	mountWork(pod, corev1.VolumeMount{MountPath: "/opt/hostedtoolcache", SubPath: "_tool"})
+	got, err := SelfOf(pod)
+	if err != nil || got.WorkMount != "/home/runner/_work" {
+		t.Errorf("mount = %q, %v", got.WorkMount, err)
+	}
+}
+
+// TestAPartOfAClaimIsMisconfigured: it is the operator's to mend, and a step says so.
+func TestAPartOfAClaimIsMisconfigured(t *testing.T) {
+	pod := runnerPod()
+	pod.Namespace = "ci"
+	workMounts(pod)[1].SubPathExpr = "$(POD_NAME)"
+	reader := &SelfReader{Pods: podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}, PodName: pod.Name}
+	if _, err := reader.Read(t.Context()); failure.Of(err) != failure.Misconfigured {
+		t.Errorf("reason = %q: %v", failure.Of(err), err)
 	}
 }
 
