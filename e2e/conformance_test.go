@@ -114,6 +114,7 @@ func TestConformance(t *testing.T) {
 		t.Run("odd quoting", func(t *testing.T) { t.Parallel(); f.testQuoting(t, entry) })
 		t.Run("exit codes", func(t *testing.T) { t.Parallel(); f.testExitCodes(t, plain) })
 		t.Run("modes", func(t *testing.T) { t.Parallel(); f.testModes(t) })
+		t.Run("users", func(t *testing.T) { t.Parallel(); f.testUsers(t) })
 		t.Run("environment", func(t *testing.T) { t.Parallel(); f.testEnvironment(t, plain) })
 		t.Run("file commands", func(t *testing.T) { t.Parallel(); f.testFileCommands(t) })
 		t.Run("mounts", func(t *testing.T) { t.Parallel(); f.testMounts(t, plain, workFolder) })

@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -68,8 +69,17 @@ func (f *fixture) testEnvironment(t *testing.T, image string) {
 	t.Run("more than 1 MiB", func(t *testing.T) {
 		t.Parallel()
 		step := printed
-		step.Env = map[string]string{"LARGE": strings.Repeat("x", 1<<20)}
+		step.Env = map[string]string{}
+		for i := range 9 {
+			step.Env[fmt.Sprintf("LARGE_%d", i)] = strings.Repeat("x", 120<<10)
+		}
 		wantError(t, f.step(t, step), "environment has", "Secret", "through a file")
+	})
+	t.Run("a value over 128 KiB", func(t *testing.T) {
+		t.Parallel()
+		step := printed
+		step.Env = map[string]string{"LARGE": strings.Repeat("x", 128<<10)}
+		wantError(t, f.step(t, step), "the environment variable LARGE has", "through a file")
 	})
 }
 

@@ -3,6 +3,7 @@ package action_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -144,11 +145,16 @@ func TestEnvironmentMatches(t *testing.T) {
 
 func TestEnvironmentTooLarge(t *testing.T) {
 	s := step()
-	s.Container.EnvironmentVariables = hook.Environment{"CI": "1", "BIG": strings.Repeat("x", 1<<20-len("1true"))}
+	s.Container.EnvironmentVariables = hook.Environment{"CI": "1"}
+	for left, i := 1<<20-len("1true"), 0; left > 0; i++ {
+		name := fmt.Sprintf("BIG%d", i)
+		s.Container.EnvironmentVariables[name] = strings.Repeat("x", min(left, 100<<10))
+		left -= min(left, 100<<10)
+	}
 	if _, _, err := action.Secret(s); err != nil {
 		t.Errorf("1 MiB of values: %v", err)
 	}
-	s.Container.EnvironmentVariables["BIG"] += "x"
+	s.Container.EnvironmentVariables["CI"] += "x"
 	_, _, err := action.Secret(s)
 	if err == nil || !strings.Contains(err.Error(), "1048577 bytes") {
 		t.Fatalf("error = %v, want one with the size", err)

@@ -19,10 +19,14 @@ const (
 )
 
 // Job returns the Job of a step. The error is about mounts that the pod
-// cannot have.
+// cannot have, and about arguments that no program can.
 func Job(s Step) (*batchv1.Job, error) {
 	mounts, err := mounts(s)
 	if err != nil {
+		return nil, err
+	}
+	arguments := hook.SplitArgs(s.Container.EntryPointArgs)
+	if err := checkArguments(arguments); err != nil {
 		return nil, err
 	}
 	return &batchv1.Job{
@@ -33,7 +37,7 @@ func Job(s Step) (*batchv1.Job, error) {
 			TTLSecondsAfterFinished: new(int32(keepSeconds)),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(s.Labels)},
-				Spec:       podSpec(s, mounts),
+				Spec:       podSpec(s, mounts, arguments),
 			},
 		},
 	}, nil
@@ -42,7 +46,7 @@ func Job(s Step) (*batchv1.Job, error) {
 // podSpec returns the pod around the action's container. It passes Pod Security's
 // baseline level. Images run as the user they name, root included, and may gain
 // privileges by setuid programs such as sudo, as with Docker.
-func podSpec(s Step, mounts []corev1.VolumeMount) corev1.PodSpec {
+func podSpec(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.PodSpec {
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
 		TerminationGracePeriodSeconds: new(int64(graceSeconds)),
@@ -55,7 +59,7 @@ func podSpec(s Step, mounts []corev1.VolumeMount) corev1.PodSpec {
 		Tolerations:      slices.Clone(s.Tolerations),
 		NodeSelector:     nodeSelector(s.Arch),
 		Affinity:         sameNode(s.NodeName),
-		Containers:       []corev1.Container{container(s, mounts)},
+		Containers:       []corev1.Container{container(s, mounts, arguments)},
 		Volumes: []corev1.Volume{{
 			Name: volumeWork,
 			VolumeSource: corev1.VolumeSource{
@@ -67,7 +71,7 @@ func podSpec(s Step, mounts []corev1.VolumeMount) corev1.PodSpec {
 
 // container returns the action's container. Command and arguments stay unset
 // unless the action names them: an empty list would wipe the image's CMD.
-func container(s Step, mounts []corev1.VolumeMount) corev1.Container {
+func container(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.Container {
 	c := corev1.Container{
 		Name:         ContainerName,
 		Image:        s.Image,
@@ -78,7 +82,7 @@ func container(s Step, mounts []corev1.VolumeMount) corev1.Container {
 	if entryPoint := s.Container.EntryPoint; entryPoint != "" {
 		c.Command = []string{literal(entryPoint)}
 	}
-	for _, argument := range hook.SplitArgs(s.Container.EntryPointArgs) {
+	for _, argument := range arguments {
 		c.Args = append(c.Args, literal(argument))
 	}
 	return c

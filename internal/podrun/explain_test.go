@@ -127,7 +127,12 @@ func TestHopeless(t *testing.T) {
 		"wrong platform":          {"ErrImagePull", "no match for platform in manifest: not found", 0, true},
 		"secret not yet":          {"CreateContainerConfigError", `secret "s" not found`, time.Second, false},
 		"secret missing":          {"CreateContainerConfigError", `secret "s" not found`, time.Minute, true},
-		"nothing to run":          {"CreateContainerError", "failed to generate spec: no command specified", time.Minute, true},
+		"nothing to run":          {"CreateContainerError", "failed to generate spec: no command specified", 0, true},
+		"no such user":            {"CreateContainerError", `failed to generate container "c" spec: failed to generate spec: no users found`, 0, true},
+		"no such user, CRI-O":     {"CreateContainerError", "setup user: unable to find user ghost: no matching entries in passwd file", 0, true},
+		"no such group":           {"CreateContainerError", "failed to generate spec: no groups found", 0, true},
+		"must not be root":        {"CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: ...)", 0, true},
+		"a user by name":          {"CreateContainerConfigError", "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root", 0, true},
 		"runtime trouble":         {"CreateContainerError", "context deadline exceeded", time.Hour, false},
 	}
 	for name, test := range tests {

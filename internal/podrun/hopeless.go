@@ -1,12 +1,15 @@
 package podrun
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/internal/failure"
 )
 
 // hopelessReason is a waiting reason of the kubelet that time does not mend.
@@ -18,6 +21,10 @@ type hopelessReason struct {
 	// after is how long since the kubelet took the pod: its caches may lag
 	// behind objects created just before.
 	after time.Duration
+	// words say it to a person; empty leaves it to [waitingWords].
+	words string
+	// fault is whose it is; empty leaves it to [Pending].
+	fault failure.Reason
 }
 
 // hopelessReasons lists what fails at once. Reasons come from kubernetes
@@ -28,6 +35,14 @@ type hopelessReason struct {
 func hopelessReasons() []hopelessReason {
 	const lag = 10 * time.Second
 	return []hopelessReason{
+		// What the runtime finds in the image when it makes a container of it.
+		{reason: "CreateContainerError", text: "no command specified", words: noCommand, fault: failure.ActionFailed},
+		{reason: "CreateContainerError", text: "no users found", words: noUser, fault: failure.ActionFailed},
+		{reason: "CreateContainerError", text: "no matching entries in passwd file", words: noUser, fault: failure.ActionFailed},
+		{reason: "CreateContainerError", text: "no groups found", words: noGroup, fault: failure.ActionFailed},
+		{reason: "CreateContainerError", text: "no matching entries in group file", words: noGroup, fault: failure.ActionFailed},
+		{reason: "CreateContainerError", text: "uids and gids must be in range", words: badUser, fault: failure.ActionFailed},
+		{reason: "RunContainerError", text: "argument list too long", fault: failure.ActionFailed},
 		{reason: "InvalidImageName"},
 		{reason: "ErrImageNeverPull"},
 		{reason: "ErrImagePull", text: "not found", after: lag},
@@ -35,13 +50,24 @@ func hopelessReasons() []hopelessReason {
 		{reason: "ErrImagePull", text: "name unknown", after: lag},
 		{reason: "ErrImagePull", text: "no match for platform in manifest"},
 		{reason: "ErrImagePull", text: "server gave HTTP response to HTTPS client"},
+		// What the kubelet finds in the pod: a template's or an admission's fault.
 		{reason: "CreateContainerConfigError", text: "not found", after: lag},
 		{reason: "CreateContainerConfigError", text: "couldn't find key", after: lag},
-		{reason: "CreateContainerConfigError", text: "runAsNonRoot", after: lag},
-		{reason: "CreateContainerConfigError", text: "subPath", after: lag},
-		{reason: "CreateContainerError", text: "no command specified", after: lag},
+		{reason: "CreateContainerConfigError", text: "runAsNonRoot", fault: failure.Misconfigured},
+		{reason: "CreateContainerConfigError", text: "run as root", fault: failure.Misconfigured},
+		{reason: "CreateContainerConfigError", text: "non-numeric user", fault: failure.Misconfigured},
+		{reason: "CreateContainerConfigError", text: "subPath", after: lag, fault: failure.Misconfigured},
 	}
 }
+
+// What the runtime says of an image, in the words of `docker run`
+// (moby/sys/user, moby daemon/create.go).
+const (
+	noCommand = "no command specified: the image has neither ENTRYPOINT nor CMD, and the step names none; give the Dockerfile an ENTRYPOINT, or action.yml an entrypoint or args"
+	noUser    = "unable to find the image's USER: no matching entries in passwd file; name a user that the image has, or a number"
+	noGroup   = "unable to find the group of the image's USER: no matching entries in group file; name a group that the image has, or a number"
+	badUser   = "the number of the image's USER is not in the range 0-2147483647"
+)
 
 // Hopeless reports whether a waiting pod will never run, and why, as one line.
 // It is cautious: what might still mend, or is younger than the kubelet's caches
@@ -70,23 +96,30 @@ func refusedByPodSecurity(events []corev1.Event) (reason string, refused bool) {
 // hopelessAt is Hopeless at a given time.
 func hopelessAt(pod *corev1.Pod, now time.Time) (reason string, hopeless bool) {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if status.State.Waiting != nil && neverMends(status.State.Waiting, age(pod, now)) {
-			return explainWaiting(status), true
+		if status.State.Waiting == nil {
+			continue
+		}
+		if never, found := neverMends(status.State.Waiting, age(pod, now)); found {
+			return cmp.Or(never.words, explainWaiting(status)), true
 		}
 	}
 	return "", false
 }
 
-func neverMends(waiting *corev1.ContainerStateWaiting, age time.Duration) bool {
+// neverMends returns what is known of a container's waiting, if it lasts.
+func neverMends(waiting *corev1.ContainerStateWaiting, age time.Duration) (hopelessReason, bool) {
 	reason := waiting.Reason
 	if reason == "ImagePullBackOff" {
 		// The pause between two pulls; its message repeats the error.
 		reason = "ErrImagePull"
 	}
 	message := strings.ToLower(waiting.Message)
-	return slices.ContainsFunc(hopelessReasons(), func(h hopelessReason) bool {
-		return h.reason == reason && age >= h.after && strings.Contains(message, strings.ToLower(h.text))
-	})
+	for _, h := range hopelessReasons() {
+		if h.reason == reason && age >= h.after && strings.Contains(message, strings.ToLower(h.text)) {
+			return h, true
+		}
+	}
+	return hopelessReason{}, false
 }
 
 // age is the time since the kubelet took the pod, 0 if it has not.

@@ -1,6 +1,7 @@
 package podrun
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -55,8 +56,15 @@ func Pending(pod *corev1.Pod, events []corev1.Event, image failure.Reason) failu
 		return failure.Unschedulable
 	}
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if waiting := status.State.Waiting; waiting != nil && waitingWords(waiting.Reason) != "" {
+		waiting := status.State.Waiting
+		if waiting == nil {
+			continue
+		}
+		if waitingWords(waiting.Reason) != "" {
 			return image
+		}
+		if never, found := neverMends(waiting, math.MaxInt64); found && never.fault != "" {
+			return never.fault
 		}
 	}
 	switch {

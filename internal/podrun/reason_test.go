@@ -72,6 +72,10 @@ func TestPending(t *testing.T) {
 		"pulled":                       {with(aPod("1"), waits("ContainerCreating", "")), []corev1.Event{happened(1, "Pulling", "x"), happened(2, "Pulled", "x")}, failure.Unschedulable},
 		"no Secret":                    {with(aPod("1"), taken, waits("CreateContainerConfigError", `secret "s" not found`)), nil, failure.NotStarted},
 		"no volume":                    {with(aPod("1"), taken, waits("ContainerCreating", "")), []corev1.Event{happened(2, "FailedMount", "x")}, failure.NotStarted},
+		"nothing to run":               {with(aPod("1"), waits("CreateContainerError", "no command specified")), nil, failure.ActionFailed},
+		"no such user":                 {with(aPod("1"), waits("CreateContainerError", "failed to generate spec: no users found")), nil, failure.ActionFailed},
+		"must not be root":             {with(aPod("1"), waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root")), nil, failure.Misconfigured},
+		"runtime trouble":              {with(aPod("1"), taken, waits("CreateContainerError", "context deadline exceeded")), nil, failure.NotStarted},
 	}
 	for name, test := range tests {
 		if got := Pending(test.pod, test.events, failure.KanikoImagePull); got != test.want {

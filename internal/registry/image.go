@@ -31,6 +31,8 @@ type Image struct {
 	// Labels are those of the image's configuration; whoever wrote the
 	// Dockerfile chose them.
 	Labels map[string]string
+	// Start is how its containers start.
+	Start Start
 }
 
 // manifest is what is read of an image manifest or an index.
@@ -38,6 +40,7 @@ type manifest struct {
 	MediaType string       `json:"mediaType"`
 	Config    descriptor   `json:"config"`
 	Manifests []descriptor `json:"manifests"`
+	Layers    []descriptor `json:"layers"`
 }
 
 type descriptor struct {
@@ -53,6 +56,10 @@ type imageConfig struct {
 		Labels  map[string]string `json:"Labels"`
 		OnBuild []string          `json:"OnBuild"`
 		Shell   []string          `json:"Shell"`
+
+		User       string   `json:"User"`
+		Entrypoint []string `json:"Entrypoint"`
+		Cmd        []string `json:"Cmd"`
 	} `json:"config"`
 }
 
@@ -102,7 +109,7 @@ func (c *Client) image(ctx context.Context, d document) (Image, error) {
 	if err != nil {
 		created = time.Time{}
 	}
-	return Image{Digest: digestOf(content), Created: created, Labels: config.Config.Labels}, nil
+	return Image{Digest: digestOf(content), Created: created, Labels: config.Config.Labels, Start: config.start()}, nil
 }
 
 // config reads the configuration of the image that m describes.
@@ -128,6 +135,8 @@ type Base struct {
 	Manifest string
 	// Differ says that the executor, given the index, takes another one or none.
 	Differ bool
+	// Start is how a container of it starts.
+	Start Start
 }
 
 // Base reads the configuration of reference, a base image, at digest for
@@ -169,6 +178,7 @@ func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch st
 	base := Base{
 		Triggers: config.Config.OnBuild, Shell: config.Config.Shell,
 		Manifest: chosen.digest, Differ: chosen.differ,
+		Start: config.start(),
 	}
 	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {
 		return Base{}, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)

@@ -17,6 +17,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
+	"kiln/internal/registry"
 )
 
 // Bounds on how often a build begins again.
@@ -38,6 +39,8 @@ type made struct {
 	kept bool
 	// followed says that another step built it, while this one waited.
 	followed bool
+	// start is how its containers start; nil where the image was not looked at.
+	start *registry.Start
 }
 
 // reference is the image by digest, as nodes pull it.

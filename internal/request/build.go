@@ -14,6 +14,7 @@ import (
 	"kiln/internal/hook"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
+	"kiln/internal/registry"
 )
 
 // Roles of the objects that kiln makes.
@@ -34,6 +35,8 @@ type image struct {
 	// built says that kiln made it, now or earlier. Others are a workflow's own
 	// choice.
 	built bool
+	// start is how its containers start; nil where that is not known yet.
+	start *registry.Start
 }
 
 // build returns the image of the step's Dockerfile: the one that the registry
@@ -99,7 +102,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	s.times.mark("lookup")
 	if why == "" {
 		s.log.Line("kiln: %s %s", found.note, found.reference(p))
-		return image{reference: found.reference(p), reused: found.note, built: true}, nil
+		return image{reference: found.reference(p), reused: found.note, built: true, start: found.start}, nil
 	}
 	s.warn(p.file.Warnings)
 	s.log.Shield("Build " + s.dockerfile().file)
@@ -114,7 +117,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	if built.kept {
 		s.warnKept(p, built)
 	}
-	return image{reference: built.reference(p), followed: built.followed, built: true}, nil
+	return image{reference: built.reference(p), followed: built.followed, built: true, start: built.start}, nil
 }
 
 // warnKept tells of an image that the registry did not let be replaced.

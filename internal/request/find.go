@@ -48,13 +48,13 @@ func (s *step) decide(image *registry.Image) (found made, why string) {
 		return made{}, "the nodes do not find it"
 	case image != nil && s.isNew(image):
 		// As new as what this step would build, whatever the age limit.
-		return made{digest: image.Digest, note: "built by another runner", followed: true}, ""
+		return made{digest: image.Digest, note: "built by another runner", followed: true, start: &image.Start}, ""
 	}
 	decision := buildkey.Policy{MaxAge: s.Settings.ReuseMaxAge}.Decide(image, time.Now())
 	if !decision.Reuse {
 		return made{}, decision.Reason
 	}
-	return made{digest: image.Digest, note: decision.Reason}, ""
+	return made{digest: image.Digest, note: decision.Reason, start: &image.Start}, ""
 }
 
 // clockSkew is how far the clocks of two nodes may be apart.
@@ -73,7 +73,7 @@ func (b *build) keptImage(ctx context.Context) (made, error) {
 	if err != nil {
 		return made{}, failure.New(failure.RegistryDeniedPush, "kiln: the registry keeps the image that has the tag %s and does not show it: %w", b.push, err)
 	}
-	return made{digest: image.Digest, note: "built " + buildkey.Age(max(0, time.Since(image.Created))) + " ago", kept: true}, nil
+	return made{digest: image.Digest, note: "built " + buildkey.Age(max(0, time.Since(image.Created))) + " ago", kept: true, start: &image.Start}, nil
 }
 
 // executorMemo remembers for a while that the registry of the Kaniko image

@@ -71,6 +71,7 @@ type Handler struct {
 
 	holds     holds
 	executors executorMemo
+	mute      mutes
 }
 
 // step is one container step on its way, or one build from a shell.

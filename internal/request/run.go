@@ -62,6 +62,9 @@ func (s *step) runAction(ctx context.Context, ready image) (int, error) {
 	if len(ignored) > 0 {
 		s.logger.Warn("the hook template sets what belongs to actions", zap.Strings("ignored", ignored))
 	}
+	if err := s.prepareStart(ctx, ready, job); err != nil {
+		return 1, err
+	}
 	secret, skipped, err := action.Secret(spec)
 	if err != nil {
 		return 1, err

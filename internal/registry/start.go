@@ -1,0 +1,55 @@
+package registry
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// maxUser bounds the USER of an image that is looked at, in bytes. What is longer
+// is cut, and no user has such a name.
+const maxUser = 1 << 10
+
+// Start is what an image says of the start of a container. Whoever made the image
+// wrote it.
+type Start struct {
+	// User is its USER, as it is: a name or number, with a group behind a colon
+	// or without; empty for root.
+	User string
+	// Command says that it has an ENTRYPOINT or a CMD.
+	Command bool
+}
+
+// start takes the Start out of a configuration.
+func (c imageConfig) start() Start {
+	user := c.Config.User
+	if len(user) > maxUser {
+		user = user[:maxUser]
+	}
+	return Start{
+		User:    strings.Clone(user),
+		Command: len(c.Config.Entrypoint) > 0 || len(c.Config.Cmd) > 0,
+	}
+}
+
+// HostOf returns the registry of a reference, as [name.ParseReference] reads it.
+func HostOf(reference string) (string, error) {
+	ref, err := name.ParseReference(reference)
+	if err != nil {
+		return "", &LookupError{Reference: reference, Kind: Malformed, Err: err}
+	}
+	return ref.Context().RegistryStr(), nil
+}
+
+// Start reads how containers of reference start on linux/arch, with the
+// credentials for pulling. It takes what Resolve and Base take, and is remembered
+// as they are. Errors are of type [*LookupError].
+func (c *Client) Start(ctx context.Context, reference, arch string) (Start, error) {
+	digest, err := c.Resolve(ctx, reference)
+	if err != nil {
+		return Start{}, err
+	}
+	base, err := c.Base(ctx, reference, digest, arch)
+	return base.Start, err
+}
