@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ func TestContexts(t *testing.T) {
 	t.Run("cases", func(t *testing.T) {
 		t.Run("links and names", func(t *testing.T) { t.Parallel(); f.contextOfLinks(t) })
 		t.Run("ignore file of a Dockerfile", func(t *testing.T) { t.Parallel(); f.contextOfNamedFile(t) })
+		t.Run("action in the runner's cache", func(t *testing.T) { t.Parallel(); f.contextInCache(t) })
 		t.Run("100,000 files", func(t *testing.T) { long(t); t.Parallel(); f.contextOfManyFiles(t) })
 		for _, c := range unusableContexts() {
 			t.Run(c.name, func(t *testing.T) { t.Parallel(); f.unusableContext(t, c) })
@@ -77,6 +79,28 @@ func (f *fixture) contextOfNamedFile(t *testing.T) {
 	}
 	result := f.fromContext(t, runner.ActionDir("acme/named@v1"), "my.Dockerfile", files)
 	wantListing(t, result, []string{"-rw-r--r-- 0:0 ./wanted", "raw name"})
+}
+
+// contextInCache has an action where the runner puts those of its archive cache
+// with ACTIONS_RUNNER_SYMLINK_CACHED_ACTIONS: the directory of a ref is a link out
+// of the work folder, to what no other pod can mount (actions/runner,
+// ActionManager.cs).
+func (f *fixture) contextInCache(t *testing.T) {
+	dir := runner.ActionDir("acme/cached@v1")
+	const script = `mkdir -p "$1" /tmp/action-cache/acme_cached/sha/docker && cd /tmp/action-cache/acme_cached/sha &&
+		printf 'FROM busybox\nCOPY docker/greeting /\nENTRYPOINT ["cat", "/greeting"]\n' >Dockerfile &&
+		printf 'FROM busybox\nCOPY greeting /\nENTRYPOINT ["cat", "/greeting"]\n' >docker/Dockerfile &&
+		echo "from the cache" >docker/greeting && ln -s /tmp/action-cache/acme_cached/sha "$1/v1"`
+	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", path.Dir(workFolder+"/"+dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dockerfile := range []string{"/Dockerfile", "/docker/Dockerfile"} {
+		result := f.step(t, runner.Step{Dockerfile: dir + dockerfile})
+		if result.ExitCode != 0 {
+			t.Errorf("%s: exit code = %d, want 0", dockerfile, result.ExitCode)
+		}
+		wantLog(t, result, "\nfrom the cache\n")
+	}
 }
 
 // contextOfManyFiles builds from as many files as the limit allows, and not from
