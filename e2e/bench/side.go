@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
@@ -58,12 +59,11 @@ func (s *side) stopRunner(ctx context.Context) error {
 	if s.bench.runner == nil {
 		return nil
 	}
-	name := s.bench.runner.Pod
-	s.bench.runner = nil
-	err := s.bench.Kube.CoreV1().Pods(s.bench.namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))})
-	if err != nil {
+	err := s.bench.Kube.CoreV1().Pods(s.bench.namespace).Delete(ctx, s.bench.runner.Pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete runner pod: %w", err)
 	}
+	s.bench.runner = nil
 	return nil
 }
 
