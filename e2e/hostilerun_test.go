@@ -19,7 +19,8 @@ import (
 const hit = "probe: found in "
 
 // TestHostileRun has a RUN step look for the registry's credentials wherever it
-// can, and ask the gate for what no build needs.
+// can, ask the gate for what no build needs, make itself the registry by the
+// files that it shares with the gate, and open a raw socket.
 func TestHostileRun(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "hostilerun", authRegistry(t, harness.PullSecret))
@@ -32,6 +33,11 @@ func TestHostileRun(t *testing.T) {
 		t.Errorf("a RUN step found a credential:\n%s", tail(log))
 	}
 	wantRefusals(t, log)
+	registry, _, _ := strings.Cut(f.AuthRegistry, ":")
+	wantLog(t, results[0], "probe: rewrote the names", "probe: heard 0 bytes for "+registry+"\n", "probe: raw socket: ")
+	if raw := regexp.MustCompile(`probe: raw socket: .*`).FindString(log); !strings.Contains(strings.ToLower(raw), "not permitted") {
+		t.Errorf("a RUN step may open a raw socket: %s", raw)
+	}
 	f.wantHarmlessBuildPods(t)
 }
 

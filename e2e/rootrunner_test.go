@@ -1,0 +1,65 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/e2e/harness"
+)
+
+// takeNames makes the runner container the registry: by the files that it shares
+// with kilnd, and by listening at the registry's port. It ends when somebody
+// listens, and says whether it may open a packet socket.
+const takeNames = `
+printf '127.0.0.1 %s\n' "$1" >> /etc/hosts && echo 'nameserver 127.0.0.1' > /etc/resolv.conf && echo rewrote
+exec perl -MIO::Socket::INET -e '
+	print socket(my $raw, 17, 3, 768) ? "packet socket open\n" : "packet socket: $!\n";
+	my $server = IO::Socket::INET->new(Listen => 5, LocalPort => $ARGV[0], ReuseAddr => 1) or die $@;
+	open my $heard, ">", $ARGV[1] or die $!;
+	exit if fork;
+	open STDOUT, ">", "/dev/null"; open STDERR, ">", "/dev/null"; open STDIN, "<", "/dev/null";
+	while (my $client = $server->accept) { sysread $client, my $text, 65536; syswrite $heard, $text; close $client }
+' "$2" /tmp/heard`
+
+// TestRootRunner has root in the runner container rewrite the names that kilnd
+// goes by, listen for what it sends, and open a packet socket. Steps go on, and
+// nothing is heard.
+func TestRootRunner(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "rootrunner", func(s stage, o *harness.PodOptions) {
+		authRegistry(t, harness.PullSecret)(s, o)
+		o.Adjust = func(pod *corev1.Pod) {
+			runner := &pod.Spec.Containers[0]
+			runner.SecurityContext.RunAsUser = new(int64(0))
+		}
+	})
+	host, port, _ := strings.Cut(f.AuthRegistry, ":")
+	said := f.inRunner(t, "bash", "-c", takeNames, "bash", host, port)
+	if !strings.Contains(said, "rewrote\n") || !strings.Contains(said, "packet socket: Operation not permitted\n") {
+		t.Errorf("root in the runner container: %q", said)
+	}
+	wantSuccess(t, f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil))
+	if heard := f.inRunner(t, "cat", "/tmp/heard"); heard != "" {
+		t.Errorf("the runner container heard %d bytes for the registry:\n%.200q", len(heard), heard)
+	}
+	f.wantNothingLeft(t)
+}
+
+// inRunner runs a command in the runner container and returns what it prints.
+func (f *fixture) inRunner(t *testing.T, command ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	err := f.Exec(t.Context(), harness.Exec{
+		Namespace: f.Namespace, Pod: f.Pod, Container: harness.RunnerContainer,
+		Command: command, Stdout: &stdout, Stderr: &stderr,
+	})
+	if err != nil {
+		t.Fatalf("%q: %v\n%s%s", command, err, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
