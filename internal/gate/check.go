@@ -7,22 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
-)
 
-// layerTypes are the media types of layers that the registry itself holds:
-// https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md and
-// https://distribution.github.io/distribution/spec/manifest-v2-2/. Those of
-// foreign and non-distributable layers, which come from elsewhere, are missing
-// on purpose.
-func layerTypes() []string {
-	return []string{
-		"application/vnd.docker.image.rootfs.diff.tar",
-		"application/vnd.docker.image.rootfs.diff.tar.gzip",
-		"application/vnd.oci.image.layer.v1.tar",
-		"application/vnd.oci.image.layer.v1.tar+gzip",
-		"application/vnd.oci.image.layer.v1.tar+zstd",
-	}
-}
+	"kiln/internal/registry"
+)
 
 // checkManifest returns the rule that a manifest breaks. Registries do not agree
 // on what they read first, the media type or the members, so both must say
@@ -75,7 +62,7 @@ func checkLayers(layers json.RawMessage) string {
 		if reason != "" {
 			return reason
 		}
-		if !slices.Contains(layerTypes(), mediaType) {
+		if !slices.Contains(registry.LayerTypes(), mediaType) {
 			return fmt.Sprintf("%s has the media type %q, which is not one of layers that the registry itself holds", what, clip(mediaType, 80))
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"kiln/internal/registry"
 )
 
 // FuzzRoute sends any request. What is let through names a repository of this
@@ -59,7 +61,7 @@ func FuzzRoute(f *testing.F) {
 // FuzzManifest checks any manifest. One that passes is that of an image also for
 // readers that ignore case or take the last of two members.
 func FuzzManifest(f *testing.F) {
-	blob := `{"mediaType":"` + layerTypes()[3] + `","size":2,"digest":"sha256:` + strings.Repeat("a", 64) + `"}`
+	blob := `{"mediaType":"` + registry.LayerTypes()[3] + `","size":2,"digest":"sha256:` + strings.Repeat("a", 64) + `"}`
 	for _, body := range []string{
 		`{"schemaVersion":2,"config":` + blob + `,"layers":[` + blob + `]}`,
 		`{"schemaVersion":2,"config":` + blob + `,"layers":null,"annotations":{"a":"b"}}`,

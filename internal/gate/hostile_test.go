@@ -303,6 +303,7 @@ func TestDescriptorsAccepted(t *testing.T) {
 			descriptor("application/vnd.oci.image.config.v1+json", `"annotations":{"a":"b"},`),
 			descriptor("application/vnd.docker.image.rootfs.diff.tar", ""),
 			descriptor("application/vnd.docker.image.rootfs.diff.tar.gzip", `"annotations":{},`),
+			descriptor("application/vnd.docker.image.rootfs.diff.tar.zstd", ""),
 			descriptor("application/vnd.oci.image.layer.v1.tar", `"annotations":null,`),
 			descriptor(layerType, ""),
 			descriptor("application/vnd.oci.image.layer.v1.tar+zstd", `"annotations":{"a":"b"},`),

@@ -54,7 +54,7 @@ func (c *Client) choose(ctx context.Context, repo name.Repository, digest, arch 
 		chosen.differ = chosen.differ || chosen.manifest.first(arch) != entry.Digest
 		chosen.digest, chosen.unsaid = entry.Digest, entry.Platform == nil
 	}
-	return choice{}, fmt.Errorf("%w: indexes lie in one another more than %d deep", errMalformed, maxIndexes)
+	return choice{}, fmt.Errorf("%w: its indexes lie in one another more than %d deep", errUnfit, maxIndexes)
 }
 
 // best returns the entry that BuildKit follows (containerd, core/images/image.go,

@@ -75,7 +75,7 @@ func TestBaseOfIndex(t *testing.T) {
 		"an index in an index":         {[]listed{{platform: "linux/amd64", of: []listed{{name: "amd", platform: "linux/amd64"}}}}, "amd", "", false},
 		"an index without a platform":  {[]listed{{of: []listed{{name: "arm:arm64", platform: "linux/arm64"}, {name: "amd", platform: "linux/amd64"}}}}, "amd", "", false},
 		"an index without a fit first": {[]listed{{of: []listed{{name: "arm:arm64", platform: "linux/arm64"}}}, {of: []listed{{name: "amd", platform: "linux/amd64"}}}}, "", registry.OtherPlatform, false},
-		"deeper than anybody":          {deep, "", registry.Malformed, false},
+		"deeper than anybody":          {deep, "", registry.Unfit, false},
 		"none":                         {[]listed{}, "", registry.OtherPlatform, false},
 		"another system":               {[]listed{{name: "win", platform: "windows/amd64"}}, "", registry.OtherPlatform, false},
 	} {

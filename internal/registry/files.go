@@ -73,7 +73,7 @@ func (c *Client) files(ctx context.Context, keychain authn.Keychain, d document,
 }
 
 // layers returns those of the image in d, the lowest first.
-func (c *Client) layers(ctx context.Context, keychain authn.Keychain, d document, arch string) ([]descriptor, error) {
+func (c *Client) layers(ctx context.Context, keychain authn.Keychain, d document, arch string) ([]layer, error) {
 	m, digest, err := c.manifestOf(ctx, keychain, d)
 	if err == nil && m.isIndex() {
 		var chosen choice

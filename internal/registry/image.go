@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,7 +41,9 @@ type manifest struct {
 	MediaType string       `json:"mediaType"`
 	Config    descriptor   `json:"config"`
 	Manifests []descriptor `json:"manifests"`
-	Layers    []descriptor `json:"layers"`
+	Layers    []layer      `json:"layers"`
+
+	Subject json.RawMessage `json:"subject"`
 }
 
 type descriptor struct {
@@ -166,6 +169,9 @@ func (c *Client) Base(ctx context.Context, reference, digest, arch string) (Base
 func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch string) (Base, error) {
 	chosen, err := c.choose(ctx, repo, digest, arch)
 	if err != nil {
+		return Base{}, err
+	}
+	if err := chosen.manifest.fit(); err != nil {
 		return Base{}, err
 	}
 	config, err := c.config(ctx, c.pull, repo, chosen.manifest)

@@ -122,6 +122,8 @@ const (
 	Unreachable Kind = "unreachable"
 	// OtherPlatform: there is an image, and none for the platform.
 	OtherPlatform Kind = "other platform"
+	// Unfit: the image is there, and nothing that kiln pushes can be built on it.
+	Unfit Kind = "unfit"
 	// Malformed: the reference or the answer is not what it should be.
 	Malformed Kind = "malformed"
 )
@@ -167,6 +169,8 @@ func kindOf(err error) Kind {
 	switch {
 	case errors.Is(err, errPlatform):
 		return OtherPlatform
+	case errors.Is(err, errUnfit):
+		return Unfit
 	case errors.Is(err, errMalformed):
 		return Malformed
 	case errors.Is(err, errCredentials):

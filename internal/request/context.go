@@ -120,6 +120,8 @@ func (s *step) baseError(image preflight.Image, err error) error {
 		reason, text = failure.BaseImageNotFound, fmt.Sprintf("the image %s does not exist: check its name and tag", image.Reference)
 	case registry.OtherPlatform:
 		reason, text = failure.BaseImageNotFound, fmt.Sprintf("the image %s does not exist for %s", image.Reference, platform)
+	case registry.Unfit:
+		reason, text = failure.UnsupportedInstruction, fmt.Sprintf("kiln cannot build with the image %s", image.Reference)
 	case registry.Denied:
 		reason, text = failure.BaseImageDenied, fmt.Sprintf("the registry does not let kiln pull the image %s: it may not exist, or the operator's registry secret has no access to it", image.Reference)
 	case registry.Unreachable:
