@@ -16,6 +16,7 @@ type gateCommand struct {
 	Listen       string   `help:"Address to serve the registry API at." default:"127.0.0.1:5001"`
 	Push         string   `help:"The one reference that may be pushed: registry/repository:tag." required:""`
 	Pull         []string `help:"An image that may be pulled." sep:"none"`
+	Inspect      []string `help:"An image whose layers are looked through, in JSON." sep:"none"`
 	Mirror       []string `help:"A mirror to ask first, as docker.io=mirror.example.com." sep:"none"`
 	Insecure     []string `help:"A registry that is spoken to by plain HTTP." sep:"none"`
 	PlainLogin   []string `help:"A host that a login may be sent to without TLS." sep:"none"`
@@ -41,9 +42,18 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var inspect []gate.Inspection
+	for _, text := range c.Inspect {
+		parsed, err := gate.ParseInspection(text)
+		if err != nil {
+			return err
+		}
+		inspect = append(inspect, parsed)
+	}
 	proxy, err := gate.New(gate.Config{
 		Push:             c.Push,
 		Pull:             c.Pull,
+		Inspect:          inspect,
 		Mirrors:          mirrors,
 		Insecure:         c.Insecure,
 		PlainLogin:       c.PlainLogin,

@@ -23,6 +23,8 @@ type Config struct {
 	// with a tag and a digest, "alpine:3.20@sha256:...", may be pulled by that
 	// tag, which is answered with exactly that digest.
 	Pull []string
+	// Inspect are the images whose layers are looked through on their way.
+	Inspect []Inspection
 	// Mirrors are asked first for the registries they stand for.
 	Mirrors registry.Mirrors
 	// Insecure are the registries that may be spoken to by plain HTTP.
@@ -63,6 +65,8 @@ type repository struct {
 	// tags may be pulled besides digests. The value is the digest that a tag is
 	// answered with, or "" for the one that the registry gives it.
 	tags map[string]string
+	// inspector looks through its layers, nil for none.
+	inspector *inspector
 }
 
 // policy is Config, parsed.
@@ -109,7 +113,31 @@ func newPolicy(config Config) (*policy, error) {
 			return nil, fmt.Errorf("pull reference %q: %w", image, err)
 		}
 	}
-	return p, nil
+	return p, p.inspect(config.Inspect)
+}
+
+// inspect sets the inspectors of the images that are pulled.
+func (p *policy) inspect(all []Inspection) error {
+	for _, what := range all {
+		repo, _, _, err := splitReference(what.Image)
+		if err != nil {
+			return fmt.Errorf("inspection of %q: %w", what.Image, err)
+		}
+		element, err := registry.Element(repo.RegistryStr())
+		if err != nil {
+			return fmt.Errorf("inspection of %q: %w", what.Image, err)
+		}
+		pulled, found := p.pulls[element+"/"+repo.RepositoryStr()]
+		switch {
+		case !found:
+			return fmt.Errorf("inspection of %q: no image of this repository is pulled", what.Image)
+		case pulled.inspector == nil:
+			pulled.inspector = newInspector(what)
+		default:
+			pulled.inspector.add(what)
+		}
+	}
+	return nil
 }
 
 func (p *policy) allowPull(image string, mirrors registry.Mirrors) error {

@@ -34,11 +34,17 @@
 //	pushed sha256:<digest>             the registry accepted the manifest
 //	kept <reason>                      the registry refused it: the tag exists
 //	                                   and must not change
+//	unfit <IMAGE> <reason>             a layer that the executor unpacks otherwise
+//	                                   than Docker was cut off, and nothing can be
+//	                                   pushed any more
 //	# <text>                           a diagnosis for people
 //
 // Lines are at most some hundred bytes of printable text, and their number is
 // bounded. The digest is computed from the manifest that was forwarded. The
 // reason after kept is the registry's; whoever acts on it looks the tag up.
+//
+// Layers that are listed for inspection are looked through while they pass: in
+// bounded memory, two at a time, to the first entry that is unfit.
 //
 // The gate does not limit how much is uploaded, does not keep a build from
 // reading other content of a listed repository by digest, and does not keep

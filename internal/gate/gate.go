@@ -35,6 +35,8 @@ type Gate struct {
 	report   report
 	// manifestTime is how long a manifest may take on its way.
 	manifestTime time.Duration
+	// inspecting has room for the layers that are inspected.
+	inspecting chan struct{}
 }
 
 // New returns a gate for the build that config describes. It makes no request;
@@ -63,6 +65,7 @@ func New(config Config) (*Gate, error) {
 		report:   report{out: out},
 
 		manifestTime: cmp.Or(config.ManifestTime, manifestTime),
+		inspecting:   make(chan struct{}, maxInspected),
 	}, nil
 }
 

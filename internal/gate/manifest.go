@@ -28,6 +28,15 @@ type slot struct {
 	mu     sync.Mutex
 	digest string
 	pushed bool
+	// closed says that no manifest is let through any more.
+	closed bool
+}
+
+// close lets no manifest through any more.
+func (s *slot) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 }
 
 // putManifest forwards the build's manifest. Once one was forwarded, only the
@@ -38,6 +47,10 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 	mediaType, body, reason := readManifest(w, r)
 	if reason != "" {
 		g.deny(w, r, reason)
+		return
+	}
+	if g.slot.closed {
+		g.deny(w, r, "a base image of this build is unfit")
 		return
 	}
 	sum := sha256.Sum256(body)

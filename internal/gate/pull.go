@@ -24,7 +24,7 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 	for _, mirror := range op.repo.sources[:len(op.repo.sources)-1] {
 		response, err := g.readContent(r, mirror, op)
 		if err == nil && response.StatusCode < http.StatusMultipleChoices {
-			relay(w, response)
+			g.relayPull(w, r, op, response)
 			return
 		}
 		if err == nil {
@@ -44,6 +44,35 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 		g.failUpstream(w, http.StatusFailedDependency, origin.RegistryStr(), fmt.Errorf("%w%s", err, missed.String()))
 		return
 	}
+	g.relayPull(w, r, op, response)
+}
+
+// relayPull passes on what was pulled, and looks through a layer that is to be
+// inspected. One that the executor would unpack otherwise than Docker ends the
+// build: it is cut off, reported, and nothing can be pushed any more.
+func (g *Gate) relayPull(w http.ResponseWriter, r *http.Request, op operation, response *http.Response) {
+	inspector := op.repo.inspector
+	if inspector == nil || op.kind != "blobs" || r.Method != http.MethodGet || response.StatusCode != http.StatusOK {
+		relay(w, response)
+		return
+	}
+	g.inspecting <- struct{}{}
+	defer func() { <-g.inspecting }()
+	body := response.Body
+	read, ended := inspector.inspect(op.ref, body)
+	response.Body = struct {
+		io.Reader
+		io.Closer
+	}{read, body}
+	defer func() {
+		found := ended()
+		if found == "" {
+			return
+		}
+		g.slot.close()
+		g.report.line("unfit " + inspector.Image + " " + found)
+		panic(http.ErrAbortHandler)
+	}()
 	relay(w, response)
 }
 

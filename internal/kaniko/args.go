@@ -128,6 +128,9 @@ func gateArgs(b Build) []string {
 	for _, image := range b.Pulls {
 		args = append(args, "--pull="+image)
 	}
+	for _, what := range b.Inspect {
+		args = append(args, "--inspect="+what)
+	}
 	for _, pair := range b.Mirrors.Pairs() {
 		args = append(args, "--mirror="+pair)
 	}

@@ -39,6 +39,9 @@ type Build struct {
 	// base's ONBUILD triggers name: as the Dockerfile writes them, or with the
 	// digest that a tag is to be answered with, "alpine:3.20@sha256:...".
 	Pulls []string
+	// Inspect says which layers the gate looks through, each in the form of
+	// gate.Inspection.
+	Inspect []string
 	// Triggers are the images that only the bases' ONBUILD triggers name; a
 	// label of the image lists them.
 	Triggers []string

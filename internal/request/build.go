@@ -146,6 +146,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		Unused:           p.file.Unused,
 		Push:             p.push,
 		Pulls:            pulls,
+		Inspect:          p.inspect,
 		Mirrors:          s.Mirrors,
 		Insecure:         s.Insecure,
 		PlainLogin:       s.PlainLogin,

@@ -69,6 +69,7 @@ type build struct {
 	deaf         error  // why the gate's log cannot be read
 	denied       string // the gate's last refusal
 	denials      int
+	unfit        error  // of a layer that the gate has cut off
 	note         string // what the gate said last of a registry
 	cut          error  // why the context was not sent whole
 }
@@ -115,6 +116,7 @@ func (b *build) run(ctx context.Context) (made, error) {
 			err = b.gone(err)
 		case line := <-b.gate:
 			b.hear(ctx, line)
+			err = b.unfit
 		case err = <-b.heard:
 			err = b.unheard(ctx, err)
 		case err = <-b.sent:

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
+	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 )
@@ -57,11 +59,48 @@ func (b *build) hear(ctx context.Context, line string) {
 		b.digest = rest
 	case "kept":
 		b.kept = true
+	case "unfit":
+		b.unfit = b.unfitBase(rest)
 	case "denied":
 		b.deny(rest)
 	case "#":
 		if !strings.Contains(rest, "context canceled") { // Kaniko waited no longer
 			b.note = rest
+		}
+	}
+}
+
+// unfitBase is the error of an image with a layer that Kaniko would unpack
+// otherwise than Docker, at the line that names the image.
+func (b *build) unfitBase(what string) error {
+	image, found, _ := strings.Cut(what, " ")
+	at := b.dockerfile()
+	for _, named := range b.file.Images {
+		if named.Reference == image {
+			at.line = named.Line
+		}
+	}
+	return &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+		"%s: a layer of the image %s %s: Kaniko unpacks it otherwise than Docker; use another base image, or one whose layers were joined to one",
+		at, oneLine(image), oneLine(found))}
+}
+
+// awaitUnfit gives the gate time to say why it has cut a layer off, where Kaniko
+// fails without an instruction.
+func (b *build) awaitUnfit(ctx context.Context) {
+	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
+	if !ok || end.ExitCode == 0 || b.output.failure(end.ExitCode, false).Instruction != "" {
+		return
+	}
+	timeout := time.After(tailGrace)
+	for len(b.inspect) > 0 && b.unfit == nil {
+		select {
+		case line := <-b.gate:
+			b.hear(ctx, line)
+		case <-timeout:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 
+	"kiln/internal/failure"
 	"kiln/internal/gate"
 	"kiln/internal/registry"
 )
@@ -107,4 +108,17 @@ func parsed(t *testing.T, image string) name.Reference {
 		t.Fatal(err)
 	}
 	return ref
+}
+
+// A layer that the gate has cut off ends the build at the line of its image, for
+// good.
+func TestUnfitBaseEndsTheBuild(t *testing.T) {
+	b := failedBuild(t, corev1.ContainerStateTerminated{ExitCode: 1}, "error building image: error building stage: failed to get filesystem from image: unexpected EOF\n")
+	b.inspect = []string{"{}"}
+	go func() { b.gate <- "unfit base:1 holds a named pipe, /srv/q" }()
+	err := b.verdict(t.Context())
+	const want = "Dockerfile:1: a layer of the image base:1 holds a named pipe, /srv/q: Kaniko unpacks it otherwise than Docker"
+	if failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), want) {
+		t.Errorf("error = %v, want %q", err, want)
+	}
 }

@@ -35,6 +35,10 @@ type plan struct {
 	head []byte
 	// triggers are the images that the bases' ONBUILD triggers name.
 	triggers []string
+	// onbuild are the bases that have triggers; inspect are the layers that the
+	// gate looks through.
+	onbuild map[string]bool
+	inspect []string
 	// push and pull are the image's references with its tag.
 	push, pull string
 	// keyed says that the tag follows from what goes into the build, so that an

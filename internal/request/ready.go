@@ -10,6 +10,7 @@ import (
 
 	"kiln/internal/buildkey"
 	"kiln/internal/failure"
+	"kiln/internal/gate"
 	"kiln/internal/preflight"
 )
 
@@ -31,6 +32,9 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 	}
 	for _, image := range further {
 		p.triggers = append(p.triggers, image.Name)
+	}
+	if p.inspect, err = inspections(p.file, p.onbuild, p.triggers); err != nil {
+		return nil, err
 	}
 	return s.buildPod(p, pulls)
 }
@@ -70,6 +74,23 @@ func (s *step) pinned(ctx context.Context, of base) (string, error) {
 		at, of.image.Reference, found.Manifest)}
 }
 
+// inspections says which layers the gate looks through: those that matter for
+// what is built. Triggers copy from images that they name.
+func inspections(file *preflight.Dockerfile, onbuild map[string]bool, triggers []string) ([]string, error) {
+	unpacked, err := file.Unpacked(onbuild)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, image := range unpacked {
+		all = append(all, gate.Inspection{Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied}.String())
+	}
+	for _, image := range triggers {
+		all = append(all, gate.Inspection{Image: image, Paths: []string{"/"}, Whiteouts: true}.String())
+	}
+	return all, nil
+}
+
 // triggered returns the images that the triggers of the plan's bases name. All
 // bases are asked at once.
 func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
@@ -89,6 +110,10 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 		if len(triggers[i]) > 0 {
 			onbuild[p.file.Images[i].Reference] = triggers[i]
 		}
+	}
+	p.onbuild = map[string]bool{}
+	for reference := range onbuild {
+		p.onbuild[reference] = true
 	}
 	if len(onbuild) > 0 {
 		if err := s.checkTriggers(p, onbuild); err != nil {

@@ -67,6 +67,9 @@ func (b *build) verdict(ctx context.Context) error {
 	if reason, failed := podrun.Failed(b.pod); failed {
 		return b.taken(reason)
 	}
+	if b.awaitUnfit(ctx); b.unfit != nil {
+		return b.unfit
+	}
 	return b.failure()
 }
 

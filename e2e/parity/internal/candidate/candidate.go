@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/gate"
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
@@ -140,6 +141,10 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 		return kaniko.Build{}, nil, err
 	}
 	var pulls []string
+	inspect, err := inspections(parsed)
+	if err != nil {
+		return kaniko.Build{}, nil, err
+	}
 	for _, image := range parsed.Images {
 		pulls = append(pulls, image.Reference)
 	}
@@ -151,10 +156,23 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 		Name: "parity", Namespace: "parity",
 		KanikoImage: k.ExecutorName, GateImage: "kiln",
 		Flavor: flavor, SnapshotMode: kaniko.SnapshotFull,
-		Unused: parsed.Unused, Push: push, Pulls: pulls,
+		Unused: parsed.Unused, Push: push, Pulls: pulls, Inspect: inspect,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
 	}, head, err
+}
+
+// inspections are the layers that the gate looks through, as the daemon has it.
+func inspections(parsed *preflight.Dockerfile) ([]string, error) {
+	unpacked, err := parsed.Unpacked(nil)
+	if err != nil {
+		return nil, &Refusal{err}
+	}
+	var all []string
+	for _, image := range unpacked {
+		all = append(all, gate.Inspection{Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied}.String())
+	}
+	return all, nil
 }
 
 // read reads a Dockerfile, and its .dockerignore, out of a context.
@@ -292,6 +310,10 @@ func (k *Kiln) execute(ctx context.Context, build kaniko.Build, bundle string, h
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = io.MultiReader(head, in), &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err = cmd.Run()
+	if _, unfit, found := strings.Cut(gateLog(), "\nunfit "); found {
+		unfit, _, _ = strings.Cut(unfit, "\n")
+		return &Refusal{fmt.Errorf("a layer of the image %s", unfit)}
+	}
 	if _, failed := errors.AsType[*exec.ExitError](err); failed && ctx.Err() == nil {
 		return &BuildError{Reason: lastLine(output.String()), Output: output.String() + gateLog()}
 	}

@@ -20,8 +20,16 @@ const gateAddress = "127.0.0.1:5001"
 // has logged.
 func startGate(ctx context.Context, build kaniko.Build) (stop func() error, log func() string, err error) {
 	out := &lines{}
+	var inspect []gate.Inspection
+	for _, text := range build.Inspect {
+		parsed, err := gate.ParseInspection(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		inspect = append(inspect, parsed)
+	}
 	g, err := gate.New(gate.Config{
-		Push: build.Push, Pull: build.Pulls, Mirrors: build.Mirrors, Insecure: build.Insecure,
+		Push: build.Push, Pull: build.Pulls, Inspect: inspect, Mirrors: build.Mirrors, Insecure: build.Insecure,
 		Log: out, Retries: []time.Duration{},
 	})
 	if err != nil {

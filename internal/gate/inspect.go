@@ -1,0 +1,228 @@
+package gate
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+const (
+	// maxInspected bounds the layers that are inspected at the same time: each
+	// takes a decoder's memory.
+	maxInspected = 2
+	// maxWindow bounds the memory of a zstd decoder, in bytes; what needs more
+	// is not inspected.
+	maxWindow = 8 << 20
+	// maxDirectories bounds what is remembered of an image's lower layers.
+	maxDirectories = 200_000
+	// inspectorBuffer is what an inspector may lag behind, in bytes.
+	inspectorBuffer = 256 << 10
+)
+
+// Inspection says which layers the executor unpacks, and what of them has to come
+// out as with Docker.
+type Inspection struct {
+	// Image is the image as Pull names it, without a digest.
+	Image string `json:"image"`
+	// Paths are the absolute paths that matter; "/" is everything.
+	Paths []string `json:"paths"`
+	// Whiteouts says that the executor honors no whiteouts in this image, as it
+	// does where a COPY --from names it. Otherwise it honors all but opaque ones.
+	Whiteouts bool `json:"whiteouts,omitempty"`
+}
+
+// String is the form that [ParseInspection] reads.
+func (i Inspection) String() string {
+	text, err := json.Marshal(i)
+	if err != nil { // strings always can be
+		return ""
+	}
+	return string(text)
+}
+
+// ParseInspection reads one in the form of its JSON.
+func ParseInspection(text string) (Inspection, error) {
+	var parsed Inspection
+	if err := json.Unmarshal([]byte(text), &parsed); err != nil {
+		return parsed, fmt.Errorf("inspection %q: %w", text, err)
+	}
+	return parsed, nil
+}
+
+// inspector looks through the layers of one repository while they pass. It is
+// safe for concurrent use.
+type inspector struct {
+	Inspection
+	seed maphash.Seed
+	mu   sync.Mutex
+	// filled are the directories that a layer seen before has something in.
+	filled map[uint64]bool
+	// seen are the layers that were looked through to their end.
+	seen map[string]bool
+}
+
+func newInspector(what Inspection) *inspector {
+	return &inspector{Inspection: what, seed: maphash.MakeSeed(), filled: map[uint64]bool{}, seen: map[string]bool{}}
+}
+
+// add joins what is to be inspected of another image of the repository.
+func (i *inspector) add(what Inspection) {
+	i.Paths = append(i.Paths, what.Paths...)
+	i.Whiteouts = i.Whiteouts || what.Whiteouts
+}
+
+// errUnfit ends a body in which something was found.
+var errUnfit = errors.New("the layer is unfit")
+
+// inspect returns a body that is read as the given one and looked through on the
+// way; it ends where something is found. The function tells what that is, ""
+// for nothing, once no more is read; it has to be called.
+func (i *inspector) inspect(digest string, body io.Reader) (io.Reader, func() string) {
+	i.mu.Lock()
+	seen := i.seen[digest]
+	i.mu.Unlock()
+	if seen {
+		return body, func() string { return "" }
+	}
+	in, out := io.Pipe()
+	found := make(chan string, 1)
+	go func() {
+		what, whole := i.look(bufio.NewReaderSize(in, inspectorBuffer))
+		if what != "" {
+			_ = in.CloseWithError(errUnfit) // it never fails
+			found <- what
+			return
+		}
+		if _, err := io.Copy(io.Discard, in); whole && err == nil {
+			i.mu.Lock()
+			i.seen[digest] = true
+			i.mu.Unlock()
+		}
+		found <- what
+	}()
+	return io.TeeReader(body, out), func() string {
+		_ = out.Close() // it never fails
+		return <-found
+	}
+}
+
+// look reads a layer and returns what the executor unpacks otherwise than a
+// runtime. What is no layer that can be read is none of the executor's either.
+func (i *inspector) look(r *bufio.Reader) (found string, whole bool) {
+	unpacked, end, err := decompress(r)
+	if err != nil {
+		return "", false
+	}
+	defer end()
+	own := map[uint64]bool{}
+	for layer := tar.NewReader(unpacked); ; {
+		h, err := layer.Next()
+		if err != nil {
+			i.keep(own)
+			return "", errors.Is(err, io.EOF)
+		}
+		if found := i.unfit(h, path.Join("/", h.Name)); found != "" {
+			return found, true
+		}
+		for dir := path.Dir(path.Join("/", h.Name)); dir != "/" && len(own) < maxDirectories; dir = path.Dir(dir) {
+			key := maphash.String(i.seed, dir)
+			if own[key] {
+				break
+			}
+			own[key] = true
+		}
+	}
+}
+
+// keep adds the directories of a layer to those of the lower ones.
+func (i *inspector) keep(own map[uint64]bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for key := range own {
+		if len(i.filled) >= maxDirectories {
+			return
+		}
+		i.filled[key] = true
+	}
+}
+
+// decompress returns the content of a layer, and what ends reading it.
+func decompress(r *bufio.Reader) (io.Reader, func(), error) {
+	first, _ := r.Peek(4) // a short one is none
+	switch {
+	case bytes.HasPrefix(first, []byte("\x1f\x8b")):
+		gz, err := gzip.NewReader(r)
+		return gz, func() {}, err
+	case bytes.HasPrefix(first, []byte("\x28\xb5\x2f\xfd")):
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return r, func() {}, nil
+}
+
+// Names of whiteouts (OCI image specification, "Whiteouts").
+const (
+	whiteout = ".wh."
+	opaque   = ".wh..wh..opq"
+)
+
+// unfit says what is wrong with an entry of a layer.
+func (i *inspector) unfit(h *tar.Header, name string) string {
+	dir, base := path.Split(name)
+	dir = path.Clean(dir)
+	switch {
+	case ownOfContainers(name):
+		return ""
+	case base == opaque:
+		if i.matters(dir) && i.hides(dir) {
+			return "hides what lower layers have in " + dir + " (an opaque whiteout)"
+		}
+	case strings.HasPrefix(base, whiteout):
+		if hidden := path.Join(dir, strings.TrimPrefix(base, whiteout)); i.Whiteouts && i.matters(hidden) {
+			return "hides " + hidden + " of a lower layer"
+		}
+	case h.Typeflag == tar.TypeFifo && i.matters(name):
+		return "holds a named pipe, " + name
+	case (h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock) && i.matters(name):
+		return "holds a device, " + name
+	}
+	return ""
+}
+
+// hides reports whether lower layers may have something in a directory.
+func (i *inspector) hides(dir string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.filled[maphash.String(i.seed, dir)] || len(i.filled) >= maxDirectories
+}
+
+// ownOfContainers reports whether a path is one that every container has of its
+// own, whatever its image does.
+func ownOfContainers(name string) bool {
+	return slices.ContainsFunc([]string{"/dev", "/proc", "/sys"}, func(own string) bool { return below(name, own) })
+}
+
+// matters reports whether a path is, holds, or is in one that matters.
+func (i *inspector) matters(name string) bool {
+	return slices.ContainsFunc(i.Paths, func(of string) bool { return below(name, of) || below(of, name) })
+}
+
+// below reports whether a clean path is another one, or in it.
+func below(name, dir string) bool {
+	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
+}

@@ -1,0 +1,143 @@
+package gate
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// layerOf makes a layer of names; "name|" is a pipe, "name#" a device.
+func layerOf(t *testing.T, names ...string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, name := range names {
+		h := tar.Header{Name: strings.TrimRight(name, "|#"), Typeflag: tar.TypeReg, Mode: 0o644}
+		switch {
+		case strings.HasSuffix(name, "/"):
+			h.Typeflag = tar.TypeDir
+		case strings.HasSuffix(name, "|"):
+			h.Typeflag = tar.TypeFifo
+		case strings.HasSuffix(name, "#"):
+			h.Typeflag = tar.TypeChar
+		}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// packed compresses a layer.
+func packed(t *testing.T, how string, layer []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	switch how {
+	case "gzip":
+		w = gzip.NewWriter(&out)
+	case "zstd":
+		z, err := zstd.NewWriter(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = z
+	default:
+		return layer
+	}
+	if _, err := w.Write(layer); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestInspect(t *testing.T) {
+	all, some := Inspection{Paths: []string{"/"}}, Inspection{Paths: []string{"/opt/a", "/srv"}}
+	copied := Inspection{Paths: []string{"/opt/a"}, Whiteouts: true}
+	lower := []string{"opt/", "opt/a/", "opt/a/old", "opt/a/sub/", "opt/a/sub/x"}
+	for name, tt := range map[string]struct {
+		what   Inspection
+		layers [][]string
+		want   string
+	}{
+		"nothing":            {all, [][]string{lower, {"opt/a/new"}}, ""},
+		"opaque":             {all, [][]string{lower, {"opt/a/", "opt/a/.wh..wh..opq", "opt/a/new"}}, "hides what lower layers have in /opt/a"},
+		"opaque above":       {some, [][]string{lower, {"opt/.wh..wh..opq"}}, "hides what lower layers have in /opt "},
+		"opaque below":       {some, [][]string{lower, {"opt/a/sub/.wh..wh..opq"}}, "hides what lower layers have in /opt/a/sub "},
+		"opaque elsewhere":   {some, [][]string{{"usr/x"}, {"usr/.wh..wh..opq"}}, ""},
+		"opaque of new":      {all, [][]string{lower, {"opt/b/", "opt/b/.wh..wh..opq", "opt/b/f"}}, ""},
+		"opaque of own":      {all, [][]string{{"opt/a/f", "opt/a/.wh..wh..opq"}}, ""},
+		"opaque of empty":    {all, [][]string{{"opt/a/"}, {"opt/a/.wh..wh..opq"}}, ""},
+		"whiteout":           {all, [][]string{lower, {"opt/a/.wh.old"}}, ""},
+		"whiteout, copied":   {copied, [][]string{lower, {"opt/a/.wh.old"}}, "hides /opt/a/old of a lower layer"},
+		"whiteout of parent": {copied, [][]string{lower, {".wh.opt"}}, "hides /opt of a lower layer"},
+		"another whiteout":   {copied, [][]string{lower, {"opt/.wh.b"}}, ""},
+		"pipe":               {all, [][]string{{"./srv/q/p|"}}, "holds a named pipe, /srv/q/p"},
+		"device":             {some, [][]string{{"srv/null#"}}, "holds a device, /srv/null"},
+		"device elsewhere":   {some, [][]string{{"var/null#"}}, ""},
+		"device in /dev":     {all, [][]string{{"dev/", "dev/null#", "dev/.wh..wh..opq"}}, ""},
+	} {
+		for _, how := range []string{"", "gzip", "zstd"} {
+			i, got := newInspector(tt.what), ""
+			for n, names := range tt.layers {
+				layer := packed(t, how, layerOf(t, names...))
+				body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layer))
+				read, err := io.ReadAll(body)
+				if got = ended(); got == "" && (err != nil || !bytes.Equal(read, layer)) {
+					t.Fatalf("%s: the body does not come through: %v", name, err)
+				}
+				if got != "" && n < len(tt.layers)-1 {
+					t.Errorf("%s: a lower layer %s", name, got)
+				}
+			}
+			if (tt.want == "") != (got == "") || !strings.HasPrefix(got, tt.want) {
+				t.Errorf("%s, %q: found %q, want %q", name, how, got, tt.want)
+			}
+		}
+	}
+}
+
+// What was found cuts the body off, what is no layer passes.
+func TestInspectEnds(t *testing.T) {
+	i := newInspector(Inspection{Paths: []string{"/"}})
+	layer := append(layerOf(t, "p|"), bytes.Repeat([]byte{1}, 1<<20)...)
+	body, ended := i.inspect("a", bytes.NewReader(layer))
+	if n, err := io.Copy(io.Discard, body); !errors.Is(err, errUnfit) || n == int64(len(layer)) {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	if ended() == "" {
+		t.Error("nothing was found")
+	}
+	for _, content := range []string{"", "{}", "\x1f\x8b", "\x28\xb5\x2f\xfd\xff", strings.Repeat("x", 1<<20)} {
+		body, ended := i.inspect("b", strings.NewReader(content))
+		if read, err := io.ReadAll(body); err != nil || string(read) != content {
+			t.Errorf("%d bytes do not come through: %v", len(content), err)
+		}
+		if found := ended(); found != "" {
+			t.Errorf("found %q in what is no layer", found)
+		}
+	}
+}
+
+// A layer that was looked through is not looked through again.
+func TestInspectOnce(t *testing.T) {
+	i := newInspector(Inspection{Paths: []string{"/"}})
+	for range 2 {
+		body, ended := i.inspect("a", bytes.NewReader(layerOf(t, "a/f", "a/.wh..wh..opq")))
+		if _, err := io.Copy(io.Discard, body); err != nil || ended() != "" {
+			t.Fatalf("error = %v", err)
+		}
+	}
+}
