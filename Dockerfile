@@ -1,26 +1,30 @@
-# The image of kiln: two static binaries and nothing else.
+# The image of kiln: three static binaries and nothing else.
 #
 #   make image IMAGE=registry.example.com/kiln:dev
 #
-# kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs.
+# kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs;
+# kiln-login exchanges a cloud's token for a registry login, where that is set.
 ARG GO_IMAGE=golang:1.26.8
 # The compiler runs on the builder's own architecture, whatever the image is for.
 FROM --platform=${BUILDPLATFORM:-linux/amd64} ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
-RUN go mod download
+COPY login/go.mod login/go.sum login/
+RUN go mod download && go mod download -C login
 COPY daemon daemon
 COPY hookshim hookshim
 COPY internal internal
+COPY login login
 ARG VERSION=unknown
 # Set by BuildKit; a builder that sets none builds for its own architecture.
 ARG TARGETARCH
 ENV CGO_ENABLED=0 GOFLAGS=-trimpath GOARCH=${TARGETARCH}
 RUN go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon \
- && go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim
+ && go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim \
+ && go build -C login -ldflags "-s -w" -o /out/kiln-login .
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/kilnd /out/kiln-hook /
+COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-login /
 USER 65532:65532
 ENTRYPOINT ["/kilnd"]

@@ -25,7 +25,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
 # by internal/repo.
-TYPED_MODULES := . e2e/cluster e2e/helm e2e/distribution e2e/parity
+TYPED_MODULES := . login e2e/cluster e2e/helm e2e/distribution e2e/parity
 # Every module that has packages of its own. Those that only name programs have none, and
 # tidying them would add what the tests of the programs' dependencies need.
 MODULES := $(filter-out e2e/kaniko e2e/parity/buildkit,$(patsubst %/go.mod,%,$(shell git ls-files -co --exclude-standard go.mod '*/go.mod' | sed 's,^go.mod$$,./go.mod,')))
@@ -61,15 +61,18 @@ clean: ## Remove what make built; the cluster and its cache stay
 CLUSTER := bin/kiln-cluster
 
 .PHONY: build
-build: bin/kilnd bin/kiln-hook $(CLUSTER) ## Build the static binaries into bin/
+build: bin/kilnd bin/kiln-hook bin/kiln-login $(CLUSTER) ## Build the static binaries into bin/
 
 # Go knows best what is out of date, so these run every time.
-.PHONY: bin/kilnd bin/kiln-hook $(CLUSTER)
+.PHONY: bin/kilnd bin/kiln-hook bin/kiln-login $(CLUSTER)
 bin/kilnd:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./daemon
 
 bin/kiln-hook:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./hookshim
+
+bin/kiln-login:
+	$(STATIC) go build -C login -ldflags '-s -w' -o $(CURDIR)/$@ .
 
 $(CLUSTER):
 	$(STATIC) go build -C e2e/cluster -ldflags '$(LDFLAGS)' -o $(CURDIR)/$@ .
@@ -86,6 +89,7 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 	@for arch in amd64 arm64; do \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kilnd-linux-$$arch ./daemon; \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kiln-hook-linux-$$arch ./hookshim; \
+	  GOARCH=$$arch $(STATIC) go build -C login -ldflags '-s -w' -o $(CURDIR)/bin/dist/kiln-login-linux-$$arch .; \
 	done
 	bin/helm package charts/kiln --destination bin/dist --version $(patsubst v%,%,$(VERSION)) --app-version $(VERSION)
 	cd bin/dist && rm -f SHA256SUMS && sha256sum * > SHA256SUMS
@@ -97,6 +101,7 @@ unit: $(HELMS) ## Run the unit and script tests with the race detector; needs no
 	CGO_ENABLED=1 go test -race -shuffle=on $(TESTARGS) ./...
 	@# Allocations are bounded in the programs as they are built, without the detector.
 	$(STATIC) go test -run '^TestBounds$$' ./internal/preflight
+	$(STATIC) go test -C login -shuffle=on $(TESTARGS) ./...
 	CGO_ENABLED=1 go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
 	CGO_ENABLED=1 go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...

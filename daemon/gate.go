@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"os"
 
+	"kiln/internal/cloudlogin"
 	"kiln/internal/gate"
 	"kiln/internal/registry"
 	"kiln/internal/resolver"
@@ -24,6 +27,7 @@ type gateCommand struct {
 	DockerConfig string   `help:"File with the credentials, of the form of a Docker config.json." type:"path"`
 
 	PullDockerConfig string `help:"The same for pulls; the other one is for pushing then." type:"path"`
+	Identity         string `help:"Who logs in to the registry in place of a password, in JSON; empty for nobody."`
 	CAFile           string `help:"File with certificate authorities besides the system's, in PEM form." type:"path"`
 }
 
@@ -36,6 +40,12 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 	allow, err := registry.ParseAllow(c.PullAllow)
 	if err != nil {
 		return err
+	}
+	var id cloudlogin.Identity
+	if c.Identity != "" {
+		if err := json.Unmarshal([]byte(c.Identity), &id); err != nil {
+			return fmt.Errorf("read the identity: %w", err)
+		}
 	}
 	// Before it listens, and so before the RUN steps, which can write the files.
 	names, err := resolver.Read(resolver.HostsFile, resolver.NameServerFile)
@@ -59,6 +69,8 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 		PlainLogin:       c.PlainLogin,
 		DockerConfig:     c.DockerConfig,
 		PullDockerConfig: c.PullDockerConfig,
+		Identity:         id,
+		Exchange:         cloudlogin.Run(cloudlogin.Beside(), os.Getenv),
 		PullAllow:        allow,
 		CAFile:           c.CAFile,
 		Names:            resolver.New(names),

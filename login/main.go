@@ -31,7 +31,7 @@ const timeout = 40 * time.Second
 // maxRequest bounds standard input, in bytes.
 const maxRequest = 64 << 10
 
-// Request is what kilnd asks for: internal/identity.Identity has the same keys.
+// Request is what kilnd asks for: internal/cloudlogin.Identity has the same keys.
 type Request struct {
 	Cloud     string `json:"cloud"`     // aws, azure or gcp
 	Registry  string `json:"registry"`  // its host
@@ -57,7 +57,7 @@ func main() {
 	defer cancel()
 	if err := run(ctx, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1) //nolint:gocritic // nothing is left to end
+		os.Exit(1)
 	}
 }
 

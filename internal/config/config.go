@@ -40,6 +40,14 @@ type Settings struct {
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
 	SnapshotMode string   `help:"How Kaniko finds what a RUN changed: full reads every file; redo and time are faster and miss changes that keep size or time." default:"full" env:"KILN_SNAPSHOT_MODE"`
 
+	Identity               string `help:"Cloud whose service account token takes the place of a password for the registry: aws (ECR), azure (ACR) or gcp (Artifact Registry). Default: none." env:"KILN_IDENTITY"`
+	IdentityToken          string `name:"identity-token-file" help:"That token as a file in this container, for kiln's own requests to the registry." default:"/var/run/kiln-identity/token" env:"KILN_IDENTITY_TOKEN_FILE"`
+	IdentityRoleARN        string `name:"identity-aws-role-arn" help:"Role of IAM to assume, for aws." env:"KILN_IDENTITY_AWS_ROLE_ARN"`
+	IdentityTenantID       string `name:"identity-azure-tenant-id" help:"Tenant, for azure." env:"KILN_IDENTITY_AZURE_TENANT_ID"`
+	IdentityClientID       string `name:"identity-azure-client-id" help:"Client of the managed identity or application, for azure." env:"KILN_IDENTITY_AZURE_CLIENT_ID"`
+	IdentityProvider       string `name:"identity-gcp-provider" help:"Workload identity provider, for gcp, as projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER." env:"KILN_IDENTITY_GCP_PROVIDER"`
+	IdentityServiceAccount string `name:"identity-gcp-service-account" help:"Service account of Google to impersonate, for gcp. Default: none, the token's subject itself." env:"KILN_IDENTITY_GCP_SERVICE_ACCOUNT"`
+
 	Exchange      string `help:"Directory shared with the runner container." default:"/var/run/kiln" env:"KILN_EXCHANGE"`
 	Memory        string `help:"Directory of the daemon's own." default:"/var/lib/kiln" env:"KILN_MEMORY"`
 	Listen        string `help:"Address of /readyz." default:":9464" env:"KILN_LISTEN"`
@@ -161,6 +169,7 @@ func (s *Settings) ValidateBuild() error {
 	if s.Placement != PlacementSameNode && s.Placement != PlacementAnywhere {
 		errs = append(errs, fmt.Errorf("KILN_PLACEMENT is %q: write %s or %s", s.Placement, PlacementSameNode, PlacementAnywhere))
 	}
+	errs = append(errs, s.CloudIdentity().Validate())
 	errs = append(errs, s.validateBuilder()...)
 	errs = append(errs, s.validateQuantities()...)
 	return errors.Join(errs...)

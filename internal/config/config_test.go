@@ -108,6 +108,8 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"kaniko of Google": {sound("--kaniko-image=gcr.io/kaniko-project/executor:v1.24.0", "--kaniko-flavor=chainguard"), "KILN_KANIKO_IMAGE: the Kaniko of GoogleContainerTools is archived and has CVE-2026-28406"},
 		"snapshot mode":    {sound("--snapshot-mode=fast"), `KILN_SNAPSHOT_MODE is "fast": write full, redo or time`},
 		"entries":          {sound("--context-max-entries=0"), "KILN_CONTEXT_MAX_ENTRIES must be more than zero"},
+		"identity":         {sound("--identity=aws", "--identity-aws-role-arn=x"), `KILN_IDENTITY is aws, and the registry is "ghcr.io"`},
+		"identity's role":  {[]string{"--pod-name=p", "--registry-host=123456789012.dkr.ecr.eu-west-1.amazonaws.com/kiln", "--identity=aws"}, "KILN_IDENTITY_AWS_ROLE_ARN is"},
 		"reuse":            {sound("--reuse-max-age=-1s"), "KILN_REUSE_MAX_AGE is -1s: write a duration"},
 		"tag":              {sound("--tag=latest"), `KILN_TAG is "latest": write content or random`},
 	} {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"kiln/internal/cloudlogin"
 	"kiln/internal/registry"
 	"kiln/internal/resolver"
 )
@@ -35,6 +36,10 @@ type Config struct {
 	// PullDockerConfig is the one that is used for pulls instead, if not empty.
 	DockerConfig     string
 	PullDockerConfig string
+	// Identity takes the place of DockerConfig's login for the registry that it
+	// names, and Exchange gets it; see cloudlogin.Keychain.
+	Identity cloudlogin.Identity
+	Exchange cloudlogin.Exchange
 	// PullAllow are the repositories for which credentials are used in pulls;
 	// all others are pulled anonymously.
 	PullAllow registry.Allow
@@ -95,10 +100,13 @@ func newPolicy(config Config) (*policy, error) {
 		pulls:    map[string]*repository{},
 		insecure: insecure,
 		plain:    plain,
-		pusher:   account{"push", registry.FileKeychain(config.DockerConfig)},
+		pusher:   account{"push", cloudlogin.Keychain(config.Identity, config.Exchange, registry.FileKeychain(config.DockerConfig))},
 		separate: config.PullDockerConfig != "" || len(config.PullAllow) > 0,
 	}
-	pull := registry.FileKeychain(cmp.Or(config.PullDockerConfig, config.DockerConfig))
+	pull := p.pusher.keychain
+	if config.PullDockerConfig != "" {
+		pull = registry.FileKeychain(config.PullDockerConfig)
+	}
 	p.puller = account{"pull", registry.Restrict(pull, config.PullAllow)}
 	target, err := name.NewTag(config.Push, name.StrictValidation)
 	if err != nil {

@@ -146,5 +146,5 @@ func gateArgs(b Build) []string {
 	for _, file := range gateFiles(b) {
 		args = append(args, "--"+file.flag+"="+file.path())
 	}
-	return args
+	return append(args, identityArgs(b)...)
 }

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/cloudlogin"
 	"kiln/internal/registry"
 )
 
@@ -60,6 +61,11 @@ type Build struct {
 	// CAConfigMap is the ConfigMap whose key ca.crt has further certificate
 	// authorities for the gate, or empty.
 	CAConfigMap string
+	// Identity takes the place of SecretName's login for the registry that it
+	// names, or is not set. Its files are those of the gate, whatever they are in
+	// kilnd. ServiceAccount is whose token it is: that of the runner pod.
+	Identity       cloudlogin.Identity
+	ServiceAccount string
 	// Proxy is how the build reaches other hosts.
 	Proxy Proxy
 	// Tolerations and ImagePullSecrets are the runner pod's.

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"kiln/internal/cloudlogin"
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
@@ -76,8 +77,20 @@ func fullBuild() kaniko.Build {
 	return b
 }
 
+func identityBuild() kaniko.Build {
+	b := smallBuild()
+	b.CAConfigMap = "authorities"
+	b.Push = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/kiln/app:k1-0"
+	b.ServiceAccount = "kiln"
+	b.Identity = cloudlogin.Identity{
+		Cloud: cloudlogin.AWS, Registry: "123456789012.dkr.ecr.eu-central-1.amazonaws.com", RoleARN: "arn:aws:iam::123456789012:role/kiln",
+		TokenFile: "/elsewhere", CAFile: "/elsewhere",
+	}
+	return b
+}
+
 func TestPod(t *testing.T) {
-	for name, build := range map[string]kaniko.Build{"small": smallBuild(), "full": fullBuild()} {
+	for name, build := range map[string]kaniko.Build{"small": smallBuild(), "full": fullBuild(), "identity": identityBuild()} {
 		t.Run(name, func(t *testing.T) {
 			pod, err := kaniko.Pod(build)
 			if err != nil {
@@ -95,7 +108,9 @@ func TestPod(t *testing.T) {
 // The container in which the Dockerfile's commands run has nothing that opens a
 // registry or the cluster, whatever the settings.
 func TestExecutorHasNoCredentials(t *testing.T) {
-	pod, err := kaniko.Pod(fullBuild())
+	b := fullBuild()
+	b.Identity, b.ServiceAccount = identityBuild().Identity, "kiln"
+	pod, err := kaniko.Pod(b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func Pod(b Build) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &corev1.Pod{
+	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            b.Name,
@@ -49,7 +49,9 @@ func Pod(b Build) (*corev1.Pod, error) {
 			Containers:       []corev1.Container{executor(b, args, limits), gate(b)},
 			Volumes:          volumes(b),
 		},
-	}, nil
+	}
+	addIdentity(pod, b)
+	return pod, nil
 }
 
 // executorLimits returns the limits of the kaniko container.

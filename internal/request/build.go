@@ -154,6 +154,8 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		PullSecretName:   s.Settings.PullSecret,
 		PullAllow:        s.Settings.PullAllow,
 		CAConfigMap:      s.Settings.CAConfigMap,
+		Identity:         s.Settings.CloudIdentity(),
+		ServiceAccount:   s.self.ServiceAccount,
 		Proxy:            s.Proxy,
 		Triggers:         p.triggers,
 		Tolerations:      s.self.Tolerations,

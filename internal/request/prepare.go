@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"kiln/internal/action"
+	"kiln/internal/cloudlogin"
+	"kiln/internal/config"
 	"kiln/internal/kaniko"
 	"kiln/internal/registry"
 )
@@ -46,15 +50,29 @@ func (h *Handler) newRegistryClient() (*registry.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	push, pull := keychains(settings)
 	return registry.NewClient(registry.ClientConfig{
-		Push:     registry.Restrict(registry.FileKeychain(settings.DockerConfig), own),
-		Pull:     registry.Restrict(registry.FileKeychain(settings.PullCredentials()), h.Allow),
+		Push:     registry.Restrict(push, own),
+		Pull:     registry.Restrict(pull, h.Allow),
 		Mirrors:  h.Mirrors,
 		Insecure: h.Insecure,
 
 		PlainLogin: h.PlainLogin,
 		Transport:  h.Metrics.RegistryTransport(registry.NewTransport(how)),
 	}), nil
+}
+
+// keychains returns who pushes and who pulls, as the gates of build pods do. A
+// shell has no token of an identity.
+func keychains(settings *config.Settings) (push, pull authn.Keychain) {
+	push = registry.FileKeychain(settings.DockerConfig)
+	if id := settings.CloudIdentity(); id.TokenFile != "" {
+		push = cloudlogin.Keychain(id, cloudlogin.Run(cloudlogin.Beside(), os.Getenv), push)
+	}
+	if file := settings.PullCredentials(); file != settings.DockerConfig {
+		return push, registry.FileKeychain(file)
+	}
+	return push, push
 }
 
 // readTemplates reads the operator's pod templates.

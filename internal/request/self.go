@@ -38,6 +38,8 @@ type Self struct {
 	// PullSecrets and Tolerations are inherited by every pod that kiln makes.
 	PullSecrets []corev1.LocalObjectReference
 	Tolerations []corev1.Toleration
+	// ServiceAccount is the pod's own.
+	ServiceAccount string
 	// Claim is the persistent volume claim of the work volume, and WorkMount
 	// the runner container's path to it.
 	Claim     string
@@ -106,8 +108,9 @@ func Sidecar(pod *corev1.Pod) (corev1.Container, bool) { return findContainer(po
 func Inherited(pod *corev1.Pod, kiln corev1.Container) Self {
 	return Self{
 		Image: kiln.Image, PullPolicy: kiln.ImagePullPolicy,
-		PullSecrets: pod.Spec.ImagePullSecrets,
-		Tolerations: pod.Spec.Tolerations,
+		PullSecrets:    pod.Spec.ImagePullSecrets,
+		Tolerations:    pod.Spec.Tolerations,
+		ServiceAccount: pod.Spec.ServiceAccountName,
 	}
 }
 

@@ -93,6 +93,7 @@ func (o Options) reachOutside(ctx context.Context, dir string, handler *request.
 		return &UsageError{Err: fmt.Errorf("the settings of the namespace %s: %w", namespace, err)}
 	}
 	handler.Settings.DockerConfig = ownDockerConfig(handler.Settings.DockerConfig)
+	handler.Settings.IdentityToken = "" // a file of the runner pod
 	handler.Proxy = kaniko.ProxyFromEnvironment(func(name string) string { return found.values[name] })
 	order.Self = found.self
 	order.Self.Image = cmp.Or(order.Self.Image, found.values["KILN_IMAGE"])

@@ -1,4 +1,4 @@
-// Package identity is the registry login of a cloud in place of a password: a
+// Package cloudlogin is the registry login of a cloud in place of a password: a
 // projected service account token, exchanged for a login that lasts for hours.
 //
 // The token has the cloud's audience, so the API server does not take it. It is
@@ -7,7 +7,7 @@
 // libraries (directory login); nothing of them is in kilnd. Only the one
 // registry that the operator names is logged in to in this way, whatever a
 // Dockerfile names.
-package identity
+package cloudlogin
 
 import (
 	"cmp"
@@ -78,7 +78,7 @@ func (i Identity) Audience() string {
 }
 
 var (
-	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$`)
+	roleARN  = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`)
 	guid     = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 	provider = regexp.MustCompile(`^projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]+/providers/[a-z0-9-]+$`)
 	account  = regexp.MustCompile(`^[^@\s/]+@[^@\s/]+\.gserviceaccount\.com$`)
