@@ -2,7 +2,8 @@
 #
 #   make image IMAGE=registry.example.com/kiln:dev
 #
-# kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs;
+# kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs,
+# and kiln-init what the gate hands to the container that executes a Dockerfile;
 # kiln-login exchanges a cloud's token for a registry login, where that is set.
 ARG GO_IMAGE=golang:1.26.8
 # The compiler runs on the builder's own architecture, whatever the image is for.
@@ -21,10 +22,11 @@ ARG TARGETARCH
 ENV CGO_ENABLED=0 GOFLAGS=-trimpath GOARCH=${TARGETARCH}
 RUN go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon \
  && go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim \
+ && go build -ldflags "-s -w" -o /out/kiln-init ./daemon/kiln-init \
  && go build -C login -ldflags "-s -w" -o /out/kiln-login .
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-login /
+COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-init /out/kiln-login /
 USER 65532:65532
 ENTRYPOINT ["/kilnd"]

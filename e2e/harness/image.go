@@ -31,7 +31,7 @@ const runnerBase = "library/debian:bookworm-slim"
 // Images are the references, as the cluster pulls them, of the images that a
 // runner pod is made of.
 type Images struct {
-	Kiln   string // both binaries of kiln
+	Kiln   string // the binaries of kiln
 	Runner string // the stand-in on a Debian base
 	// HookSize is the size of kiln-hook in bytes.
 	HookSize int64
@@ -42,7 +42,7 @@ type Images struct {
 // bin/e2e or in the registry is not made again.
 func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 	dir := filepath.Join(c.Root, "bin", "e2e")
-	for name, pkg := range map[string]string{"kilnd": "./daemon", "kiln-hook": "./hookshim", "standin": "./e2e/standin"} {
+	for name, pkg := range map[string]string{"kilnd": "./daemon", "kiln-hook": "./hookshim", "kiln-init": "./daemon/kiln-init", "standin": "./e2e/standin"} {
 		if err := c.compile(ctx, filepath.Join(dir, name), pkg); err != nil {
 			return Images{}, err
 		}
@@ -55,7 +55,7 @@ func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 	images.Kiln, err = c.provide(ctx, "kiln-e2e/kiln", recipe{base: empty.Image, config: v1.Config{
 		Entrypoint: []string{"/kilnd"},
 		User:       "65532:65532",
-	}, files: []file{{"kilnd", filepath.Join(dir, "kilnd")}, {"kiln-hook", filepath.Join(dir, "kiln-hook")}}})
+	}, files: []file{{"kilnd", filepath.Join(dir, "kilnd")}, {"kiln-hook", filepath.Join(dir, "kiln-hook")}, {"kiln-init", filepath.Join(dir, "kiln-init")}}})
 	if err != nil {
 		return Images{}, err
 	}

@@ -113,7 +113,7 @@ func prepare(ctx context.Context, o options, group string, began time.Time) (ben
 	return &trial.Bench{
 		Oracle: daemon,
 		Kiln: &candidate.Kiln{
-			Executor: images["KANIKO"], ExecutorName: executorName,
+			Executor: images["KANIKO"], ExecutorName: executorName, Init: os.Getenv("KILN_PART_INIT"),
 			Dir: dirs["kiln"], Cgroup: group, Registry: registryAddress, Mirrored: mirrored(),
 			Unchecked: o.unchecked,
 		},

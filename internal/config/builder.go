@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path"
 
 	"kiln/internal/kaniko"
 )
@@ -17,6 +18,12 @@ func (s *Settings) validateBuilder() []error {
 	var errs []error
 	if _, err := s.Flavor(); err != nil {
 		errs = append(errs, err)
+	}
+	if !path.IsAbs(s.Executor) {
+		errs = append(errs, fmt.Errorf("KILN_KANIKO_EXECUTOR is %q: write an absolute path, as %s", s.Executor, kaniko.DefaultExecutor))
+	}
+	if s.BuildRights != kaniko.RightsDocker && s.BuildRights != kaniko.RightsMinimal {
+		errs = append(errs, fmt.Errorf("KILN_BUILD_RIGHTS is %q: write %s or %s", s.BuildRights, kaniko.RightsDocker, kaniko.RightsMinimal))
 	}
 	switch s.SnapshotMode {
 	case kaniko.SnapshotFull, kaniko.SnapshotRedo, kaniko.SnapshotTime:

@@ -38,6 +38,7 @@ type Settings struct {
 	Tag          string   `help:"How images are tagged: content, by what they are built from, so that the same build is found again, or random." default:"content" env:"KILN_TAG"`
 	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
+	Executor     string   `name:"kaniko-executor" help:"Path of Kaniko's executor in that image." default:"/kaniko/executor" env:"KILN_KANIKO_EXECUTOR"`
 	SnapshotMode string   `help:"How Kaniko finds what a RUN changed: full reads every file; redo and time are faster and miss changes that keep size or time." default:"full" env:"KILN_SNAPSHOT_MODE"`
 
 	Identity               string `help:"Cloud whose service account token takes the place of a password for the registry: aws (ECR), azure (ACR) or gcp (Artifact Registry). Default: none." env:"KILN_IDENTITY"`
@@ -69,6 +70,7 @@ type Settings struct {
 	ReuseMaxAge       time.Duration `help:"Age from which a built image is built again; 0 is never to use one again." default:"168h" env:"KILN_REUSE_MAX_AGE"`
 	StepTimeout       time.Duration `help:"How long an action may run; 0 is for ever." default:"0s" env:"KILN_STEP_TIMEOUT"`
 	BuildMemory       string        `help:"Memory limit of the Kaniko container." default:"2Gi" env:"KILN_BUILD_MEMORY"`
+	BuildRights       string        `help:"What a RUN may do: docker, what Docker gives it within Pod Security baseline, setuid programs, chroot and device nodes included; or minimal, without those." default:"docker" env:"KILN_BUILD_RIGHTS"`
 	BuildStorage      string        `help:"Ephemeral storage limit of the Kaniko container." default:"10Gi" env:"KILN_BUILD_STORAGE"`
 }
 

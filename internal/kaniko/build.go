@@ -28,8 +28,13 @@ type Build struct {
 	KanikoImage    string
 	GateImage      string
 	GatePullPolicy corev1.PullPolicy
+	// Executor is the path of the executor in KanikoImage; empty means
+	// DefaultExecutor.
+	Executor string
 	// Flavor is the Kaniko that KanikoImage holds.
 	Flavor Flavor
+	// Rights is RightsDocker or RightsMinimal.
+	Rights string
 	// SnapshotMode is one of SnapshotFull, SnapshotRedo and SnapshotTime.
 	SnapshotMode string
 	// Unused is whether the Dockerfile has a stage that nothing uses.

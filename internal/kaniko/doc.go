@@ -3,8 +3,9 @@
 //
 // [Pod] is pure. The pod has two containers that run side by side. The kaniko
 // container executes a Dockerfile that nobody trusts, and a RUN step shares
-// everything with the executor, so it has no credential: no Secret, no token,
-// no volume. The gate container holds the registry's credentials and proxies
+// everything with the executor, so it has no credential: no Secret, no token.
+// Its one volume has its first process, package buildinit, for reading. The gate
+// container, which puts that there, holds the registry's credentials and proxies
 // for it on 127.0.0.1. The pod passes Pod Security "baseline".
 //
 // Everything that is read from the log is what a Dockerfile can forge. It

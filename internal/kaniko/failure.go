@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/buildinit"
 	"kiln/internal/failure"
 )
 
@@ -51,6 +52,9 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 			Instruction: l.Instruction,
 		}
 	}
+	if f, found := l.initSaid(exitCode); found {
+		return f
+	}
 	found, explained := l.lastWords()
 	incomplete, skipped := l.Incomplete()
 	switch {
@@ -60,7 +64,7 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 		return found
 	case !explained && exitCode == exitKilled:
 		// From within its own PID namespace nothing can send SIGKILL to the
-		// executor.
+		// container's first process.
 		return Failure{
 			Reason:  failure.Evicted,
 			Message: "Kaniko was killed (exit code 137): the node or somebody with access to it ended the container",
@@ -73,6 +77,41 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 		Message:     fmt.Sprintf("Kaniko ended with exit code %d and gave no reason", exitCode),
 		Instruction: l.Instruction,
 	}
+}
+
+// What the first process of the container says last, where the executor was not
+// started or did not end by itself.
+var (
+	initCannot = regexp.MustCompile(`^` + buildinit.Prefix + `cannot start (\S+): (.*)$`)
+	initEnded  = regexp.MustCompile(`^` + buildinit.Prefix + `\S+ was ended by the signal "(.*)"$`)
+)
+
+// initSaid explains a build whose executor was not started, or was ended by a
+// signal: by a RUN, by somebody from outside, or by the kernel.
+func (l *Log) initSaid(exitCode int32) (Failure, bool) {
+	if len(l.last) == 0 || exitCode < buildinit.ExitNotExecutable {
+		return Failure{}, false
+	}
+	last := l.last[len(l.last)-1]
+	if found := initCannot.FindStringSubmatch(last); found != nil {
+		return Failure{
+			Reason: failure.Misconfigured,
+			Message: fmt.Sprintf("the image of KILN_KANIKO_IMAGE does not start %s (%s): an operator has to name Kaniko's executor in it with KILN_KANIKO_EXECUTOR",
+				found[1], found[2]),
+		}, true
+	}
+	found := initEnded.FindStringSubmatch(last)
+	switch {
+	case found == nil:
+		return Failure{}, false
+	case found[1] == "killed":
+		return Failure{
+			Reason:      failure.OutOfMemory,
+			Message:     "Kaniko itself was killed: it most likely ran out of memory, which KILN_BUILD_MEMORY limits",
+			Instruction: l.Instruction,
+		}, true
+	}
+	return Failure{Reason: failure.Internal, Message: fmt.Sprintf("Kaniko was ended by the signal %q", found[1]), Instruction: l.Instruction}, true
 }
 
 // Incomplete explains a build whose image lacks files, and reports whether it is

@@ -23,23 +23,23 @@ func TestSame(t *testing.T) {
 		t.Fatalf("Name = %q, %v", name, err)
 	}
 	for what, change := range map[string]func(*corev1.Pod){
-		"image":                  func(p *corev1.Pod) { p.Spec.Containers[0].Image = "evil" },
-		"gate's image":           func(p *corev1.Pod) { p.Spec.Containers[1].Image = "evil" },
-		"argument":               func(p *corev1.Pod) { p.Spec.Containers[0].Args[2] += "x" },
-		"command":                func(p *corev1.Pod) { p.Spec.Containers[0].Command = []string{"sh"} },
-		"variable":               func(p *corev1.Pod) { p.Spec.Containers[1].Env[0].Value = "" },
-		"variables from afar":    func(p *corev1.Pod) { p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{Prefix: "x"}} },
-		"mount":                  func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts = p.Spec.Containers[1].VolumeMounts },
-		"hook":                   func(p *corev1.Pod) { p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{} },
-		"capability":             func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Capabilities.Drop = nil },
-		"privilege":              func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Privileged = new(true) },
-		"user":                   func(p *corev1.Pod) { p.Spec.Containers[1].SecurityContext.RunAsUser = new(int64(0)) },
-		"no stdin":               func(p *corev1.Pod) { p.Spec.Containers[0].StdinOnce = false },
+		"image":                  func(p *corev1.Pod) { p.Spec.Containers[1].Image = "evil" },
+		"gate's image":           func(p *corev1.Pod) { p.Spec.Containers[0].Image = "evil" },
+		"argument":               func(p *corev1.Pod) { p.Spec.Containers[1].Args[2] += "x" },
+		"command":                func(p *corev1.Pod) { p.Spec.Containers[1].Command = []string{"sh"} },
+		"variable":               func(p *corev1.Pod) { p.Spec.Containers[0].Env[0].Value = "" },
+		"variables from afar":    func(p *corev1.Pod) { p.Spec.Containers[1].EnvFrom = []corev1.EnvFromSource{{Prefix: "x"}} },
+		"mount":                  func(p *corev1.Pod) { p.Spec.Containers[1].VolumeMounts = p.Spec.Containers[0].VolumeMounts },
+		"hook":                   func(p *corev1.Pod) { p.Spec.Containers[1].Lifecycle = &corev1.Lifecycle{} },
+		"capability":             func(p *corev1.Pod) { p.Spec.Containers[1].SecurityContext.Capabilities.Drop = nil },
+		"privilege":              func(p *corev1.Pod) { p.Spec.Containers[1].SecurityContext.Privileged = new(true) },
+		"user":                   func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.RunAsUser = new(int64(0)) },
+		"no stdin":               func(p *corev1.Pod) { p.Spec.Containers[1].StdinOnce = false },
 		"further container":      func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "x"}) },
 		"missing container":      func(p *corev1.Pod) { p.Spec.Containers = p.Spec.Containers[:1] },
 		"init container":         func(p *corev1.Pod) { p.Spec.InitContainers = []corev1.Container{{Name: "x"}} },
 		"debug container":        func(p *corev1.Pod) { p.Spec.EphemeralContainers = make([]corev1.EphemeralContainer, 1) },
-		"volume":                 func(p *corev1.Pod) { p.Spec.Volumes[0].Secret.SecretName = "other" },
+		"volume":                 func(p *corev1.Pod) { p.Spec.Volumes[1].Secret.SecretName = "other" },
 		"service account":        func(p *corev1.Pod) { p.Spec.ServiceAccountName = "admin" },
 		"token":                  func(p *corev1.Pod) { p.Spec.AutomountServiceAccountToken = nil },
 		"seccomp":                func(p *corev1.Pod) { p.Spec.SecurityContext = nil },
@@ -49,10 +49,10 @@ func TestSame(t *testing.T) {
 		"runtime class":          func(p *corev1.Pod) { p.Spec.RuntimeClassName = new("runc") },
 		"user namespace":         func(p *corev1.Pod) { p.Spec.HostUsers = new(false) },
 		"host IPC":               func(p *corev1.Pod) { p.Spec.HostIPC = true },
-		"block device":           func(p *corev1.Pod) { p.Spec.Containers[0].VolumeDevices = make([]corev1.VolumeDevice, 1) },
-		"own restart policy":     func(p *corev1.Pod) { p.Spec.Containers[0].RestartPolicy = new(corev1.ContainerRestartPolicyNever) },
-		"working directory":      func(p *corev1.Pod) { p.Spec.Containers[0].WorkingDir = "/tmp" },
-		"containers in disguise": func(p *corev1.Pod) { p.Spec.Containers[0].Name, p.Spec.Containers[1].Name = "gate", "kaniko" },
+		"block device":           func(p *corev1.Pod) { p.Spec.Containers[1].VolumeDevices = make([]corev1.VolumeDevice, 1) },
+		"own restart policy":     func(p *corev1.Pod) { p.Spec.Containers[1].RestartPolicy = new(corev1.ContainerRestartPolicyNever) },
+		"working directory":      func(p *corev1.Pod) { p.Spec.Containers[1].WorkingDir = "/tmp" },
+		"containers in disguise": func(p *corev1.Pod) { p.Spec.Containers[1].Name, p.Spec.Containers[0].Name = "gate", "kaniko" },
 	} {
 		t.Run(what, func(t *testing.T) {
 			theirs := ours.DeepCopy()
@@ -72,9 +72,9 @@ func TestSame(t *testing.T) {
 	theirs.Spec.NodeName, theirs.Spec.ServiceAccountName = "node", "default"
 	theirs.Spec.Tolerations = []corev1.Toleration{{Key: "x"}}
 	theirs.Spec.NodeSelector, theirs.Spec.HostUsers = nil, new(true)
-	theirs.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
-	theirs.Spec.Containers[0].TerminationMessagePath = "/dev/termination-log"
-	theirs.Spec.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
+	theirs.Spec.Containers[1].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
+	theirs.Spec.Containers[1].TerminationMessagePath = "/dev/termination-log"
+	theirs.Spec.Containers[1].ImagePullPolicy = corev1.PullIfNotPresent
 	if !kaniko.Same(ours, theirs) {
 		t.Error("the pod of another runner counts as a foreign one")
 	}

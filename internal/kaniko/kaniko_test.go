@@ -45,6 +45,7 @@ func smallBuild() kaniko.Build {
 		Namespace:        "ci",
 		KanikoImage:      "registry.example.com/kaniko:v1",
 		Flavor:           kaniko.Flavor{Name: preflight.Chainguard, Version: "1.25.16"},
+		Rights:           kaniko.RightsDocker,
 		SnapshotMode:     kaniko.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
 		Unused:           true,
@@ -62,6 +63,7 @@ func fullBuild() kaniko.Build {
 	b.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner", UID: "u"}}
 	b.Flavor = kaniko.Flavor{Name: preflight.Osscontainertools}
 	b.SnapshotMode = kaniko.SnapshotRedo
+	b.Rights = kaniko.RightsMinimal
 	b.GatePullPolicy = corev1.PullIfNotPresent
 	b.Push = "kiln-registry:5000/ci/app:k1-0"
 	b.Pulls = []string{"alpine:3.20@sha256:" + strings.Repeat("a", 64), "busybox", "ghcr.io/acme/tool:1"}
@@ -114,9 +116,15 @@ func TestExecutorHasNoCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := pod.Spec.Containers[0]
-	if c.Name != kaniko.ContainerKaniko || len(c.VolumeMounts) > 0 || len(c.EnvFrom) > 0 {
+	c := pod.Spec.Containers[1]
+	init := []corev1.VolumeMount{{Name: "init", MountPath: "/kaniko/kiln", ReadOnly: true}}
+	if c.Name != kaniko.ContainerKaniko || !cmp.Equal(c.VolumeMounts, init) || len(c.EnvFrom) > 0 {
 		t.Errorf("the container %s has mounts %v, variables from %v", c.Name, c.VolumeMounts, c.EnvFrom)
+	}
+	for _, v := range pod.Spec.Volumes {
+		if v.Name == "init" && !cmp.Equal(v.VolumeSource, corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}) {
+			t.Errorf("the volume that the containers share is %v", v.VolumeSource)
+		}
 	}
 	for _, variable := range c.Env {
 		feature := strings.HasPrefix(variable.Name, "FF_KANIKO_") && variable.Value == "true"
@@ -144,7 +152,7 @@ func TestSmallLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := pod.Spec.Containers[0].Resources
+	r := pod.Spec.Containers[1].Resources
 	if got := r.Requests.Memory().String() + " " + r.Requests.StorageEphemeral().String(); got != "96Mi 40Mi" {
 		t.Errorf("requests %s, want 96Mi 40Mi", got)
 	}

@@ -75,9 +75,6 @@ func read(text string, d *preflight.Dockerfile, code int32) string {
 			}
 		}
 	}
-	for _, shown := range progress.Flush() {
-		fmt.Fprintln(&b, shown)
-	}
 	fmt.Fprintf(&b, "\npushed: %v\n", log.Pushed)
 	if code != 0 {
 		f := log.Failure(code, false)

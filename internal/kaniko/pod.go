@@ -1,6 +1,7 @@
 package kaniko
 
 import (
+	"cmp"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,8 +47,8 @@ func Pod(b Build) (*corev1.Pod, error) {
 			Tolerations:      b.Tolerations,
 			ImagePullSecrets: b.ImagePullSecrets,
 			NodeSelector:     map[string]string{corev1.LabelArchStable: b.Arch},
-			Containers:       []corev1.Container{executor(b, args, limits), gate(b)},
-			Volumes:          volumes(b),
+			Containers:       []corev1.Container{gate(b), executor(b, args, limits)}, // in this order: initHook
+			Volumes:          append([]corev1.Volume{initEmptyVolume()}, volumes(b)...),
 		},
 	}
 	addIdentity(pod, b)
@@ -67,30 +68,23 @@ func executorLimits(b Build) (corev1.ResourceList, error) {
 	return corev1.ResourceList{corev1.ResourceMemory: memory, corev1.ResourceEphemeralStorage: storage}, nil
 }
 
-// executor returns the kaniko container. It has no volume: the executor
-// leaves every mounted path out of the image.
+// executor returns the kaniko container. Its one volume is its own first
+// process: the executor leaves every mounted path out of the image.
 func executor(b Build, args []string, limits corev1.ResourceList) corev1.Container {
 	return corev1.Container{
-		Name:      ContainerKaniko,
-		Image:     b.KanikoImage,
-		Args:      args,
-		Env:       append(b.Flavor.env(), b.Proxy.withoutCredentials().environment()...), // for ADD
-		Stdin:     true,
-		StdinOnce: true,
+		Name:         ContainerKaniko,
+		Image:        b.KanikoImage,
+		Command:      initCommand(cmp.Or(b.Executor, DefaultExecutor)),
+		Args:         args,
+		Env:          append(b.Flavor.env(), b.Proxy.withoutCredentials().environment()...), // for ADD
+		Stdin:        true,
+		StdinOnce:    true,
+		VolumeMounts: []corev1.VolumeMount{initMount()},
 		Resources: corev1.ResourceRequirements{
 			Requests: executorRequests(limits),
 			Limits:   limits,
 		},
-		SecurityContext: &corev1.SecurityContext{
-			RunAsUser:                new(int64(0)),
-			AllowPrivilegeEscalation: new(false),
-			Capabilities: &corev1.Capabilities{
-				Drop: []corev1.Capability{"ALL"},
-				// What unpacking a base, COPY, USER and a package manager
-				// need. Without FSETID setgid bits are lost in silence.
-				Add: []corev1.Capability{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP", "SETGID", "SETUID"},
-			},
-		},
+		SecurityContext: rights(b.Rights),
 	}
 }
 
@@ -135,6 +129,8 @@ func gate(b Build) corev1.Container {
 			ReadOnlyRootFilesystem:   new(true),
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
+		Lifecycle:    initHook(),
+		VolumeMounts: []corev1.VolumeMount{initGateMount()},
 	}
 	for _, file := range gateFiles(b) {
 		c.VolumeMounts = append(c.VolumeMounts, file.mount())

@@ -19,9 +19,13 @@ import (
 //	#3 0.41 cc -c main.c
 //	#3 DONE 1.2s
 //
-// Times are those at which lines arrived. What a RUN step prints can look like
-// the executor's own words and then make steps that do not exist; it can hide
-// nothing that another step prints. Every line that is returned is one line,
+// Times are those at which lines arrived. The executor and its RUN steps write to
+// one pipe (package buildinit), so what stands between the start of a RUN's
+// process and the executor's next word is that RUN's. What comes later and is not
+// the executor's is the RUN's too: a process of it that was left.
+//
+// What a RUN step prints can look like the executor's own words and then make
+// steps that do not exist; it can hide nothing that another step prints. Every line that is returned is one line,
 // begins with "#" and a digit where a step is under way, and has no limit of
 // length but that of the line it shows.
 //
@@ -33,8 +37,8 @@ type Progress struct {
 	steps  int  // begun so far
 	step   progressStep
 	seen   map[string]bool // images whose metadata were loaded
-	output bool            // a RUN's process is running
-	held   held
+	run    progressStep    // the RUN whose process ran last
+	output bool            // that process is running
 }
 
 // progressStep is one step; the zero value is none.
@@ -74,16 +78,11 @@ func NewProgress(dockerfile *preflight.Dockerfile) *Progress {
 // Line reads one line, without its end, that arrived at the time now, and
 // returns what the author is to see for it.
 func (p *Progress) Line(line string, now time.Time) []string {
-	shown := p.held.late(now)
 	if own, ok := parseRecord(line); ok {
-		return append(shown, p.own(own, line, now)...)
+		return p.own(own, line, now)
 	}
-	return append(shown, p.text(line, now)...)
+	return p.text(line, now)
 }
-
-// Flush returns what was held back until it is known which step it belongs to.
-// The log has ended, or nothing came for a while.
-func (p *Progress) Flush() []string { return p.held.take(len(p.held.lines)) }
 
 // Now returns what is being done and since when, "" when nothing is.
 func (p *Progress) Now() (title string, since time.Time) {
@@ -97,19 +96,12 @@ func (p *Progress) InstructionLine() int { return p.plan.line }
 // Done ends the step under way and returns what is to be shown for it.
 func (p *Progress) Done(now time.Time) []string {
 	ended := p.step
-	p.idle(now)
+	p.output = false
 	p.step = progressStep{}
 	if !ended.timed {
 		return nil
 	}
 	return []string{fmt.Sprintf("%sDONE %.1fs", ended.prefix(), now.Sub(ended.began).Seconds())}
-}
-
-// idle says that no RUN's process is running any more.
-func (p *Progress) idle(now time.Time) {
-	if p.output {
-		p.output, p.held.ended = false, now
-	}
 }
 
 // begin ends the step under way and begins another one.
@@ -178,10 +170,10 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	case pushedPattern.MatchString(r.Msg):
 		return p.Done(now)
 	case runningPattern.MatchString(r.Msg):
-		p.output = true
-		return p.held.begin(p.step)
+		p.run, p.output = p.step, true
+		return nil
 	case chatter.MatchString(r.Msg):
-		p.idle(now)
+		p.output = false
 		return nil
 	case p.output:
 		return p.text(line, now)
@@ -190,7 +182,7 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	case r.Level == "warning" || r.Level == "error" || r.Level == "fatal":
 		return []string{p.step.prefix() + r.Level + ": " + printable(Translate(r.Msg))}
 	}
-	return p.text(printable(Translate(r.Msg)), now)
+	return []string{p.step.output(printable(Translate(r.Msg)), now)}
 }
 
 // known reports whether the executor is known to say msg.
@@ -246,11 +238,10 @@ func (p *Progress) text(line string, now time.Time) []string {
 	switch {
 	case p.steps == 0:
 		return []string{Translate(line)}
-	case p.output || p.step.number > 0 && p.step.number == p.held.run.number:
-		return []string{p.held.run.output(line, now)}
+	case p.run.number > 0:
+		return []string{p.run.output(line, now)}
 	}
-	p.held.add(line, now, p.step)
-	return nil
+	return []string{p.step.output(line, now)}
 }
 
 // overwritten returns what a terminal still shows of a line whose parts

@@ -59,24 +59,9 @@ func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
 	if len(k.line) > 0 && !k.closed {
 		k.showLocked(string(k.line))
 	}
-	k.flushLocked()
 	if err != nil && !k.closed && !errors.Is(err, context.Canceled) && !errors.Is(err, podrun.ErrGone) {
 		k.broken = true
 		k.log.Line("kiln: the build's log cannot be read any further: %s", oneLine(err.Error()))
-	}
-}
-
-// flush shows what waits for the lines that follow it.
-func (k *kanikoLog) flush() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.flushLocked()
-}
-
-// flushLocked is flush.
-func (k *kanikoLog) flushLocked() {
-	if !k.debug && !k.closed {
-		k.printLocked(k.progress.Flush())
 	}
 }
 
@@ -95,7 +80,6 @@ func (k *kanikoLog) close() {
 func (k *kanikoLog) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.flushLocked()
 	if !k.debug && !k.closed {
 		k.printLocked(k.progress.Done(time.Now()))
 	}
@@ -172,7 +156,6 @@ func (k *kanikoLog) showLocked(line string) {
 		}
 	}
 	if k.debug {
-		k.progress.Flush() // it is shown as it is: nothing need wait
 		k.printLocked([]string{kaniko.Translate(line)})
 	}
 	if k.read.Begun && !k.works {

@@ -119,7 +119,6 @@ func (b *build) explain(ctx context.Context) error {
 		return err
 	}
 	if b.working {
-		b.output.flush()
 		b.log.Beat(b.doing)
 		return nil
 	}
@@ -139,12 +138,18 @@ func (b *build) late(ctx context.Context) error {
 	return failure.New(b.why.reason, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
 }
 
+// startError is the reason of a container whose process the runtime did not
+// start (kuberuntime_container.go).
+const startError = "StartError"
+
 // failure explains a build whose container ended by itself.
 func (b *build) failure() error {
 	end, ok := podrun.Terminated(b.pod, kaniko.ContainerKaniko)
 	switch {
 	case !ok:
 		return b.gateEnded()
+	case end.Reason == startError:
+		return failure.New(failure.NodeLost, "the node could not start Kaniko's container: %s", oneLine(end.Message))
 	case end.ExitCode == 0 && b.deaf != nil:
 		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", b.deaf)
 	case end.ExitCode == 0:

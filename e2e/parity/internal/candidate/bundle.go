@@ -33,11 +33,29 @@ func (k *Kiln) bundle(dir string, container corev1.Container) error {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
+	for _, mount := range container.VolumeMounts {
+		if err := k.initVolume(filepath.Join(dir, mount.Name)); err != nil {
+			return err
+		}
+	}
 	spec, err := json.Marshal(specification(dir, k.Cgroup, container, file.Config))
 	if err != nil {
 		return fmt.Errorf("write the container's configuration: %w", err)
 	}
 	return os.WriteFile(filepath.Join(dir, "config.json"), spec, 0o600)
+}
+
+// initVolume makes what the gate's container puts on the volume of the executor's
+// first process, the one volume that the executor has.
+func (k *Kiln) initVolume(dir string) error {
+	program, err := os.ReadFile(k.Init)
+	if err != nil {
+		return fmt.Errorf("read the executor's first process: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return fmt.Errorf("make a volume: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "init"), program, 0o555)
 }
 
 // overlay mounts the root file system of one build: the executor's image below,
@@ -89,13 +107,13 @@ func specification(dir, cgroup string, container corev1.Container, image v1.Conf
 		Hostname: "parity",
 		Root:     &specs.Root{Path: "rootfs"},
 		Process: &specs.Process{
-			Args: append(append([]string{}, image.Entrypoint...), container.Args...),
+			Args: append(append([]string{}, container.Command...), container.Args...),
 			Env:  env, Cwd: image.WorkingDir,
 			User:            specs.User{UID: uint32(*container.SecurityContext.RunAsUser)}, //nolint:gosec // a uid
 			NoNewPrivileges: !*container.SecurityContext.AllowPrivilegeEscalation,
 			Capabilities:    &specs.LinuxCapabilities{Bounding: capabilities, Effective: capabilities, Permitted: capabilities},
 		},
-		Mounts: mounts(dir),
+		Mounts: append(mounts(dir), volumeMounts(dir, container.VolumeMounts)...),
 		Linux: &specs.Linux{
 			CgroupsPath: "/" + cgroup + "/kaniko",
 			Namespaces: []specs.LinuxNamespace{ // the network is shared with the gate
@@ -124,6 +142,22 @@ func mounts(dir string) []specs.Mount {
 		"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf", "/dev/termination-log": "termination-log",
 	} {
 		all = append(all, specs.Mount{Destination: at, Type: "bind", Source: filepath.Join(dir, name), Options: []string{"rbind", "rprivate"}})
+	}
+	return all
+}
+
+// volumeMounts are those of the container's volumes, as the kubelet has them
+// mounted.
+func volumeMounts(dir string, volumes []corev1.VolumeMount) []specs.Mount {
+	var all []specs.Mount
+	for _, v := range volumes {
+		access := "rw"
+		if v.ReadOnly {
+			access = "ro"
+		}
+		all = append(all, specs.Mount{
+			Destination: v.MountPath, Type: "bind", Source: filepath.Join(dir, v.Name), Options: []string{"rbind", "rprivate", access},
+		})
 	}
 	return all
 }

@@ -24,6 +24,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/gate"
@@ -38,6 +39,8 @@ type Kiln struct {
 	Executor v1.Image
 	// ExecutorName is how an operator would name it.
 	ExecutorName string
+	// Init is the executor's first process, the program kiln-init.
+	Init string
 	// Dir is an empty directory for all that builds write.
 	Dir string
 	// Cgroup is the control group of the executor.
@@ -95,7 +98,8 @@ func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
 		return fmt.Errorf("make the build pod: %w", err)
 	}
 	bundle := filepath.Join(work, "bundle")
-	if err := k.bundle(bundle, pod.Spec.Containers[0]); err != nil {
+	at := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == kaniko.ContainerKaniko })
+	if err := k.bundle(bundle, pod.Spec.Containers[at]); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(unix.Unmount(filepath.Join(bundle, "rootfs"), 0), err) }()
@@ -155,7 +159,7 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	return kaniko.Build{
 		Name: "parity", Namespace: "parity",
 		KanikoImage: k.ExecutorName, GateImage: "kiln",
-		Flavor: flavor, SnapshotMode: kaniko.SnapshotFull,
+		Flavor: flavor, Rights: kaniko.RightsDocker, SnapshotMode: kaniko.SnapshotFull,
 		Unused: parsed.Unused, Push: push, Pulls: pulls, Inspect: inspect,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
