@@ -1,4 +1,4 @@
-# The image of kiln: three static binaries and nothing else.
+# The image of kiln: four static binaries and nothing else.
 #
 #   make image IMAGE=registry.example.com/kiln:dev
 #

@@ -109,11 +109,32 @@ func wantLines(t *testing.T, log string, patterns ...string) {
 	}
 }
 
-// TestWaitEnds takes a quota away that an action's pod waits for: the log says
-// what it waited for, and the step runs.
+// TestWaitEnds takes a quota away that the pod of an action or of a build waits
+// for: the log says what it waited for, and the step runs.
 func TestWaitEnds(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "quota", nil)
+	t.Run("action", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, "quota", nil)
+		f.quotaEnds(t)
+		result := f.step(t, readyStep("quota", "echo ran"))
+		wantSuccess(t, []*harness.Result{result})
+		wantLog(t, result, "kiln: waiting: the cluster refuses the pod: ", "exceeded quota: one-pod", "\nran\n")
+	})
+	t.Run("build", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t, "quotabuild", nil)
+		f.quotaEnds(t)
+		result := f.built(t, runner.Step{ID: "quota", Dockerfile: "_actions/acme/quota/v1/Dockerfile"}, "FROM busybox\nENTRYPOINT [\"echo\", \"ran\"]\n")
+		wantSuccess(t, []*harness.Result{result})
+		wantLog(t, result, "kiln: waiting: the cluster refuses the pod: exceeded quota: one-pod", "kiln: built ", "\nran\n")
+	})
+}
+
+// quotaEnds makes a quota that the runner pod fills, and takes it away a while
+// later.
+func (f *fixture) quotaEnds(t *testing.T) {
+	t.Helper()
 	quotas := f.Kube.CoreV1().ResourceQuotas(f.Namespace)
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "one-pod"},
@@ -127,9 +148,6 @@ func TestWaitEnds(t *testing.T) {
 		time.Sleep(8 * time.Second)
 		_ = quotas.Delete(t.Context(), quota.Name, metav1.DeleteOptions{})
 	}()
-	result := f.step(t, readyStep("quota", "echo ran"))
-	wantSuccess(t, []*harness.Result{result})
-	wantLog(t, result, "kiln: waiting: the cluster refuses the pod: ", "exceeded quota: one-pod", "\nran\n")
 }
 
 // awaitQuota waits until the quota counts what there is: before, it refuses

@@ -25,6 +25,11 @@ func (s *Settings) validateBuilder() []error {
 	if s.BuildRights != kaniko.RightsDocker && s.BuildRights != kaniko.RightsMinimal {
 		errs = append(errs, fmt.Errorf("KILN_BUILD_RIGHTS is %q: write %s or %s", s.BuildRights, kaniko.RightsDocker, kaniko.RightsMinimal))
 	}
+	switch s.BuildUserns {
+	case UsernsAuto, UsernsOn, UsernsOff:
+	default:
+		errs = append(errs, fmt.Errorf("KILN_BUILD_USERNS is %q: write %s, %s or %s", s.BuildUserns, UsernsAuto, UsernsOn, UsernsOff))
+	}
 	switch s.SnapshotMode {
 	case kaniko.SnapshotFull, kaniko.SnapshotRedo, kaniko.SnapshotTime:
 	default:

@@ -71,6 +71,7 @@ type Settings struct {
 	StepTimeout       time.Duration `help:"How long an action may run; 0 is for ever." default:"0s" env:"KILN_STEP_TIMEOUT"`
 	BuildMemory       string        `help:"Memory limit of the Kaniko container." default:"2Gi" env:"KILN_BUILD_MEMORY"`
 	BuildRights       string        `help:"What a RUN may do: docker, what Docker gives it within Pod Security baseline, setuid programs, chroot and device nodes included; or minimal, without those." default:"docker" env:"KILN_BUILD_RIGHTS"`
+	BuildUserns       string        `help:"Whether build pods have user namespaces of their own: auto, where the cluster has them and the Dockerfile makes no device nodes; on; or off." default:"auto" env:"KILN_BUILD_USERNS"`
 	BuildStorage      string        `help:"Ephemeral storage limit of the Kaniko container." default:"10Gi" env:"KILN_BUILD_STORAGE"`
 }
 
@@ -89,6 +90,13 @@ const (
 const (
 	TagContent = "content"
 	TagRandom  = "random"
+)
+
+// Values of Settings.BuildUserns.
+const (
+	UsernsAuto = "auto"
+	UsernsOn   = "on"
+	UsernsOff  = "off"
 )
 
 // Names returns how images are called, or an error that names the setting to

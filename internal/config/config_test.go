@@ -108,6 +108,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"kaniko of Google": {sound("--kaniko-image=gcr.io/kaniko-project/executor:v1.24.0", "--kaniko-flavor=chainguard"), "KILN_KANIKO_IMAGE: the Kaniko of GoogleContainerTools is archived and has CVE-2026-28406"},
 		"executor":         {sound("--kaniko-executor=executor"), `KILN_KANIKO_EXECUTOR is "executor": write an absolute path, as /kaniko/executor`},
 		"rights":           {sound("--build-rights=root"), `KILN_BUILD_RIGHTS is "root": write docker or minimal`},
+		"user namespaces":  {sound("--build-userns=yes"), `KILN_BUILD_USERNS is "yes": write auto, on or off`},
 		"snapshot mode":    {sound("--snapshot-mode=fast"), `KILN_SNAPSHOT_MODE is "fast": write full, redo or time`},
 		"entries":          {sound("--context-max-entries=0"), "KILN_CONTEXT_MAX_ENTRIES must be more than zero"},
 		"identity":         {sound("--identity=aws", "--identity-aws-role-arn=x"), `KILN_IDENTITY is aws, and the registry is "ghcr.io"`},

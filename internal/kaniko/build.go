@@ -35,6 +35,9 @@ type Build struct {
 	Flavor Flavor
 	// Rights is RightsDocker or RightsMinimal.
 	Rights string
+	// OwnUsers gives the pod a user namespace of its own: root in it is nobody
+	// on the node.
+	OwnUsers bool
 	// SnapshotMode is one of SnapshotFull, SnapshotRedo and SnapshotTime.
 	SnapshotMode string
 	// Unused is whether the Dockerfile has a stage that nothing uses.

@@ -49,6 +49,7 @@ func smallBuild() kaniko.Build {
 		SnapshotMode:     kaniko.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
 		Unused:           true,
+		OwnUsers:         true,
 		Push:             "ghcr.io/acme/kiln/app:k1-0",
 		Arch:             "amd64",
 		Deadline:         30 * time.Minute,
@@ -64,6 +65,7 @@ func fullBuild() kaniko.Build {
 	b.Flavor = kaniko.Flavor{Name: preflight.Osscontainertools}
 	b.SnapshotMode = kaniko.SnapshotRedo
 	b.Rights = kaniko.RightsMinimal
+	b.OwnUsers = false
 	b.GatePullPolicy = corev1.PullIfNotPresent
 	b.Push = "kiln-registry:5000/ci/app:k1-0"
 	b.Pulls = []string{"alpine:3.20@sha256:" + strings.Repeat("a", 64), "busybox", "ghcr.io/acme/tool:1"}

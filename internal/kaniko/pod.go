@@ -27,6 +27,10 @@ func Pod(b Build) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	var hostUsers *bool
+	if b.OwnUsers {
+		hostUsers = new(false)
+	}
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -41,6 +45,7 @@ func Pod(b Build) (*corev1.Pod, error) {
 			TerminationGracePeriodSeconds: new(int64(1)),
 			AutomountServiceAccountToken:  new(false),
 			EnableServiceLinks:            new(false),
+			HostUsers:                     hostUsers,
 			SecurityContext: &corev1.PodSecurityContext{
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},

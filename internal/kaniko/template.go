@@ -66,7 +66,9 @@ func (t *Template) Apply(pod *corev1.Pod) {
 	spec.PriorityClassName = t.Spec.PriorityClassName
 	spec.SchedulerName = t.Spec.SchedulerName
 	spec.RuntimeClassName = t.Spec.RuntimeClassName
-	spec.HostUsers = t.Spec.HostUsers
+	if t.Spec.HostUsers != nil {
+		spec.HostUsers = t.Spec.HostUsers
+	}
 	spec.Affinity = t.Spec.Affinity.DeepCopy()
 	for _, c := range t.Spec.Containers {
 		for i := range spec.Containers {

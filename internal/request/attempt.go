@@ -51,6 +51,10 @@ func (s *step) make(ctx context.Context, p *plan) (made, error) {
 	if err := s.ensureOwner(ctx); err != nil {
 		return made{}, err
 	}
+	var err error
+	if p.users, err = s.ownUsers(p); err != nil {
+		return made{}, err
+	}
 	pod, err := s.ready(ctx, p)
 	if err != nil {
 		return made{}, err
@@ -61,7 +65,11 @@ func (s *step) make(ctx context.Context, p *plan) (made, error) {
 		if err == nil || ctx.Err() != nil {
 			return built, err
 		}
-		if !errors.Is(err, errAgain) {
+		again, renamed := s.withoutUsers(p, pod, err)
+		if renamed != nil {
+			return made{}, renamed
+		}
+		if !again && !errors.Is(err, errAgain) {
 			failures++
 			if !failure.Of(err).Retry() || failures == maxAttempts {
 				return made{}, err
@@ -101,11 +109,14 @@ func (s *step) pause(ctx context.Context, failures int) error {
 func (s *step) attempt(ctx context.Context, p *plan, spec *corev1.Pod) (made, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	pod, err := s.Pods.CreatePod(ctx, spec)
+	pod, err := s.admit(ctx, spec)
 	switch {
 	case err == nil:
 		s.holds.hold(pod.UID)
 		defer s.letGo(pod)
+		if err := usersDropped(p, pod); err != nil {
+			return made{}, err
+		}
 		// Another runner may have finished this build since the registry was
 		// asked; its pod is gone, so the name was free.
 		if found, why := s.find(ctx, p); why == "" {

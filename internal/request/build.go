@@ -166,6 +166,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		Deadline:         s.Settings.PendingTimeout + s.Settings.BuildTimeout,
 		Memory:           s.Settings.BuildMemory,
 		EphemeralStorage: s.Settings.BuildStorage,
+		OwnUsers:         p.users,
 	})
 	if err != nil {
 		return nil, err

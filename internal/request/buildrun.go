@@ -77,6 +77,8 @@ type build struct {
 // newBuild returns the build in the given pod.
 func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 	output := newKanikoLog(s.log, p.file, s.asked.Debug)
+	why := newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull)
+	why.users = pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers
 	return &build{
 		step:     s,
 		plan:     p,
@@ -89,7 +91,7 @@ func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 		heard:    make(chan error, 1),
 		sent:     make(chan error, 1),
 		deadline: time.NewTimer(s.Settings.PendingTimeout),
-		why:      newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull),
+		why:      why,
 		starts:   sync.OnceFunc(s.Metrics.PodWaits()),
 	}
 }

@@ -47,6 +47,7 @@ type waiting struct {
 	// image is the class of a pod whose image cannot be pulled, reason that of
 	// what it waits for.
 	image, reason failure.Reason
+	users         bool // the pod has a user namespace of its own
 }
 
 // newWaiting returns the wait for the pod that events about the given object
@@ -65,6 +66,9 @@ func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
 		kind, name = "Pod", pod.Name
 	}
 	events := w.Pods.Events(ctx, kind, name)
+	if err := w.lookUsers(events); err != nil {
+		return err
+	}
 	reason := podrun.Explain(pod, events)
 	if final, hopeless := podrun.Hopeless(pod, events); hopeless {
 		return failure.New(podrun.Pending(pod, events, w.image), "the pod %s cannot start: %s", name, oneLine(final))

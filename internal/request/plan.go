@@ -39,6 +39,8 @@ type plan struct {
 	// gate looks through.
 	onbuild map[string]bool
 	inspect []string
+	// users says that the build pod gets a user namespace of its own.
+	users bool
 	// push and pull are the image's references with its tag.
 	push, pull string
 	// keyed says that the tag follows from what goes into the build, so that an

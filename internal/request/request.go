@@ -72,6 +72,7 @@ type Handler struct {
 	holds     holds
 	executors executorMemo
 	mute      mutes
+	users     usersMemo
 }
 
 // step is one container step on its way, or one build from a shell.

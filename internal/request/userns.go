@@ -1,0 +1,113 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/config"
+	"kiln/internal/failure"
+	"kiln/internal/kaniko"
+	"kiln/internal/podrun"
+)
+
+// usersMemo remembers whether build pods get user namespaces of their own, where
+// nobody has set it. It is safe for concurrent use; the zero value knows nothing.
+type usersMemo struct {
+	mu    sync.Mutex
+	known bool
+	have  bool
+}
+
+// refuse says that a node could not make one.
+func (m *usersMemo) refuse() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known, m.have = true, false
+}
+
+// ask returns whether there are any; probe is called until it answers.
+func (m *usersMemo) ask(probe func() (bool, error)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.known {
+		have, err := probe()
+		m.known, m.have = err == nil, have
+	}
+	return m.have
+}
+
+// ownUsers reports whether the build's pod gets a user namespace of its own. No
+// device node can be made in one: a Dockerfile that makes any is built without,
+// or refused where the operator wants all pods to have one.
+func (s *step) ownUsers(p *plan) (bool, error) {
+	line := p.file.Devices()
+	switch s.Settings.BuildUserns {
+	case config.UsernsOn:
+		if line == 0 {
+			return true, nil
+		}
+		at := s.dockerfile()
+		at.line = line
+		return false, &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+			"%s: builds run in user namespaces here (KILN_BUILD_USERNS=on), in which no device node can be made: leave it out, or have an operator set KILN_BUILD_USERNS=auto", at)}
+	case config.UsernsAuto:
+		return line == 0 && s.users.ask(s.probeUsers), nil
+	}
+	return false, nil
+}
+
+// probeUsers looks at the cluster's release and at the kernel of the runner's
+// node.
+func (s *step) probeUsers() (bool, error) {
+	server, err := s.Pods.Kube.Discovery().ServerVersion()
+	if err != nil {
+		return false, fmt.Errorf("ask the API server for its release: %w", err)
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return false, fmt.Errorf("ask the kernel for its release: %w", err)
+	}
+	return podrun.UserNamespaces(server.GitVersion, unix.ByteSliceToString(name.Release[:])), nil
+}
+
+// errNoUsers says that the node of a build pod cannot make its user namespace.
+var errNoUsers = errors.New("the node cannot make the pod's user namespace")
+
+// withoutUsers acts on the error of a build whose pod has a user namespace of
+// its own because the cluster seems to have them: it names the pod that has none.
+func (s *step) withoutUsers(p *plan, spec *corev1.Pod, err error) (again bool, renamed error) {
+	if !errors.Is(err, errNoUsers) || !p.users || s.Settings.BuildUserns != config.UsernsAuto {
+		return false, nil
+	}
+	p.users = false
+	s.users.refuse()
+	s.log.Line("kiln: %s: building without one", oneLine(err.Error()))
+	spec.Spec.HostUsers = nil
+	spec.Name, renamed = kaniko.Name(spec)
+	return true, renamed
+}
+
+// usersDropped is the error of a pod whose user namespace the API server has
+// left out, as releases and feature gates without them do.
+func usersDropped(p *plan, made *corev1.Pod) error {
+	if !p.users || made.Spec.HostUsers != nil {
+		return nil
+	}
+	return failure.New(failure.Misconfigured, "KILN_BUILD_USERNS is on, but the API server does not know user namespaces of pods: set it to auto or off")
+}
+
+// lookUsers is the error of a pod that cannot start for its user namespace.
+func (w *waiting) lookUsers(events []corev1.Event) error {
+	if !w.users {
+		return nil
+	}
+	why := podrun.UserNamespaceRefused(events)
+	if why == "" {
+		return nil
+	}
+	return failure.New(failure.NotStarted, "%w: %s; an operator can set KILN_BUILD_USERNS=off", errNoUsers, oneLine(why))
+}

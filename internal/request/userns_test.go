@@ -1,0 +1,113 @@
+package request
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/config"
+	"kiln/internal/failure"
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
+	"kiln/internal/spool"
+)
+
+func usersStep(t *testing.T, mode, dockerfile string) (*step, *plan) {
+	t.Helper()
+	s, _ := stepWith()
+	s.Settings = &config.Settings{BuildUserns: mode}
+	s.asked = spool.Request{Path: "/w/app/app/Dockerfile", Workspace: "/w/app/app"}
+	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, &plan{file: file}
+}
+
+const (
+	plainBuild  = "FROM a\nRUN make\n"
+	deviceBuild = "FROM a\nRUN make\nRUN mknod /null c 1 3\n"
+)
+
+func TestOwnUsers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		mode, dockerfile string
+		cluster          bool
+		want             bool
+	}{
+		"auto, a cluster that has them":    {config.UsernsAuto, plainBuild, true, true},
+		"auto, another":                    {config.UsernsAuto, plainBuild, false, false},
+		"auto, a Dockerfile makes devices": {config.UsernsAuto, deviceBuild, true, false},
+		"on":                               {config.UsernsOn, plainBuild, false, true},
+		"off":                              {config.UsernsOff, plainBuild, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := usersStep(t, tt.mode, tt.dockerfile)
+			s.users.known, s.users.have = true, tt.cluster
+			if got, err := s.ownUsers(p); got != tt.want || err != nil {
+				t.Errorf("%v, %v", got, err)
+			}
+		})
+	}
+	s, p := usersStep(t, config.UsernsOn, deviceBuild)
+	_, err := s.ownUsers(p)
+	if placed, ok := errors.AsType[*placedError](err); !ok || placed.place.line != 3 || failure.Of(err) != failure.UnsupportedInstruction {
+		t.Errorf("a device where all builds have one: %v", err)
+	}
+}
+
+// A probe that fails is repeated; a node that refuses settles it.
+func TestUsersMemo(t *testing.T) {
+	var m usersMemo
+	asked := 0
+	answer := func(have bool, err error) func() (bool, error) {
+		return func() (bool, error) { asked++; return have, err }
+	}
+	if m.ask(answer(false, errors.New("away"))) || !m.ask(answer(true, nil)) || !m.ask(answer(false, nil)) || asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+	if m.refuse(); m.ask(answer(true, nil)) {
+		t.Error("a refusal is forgotten")
+	}
+}
+
+func TestWithoutUsers(t *testing.T) {
+	refused := corev1.Event{Reason: "FailedCreatePodSandBox", Message: "runtime does not support user namespaces"}
+	for name, tt := range map[string]struct {
+		mode  string
+		own   bool // the settings gave the pod one, not the operator's template
+		again bool
+	}{
+		"auto": {config.UsernsAuto, true, true}, "of the template": {config.UsernsAuto, false, false}, "on": {config.UsernsOn, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := usersStep(t, tt.mode, plainBuild)
+			p.users = tt.own
+			pod := buildSpec()
+			pod.Spec.HostUsers = new(false)
+			why := newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull)
+			if err := why.lookUsers([]corev1.Event{refused}); err != nil {
+				t.Fatalf("a pod without one: %v", err)
+			}
+			why.users = true
+			err := why.lookUsers([]corev1.Event{refused})
+			if !strings.Contains(err.Error(), "KILN_BUILD_USERNS=off") || failure.Of(err) != failure.NotStarted {
+				t.Errorf("the error is %v", err)
+			}
+			again, renamed := s.withoutUsers(p, pod, err)
+			if again != tt.again || renamed != nil {
+				t.Fatalf("again %v, %v", again, renamed)
+			}
+			if name, err := kaniko.Name(pod); again && (pod.Spec.HostUsers != nil || pod.Name != name || p.users || s.users.ask(nil)) {
+				t.Errorf("the next pod is %s, %v", pod.Name, err)
+			}
+		})
+	}
+	_, p := usersStep(t, config.UsernsOn, plainBuild)
+	p.users = true
+	if err := usersDropped(p, buildSpec()); failure.Of(err) != failure.Misconfigured {
+		t.Errorf("an API server that drops the field: %v", err)
+	}
+}
