@@ -54,6 +54,8 @@ func step() action.Step {
 		Arch:             "arm64",
 		Tolerations:      []corev1.Toleration{{Key: "ci", Operator: corev1.TolerationOpExists}},
 		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
+		SELinux:          &corev1.SELinuxOptions{Level: "s0:c1,c2"},
+		SELinuxChange:    new(corev1.SELinuxChangePolicyRecursive),
 		Labels:           map[string]string{"kiln.build/request": "1", "kiln.build/role": "action"},
 		OwnerReferences:  []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner", UID: "uid"}},
 	}

@@ -53,7 +53,9 @@ func podSpec(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.Pod
 		AutomountServiceAccountToken:  new(false),
 		EnableServiceLinks:            new(false),
 		SecurityContext: &corev1.PodSecurityContext{
-			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			SELinuxOptions:      s.SELinux.DeepCopy(),
+			SELinuxChangePolicy: s.SELinuxChange,
 		},
 		ImagePullSecrets: slices.Clone(s.ImagePullSecrets),
 		Tolerations:      slices.Clone(s.Tolerations),

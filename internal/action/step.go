@@ -40,6 +40,10 @@ type Step struct {
 	// Tolerations and ImagePullSecrets are the runner pod's.
 	Tolerations      []corev1.Toleration
 	ImagePullSecrets []corev1.LocalObjectReference
+	// SELinux and SELinuxChange are the runner's, whose volume the pod shares;
+	// nil leaves them to the cluster.
+	SELinux       *corev1.SELinuxOptions
+	SELinuxChange *corev1.PodSELinuxChangePolicy
 	// Labels and OwnerReferences go on every object, the labels on the Job's
 	// pod too.
 	Labels          map[string]string

@@ -188,5 +188,7 @@ func (s *step) debugf(format string, args ...any) {
 
 // labels returns the labels of an object of this step.
 func (s *step) labels(role string) map[string]string {
-	return map[string]string{labelRequest: s.id, labelRole: role}
+	labels := provenance(s.container.EnvironmentVariables)
+	labels[labelRequest], labels[labelRole] = s.id, role
+	return labels
 }

@@ -121,6 +121,8 @@ func (s *step) actionStep(name string, ready image) action.Step {
 		NodeName:         s.nodeName(),
 		Arch:             runtime.GOARCH,
 		Tolerations:      s.self.Tolerations,
+		SELinux:          s.self.SELinux,
+		SELinuxChange:    s.self.SELinuxChange,
 		ImagePullSecrets: s.pullSecrets(ready),
 		Labels:           s.labels(roleAction),
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},

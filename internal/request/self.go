@@ -44,6 +44,10 @@ type Self struct {
 	// the runner container's path to it.
 	Claim     string
 	WorkMount string
+	// SELinux is the runner container's label and SELinuxChange how the pod's
+	// volumes get it, or nil. The pods of actions share a volume with it.
+	SELinux       *corev1.SELinuxOptions
+	SELinuxChange *corev1.PodSELinuxChangePolicy
 }
 
 // Owner is the owner reference that ties an object to the runner pod, so that
@@ -89,6 +93,7 @@ func SelfOf(pod *corev1.Pod) (Self, error) {
 	kiln, ok := Sidecar(pod)
 	self := Inherited(pod, kiln)
 	self.Name, self.UID, self.NodeName = pod.Name, string(pod.UID), pod.Spec.NodeName
+	self.SELinux, self.SELinuxChange = selinux(pod)
 	if sign := Novolume(pod); sign != "" {
 		return self, fmt.Errorf("the runner pod %s is set up for containerMode kubernetes-novolume (%s), which kiln does not support: there the work folder is no volume that the pod of an action could mount; set the scale set up as one of the overlays of kilnd render-values does, in mode sealed or kubernetes", pod.Name, sign)
 	}

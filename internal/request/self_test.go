@@ -51,6 +51,28 @@ func TestSelfOf(t *testing.T) {
 	}
 }
 
+// What the runner container sets itself counts before what its pod sets for all.
+func TestSelfOfSELinux(t *testing.T) {
+	change := new(corev1.SELinuxChangePolicyMountOption)
+	ofPod, ofRunner := &corev1.SELinuxOptions{Level: "s0:c1,c2"}, &corev1.SELinuxOptions{Type: "container_t", Level: "s0:c3,c4"}
+	pod := runnerPod()
+	pod.Spec.SecurityContext = &corev1.PodSecurityContext{SELinuxOptions: ofPod, SELinuxChangePolicy: change}
+	for name, tt := range map[string]struct {
+		runner *corev1.SecurityContext
+		want   *corev1.SELinuxOptions
+	}{
+		"of the pod":       {nil, ofPod},
+		"of the container": {&corev1.SecurityContext{SELinuxOptions: ofRunner}, ofRunner},
+		"of another field": {&corev1.SecurityContext{RunAsUser: new(int64(1001))}, ofPod},
+	} {
+		pod.Spec.Containers[0].SecurityContext = tt.runner
+		self, err := SelfOf(pod)
+		if err != nil || !cmp.Equal(self.SELinux, tt.want) || !cmp.Equal(self.SELinuxChange, change) {
+			t.Errorf("%s: %v, %v, %v", name, self.SELinux, self.SELinuxChange, err)
+		}
+	}
+}
+
 func TestSelfOfRefusesWhatCannotWork(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*corev1.Pod)
