@@ -122,6 +122,7 @@ func TestSelfOfNovolume(t *testing.T) {
 		"a work folder of the runner pod": {[]func(*corev1.Pod){emptyDir, image}, "ACTIONS_RUNNER_IMAGE is set"},
 		"a work volume, but the hook":     {[]func(*corev1.Pod){image, withEnv("KILN_DELEGATE", stock)}, "KILN_DELEGATE=" + stock},
 		"the variable alone":              {[]func(*corev1.Pod){image}, ""},
+		"the hook with a volume, by name": {[]func(*corev1.Pod){withEnv("KILN_DELEGATE", "/home/runner/k8s/index.js"), withEnv("ACTIONS_RUNNER_HOOK_RWO", "true")}, ""},
 		"the hook of another mode":        {[]func(*corev1.Pod){withEnv("KILN_DELEGATE", "/home/runner/k8s/index.js")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,48 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+)
+
+// TestRunRights builds Dockerfiles whose RUN needs what Docker gives it: setuid
+// programs, another root directory, its standard output as any user, and somebody
+// who reaps what it leaves behind.
+func TestRunRights(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "rights", nil)
+	for name, dockerfile := range map[string]string{
+		"setuid": "FROM debian:bookworm-slim\nRUN cp /usr/bin/id /usr/bin/rid && chmod 4755 /usr/bin/rid\nUSER daemon\n" +
+			"RUN test \"$(rid -u)\" = 0 && test \"$(id -u)\" = 1\n",
+		"chroot": "FROM busybox\nRUN mkdir -p /r/bin && cp /bin/busybox /r/bin/sh && chroot /r /bin/sh -c 'echo in > /f' && test \"$(cat /r/f)\" = in\n",
+		"standard output": "FROM debian:bookworm-slim\nUSER daemon\n" +
+			"RUN echo 'to its path' > /dev/stdout && echo 'to the other' > /dev/stderr\n",
+		"zombie": "FROM busybox\nRUN sh -c 'sleep 60 & echo $! > /pid'; kill $(cat /pid); i=0; " +
+			"while kill -0 $(cat /pid); do i=$((i+1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done\n",
+		"device": "FROM busybox\nRUN mknod /null c 1 3 && echo x > /null && mknod -m 600 /pipe p\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			result := f.rights(t, strings.ReplaceAll(name, " ", "-"), dockerfile)
+			wantSuccess(t, []*harness.Result{result})
+		})
+	}
+	t.Run("minimal", func(t *testing.T) {
+		t.Parallel()
+		few := f.another(t, "few", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_BUILD_RIGHTS": "minimal"} })
+		result := few.rights(t, "minimal", "FROM busybox\nRUN chroot / true\n")
+		wantError(t, result)
+		wantLog(t, result, "Operation not permitted", "[run_failed]")
+	})
+}
+
+// rights builds a Dockerfile and runs it.
+func (f *fixture) rights(t *testing.T, name, dockerfile string) *harness.Result {
+	t.Helper()
+	return f.built(t, runner.Step{ID: name, Dockerfile: "_actions/acme/" + name + "/v1/Dockerfile"}, dockerfile+"ENTRYPOINT [\"true\"]\n")
+}
