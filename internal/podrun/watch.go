@@ -25,7 +25,8 @@ type OnChange func(pod *corev1.Pod) (done bool, err error)
 // (ErrGone, after a last call with its final state) or ctx ends. Several changes
 // may arrive as one. Expired watches, lost connections and a restarting API
 // server are survived: the state is read anew, with pauses growing to 5 seconds.
-// A pod that was replaced by another of the same name is gone.
+// A pod that was replaced by another of the same name is gone. A token that stays
+// refused ends the watch.
 func (c Client) Watch(ctx context.Context, pod string, onChange OnChange) error {
 	w := podWatch{
 		client:   c,
@@ -71,7 +72,16 @@ type podWatch struct {
 	mayCome bool
 	// uid pins the pod that was seen first.
 	uid types.UID
+	// refusedSince is when the API server began to take no token, and zero while it
+	// takes it.
+	refusedSince time.Time
 }
+
+// tokenPatience is how long a token may be refused before it counts as of no use: a
+// server that is starting may refuse it for want of what it knows it by, and a client
+// reads a new one from its file once a minute. The kubelet's next token, where the
+// service account was made anew, takes up to an hour and is not waited for.
+const tokenPatience = 90 * time.Second
 
 // run repeats rounds until one is conclusive.
 func (w *podWatch) run(ctx context.Context) error {
@@ -99,6 +109,7 @@ func (w *podWatch) round(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return w.failed(call{"list", "pods", w.what.name}, err)
 	}
+	w.refusedSince = time.Time{}
 	if done, err := w.listed(list.Items); done {
 		return true, err
 	}
@@ -119,10 +130,21 @@ func (w *podWatch) round(ctx context.Context) (done bool, err error) {
 
 // failed sorts a failed request into final and worth repeating.
 func (w *podWatch) failed(did call, err error) (done bool, _ error) {
-	if final(err) {
+	if final(err) || w.tokenGone(err) {
 		return true, w.client.refused(did, err)
 	}
 	return false, err
+}
+
+// tokenGone reports whether the API server has refused the token for long enough.
+func (w *podWatch) tokenGone(err error) bool {
+	if !apierrors.IsUnauthorized(err) {
+		return false
+	}
+	if w.refusedSince.IsZero() {
+		w.refusedSince = time.Now()
+	}
+	return time.Since(w.refusedSince) >= tokenPatience
 }
 
 // listed handles the state at the beginning of a round.
