@@ -63,6 +63,8 @@ type imageConfig struct {
 		User       string   `json:"User"`
 		Entrypoint []string `json:"Entrypoint"`
 		Cmd        []string `json:"Cmd"`
+		Env        []string `json:"Env"`
+		WorkingDir string   `json:"WorkingDir"`
 	} `json:"config"`
 }
 
@@ -140,6 +142,8 @@ type Base struct {
 	Differ bool
 	// Start is how a container of it starts.
 	Start Start
+	// Environment is what is odd about its environment and working directory.
+	Environment Environment
 }
 
 // Base reads the configuration of reference, a base image, at digest for
@@ -184,7 +188,7 @@ func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch st
 	base := Base{
 		Triggers: config.Config.OnBuild, Shell: config.Config.Shell,
 		Manifest: chosen.digest, Differ: chosen.differ,
-		Start: config.start(),
+		Start: config.start(), Environment: config.environment(),
 	}
 	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {
 		return Base{}, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)

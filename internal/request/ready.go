@@ -156,6 +156,9 @@ func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, o
 	if err != nil {
 		return nil, nil, s.baseError(image, err)
 	}
+	if err := p.file.CheckBase(image.Reference, preflight.BaseEnvironment(found.Environment)); err != nil {
+		return nil, nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+	}
 	if len(found.Triggers) == 0 {
 		return nil, nil, nil
 	}

@@ -213,7 +213,7 @@ func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []
 		return nil, &Refusal{err}
 	}
 	if err == nil {
-		bases, err := k.bases(ctx, parsed.Images, mirrors)
+		bases, err := k.bases(ctx, parsed, mirrors)
 		if err != nil {
 			return nil, err
 		}
@@ -241,14 +241,14 @@ func checkTriggers(parsed *preflight.Dockerfile, flavor string, bases map[string
 }
 
 // bases reads the configuration of base images. One that is not there is refused.
-func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors registry.Mirrors) (map[string]preflight.Base, error) {
+func (k *Kiln) bases(ctx context.Context, parsed *preflight.Dockerfile, mirrors registry.Mirrors) (map[string]preflight.Base, error) {
 	insecure, err := registry.ParseInsecure([]string{k.Registry})
 	if err != nil {
 		return nil, err
 	}
 	client := registry.NewClient(registry.ClientConfig{Mirrors: mirrors, Insecure: insecure})
 	bases := map[string]preflight.Base{}
-	for _, image := range images {
+	for _, image := range parsed.Images {
 		digest, err := client.Resolve(ctx, image.Reference)
 		if err != nil {
 			return nil, &Refusal{err}
@@ -258,6 +258,9 @@ func (k *Kiln) bases(ctx context.Context, images []preflight.Image, mirrors regi
 			return nil, &Refusal{err}
 		}
 		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
+		if err := parsed.CheckBase(image.Reference, preflight.BaseEnvironment(base.Environment)); err != nil && !k.Unchecked {
+			return nil, &Refusal{err}
+		}
 	}
 	return bases, nil
 }
