@@ -72,6 +72,7 @@ func serveOne(exchange *spool.Exchange, behaviour string) {
 func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watcher) {
 	claim, err := exchange.Claim(id, 1<<20)
 	check(err)
+	claim.Load()
 	check(claim.Bad)
 	r := claim.Request
 	fmt.Fprintf(claim.Log, "dockerfile=%s workspace=%s debug=%t token=%d\nargs=%s\n", r.Dockerfile, r.Workspace, r.Debug, len(r.StopToken), r.Args)

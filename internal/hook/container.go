@@ -109,13 +109,17 @@ func (e Environment) GoString() string { return e.String() }
 // Container decodes and validates the arguments of run_container_step.
 //
 // It is an error when the command is another one, when an argument has the
-// wrong JSON type, and when [Container.Validate] finds fault.
+// wrong JSON type, when there are more values than any step has, which is counted
+// before they are decoded, and when [Container.Validate] finds fault.
 func (in Input) Container() (Container, error) {
 	if in.Command != RunContainerStep {
 		return Container{}, fmt.Errorf("read step container: the command is %q, and only %s carries one", in.Command, RunContainerStep)
 	}
 	if in.Args == nil {
 		return Container{}, errors.New(`read step container: field "args" is missing or null`)
+	}
+	if err := checkBudget(in.Args); err != nil {
+		return Container{}, fmt.Errorf("read step container: %w", err)
 	}
 	var c Container
 	if err := json.Unmarshal(in.Args, &c); err != nil {

@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,6 +72,7 @@ type Handler struct {
 
 	holds     holds
 	executors executorMemo
+	decoding  sync.Mutex // held while a request is read
 	mute      mutes
 	users     usersMemo
 }
@@ -97,19 +99,22 @@ type step struct {
 // log is complete when it returns. When ctx ends the step is cancelled, its
 // cause told to the author, and everything of it deleted.
 func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
+	container, bad := h.decode(claim)
 	s := &step{
 		Handler: h,
 		id:      claim.ID,
-		asked:   claim.Request,
 		staged:  claim.Context,
-		log:     newStepLog(claim.Log, stopToken(claim.Request.StopToken)),
 		times:   newTimes(h.Metrics),
 		logger:  h.Log.With(zap.String("request", claim.ID)),
+
+		asked:     claim.Request,
+		log:       newStepLog(claim.Log, stopToken(claim.Request.StopToken)),
+		container: container,
 	}
 	s.times.queued(claim.Waited())
 	h.holds.begin(claim.ID)
 	defer h.holds.end(claim.ID)
-	code, err := s.run(ctx, claim.Bad)
+	code, err := s.run(ctx, bad)
 	if err != nil {
 		err = s.blame(ctx, err)
 		code = max(code, 1)
@@ -150,23 +155,37 @@ func stopToken(token string) string {
 	return spool.NewID()
 }
 
-// run does the work of Handle; bad says why the request cannot be read.
+// decode reads the request of a claim, one at a time: what it is read from takes
+// several times its size, and lets go of it before the next. The error says why it
+// is no request.
+func (h *Handler) decode(claim *spool.Claim) (hook.Container, error) {
+	h.decoding.Lock()
+	defer h.decoding.Unlock()
+	claim.Load()
+	if claim.Bad != nil {
+		return hook.Container{}, failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", claim.Bad)
+	}
+	container, err := hook.Input{Command: hook.RunContainerStep, Args: claim.Request.Args}.Container()
+	claim.Request.Args = nil
+	if err != nil {
+		return hook.Container{}, failure.New(failure.BadRequest, "kiln: %w", err)
+	}
+	return container, nil
+}
+
+// run does the work of Handle; bad says why the request is none.
 func (s *step) run(ctx context.Context, bad error) (int, error) {
 	if bad != nil {
-		return 1, failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", bad)
+		return 1, bad
 	}
-	container, err := hook.Input{Command: hook.RunContainerStep, Args: s.asked.Args}.Container()
-	if err != nil {
-		return 1, failure.New(failure.BadRequest, "kiln: %w", err)
-	}
-	s.container = container
+	var err error
 	if s.self, err = s.Self.Read(ctx); err != nil {
 		return 1, err
 	}
 	s.leaveOut()
 	s.owner = s.self.Owner()
-	ready := image{reference: container.Image}
-	if container.Dockerfile != "" {
+	ready := image{reference: s.container.Image}
+	if s.container.Dockerfile != "" {
 		if ready, err = s.build(ctx); err != nil {
 			return 1, err
 		}

@@ -14,7 +14,7 @@ import (
 type Claim struct {
 	// ID is the request's id.
 	ID string
-	// Request is what was asked, when Bad is nil.
+	// Request is what was asked, once [Claim.Load] has read it and when Bad is nil.
 	Request Request
 	// Bad says why the request cannot be read. It is answered like any other,
 	// with an error for its author.
@@ -95,7 +95,9 @@ func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
 	claim := &Claim{ID: id, Log: newLog(response, backlog), exchange: e, dir: dir, response: response}
 	claim.Dropped = droppedAt(dir)
 	claim.reserve = reserve(response)
-	claim.Request, claim.Bad = claim.read()
+	if claim.lock, err = openPlain(claim.dir, fileLock); err != nil {
+		claim.Bad = fmt.Errorf("the request has no lock: %w", err)
+	}
 	return claim, nil
 }
 
@@ -148,18 +150,19 @@ func openReserve(response *os.Root) *os.File {
 	return file
 }
 
-// read opens the request's lock and reads what is asked.
-func (c *Claim) read() (Request, error) {
-	lock, err := openPlain(c.dir, fileLock)
-	if err != nil {
-		return Request{}, fmt.Errorf("the request has no lock: %w", err)
+// Load reads what is asked. It is not part of [Exchange.Claim], so that a request
+// that waits for its turn holds no more than its directories: it may have
+// MaxRequestBytes, and anybody can drop many.
+func (c *Claim) Load() {
+	if c.Bad != nil {
+		return
 	}
-	c.lock = lock
 	data, err := readPlain(c.dir, fileRequest, MaxRequestBytes)
 	if err != nil {
-		return Request{}, err
+		c.Bad = err
+		return
 	}
-	return parseRequest(data)
+	c.Request, c.Bad = parseRequest(data)
 }
 
 // Context opens the staged context. Its bytes can change while they are read.

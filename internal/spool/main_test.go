@@ -161,6 +161,7 @@ func answer(ctx context.Context, exchange *spool.Exchange, watcher *spool.Watche
 		return err
 	}
 	defer claim.Close()
+	claim.Load()
 	if claim.Bad != nil {
 		return claim.Bad
 	}
@@ -336,6 +337,7 @@ func claim(t testing.TB, exchange *spool.Exchange, id string) *spool.Claim {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
+	c.Load()
 	return c
 }
 

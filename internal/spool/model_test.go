@@ -209,6 +209,7 @@ func (m *machine) accept(t *rapid.T, id string) {
 		return
 	}
 	must(t, err)
+	c.Load()
 	must(t, c.Bad)
 	if err := m.memory.Accept(id); !errors.Is(err, os.ErrExist) {
 		must(t, err)
