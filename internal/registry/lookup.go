@@ -27,6 +27,9 @@ const (
 	// that it answers, be it with 429 or 503, are through in much less. One that
 	// is silent for an attempt is not worth three of them: somebody waits.
 	lookupTime = 20 * time.Second
+	// maxRequests bounds how many look-ups ask at the same time: an answer may have
+	// maxDocument bytes, and a Dockerfile names as many images as it likes.
+	maxRequests = 8
 	// maxErrorText bounds what of a registry's answer gets into an error.
 	maxErrorText = 300
 )
@@ -66,6 +69,7 @@ type Client struct {
 	sessions   *sessions
 	digests    *memo[string]
 	bases      *memo[Base]
+	requests   chan struct{} // one element for each attempt under way
 	attempt    time.Duration
 	lookup     time.Duration
 	pauses     []time.Duration
@@ -93,7 +97,9 @@ func NewClient(config ClientConfig) *Client {
 		sessions: newSessions(transport.NewUserAgent(Guard(base, config.Insecure), "kilnd"), config.PlainLogin, now),
 		digests:  newMemo[string](remember, maxDigests, now),
 		// What a digest stands for never changes.
-		bases:   newMemo[Base](24*time.Hour, maxBases, now),
+		bases:    newMemo[Base](24*time.Hour, maxBases, now),
+		requests: make(chan struct{}, maxRequests),
+
 		attempt: attemptTime,
 		lookup:  lookupTime,
 		pauses:  []time.Duration{300 * time.Millisecond, time.Second},
@@ -228,8 +234,16 @@ func insist[V any](ctx context.Context, c *Client, repo name.Repository, read fu
 	return attempt(ctx, c, repo, read)
 }
 
-// attempt reads repo once, within the time that an attempt has.
+// attempt reads repo once, within the time that an attempt has, once it is its
+// turn.
 func attempt[V any](ctx context.Context, c *Client, repo name.Repository, read func(context.Context, name.Repository) (V, error)) (V, error) {
+	select {
+	case c.requests <- struct{}{}:
+		defer func() { <-c.requests }()
+	case <-ctx.Done():
+		var none V
+		return none, ctx.Err()
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.attempt)
 	defer cancel()
 	value, err := read(ctx, withScheme(repo, c.insecure))

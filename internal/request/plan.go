@@ -82,9 +82,25 @@ func (s *step) plan(ctx context.Context) (*plan, error) {
 	return p, nil
 }
 
+// maxImages bounds the images that one build takes from registries, those of
+// triggers included: each is looked up, and remembered.
+const maxImages = 100
+
+// tooMany refuses a build that takes more than maxImages. image is the first that
+// is one too many, or whose triggers are.
+func (s *step) tooMany(image preflight.Image) error {
+	at := s.dockerfile()
+	at.line = image.Line
+	return &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+		"%s: with %s the build takes more than %d images from registries, triggers included, and kiln looks up no more for one; build from fewer", at, oneLine(image.Reference), maxImages)}
+}
+
 // resolve asks the registries which digests the executor and the external
 // images have now, all at once.
 func (s *step) resolve(ctx context.Context, p *plan) error {
+	if len(p.file.Images) > maxImages {
+		return s.tooMany(p.file.Images[maxImages])
+	}
 	p.bases = make([]buildkey.Reference, len(p.file.Images))
 	errs := make([]error, len(p.file.Images))
 	var group sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -94,12 +95,14 @@ func inspections(file *preflight.Dockerfile, onbuild map[string]bool, triggers [
 // triggered returns the images that the triggers of the plan's bases name. All
 // bases are asked at once.
 func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
+	var count atomic.Int64
+	count.Store(int64(len(p.bases)))
 	found := make([][]base, len(p.bases))
 	triggers := make([][]string, len(p.bases))
 	errs := make([]error, len(p.bases))
 	var group sync.WaitGroup
-	for i, base := range p.bases {
-		group.Go(func() { triggers[i], found[i], errs[i] = s.triggersOf(ctx, p, p.file.Images[i], base) })
+	for i := range p.bases {
+		group.Go(func() { triggers[i], found[i], errs[i] = s.triggersOf(ctx, p, i, &count) })
 	}
 	group.Wait()
 	onbuild := map[string][]string{}
@@ -150,8 +153,10 @@ func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
 	return nil
 }
 
-// triggersOf returns the triggers of one base, and the images that they name.
-func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, of buildkey.Reference) ([]string, []base, error) {
+// triggersOf returns the triggers of the base with that index, and the images that
+// they name. count is that of all images of the build.
+func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic.Int64) ([]string, []base, error) {
+	image, of := p.file.Images[index], p.bases[index]
 	found, err := s.Registry.Base(ctx, of.Name, of.Digest, arch)
 	if err != nil {
 		return nil, nil, s.baseError(image, err)
@@ -168,6 +173,9 @@ func (s *step) triggersOf(ctx context.Context, p *plan, image preflight.Image, o
 	}
 	if err := s.unbuildable(image, named); err != nil {
 		return nil, nil, err
+	}
+	if count.Add(int64(len(named))) > maxImages {
+		return nil, nil, s.tooMany(image)
 	}
 	var references []base
 	for _, further := range named {
