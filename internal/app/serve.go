@@ -26,8 +26,10 @@ const (
 
 // Bounds on what a hostile exchange can make the daemon hold.
 const (
-	maxClaims = 100  // requests that wait or run
-	maxWarned = 1000 // warnings that are remembered
+	maxClaims = 100 // requests that wait or run
+	// warnAgain is how long the same kind of trouble is worth no second line:
+	// workflow code can make any number of them.
+	warnAgain = time.Hour
 )
 
 // Reasons for which a step ends early, as its author reads them.
@@ -43,8 +45,8 @@ const interrupted = "kiln's daemon was restarted while this step ran: run the jo
 // serving is one run of the daemon. Its maps belong to the goroutine of run.
 type serving struct {
 	*App
-	active map[string]*flight // steps in flight and answered ones
-	warned map[string]bool    // what was said once already
+	active map[string]*flight   // steps in flight and answered ones
+	warned map[string]time.Time // when what kind of trouble was told last
 	locked *spool.Lock
 	swept  time.Time
 	wait   sync.WaitGroup
@@ -58,7 +60,7 @@ type flight struct {
 
 // newServing returns a run of a.
 func newServing(a *App) *serving {
-	return &serving{App: a, active: map[string]*flight{}, warned: map[string]bool{}}
+	return &serving{App: a, active: map[string]*flight{}, warned: map[string]time.Time{}}
 }
 
 // run scans the exchange after every wake until ctx ends.
@@ -129,7 +131,7 @@ func (s *serving) resume(ctx context.Context) {
 	s.warn("read the memory", err)
 	for _, id := range ids {
 		s.log.Warn("ending a step that an earlier run left", zap.String("request", id))
-		s.warn("answer "+id, s.exchange.Abandon(id, interrupted))
+		s.warn("answer a step that an earlier run left", s.exchange.Abandon(id, interrupted))
 		s.active[id] = finished()
 		if s.handler != nil {
 			s.wait.Go(func() { s.discard(ctx, id) })
@@ -176,24 +178,33 @@ func finished() *flight {
 
 // scan compares the exchange with what is known and acts on the difference.
 func (s *serving) scan(ctx context.Context) {
+	due := time.Since(s.swept) >= sweepInterval
+	if due {
+		s.swept = time.Now()
+		s.look() // also where nothing can be read
+	}
 	present, foreign, err := s.exchange.Requests()
 	s.warn("scan the exchange", err)
 	if foreign > 0 {
-		s.warn("scan the exchange", fmt.Errorf("%d names in it are not requests", foreign))
+		s.warn("foreign names in the exchange", fmt.Errorf("%d names among the requests are none; they are removed", foreign))
 	}
 	if err != nil {
 		return
 	}
-	waiting := s.unanswered()
+	waiting, left := s.unanswered(), 0
 	for _, id := range present {
-		if s.active[id] == nil && waiting < maxClaims && s.claim(ctx, id) {
+		switch {
+		case s.active[id] != nil:
+		case waiting >= maxClaims:
+			left++
+		case s.claim(ctx, id):
 			waiting++
 		}
 	}
+	s.crowded(left)
 	s.cancelled(present)
 	s.collect(present)
-	if time.Since(s.swept) >= sweepInterval {
-		s.swept = time.Now()
+	if due {
 		s.sweep(present)
 	}
 }
@@ -211,16 +222,39 @@ func (s *serving) unanswered() int {
 
 // sweep removes what vanished shims left.
 func (s *serving) sweep(present []string) {
-	s.warn("mend the exchange", s.exchange.Init())
 	s.warn("sweep the exchange", s.exchange.Sweep(draftAge))
 	for _, id := range present {
 		if f := s.active[id]; f != nil && f.answered() && s.exchange.Vanished(id) {
-			s.warn("clear "+id, s.exchange.Clear(id))
+			s.warn("clear a request", s.exchange.Clear(id))
 		}
 	}
-	if len(s.warned) > maxWarned {
-		clear(s.warned)
+}
+
+// Problems that workflow code can make, and end.
+const (
+	closedProblem = "way through the exchange"
+	crowdProblem  = "crowd of requests"
+)
+
+// look mends the exchange as far as that is possible, and says at /readyz and once
+// in the log what keeps a later step from being served.
+func (s *serving) look() {
+	err := s.exchange.Check()
+	if err != nil {
+		err = fmt.Errorf("a step may not be seen or answered: %w", err)
 	}
+	s.problems.set(closedProblem, problem{err: err})
+	s.warn(closedProblem, err)
+}
+
+// crowded notes whether requests wait that are more than kilnd takes at once.
+func (s *serving) crowded(left int) {
+	var err error
+	if left > 0 {
+		err = fmt.Errorf("%d requests are not taken up, since %d wait or run already: processes of the job hold them", left, maxClaims)
+	}
+	s.problems.set(crowdProblem, problem{err: err})
+	s.warn(crowdProblem, err)
 }
 
 // claim starts to answer the request id, where it can be answered.
@@ -231,7 +265,7 @@ func (s *serving) claim(ctx context.Context, id string) bool {
 		return false
 	}
 	if err != nil {
-		s.warn("claim "+id, err)
+		s.warn("claim a request", err)
 		return false
 	}
 	// stop ends it, with a cause that tells its author more than a signal's name.
@@ -255,7 +289,7 @@ func (s *serving) cancelled(present []string) {
 		if f := s.active[id]; f != nil {
 			f.cancel(errCancelled)
 		} else if !slices.Contains(present, id) {
-			s.warn("clear "+id, s.exchange.Clear(id))
+			s.warn("clear a request", s.exchange.Clear(id))
 		}
 	}
 }
@@ -274,7 +308,7 @@ func (s *serving) collect(present []string) {
 			continue
 		}
 		if f := s.active[id]; f == nil || f.answered() {
-			s.warn("clear "+id, s.exchange.Clear(id))
+			s.warn("clear a request", s.exchange.Clear(id))
 			delete(s.active, id)
 		}
 	}
@@ -290,11 +324,12 @@ func (f *flight) answered() bool {
 	}
 }
 
-// warn says err once for each what.
-func (s *serving) warn(what string, err error) {
-	if err == nil || s.warned[what] {
+// warn tells of a kind of trouble, with what it is this time. More of the kind is
+// worth no line for a while.
+func (s *serving) warn(kind string, err error) {
+	if last, told := s.warned[kind]; err == nil || told && time.Since(last) < warnAgain {
 		return
 	}
-	s.warned[what] = true
-	s.log.Warn(what, zap.Error(err))
+	s.warned[kind] = time.Now()
+	s.log.Warn(kind, zap.Error(err))
 }

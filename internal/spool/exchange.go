@@ -66,13 +66,16 @@ func (e *Exchange) Close() error { return e.root.Close() }
 // set and not left to the umask: the two sides may have different user ids.
 // Something else in the place of a directory is an error that names it.
 func (e *Exchange) Init() error {
-	for _, dir := range []string{dirTmp, dirRequests, dirCancel, dirResponses} {
+	for _, dir := range directories() {
 		if err := e.makeDir(dir); err != nil {
 			return fmt.Errorf("make exchange directory %s: %w", filepath.Join(e.path, dir), err)
 		}
 	}
 	return nil
 }
+
+// directories are those of the exchange.
+func directories() []string { return []string{dirTmp, dirRequests, dirCancel, dirResponses} }
 
 // makeDir makes one directory that both sides may write. One that is there
 // may be what an earlier run had not opened yet, or another user's.

@@ -28,6 +28,8 @@ func TestFullDisk(t *testing.T) {
 		"log before claim": fullClaim,
 		"abandon":          fullAbandon,
 		"settings":         fullSettings,
+		"check":            fullCheck,
+		"inodes":           fullOfInodes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := exchangeDir(t)
