@@ -12,6 +12,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 IMAGE ?=
 GO_IMAGE ?= golang:1.26.8
 FUZZTIME ?= 30s
+SOAK ?= 5m
 # Extra arguments for `go test`, for example TESTARGS='-run TestSpool -v'.
 TESTARGS ?=
 # Arguments of the bench, for example BENCHARGS='--compare v1.2.3'.
@@ -136,6 +137,10 @@ parity: build ## Compare kiln's builds with Docker's, all of them, and write the
 .PHONY: parity-fast
 parity-fast: build ## Compare those builds that take about a second, and check the table of docs/parity.md
 	@hack/parity --fast --check $(CURDIR)/docs/parity.md
+
+.PHONY: soak
+soak: ## Attack the exchange for SOAK (5m) and hold kilnd's memory to half of the chart's limit
+	$(STATIC) KILN_SOAK=$(SOAK) go test -count=1 -timeout 1h -run '^TestSoak$$' -v ./internal/app
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s) each
