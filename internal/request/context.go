@@ -127,6 +127,9 @@ func (s *step) baseError(image preflight.Image, err error) error {
 	case registry.Unreachable:
 		text = fmt.Sprintf("the registry of the image %s cannot be reached", image.Reference)
 	}
+	if _, ours := errors.AsType[*registry.SettingsError](err); ours && lookup.Kind == registry.Denied {
+		reason, text = failure.Misconfigured, fmt.Sprintf("kiln cannot log in to the registry of the image %s", image.Reference)
+	}
 	return &placedError{place: at, err: failure.New(reason, "%s: %s (%w)", at, text, err)}
 }
 
