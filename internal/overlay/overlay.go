@@ -46,6 +46,8 @@ type Settings struct {
 	// CAConfigMap names a ConfigMap in the runner's namespace whose key ca.crt has
 	// further certificate authorities for registries; empty when there are none.
 	CAConfigMap string
+	// IdentityAudience is what the token of KILN_IDENTITY is for; empty without one.
+	IdentityAudience string
 	// Proxy is the way out of the cluster; the zero value is none.
 	Proxy Proxy
 	// Resources are those of kiln's containers.
@@ -163,7 +165,8 @@ func contextOf(s Settings) map[string]any {
 		"mode": s.Mode, "image": s.Image, "imagePullSecrets": s.ImagePullSecrets,
 		"runnerImage": s.RunnerImage, "delegate": s.Delegate, "handle": s.Handle,
 		"secretName": s.RegistrySecret, "pullSecretName": s.PullSecret, "caConfigMap": s.CAConfigMap,
-		"httpProxy": s.Proxy.HTTP, "httpsProxy": s.Proxy.HTTPS, "proxySecretName": s.Proxy.Secret, "noProxy": s.Proxy.No,
+		"identityAudience": s.IdentityAudience,
+		"httpProxy":        s.Proxy.HTTP, "httpsProxy": s.Proxy.HTTPS, "proxySecretName": s.Proxy.Secret, "noProxy": s.Proxy.No,
 		"cpuRequest": s.Resources.CPURequest, "cpuLimit": s.Resources.CPULimit,
 		"memoryRequest": s.Resources.MemoryRequest, "memoryLimit": memoryLimit,
 		"accessMode": s.AccessMode, "storageClass": s.StorageClass, "workSize": s.WorkSize,

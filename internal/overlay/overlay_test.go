@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files")
 func full(mode string) overlay.Settings {
 	return overlay.Settings{
 		Mode: mode, Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
-		PullSecret: "base-images", CAConfigMap: "registry-ca", StorageClass: "standard", WorkSize: "20Gi",
+		PullSecret: "base-images", CAConfigMap: "registry-ca", IdentityAudience: "sts.amazonaws.com", StorageClass: "standard", WorkSize: "20Gi",
 		ImagePullSecrets: []string{"registry-login"},
 		Proxy:            overlay.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{".example.com"}},
 		Resources:        overlay.Resources{CPULimit: "500m"},
@@ -133,7 +133,7 @@ func TestSealed(t *testing.T) {
 		t.Errorf("service account %q, token mounted in every container: %v", spec.ServiceAccountName, spec.AutomountServiceAccountToken)
 	}
 	for _, c := range containers(spec) {
-		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-pull", "kiln-memory"} {
+		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-pull", "kiln-identity", "kiln-memory"} {
 			mounts := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
 			if wants := c.Name == "kiln"; mounts != wants {
 				t.Errorf("container %s mounts %s: got %v, want %v", c.Name, volume, mounts, wants)
@@ -151,7 +151,7 @@ func TestWithoutOptionalParts(t *testing.T) {
 	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
 		helm, applied := overlays(t, overlay.Settings{Mode: mode, Image: "kiln:dev"})
 		for _, text := range []string{helm, applied} {
-			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "kiln-pull", "KILN_PULL", "kiln-ca", "KILN_CA", "storageClassName", "_PROXY", "imagePullSecrets:"} {
+			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "kiln-pull", "KILN_PULL", "kiln-ca", "KILN_CA", "kiln-identity", "storageClassName", "_PROXY", "imagePullSecrets:"} {
 				if strings.Contains(text, word) {
 					t.Errorf("%s: has %s:\n%s", mode, word, text)
 				}

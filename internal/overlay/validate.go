@@ -17,6 +17,7 @@ var (
 	imageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
 	hookPath  = regexp.MustCompile(`^/[^"'\\\s]+\.(js|sh)$`)
 	proxyURL  = regexp.MustCompile(`^https?://[A-Za-z0-9.:\[\]-]+/?$`)
+	audience  = regexp.MustCompile(`^[A-Za-z0-9.:/-]+$`)
 	proxyless = regexp.MustCompile(`^[A-Za-z0-9.:*/-]+$`)
 )
 
@@ -37,6 +38,7 @@ func validate(s Settings) error {
 		{"pull secret", s.PullSecret, "kiln-pull", dnsName},
 		{"proxy secret", s.Proxy.Secret, "kiln-proxy", dnsName},
 		{"ConfigMap of certificate authorities", s.CAConfigMap, "registry-ca", dnsName},
+		{"audience of the identity", s.IdentityAudience, "sts.amazonaws.com", audience},
 		{"storage class", s.StorageClass, "standard", dnsName},
 	} {
 		if field.value != "" && !field.form.MatchString(field.value) {

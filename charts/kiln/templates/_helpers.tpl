@@ -6,6 +6,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (replace "+" "_" .Chart.Version) | quote }}
 {{- end }}
 
+{{- /* As internal/cloudlogin has it. */ -}}
+{{- define "kiln.identity.audience" -}}
+{{- $cloud := get .Values.settings "KILN_IDENTITY" | toString }}
+{{- if eq $cloud "aws" }}sts.amazonaws.com
+{{- else if eq $cloud "azure" }}api://AzureADTokenExchange
+{{- else if eq $cloud "gcp" }}https://iam.googleapis.com/{{ get .Values.settings "KILN_IDENTITY_GCP_PROVIDER" }}
+{{- end }}
+{{- end }}
+
 {{- define "kiln.overlay.context" -}}
 mode: {{ .mode }}
 image: {{ .Values.image | quote }}
@@ -25,6 +34,7 @@ memoryRequest: {{ .requests.memory | toString | quote }}
 cpuLimit: {{ .limits.cpu | default "" | toString | quote }}
 memoryLimit: {{ .limits.memory | default "" | toString | quote }}
 {{- end }}
+identityAudience: {{ include "kiln.identity.audience" . | quote }}
 caConfigMap: {{ .Values.registry.caConfigMap | quote }}
 storageClass: {{ .Values.runner.storageClass | quote }}
 accessMode: {{ .Values.runner.accessMode | quote }}

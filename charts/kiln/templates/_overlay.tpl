@@ -1,4 +1,4 @@
-{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, imagePullSecrets (a list of names), runnerImage, delegate, handle, secretName, pullSecretName, caConfigMap, httpProxy, httpsProxy, proxySecretName, noProxy (a list of hosts), cpuRequest, cpuLimit, memoryRequest, memoryLimit, accessMode, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
+{{- /* The overlays of gha-runner-scale-set, in the part of Go's template language that Helm shares. kilnd embeds this file (internal/overlay/overlay.tpl) and the chart has a copy of it (charts/kiln/templates/_overlay.tpl), written by `go test ./internal/repo -update`. The context is a dictionary: mode, image, imagePullSecrets (a list of names), runnerImage, delegate, handle, secretName, pullSecretName, caConfigMap, identityAudience, httpProxy, httpsProxy, proxySecretName, noProxy (a list of hosts), cpuRequest, cpuLimit, memoryRequest, memoryLimit, accessMode, storageClass, workSize, and for the applied form scaleSet and namespace. */ -}}
 
 {{- define "kiln.overlay.values" -}}
 # kiln for a runner scale set in {{ .mode }} mode: values of the chart gha-runner-scale-set.
@@ -156,6 +156,11 @@ spec:
           mountPath: /etc/kiln-ca
           readOnly: true
 {{- end }}
+{{- if .identityAudience }}
+        - name: kiln-identity
+          mountPath: /var/run/kiln-identity
+          readOnly: true
+{{- end }}
 {{- if eq .mode "sealed" }}
         - name: kiln-token
           mountPath: /var/run/secrets/kubernetes.io/serviceaccount
@@ -243,6 +248,17 @@ spec:
       configMap:
         name: {{ .caConfigMap | quote }}
         optional: true
+{{- end }}
+{{- if .identityAudience }}
+    # What the cloud takes for a login to the registry, and the API server does not. In
+    # the kiln container alone; a build pod has its own for its gate.
+    - name: kiln-identity
+      projected:
+        sources:
+          - serviceAccountToken:
+              audience: {{ .identityAudience | quote }}
+              expirationSeconds: 3600
+              path: token
 {{- end }}
 {{- if eq .mode "sealed" }}
     - name: kiln-token

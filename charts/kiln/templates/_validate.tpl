@@ -129,9 +129,16 @@ scaleSets has {{ . | quote }}, which is no name of a scale set: write its name i
 {{- range $name, $_ := .Values.settings }}
 {{- if hasKey $elsewhere $name }}
 settings.{{ $name }} is what the value {{ get $elsewhere $name }} sets: write that in its place
-{{- else if has $name (list "KILN_EXCHANGE" "KILN_LISTEN" "KILN_MEMORY" "KILN_METRICS_LISTEN" "KILN_NAMESPACE" "KILN_POD_NAME") }}
+{{- else if has $name (list "KILN_EXCHANGE" "KILN_LISTEN" "KILN_IDENTITY_TOKEN_FILE" "KILN_MEMORY" "KILN_METRICS_LISTEN" "KILN_NAMESPACE" "KILN_POD_NAME") }}
 settings.{{ $name }} is what the overlay of the runner pod fixes: leave it out
 {{- end }}
+{{- end }}
+{{- $cloud := get .Values.settings "KILN_IDENTITY" | default "" | toString }}
+{{- if not (has $cloud (list "" "aws" "azure" "gcp")) }}
+settings.KILN_IDENTITY is {{ $cloud | quote }}: write aws, azure or gcp
+{{- end }}
+{{- if and (eq $cloud "gcp") (not (get .Values.settings "KILN_IDENTITY_GCP_PROVIDER")) }}
+settings.KILN_IDENTITY is gcp: write settings.KILN_IDENTITY_GCP_PROVIDER too, for which the token is made
 {{- end }}
 {{- end }}
 
