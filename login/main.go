@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 )
@@ -96,8 +97,19 @@ func newTransport(caFile string) (http.RoundTripper, error) {
 		}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = proxy
 	transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	return onlyTLS{transport}, nil
+}
+
+// proxy returns the environment's proxy for a request. A proxy without TLS that
+// wants a login gets none: other containers of the pod could read it on its way.
+func proxy(request *http.Request) (*url.URL, error) {
+	found, err := http.ProxyFromEnvironment(request)
+	if err != nil || found == nil || found.User == nil || found.Scheme == "https" {
+		return found, err
+	}
+	return nil, fmt.Errorf("the proxy %s has a login and no TLS: name it with https://, or list %s in NO_PROXY", found.Host, request.URL.Hostname())
 }
 
 // onlyTLS refuses requests that anybody on the way could read.

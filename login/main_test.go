@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -243,5 +244,36 @@ func TestOnlyTLS(t *testing.T) {
 	if err == nil {
 		response.Body.Close()
 		t.Error("a plain request went out")
+	}
+}
+
+func TestProxy(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://proxy.example.com:3128":             "http://proxy.example.com:3128",
+		"https://robot:hunter2@proxy.example.com":   "https://robot:hunter2@proxy.example.com",
+		"http://robot:hunter2@proxy.example.com:80": "the proxy proxy.example.com:80 has a login and no TLS",
+	} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProxyOf$", "-test.v")
+		cmd.Env = []string{"HTTPS_PROXY=" + url, "KILN_TEST_PROXY=1"} // read once by a process
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "proxy: "+want) || strings.Contains(want, "no TLS") && strings.Contains(string(out), "hunter2") {
+			t.Errorf("%s: %v, %s", url, err, out)
+		}
+	}
+}
+
+// TestProxyOf is the process that TestProxy starts.
+func TestProxyOf(t *testing.T) {
+	if os.Getenv("KILN_TEST_PROXY") == "" {
+		t.Skip("TestProxy starts it")
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://sts.example.com", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := proxy(request); err != nil {
+		fmt.Println("proxy:", err)
+	} else {
+		fmt.Println("proxy:", found)
 	}
 }

@@ -48,7 +48,7 @@ func (e *examination) podSecurity(ctx context.Context) []Finding {
 	if err != nil {
 		return skip("no pod can be made: " + err.Error())
 	}
-	_, buildErr := e.client.Admitted(ctx, made.Build)
+	admitted, buildErr := e.client.Admitted(ctx, made.Build)
 	_, jobErr := e.client.Kube.BatchV1().Jobs(e.Namespace).Create(ctx, made.Action, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	// Of a Job Pod Security judges the pod alone, when it is created.
 	_, actionErr := e.client.Admitted(ctx, &corev1.Pod{
@@ -56,6 +56,10 @@ func (e *examination) podSecurity(ctx context.Context) []Finding {
 		Spec:       made.Action.Spec.Template.Spec,
 	})
 	var findings []Finding
+	if buildErr == nil {
+		mend := "a webhook or an admission policy changes build pods, and a RUN has what it adds: " + fmt.Sprintf(noWebhook, made.Build.Spec.ServiceAccountName)
+		findings = foreignReach(admitted, kaniko.ContainerGate, mend)
+	}
 	for _, trial := range []struct {
 		what string
 		err  error

@@ -134,6 +134,9 @@ func (e *examination) login(ctx context.Context) []Finding {
 	if !e.reached {
 		return skip("this machine does not reach the registry")
 	}
+	if id := e.settings.CloudIdentity(); id.Set() && !e.inSidecar() {
+		return skip("only the kiln container has the identity of " + id.Cloud + ": run doctor there")
+	}
 	if !e.inSidecar() && e.settings.RegistrySecret != "" && e.credentials == nil {
 		return skip("the Secret " + e.settings.RegistrySecret + " could not be read")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/cloudlogin"
 	"kiln/internal/registry"
 )
 
@@ -30,10 +32,17 @@ const envRegistrySecret = "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_SECRET_NA
 func (e *examination) secret(ctx context.Context) []Finding {
 	own := loginSecret{envRegistrySecret, e.settings.RegistrySecret, "KILN_DOCKER_CONFIG", e.settings.DockerConfig}
 	pull := loginSecret{"KILN_PULL_SECRET_NAME", e.settings.PullSecret, "KILN_PULL_DOCKER_CONFIG", e.settings.PullDocker}
+	id := e.settings.CloudIdentity()
+	var findings []Finding
+	if id.Set() {
+		findings = perPod(e.pods, func(pod *corev1.Pod) []Finding { return identityFindings(pod, id) })
+	}
 	if own.name == "" && pull.name == "" {
+		if id.Set() {
+			return orOK(findings, "the identity of "+id.Cloud+" takes the place of a Secret for "+id.Registry)
+		}
 		return e.noSecret(own)
 	}
-	var findings []Finding
 	if own.name != "" {
 		content, found := e.oneSecret(ctx, own)
 		e.credentials = content
@@ -173,7 +182,7 @@ func (e *examination) hostFindings(l loginSecret, content []byte) []Finding {
 // keychain has the credentials for pushing.
 func (e *examination) keychain() authn.Keychain {
 	if e.inSidecar() {
-		return registry.FileKeychain(e.settings.DockerConfig)
+		return cloudlogin.Keychain(e.settings.CloudIdentity(), cloudlogin.Run(cloudlogin.Beside(), os.Getenv), registry.FileKeychain(e.settings.DockerConfig))
 	}
 	return registry.ContentKeychain("of the Secret "+e.settings.RegistrySecret, e.credentials)
 }
@@ -185,7 +194,9 @@ func (e *examination) pullKeychain() authn.Keychain {
 		return nil // which settings reports: nobody's
 	}
 	if e.inSidecar() {
-		return registry.Restrict(registry.FileKeychain(e.settings.PullCredentials()), allow)
+		if file := e.settings.PullCredentials(); file != e.settings.DockerConfig {
+			return registry.Restrict(registry.FileKeychain(file), allow)
+		}
 	}
 	return registry.Restrict(e.keychain(), allow)
 }

@@ -31,6 +31,24 @@ while read -r _ where kind _; do
 done < /proc/mounts
 for dir in /kaniko /var/run/secrets /run/secrets /var/run/kiln-registry /root /home /workspace /tmp; do below "$dir"; done
 [ -e /var/run/secrets/kubernetes.io ] && echo "probe: found in /var/run/secrets/kubernetes.io"
+# What a cloud takes for a login: files that kiln or a cloud's webhook mounts, and
+# variables that name them.
+for file in /var/run/kiln-identity /run/kiln-identity /var/run/secrets/eks.amazonaws.com /var/run/secrets/pods.eks.amazonaws.com \
+  /var/run/secrets/azure /var/run/secrets/tokens /var/run/service-account; do
+  [ -e "$file" ] && echo "probe: found in $file"
+done
+env | grep -E '^(AWS|AZURE|GOOGLE)_' | while IFS== read -r name _; do echo "probe: found in the variable $name"; done
+# The metadata and credential services of clouds: no answer is the good one.
+for address in 169.254.169.254 169.254.170.23 '[fd00:ec2::254]'; do
+  if wget -T 2 -O - "http://$address/" 2>/dev/null | grep -q .; then echo "probe: found in the answer of http://$address/"; fi
+done
+# A token of a service account begins with {"alg": in base64.
+while read -r _ where kind _; do
+  case $kind in tmpfs|ext*|xfs|btrfs) ;; *) continue ;; esac
+  for token in "$where"/token "$where"/*/token; do
+    if [ -f "$token" ] && head -c 9 "$token" | grep -q '^eyJhbGciO'; then echo "probe: found in $token"; fi
+  done
+done < /proc/mounts
 echo "probe: looked at $looked mounts"
 
 # ask METHOD PATH [BODY] sends a request to the gate and prints its status.
