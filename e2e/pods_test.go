@@ -26,6 +26,9 @@ func (f *fixture) wantHarmlessBuildPods(t *testing.T) {
 		}
 		kaniko := container(pod, "kaniko")
 		for _, m := range kaniko.VolumeMounts {
+			if !m.ReadOnly || m.MountPath != "/kaniko/kiln" {
+				t.Errorf("kaniko in %s may write to volume %s at %s", pod.Name, m.Name, m.MountPath)
+			}
 			if secret[m.Name] {
 				t.Errorf("kaniko in %s mounts volume %s", pod.Name, m.Name)
 			}

@@ -24,12 +24,26 @@ func TestRunRights(t *testing.T) {
 			"RUN echo 'to its path' > /dev/stdout && echo 'to the other' > /dev/stderr\n",
 		"zombie": "FROM busybox\nRUN sh -c 'sleep 60 & echo $! > /pid'; kill $(cat /pid); i=0; " +
 			"while kill -0 $(cat /pid); do i=$((i+1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done\n",
+		// Root of the container cannot change what the gate's container has put there.
+		"first process": "FROM busybox\nRUN v=/kan''iko/kiln; test -x $v/init && ! touch $v/x && ! rm -f $v/init && ! mount -o remount,rw $v && " +
+			"! umount $v && kill -9 1 && test -d /proc/1 && tr '\\0' '\\n' </proc/1/cmdline | head -n 1 | grep -x $v/init\n",
 		"device": "FROM busybox\nRUN mknod /null c 1 3 && echo x > /null && mknod -m 600 /pipe p\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			result := f.rights(t, strings.ReplaceAll(name, " ", "-"), dockerfile)
 			wantSuccess(t, []*harness.Result{result})
+		})
+	}
+	for signal, reason := range map[string]string{"KILL": "[out_of_memory]", "TERM": "[internal]"} {
+		t.Run("ended by "+signal, func(t *testing.T) {
+			t.Parallel()
+			result := f.rights(t, strings.ToLower(signal), "FROM busybox\nRUN kill -"+signal+" $PPID; sleep 60\n")
+			wantError(t, result)
+			wantLog(t, result, reason)
+			if strings.Contains(result.Log, "kiln: attempt ") {
+				t.Errorf("a RUN that ends Kaniko is tried again:\n%s", tail(result.Log))
+			}
 		})
 	}
 	t.Run("minimal", func(t *testing.T) {
