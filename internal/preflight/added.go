@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"fmt"
 	"io"
 	"path"
 	"slices"
@@ -38,17 +39,47 @@ func (d *Dockerfile) Look(tree *buildcontext.Tree, open func() (io.ReadCloser, e
 		return err
 	}
 	defer src.Close()
-	watch := watchOwn()
+	watch, left := watchOwn(), tarball.MaxRepacked
 	return buildcontext.Files(src, wanted, func(name string, content io.Reader) error {
-		facts, err := tarball.Look(content, watch)
+		kept := &keeper{}
+		facts, err := tarball.Look(io.TeeReader(content, kept), watch)
 		d.walker.archives[name] = facts
-		return err
+		if err != nil || !facts.Docker || facts.Excess || !facts.Repacked() && !facts.Root {
+			return err
+		}
+		if _, err := io.Copy(kept, content); err != nil {
+			return fmt.Errorf("read context: %w", err)
+		}
+		if repacked, err := tarball.Repack(kept.content); err == nil && kept.whole() && len(repacked) <= left {
+			left -= len(repacked)
+			d.walker.repacked[name] = repacked
+		}
+		return nil
 	})
 }
 
+// keeper keeps a file that is not too large to be written anew.
+type keeper struct {
+	content []byte
+	over    bool
+}
+
+// Write implements [io.Writer].
+func (k *keeper) Write(p []byte) (int, error) {
+	if k.over = k.over || len(k.content)+len(p) > tarball.MaxRepacked; k.over {
+		k.content = nil
+		return len(p), nil
+	}
+	k.content = append(k.content, p...)
+	return len(p), nil
+}
+
+// whole reports whether all of the file was kept.
+func (k *keeper) whole() bool { return !k.over }
+
 // additions finds what ADD takes from the context, and returns the files.
 func (w *walker) additions() (map[string]bool, error) {
-	w.added, w.archives = map[int]addition{}, map[string]tarball.Facts{}
+	w.added, w.archives, w.repacked = map[int]addition{}, map[string]tarball.Facts{}, map[string][]byte{}
 	wanted := map[string]bool{}
 	err := w.walk(func(s *site) {
 		c, ok := s.command.(*instructions.AddCommand)

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+
 	"kiln/internal/buildcontext"
 	"kiln/internal/preflight"
 )
@@ -88,9 +91,15 @@ func fileOf(t *testing.T, kind string) string {
 	case "gzip":
 		return zipped(t, "insert;")
 	case "xz":
-		return "\xfd7zXZ\x00\x00\x04"
+		return squeezed(t, "xz", archive(file))
 	case "zstd":
-		return "\x28\xb5\x2f\xfd\x00\x00"
+		return squeezed(t, "zstd", archive(file))
+	case "plain xz":
+		return squeezed(t, "xz", "insert;")
+	case "damaged xz":
+		return "\xfd7zXZ\x00\x00\x04" + strings.Repeat("x", 100)
+	case "large zstd":
+		return squeezed(t, "zstd", archive(file)[:512]+strings.Repeat(archive(file)[:512], 20_000))
 	case "tar":
 		return archive(tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}, file)
 	case "tgz":
@@ -123,6 +132,29 @@ func fileOf(t *testing.T, kind string) string {
 	return ""
 }
 
+// squeezed compresses by xz or zstd.
+func squeezed(t *testing.T, how, content string) string {
+	t.Helper()
+	var out bytes.Buffer
+	var w io.WriteCloser
+	var err error
+	if how == "xz" {
+		w, err = xz.NewWriter(&out)
+	} else {
+		w, err = zstd.NewWriter(&out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
 func zipped(t *testing.T, content string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -143,7 +175,9 @@ func TestAddedArchives(t *testing.T) {
 		{"a = tgz", "a /x/", ""},
 		{"a = text", "a /x/", ""},
 		{"a = global", "a /x/", ""},
-		{"a = root", "a /x/", "owner and mode of that entry"},
+		{"a = root", "a /x/", `ADD ["../heredoc/2/archive-0.tar","/x/"]`},
+		{"a = root,b = text", "a b /x/", "owner and mode of that entry"},
+		{"a = root,b = xz", "* /x/", `ADD ["../heredoc/2/archive-0.tar","../heredoc/2/archive-1.tar","/x/"]`},
 		{"a = fifo", "* /x/", odd},
 		{"a = device", "./a /x/", odd},
 		{"a = whiteout", "a /x/", odd},
@@ -154,8 +188,12 @@ func TestAddedArchives(t *testing.T) {
 		{"a = hosts", "a /", own},
 		{"a = bare hosts", "a /etc", own},
 		{"a = bare hosts", "a /", ""},
-		{"a = xz", "a /", "xz and zstd"},
-		{"a = zstd", "a /", "xz and zstd"},
+		{"a = xz", "a /", `ADD ["../heredoc/2/archive-0.tar","/"]`},
+		{"a = zstd", "a /", `ADD ["../heredoc/2/archive-0.tar","/"]`},
+		{"a = xz,b = tgz", "a b /x/", "xz and zstd"},
+		{"a = plain xz", "a /x", `COPY ["a","/x"]`},
+		{"a = damaged xz", "a /x", `COPY ["a","/x"]`},
+		{"a = large zstd", "a /x/", "too large to look at"},
 		{"a = gzip,b = tgz", "a b /x/", "tries to unpack it"},
 		{"a = gzip,b = text", "a b /x/", "COPY [\"a\",\"b\",\"/x/\"]"},
 		{"a = gzip", "a https://example.com/x /x/", "tries to unpack it"},

@@ -21,6 +21,8 @@ type rewrite struct {
 	// copying is a COPY or ADD, files are the heredocs that it copies.
 	copying copying
 	files   []buildcontext.File
+	// archives are what an ADD unpacks instead of its sources.
+	archives []buildcontext.File
 	// ports are the words of an EXPOSE.
 	ports []string
 	// stages are the stages that get names, by number.
@@ -89,7 +91,7 @@ func (r *rewrite) copyLine() string {
 // sources are those of the context, then the heredocs, as BuildKit copies them.
 func (r *rewrite) sources() []string {
 	sources := slices.Clone(r.copying.SourcePaths)
-	for _, f := range r.files {
+	for _, f := range slices.Concat(r.files, r.archives) {
 		sources = append(sources, "../"+f.Name)
 	}
 	return sources

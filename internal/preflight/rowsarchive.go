@@ -1,9 +1,11 @@
 package preflight
 
 import (
+	"fmt"
 	"path"
 	"slices"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/copysource"
 	"kiln/internal/tarball"
 )
@@ -21,28 +23,30 @@ func archiveRows() []Row {
 			Advice:            "Write COPY instead of ADD.",
 			mend:              mendPlain,
 			find: func(s *site) (copysource.Finding, bool) {
-				return s.adds(func(f tarball.Facts) bool { return f.Kaniko && !f.Docker && f.Format == "" && !f.Excess })
+				return s.adds(func(f tarball.Facts) bool { return f.Kaniko && !f.Docker && !f.Excess })
 			},
 		},
 		{
-			Name:              "ADD of a file that xz or zstd compressed",
+			Name:              "ADD of an archive that xz or zstd compressed",
 			Example:           "FROM busybox\nADD a.tar.xz /x/\n",
 			Context:           []string{"a.tar.xz = xz"},
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
 			Message:           "Kaniko unpacks no archives of xz and zstd, as Docker does",
-			Advice:            "Pack the archive with gzip; or write COPY where the file is to stay as it is.",
+			Advice:            "Pack the archive with gzip, or name it alone in the ADD.",
+			mend:              mendArchives,
 			find: func(s *site) (copysource.Finding, bool) {
-				return s.adds(func(f tarball.Facts) bool { return f.Format != "" })
+				return s.adds(func(f tarball.Facts) bool { return f.Docker && f.Repacked() && !f.Excess })
 			},
 		},
 		{
 			Name:       "ADD of an archive whose entry for its own top directory is not root's of mode 755",
 			Example:    "FROM busybox\nADD a.tar /x/\n",
 			Context:    []string{"a.tar = root"},
-			Chainguard: Refuse,
+			Chainguard: Mend,
 			Message:    "this Kaniko gives the target the owner and mode of that entry, Docker leaves it as it is",
 			Advice:     "Pack the archive without the entry, for example by tar -cf a.tar -C dir $(ls -A dir).",
+			mend:       mendArchives,
 			find: func(s *site) (copysource.Finding, bool) {
 				return s.adds(func(f tarball.Facts) bool { return f.Root })
 			},
@@ -70,13 +74,13 @@ func archiveRows() []Row {
 			find:              unpacksOwn,
 		},
 		{
-			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries",
+			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 8 MiB",
 			Example:           "FROM busybox\nADD a.tar.gz /x/\n",
 			Context:           []string{"a.tar.gz = excess"},
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "the archive is too large to look at",
-			Advice:            "COPY the archive and unpack it in a RUN.",
+			Message:           "the archive is too large to look at, or compressed in a way that needs much memory",
+			Advice:            "Pack a smaller archive, with gzip; or COPY the archive and unpack it in a RUN.",
 			find: func(s *site) (copysource.Finding, bool) {
 				return s.adds(func(f tarball.Facts) bool { return f.Excess })
 			},
@@ -109,6 +113,25 @@ func mendPlain(s *site, r *rewrite) bool {
 	r.copying.add = false
 	return !slices.ContainsFunc(files, func(name string) bool {
 		f, known := facts[name]
-		return !known || f.Docker || f.Format != "" || f.Excess
+		return !known || f.Docker || f.Excess
 	})
+}
+
+// mendArchives adds archives that were written anew and lie beside the context,
+// where all that an ADD names is such.
+func mendArchives(s *site, r *rewrite) bool {
+	files, _ := s.archives()
+	if s.walker.added[s.line].others || len(r.archives) > 0 {
+		return len(r.archives) > 0 // by the row before
+	}
+	for i, name := range files {
+		content, found := s.walker.repacked[name]
+		if !found || i >= maxDocuments {
+			return false
+		}
+		at := fmt.Sprintf("%s/%d/archive-%d.tar", heredocDirectory, s.line, i)
+		r.archives = append(r.archives, buildcontext.File{Name: at, Content: content})
+	}
+	r.copying.SourcePaths = nil
+	return true
 }

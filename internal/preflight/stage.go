@@ -35,6 +35,8 @@ type walker struct {
 	// files are, by path, once they were looked into.
 	added    map[int]addition
 	archives map[string]tarball.Facts
+	// repacked are those that were written anew.
+	repacked map[string][]byte
 }
 
 // stage is one stage: what it needs, and what is known of it at the

@@ -201,7 +201,7 @@ func (c *check) accept(s *site, r *rewrite, refusal *Error) bool {
 	}
 	e.refusal = refusal
 	c.edits = append(c.edits, e)
-	c.files = append(c.files, r.files...)
+	c.files = append(c.files, slices.Concat(r.files, r.archives)...)
 	maps.Copy(c.names, r.stages)
 	return true
 }

@@ -8,7 +8,7 @@
 // pkg/util). Content decides for both, never the name.
 //
 // The file is hostile: what is unpacked on the way is thrown away and bounded, in
-// bytes and entries; xz and zstd, which Kaniko does not unpack, are told by their
-// first bytes alone. A damaged archive is told from a whole one as far as the
-// bounds reach.
+// bytes, entries and the memory of decoders. A damaged archive is told from a
+// whole one as far as the bounds reach. [Repack] writes a small archive so that
+// Kaniko unpacks it as Docker does.
 package tarball

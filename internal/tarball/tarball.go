@@ -27,8 +27,7 @@ type Facts struct {
 	// Docker and Kaniko are whether each unpacks it; Kaniko fails on the way where
 	// Docker does not.
 	Docker, Kaniko bool
-	// Format is the compression where nothing but its name is known: "xz" or
-	// "zstd". Docker unpacks such a file if a tar is in it.
+	// Format is the compression: "gzip", "bzip2", "xz", "zstd", or empty.
 	Format string
 	// Root is whether the archive has an entry for its own top directory that is
 	// not root's of mode 755.
@@ -38,7 +37,8 @@ type Facts struct {
 	Special, Odd string
 	// Watched are the watched names that the archive has an entry of.
 	Watched []string
-	// Excess is whether it is beyond the bounds, and so not known in full.
+	// Excess is whether it is beyond the bounds, and so not known in full. For xz
+	// and zstd, which Kaniko does not unpack, that is [MaxRepacked].
 	Excess bool
 }
 
@@ -57,39 +57,59 @@ func Look(r io.Reader, watch Watch) (Facts, error) {
 	in := &source{r: r}
 	head := bufio.NewReaderSize(in, 4096)
 	first, _ := head.Peek(10) // a short file has less
-	var facts Facts
-	unpacked, compressed := open(head, first, &facts)
-	if facts.Format != "" {
-		facts.Kaniko = true
-		return facts, in.err
+	facts := Facts{Format: format(first)}
+	facts.Kaniko = facts.Format != ""
+	unpacked, end, err := open(head, first)
+	if err != nil {
+		facts.Excess = facts.Repacked()
+		return facts, in.err // a damaged file is none
 	}
-	facts.Kaniko = compressed
-	if unpacked == nil {
-		return facts, in.err
+	defer end()
+	left := int64(maxBytes)
+	if facts.Repacked() {
+		left = MaxRepacked
 	}
-	facts.read(tar.NewReader(&bounded{r: unpacked, left: maxBytes, over: &facts.Excess}), watch)
+	facts.read(tar.NewReader(&bounded{r: unpacked, left: left, over: &facts.Excess}), watch)
 	facts.Kaniko = facts.Kaniko || facts.Docker
 	return facts, in.err
 }
 
-// open returns what a file is unpacked from, nil where it is damaged or of a
-// format that is not read here, and whether it is compressed.
-func open(r io.Reader, first []byte, facts *Facts) (unpacked io.Reader, compressed bool) {
+// Repacked reports whether Kaniko can unpack the file only when it is written
+// anew.
+func (f Facts) Repacked() bool { return f.Format == "xz" || f.Format == "zstd" }
+
+// format is the compression of a file by its first bytes, "" for none.
+func format(first []byte) string {
 	switch {
 	case bytes.HasPrefix(first, []byte("\x1f\x8b\x08")):
-		gz, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, true
-		}
-		return gz, true
+		return "gzip"
 	case bytes.HasPrefix(first, []byte("BZh")):
-		return bzip2.NewReader(r), true
+		return "bzip2"
 	case bytes.HasPrefix(first, []byte("\xfd7zXZ\x00")):
-		facts.Format = "xz"
+		return "xz"
 	case bytes.HasPrefix(first, []byte("\x28\xb5\x2f\xfd")), len(first) >= 8 && first[0]>>4 == 5 && string(first[1:4]) == "\x2a\x4d\x18":
-		facts.Format = "zstd"
+		return "zstd"
 	}
-	return r, false
+	return ""
+}
+
+// open returns what a file is unpacked from, and what ends reading it. An error
+// says that it is damaged, or unpacked by more memory than it gets here.
+func open(r io.Reader, first []byte) (io.Reader, func(), error) {
+	nothing := func() {}
+	switch format(first) {
+	case "gzip":
+		gz, err := gzip.NewReader(r)
+		return gz, nothing, err
+	case "bzip2":
+		return bzip2.NewReader(r), nothing, nil
+	case "xz":
+		x, err := newXz(r)
+		return x, nothing, err
+	case "zstd":
+		return unzstd(r)
+	}
+	return r, nothing, nil
 }
 
 // read notes what is in an archive. It is one for Docker if its first entry can
@@ -98,8 +118,13 @@ func (f *Facts) read(in *tar.Reader, watch Watch) {
 	for count := 0; ; count++ {
 		h, err := in.Next()
 		if err != nil {
-			if f.Docker && !errors.Is(err, io.EOF) && !f.Excess {
+			ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader)
+			switch {
+			case f.Excess || errors.Is(err, io.EOF):
+			case f.Docker:
 				f.Odd = "what follows entry " + strconv.Itoa(count)
+			case f.Repacked() && !ended:
+				f.Excess = true // of a kind, or with a window, that is not read here
 			}
 			return
 		}

@@ -35,8 +35,8 @@ func TestLook(t *testing.T) {
 	}{
 		"nothing": {"", tarball.Facts{}},
 		"text":    {"text", tarball.Facts{}},
-		"gzip":    {"\x1f\x8b\x08", tarball.Facts{Kaniko: true}},
-		"bzip2":   {"BZh9", tarball.Facts{Kaniko: true}},
+		"gzip":    {"\x1f\x8b\x08", tarball.Facts{Kaniko: true, Format: "gzip"}},
+		"bzip2":   {"BZh9", tarball.Facts{Kaniko: true, Format: "bzip2"}},
 		"xz":      {"\xfd7zXZ\x00", tarball.Facts{Kaniko: true, Format: "xz"}},
 		"zstd":    {"\x28\xb5\x2f\xfd", tarball.Facts{Kaniko: true, Format: "zstd"}},
 		"skipped": {"\x5e\x2a\x4d\x18\x00\x00\x00\x00", tarball.Facts{Kaniko: true, Format: "zstd"}},
