@@ -79,6 +79,7 @@ func (d *Dockerfile) Mend(flavor string, given Given) ([]buildcontext.File, erro
 	if err := c.run(d.walker); err != nil {
 		return nil, err
 	}
+	d.walker.repacked = nil // the files have them now
 	text := d.walker.data
 	if len(c.edits) > 0 {
 		var ok bool

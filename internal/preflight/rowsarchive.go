@@ -74,7 +74,7 @@ func archiveRows() []Row {
 			find:              unpacksOwn,
 		},
 		{
-			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 8 MiB",
+			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 4 MiB",
 			Example:           "FROM busybox\nADD a.tar.gz /x/\n",
 			Context:           []string{"a.tar.gz = excess"},
 			Chainguard:        Refuse,

@@ -14,7 +14,7 @@ import (
 
 // MaxRepacked bounds an archive that is written anew, before and after it is
 // unpacked, in bytes: it is held in memory.
-const MaxRepacked = 8 << 20
+const MaxRepacked = 4 << 20
 
 // maxWindow bounds the memory of a zstd decoder, in bytes.
 const maxWindow = 8 << 20

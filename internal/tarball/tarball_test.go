@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/ulikunitz/xz"
+
 	"kiln/internal/tarball"
 )
 
@@ -49,6 +51,24 @@ func TestLook(t *testing.T) {
 				t.Errorf("Look = %+v, %v, want %+v", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// A dictionary that is larger than what is unpacked takes no memory.
+func TestLookAtLargeDictionary(t *testing.T) {
+	var out bytes.Buffer
+	w, err := xz.WriterConfig{DictCap: 16 << 20}.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(pack(t, tar.Header{Name: "f"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tarball.Look(&out, tarball.Watch{}); err != nil || !got.Docker || got.Excess {
+		t.Errorf("Look = %+v, %v", got, err)
 	}
 }
 

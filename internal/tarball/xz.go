@@ -8,10 +8,6 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// maxDictionary bounds the dictionary of an xz block, in bytes: that of xz -8.
-// The library's own reader of xz takes what the file says, up to 4 GiB.
-const maxDictionary = 32 << 20
-
 var errXz = errors.New("not an xz file that is read here")
 
 // xzReader reads the blocks of one xz stream (The .xz File Format 1.2.1), whose
@@ -96,7 +92,8 @@ func (x *xzReader) next() error {
 }
 
 // lzma2 returns the dictionary's size of a block header whose one filter is
-// LZMA2.
+// LZMA2. The file may say up to 4 GiB, which the library's own reader of xz takes
+// from memory at once; nothing refers back further than what is unpacked here.
 func lzma2(header []byte) (int, error) {
 	flags, rest := header[0], header[1:]
 	if flags&0x3f != 0 {
@@ -116,10 +113,10 @@ func lzma2(header []byte) (int, error) {
 		return 0, errXz
 	}
 	size, err := lzma.DecodeDictCap(rest[2])
-	if err != nil || size > maxDictionary {
+	if err != nil {
 		return 0, errXz
 	}
-	return int(max(size, lzma.MinDictCap)), nil
+	return int(min(max(size, lzma.MinDictCap), MaxRepacked)), nil
 }
 
 // end reads what stands behind a block: padding to four bytes, and its check.
