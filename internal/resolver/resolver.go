@@ -33,7 +33,7 @@ func (r *Resolver) Lookup(ctx context.Context, host string) ([]netip.Addr, error
 	if known := r.config.Hosts[bare(host)]; len(known) > 0 {
 		return known, nil
 	}
-	failed := error(errNoHost)
+	failed := errNoHost
 	for _, name := range r.config.candidates(host) {
 		addresses, err := r.addresses(ctx, name)
 		if len(addresses) > 0 {
