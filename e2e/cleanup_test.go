@@ -13,6 +13,7 @@ import (
 
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
+	"kiln/internal/overlay"
 )
 
 // Jobs of a runner that TestCleanup plays. make e2e-long runs the test ten times.
@@ -23,10 +24,14 @@ const (
 
 // TestCleanup ends each of many jobs as the stock hook does, right after a step
 // of kiln's that ended by itself, failed, or was cancelled in one of its phases:
-// whatever of the step is still going then must not be in the hook's way.
+// whatever of the step is still going then must not be in the hook's way. The
+// steps of ready images are kiln's too beside the stock hook, which leaves those
+// that are cancelled running; of kiln's, nothing is left.
 func TestCleanup(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "cleanup", nil)
+	f := newFixture(t, "cleanup", func(_ stage, o *harness.PodOptions) {
+		o.Mode, o.Delegate = overlay.Kubernetes, delegateRoot+"/k8s/index.js"
+	})
 	jobs := fewJobs
 	if os.Getenv("KILN_E2E_LONG") != "" {
 		jobs = manyJobs
