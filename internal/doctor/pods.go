@@ -94,6 +94,9 @@ func (e *examination) kaniko(ctx context.Context) []Finding {
 		return fail(f.Seen, f.Mend)
 	}
 	image := e.settings.KanikoImage
+	if newer := flavor.Newer(); newer != "" {
+		return warn(newer, "set KILN_KANIKO_IMAGE to the release that docs/dockerfile.md describes, or try your Dockerfiles with this one")
+	}
 	if e.registry == nil {
 		return ok(fmt.Sprintf("%s, %s", flavor, image))
 	}

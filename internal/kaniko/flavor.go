@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
 	"kiln/internal/preflight"
@@ -55,6 +54,12 @@ const google = "google"
 var fixed = map[string]string{
 	preflight.Chainguard:        "1.25.10",
 	preflight.Osscontainertools: "1.28.0",
+}
+
+// described are the releases that the support table was made with.
+var described = map[string]string{
+	preflight.Chainguard:        "1.25.16",
+	preflight.Osscontainertools: "1.28.3",
 }
 
 var errArchived = errors.New("the Kaniko of GoogleContainerTools is archived and has CVE-2026-28406, by which a build context gets out of its directory: " +
@@ -148,6 +153,17 @@ func ChooseFlavor(image, setting string) (Flavor, error) {
 	return f, nil
 }
 
+// Newer returns a warning for a release that is newer than the support table, which
+// says nothing of it, or "".
+func (f Flavor) Newer() string {
+	have, err := version.ParseGeneric(f.Version)
+	known := described[f.Name]
+	if err != nil || known == "" || !have.GreaterThan(version.MustParseGeneric(known)) {
+		return ""
+	}
+	return fmt.Sprintf("%s is newer than %s, with which it was tried what builds as with Docker: it can build otherwise without a word", f, known)
+}
+
 // args are the flags that only this flavor needs to build like Docker.
 func (f Flavor) args(unused bool) []string {
 	// Docker does not build a stage that nothing uses; the other fork has it
@@ -157,25 +173,4 @@ func (f Flavor) args(unused bool) []string {
 		return nil
 	}
 	return []string{"--skip-unused-stages"}
-}
-
-// env switches on what this flavor builds like Docker only on demand. The
-// switches of osscontainertools are the profile "BuildKit compatibility" of its
-// README. None of them is a secret: a RUN can read them.
-func (f Flavor) env() []corev1.EnvVar {
-	if f.Name != preflight.Osscontainertools {
-		return nil
-	}
-	var env []corev1.EnvVar
-	for _, feature := range []string{
-		"CHOWN_ON_IMPLICIT_DIRS",
-		"COPY_AS_ROOT",
-		"COPY_CHMOD_ON_IMPLICIT_DIRS",
-		"EXPAND_HEREDOC",
-		"RUN_HONOR_GROUP",
-		"UNTAR_SKIP_ROOT",
-	} {
-		env = append(env, corev1.EnvVar{Name: "FF_KANIKO_" + feature, Value: "true"})
-	}
-	return env
 }

@@ -65,3 +65,25 @@ func TestFlavorText(t *testing.T) {
 		}
 	}
 }
+
+// Only a release that is known to be newer than the table is warned of.
+func TestNewer(t *testing.T) {
+	for text, want := range map[string]bool{
+		"chainguard":               false,
+		"chainguard@1.25.16":       false,
+		"chainguard@1.25.17":       true,
+		"chainguard@1.26":          true,
+		"osscontainertools@1.28":   false,
+		"osscontainertools@1.28.3": false,
+		"osscontainertools@1.29.0": true,
+		"osscontainertools@2.0":    true,
+	} {
+		flavor, err := kaniko.ParseFlavor(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := flavor.Newer(); (got != "") != want || want && !strings.HasPrefix(got, text+" is newer than ") {
+			t.Errorf("%s: Newer = %q", text, got)
+		}
+	}
+}

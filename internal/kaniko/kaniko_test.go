@@ -129,7 +129,7 @@ func TestExecutorHasNoCredentials(t *testing.T) {
 		}
 	}
 	for _, variable := range c.Env {
-		feature := strings.HasPrefix(variable.Name, "FF_KANIKO_") && variable.Value == "true"
+		feature := strings.HasPrefix(variable.Name, "FF_KANIKO_") && (variable.Value == "true" || variable.Value == "false")
 		proxy := variable.Name == "HTTP_PROXY" || variable.Name == "NO_PROXY"
 		if !feature && !proxy || variable.ValueFrom != nil {
 			t.Errorf("the container %s has the variable %v", c.Name, variable)

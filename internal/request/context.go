@@ -66,6 +66,9 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfil
 		return nil, s.refuse(failure.SourceMissing, 0, err)
 	}
 	file.Warnings = append(file.Warnings, warnings...)
+	if newer := flavor.Newer(); newer != "" {
+		file.Warnings = append(file.Warnings, preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."})
+	}
 	return file, nil
 }
 
