@@ -13,6 +13,10 @@ IMAGE ?=
 GO_IMAGE ?= golang:1.26.8
 FUZZTIME ?= 30s
 SOAK ?= 5m
+# Another Kaniko for `make parity`: an OCI layout, an archive of docker save, or a reference to
+# pull; and which one it is, as in KILN_KANIKO_FLAVOR, where the reference does not tell.
+KANIKO ?=
+KANIKO_FLAVOR ?=
 # Extra arguments for `go test`, for example TESTARGS='-run TestSpool -v'.
 TESTARGS ?=
 # Arguments of the bench, for example BENCHARGS='--compare v1.2.3'.
@@ -131,8 +135,12 @@ ifeq ($(findstring --compare,$(BENCHARGS)),)
 endif
 
 .PHONY: parity
-parity: build ## Compare kiln's builds with Docker's, all of them, and write the table of docs/parity.md
+parity: build ## Compare kiln's builds with Docker's, all of them, and write docs/parity.md; KANIKO=image checks another Kaniko
+ifeq ($(KANIKO),)
 	@hack/parity --write $(CURDIR)/docs/parity.md
+else
+	@hack/parity --executor '$(KANIKO)' --flavor '$(KANIKO_FLAVOR)'
+endif
 
 .PHONY: parity-fast
 parity-fast: build ## Compare those builds that take about a second, and check the table of docs/parity.md

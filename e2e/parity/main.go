@@ -1,6 +1,7 @@
 // Command parity builds Dockerfiles with Docker's own builder and with kiln, and
 // compares the images. It writes the table of docs/parity.md, or checks that
-// the table holds.
+// the table holds. With another executor than the one that the table is about it
+// compares the results with those that stand beside the corpus.
 //
 // It needs root and runc. Everything runs in namespaces of its own, without a
 // network; what it is made of is named by environment variables, which
@@ -14,10 +15,14 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"syscall"
 
+	"kiln/e2e/parity/internal/executor"
 	"kiln/e2e/parity/internal/sandbox"
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
 )
 
 // Exit codes besides 0 and 1.
@@ -47,6 +52,20 @@ type options struct {
 	detail bool
 	// unchecked builds what kiln refuses, to see whether it should.
 	unchecked bool
+	// image is another executor than the one that is built here, flavor says
+	// which Kaniko it holds, and record keeps the results as those to expect.
+	image  string
+	flavor kaniko.Flavor
+	record bool
+}
+
+// expected is the file of the results that the flavor is known to have. There is
+// none for the one that docs/parity.md shows in full.
+func (o options) expected() string {
+	if o.flavor.Name == preflight.Chainguard {
+		return ""
+	}
+	return filepath.Join(o.corpus, o.flavor.Name+".txt")
 }
 
 func parse() (options, error) {
@@ -59,16 +78,25 @@ func parse() (options, error) {
 	flag.StringVar(&o.check, "check", "", "fail when a result is not the one in the table of this `file`")
 	flag.BoolVar(&o.detail, "v", false, "print every difference and the output of builds that fail")
 	flag.BoolVar(&o.unchecked, "unchecked", false, "build what kiln refuses too, to see what would come out")
+	flag.StringVar(&o.image, "executor", "", "the `image` of another executor: an OCI layout, an archive, or a reference to pull")
+	setting := flag.String("flavor", "", "which Kaniko that is, as in KILN_KANIKO_FLAVOR, where its reference does not tell")
+	flag.BoolVar(&o.record, "record", false, "keep the results of another flavor as those to expect of it")
 	flag.Parse()
-	var err error
+	var err, flavorErr error
 	o.run, err = regexp.Compile(*pattern)
+	o.flavor, flavorErr = executor.Flavor(o.image, *setting)
+	all := !o.fast && !o.unchecked && *pattern == ""
 	switch {
 	case err != nil:
 		return o, fmt.Errorf("--run: %w", err)
+	case flavorErr != nil:
+		return o, flavorErr
 	case flag.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case o.write != "" && (o.fast || o.unchecked || *pattern != ""):
-		return o, errors.New("--write needs all cases: leave out --fast, --run and --unchecked")
+	case (o.write != "" || o.record) && !all:
+		return o, errors.New("--write and --record need all cases: leave out --fast, --run and --unchecked")
+	case o.record && o.expected() == "", o.expected() != "" && (o.write != "" || o.check != ""):
+		return o, errors.New("--write and --check are for chainguard, --record is for another flavor")
 	}
 	return o, nil
 }
@@ -83,6 +111,33 @@ func run(ctx context.Context) (int, error) {
 	}
 	if missing := sandbox.Missing(); missing != "" {
 		return exitMissing, errors.New(missing)
+	}
+	if o.image == "" {
+		return sandbox.Run(ctx)
+	}
+	return runWith(ctx, o.image)
+}
+
+// other is the file of the results of the flavor that docs/parity.md shows in
+// short.
+func (o options) other() string { return filepath.Join(o.corpus, preflight.Osscontainertools+".txt") }
+
+// executorPart names the executor's image, inside too.
+const executorPart = "KILN_PART_KANIKO"
+
+// runWith runs with another executor. It is fetched outside, where the network is.
+func runWith(ctx context.Context, image string) (code int, err error) {
+	dir, err := os.MkdirTemp("", "kiln-parity-")
+	if err != nil {
+		return 1, fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "executor.tar")
+	if err := executor.Save(ctx, image, file); err != nil {
+		return 1, err
+	}
+	if err := os.Setenv(executorPart, file); err != nil {
+		return 1, err
 	}
 	return sandbox.Run(ctx)
 }

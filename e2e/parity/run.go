@@ -24,10 +24,6 @@ const registryAddress = "127.0.0.1:5000"
 // filesAddress is where Dockerfiles of the corpus download from.
 const filesAddress = "127.0.0.1:8000"
 
-// executorName is the executor as an operator names it: kiln reads its flavour
-// and version from it.
-const executorName = "chainguard-dev/kaniko:v1.25.16"
-
 // mirrored are the registries that Dockerfiles of the corpus name.
 func mirrored() []string {
 	return []string{"docker.io", "gcr.io", "registry.access.redhat.com"}
@@ -92,9 +88,9 @@ func prepare(ctx context.Context, o options, group string, began time.Time) (ben
 		}
 	}
 	images := map[string]v1.Image{}
-	for _, name := range []string{"BUSYBOX", "DEBIAN", "KANIKO"} {
-		if images[name], err = tarball.ImageFromPath(os.Getenv("KILN_PART_"+name), nil); err != nil {
-			return nil, nil, fmt.Errorf("KILN_PART_%s: %w", name, err)
+	for _, name := range []string{"KILN_PART_BUSYBOX", "KILN_PART_DEBIAN", executorPart} {
+		if images[name], err = tarball.ImageFromPath(os.Getenv(name), nil); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if err := trial.Serve(ctx, registryAddress); err != nil {
@@ -113,12 +109,12 @@ func prepare(ctx context.Context, o options, group string, began time.Time) (ben
 	return &trial.Bench{
 		Oracle: daemon,
 		Kiln: &candidate.Kiln{
-			Executor: images["KANIKO"], ExecutorName: executorName, Init: os.Getenv("KILN_PART_INIT"),
+			Executor: images[executorPart], Flavor: o.flavor, Init: os.Getenv("KILN_PART_INIT"),
 			Dir: dirs["kiln"], Cgroup: group, Registry: registryAddress, Mirrored: mirrored(),
 			Unchecked: o.unchecked,
 		},
 		Dir: dirs["contexts"], Registry: registryAddress, Began: began,
-		Busybox: images["BUSYBOX"], Debian: images["DEBIAN"],
+		Busybox: images["KILN_PART_BUSYBOX"], Debian: images["KILN_PART_DEBIAN"],
 	}, func() { _ = daemon.Stop() }, nil // the end of the run stops it in any case
 }
 

@@ -33,6 +33,12 @@ const (
 	// the target the mode 755 or leaves it as it is, chainguard's Kaniko gives it
 	// the mode of the source.
 	Mode
+	// LinkBelow: a directory that is copied has a symbolic link in it, which Kaniko
+	// gives no owner.
+	LinkBelow
+	// SetBelow: it has a directory with the setuid or setgid bit in it, which one
+	// Kaniko drops.
+	SetBelow
 )
 
 // Finding is a problem of one source.
@@ -120,6 +126,9 @@ func compare(tree *buildcontext.Tree, source string, wild bool) (findings []Find
 		if m.Node.Dir && m.Node.Mode != 0o755 {
 			tell(Finding{Problem: Mode, Name: m.Name, Mode: m.Node.Mode})
 		}
+		if m.Node.Dir {
+			below(tree, m, tell)
+		}
 		switch node, found := counterpart(copies, m, wild); {
 		case !found:
 			tell(Finding{Problem: Lost, Name: m.Name})
@@ -131,6 +140,18 @@ func compare(tree *buildcontext.Tree, source string, wild bool) (findings []Find
 		tell(Finding{Problem: Whole, Name: "."})
 	}
 	return findings, nodes, false
+}
+
+// below tells what is odd in a directory that is copied.
+func below(tree *buildcontext.Tree, m Match, tell func(Finding)) {
+	for _, node := range tree.Below(m.Node.Path) {
+		switch {
+		case node.Link != "":
+			tell(Finding{Problem: LinkBelow, Name: node.Path})
+		case node.Dir && node.Mode&0o6000 != 0:
+			tell(Finding{Problem: SetBelow, Name: node.Path, Mode: node.Mode})
+		}
+	}
 }
 
 // byName finds entries by their paths.

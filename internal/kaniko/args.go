@@ -70,12 +70,12 @@ func resultArgs(b Build) []string {
 		"--force", // detection of a container differs between runtimes
 	}
 	args = append(args, b.Flavor.args(b.Unused)...)
-	return append(args, platformArgs(b.Arch)...)
+	return append(args, platformArgs(b)...)
 }
 
 // ResultFlags returns the arguments and feature switches of the executor that
 // change what it builds; they follow from the flavor, the snapshot mode, the
-// platform and whether stages are unused. The way to registries and proxies is
+// platform, whether stages are unused and [Build.OwnArgs]. The way to registries and proxies is
 // not among them.
 func ResultFlags(b Build) []string {
 	flags := resultArgs(b)
@@ -109,15 +109,16 @@ func registryMaps(b Build) ([]string, error) {
 
 // platformArgs are the build arguments that BuildKit sets by itself (Dockerfile
 // reference, "Automatic platform ARGs in the global scope"); chainguard leaves
-// them empty, and the other fork takes them as they are.
-func platformArgs(arch string) []string {
+// them empty, and the other fork takes them as they are. Those that the Dockerfile
+// gives values of its own are left to it: an argument would win.
+func platformArgs(b Build) []string {
 	var args []string
 	for _, side := range []string{"BUILD", "TARGET"} {
-		args = append(args,
-			"--build-arg="+side+"PLATFORM=linux/"+arch,
-			"--build-arg="+side+"OS=linux",
-			"--build-arg="+side+"ARCH="+arch,
-		)
+		for _, variable := range [][2]string{{"PLATFORM", "linux/" + b.Arch}, {"OS", "linux"}, {"ARCH", b.Arch}} {
+			if name := side + variable[0]; !slices.Contains(b.OwnArgs, name) {
+				args = append(args, "--build-arg="+name+"="+variable[1])
+			}
+		}
 	}
 	return args
 }

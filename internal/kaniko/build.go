@@ -42,6 +42,9 @@ type Build struct {
 	SnapshotMode string
 	// Unused is whether the Dockerfile has a stage that nothing uses.
 	Unused bool
+	// OwnArgs are the variables of the platform that the Dockerfile gives values of
+	// its own.
+	OwnArgs []string
 	// Push is the one reference that the build may push.
 	Push string
 	// Pulls are the images that the build may pull, also those that only a

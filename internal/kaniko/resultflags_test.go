@@ -38,6 +38,7 @@ func TestResultFlags(t *testing.T) {
 		"platform":      func(b *kaniko.Build) { b.Arch = "riscv64" },
 		"flavor":        func(b *kaniko.Build) { b.Flavor.Name = preflight.Osscontainertools },
 		"unused stages": func(b *kaniko.Build) { b.Unused = !b.Unused },
+		"own arguments": func(b *kaniko.Build) { b.OwnArgs = []string{"TARGETARCH"} },
 	} {
 		if cmp.Equal(want, flags(change)) {
 			t.Errorf("%s does not change the key", name)

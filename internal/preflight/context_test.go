@@ -60,7 +60,7 @@ func TestContext(t *testing.T) {
 		"below a home":                          {"FROM a\nWORKDIR /home/x/app\nCOPY src src\n", "src/", ""},
 		"above the context":                     {"FROM a\nCOPY ../f /f\n", "f", `COPY ["f","/f"]`},
 		"a link above the context":              {"FROM a\nCOPY ../l /l\n", "f,l -> f", "l is a symbolic link to f"},
-		"a file into a directory with an owner": {"FROM a\nUSER x\nWORKDIR /app\nCOPY src /app\n", "src", ""},
+		"a file into a directory with an owner": {"FROM a\nUSER x:x\nWORKDIR /app\nCOPY src /app\n", "src", ""},
 		"a directory to /.":                     {"FROM a\nCOPY src /new/.\n", "src/", ""},
 		"a file to /.":                          {"FROM a\nCOPY src /new/.\n", "src", `COPY ["src","/new/"]`},
 		"a mode":                                {"FROM a\nCOPY src /new\n", "src/ 700", "src has the mode 700: this Kaniko gives the target the mode"},

@@ -76,6 +76,23 @@ func TestMend(t *testing.T) {
 			want: "FROM scratch\nARG V=v\nENV W=w$V\nCOPY [\"../heredoc/4/EOF\",\"/f\"]\n\n\n", files: map[string]string{"heredoc/4/EOF": "v \"wv\" $V 'v' . a\\b < <<x\n"},
 		},
 		"ADD": {dockerfile: "FROM a\nADD <<a.tar /f\nx\na.tar\n", want: "FROM a\nCOPY [\"../heredoc/2/a.tar\",\"/f\"]\n\n\n", files: map[string]string{"heredoc/2/a.tar": "x\n"}},
+		"labels": {
+			dockerfile: "FROM a\nENV V=v W=\"it's\"\nLABEL a=\"it's $V\" b='$V' c=plain d=\"x$U\" \\\n e=\"$W\" \"f g\"=\"q \\\"x\\\"\" h=a\\\\b\n", flavor: other,
+			want: "FROM a\nENV V=v W=\"it's\"\nLABEL \"a\"=\"\\\"it's v\\\"\" \"b\"=\"\\\"\\\\\\$V\\\"\" \"c\"=\"plain\" \"d\"=\"x$U\" \"e\"=\"\\\"it's\\\"\" \"f g\"=\"\\\"q \\\\\\\"x\\\\\\\"\\\"\" \"h\"=\"\\\"a\\\\\\\\b\\\"\"\n\n",
+		},
+		"CMD that goes": {dockerfile: "FROM a AS x\nCMD x y\nFROM x AS y\nFROM y\nENTRYPOINT [\"e\"]\n", flavor: other, want: "FROM a AS x\nCMD []\nFROM x AS y\nFROM y\nENTRYPOINT [\"e\"]\n"},
+		"shell form": {
+			dockerfile: "FROM a\nSHELL [\"s\", \"-e\", \"-c\"]\nENTRYPOINT  exec \"$X\" \\\n  y\nCMD z\n",
+			want:       "FROM a\nSHELL [\"s\", \"-e\", \"-c\"]\nENTRYPOINT [\"s\",\"-e\",\"-c\",\"exec \\\"$X\\\"   y\"]\n\nCMD [\"s\",\"-e\",\"-c\",\"z\"]\n",
+		},
+		"shell form, base's SHELL": {
+			dockerfile: "FROM a\nCMD z\n", flavor: other, bases: map[string]preflight.Base{"a": {Shell: []string{"s", "-e", "-c"}}},
+			want: "FROM a\nCMD [\"s\",\"-e\",\"-c\",\"z\"]\n",
+		},
+		"owner's group": {
+			dockerfile: "FROM a\nRUN addgroup g && adduser -S -G g app && useradd --gid 12 -m b\nRUN echo 'c:x:1:2::/:' >> /etc/passwd\nCOPY --chown=app a /a\nCOPY --chown=b a /a\nADD --chown=c a /a\n", flavor: other,
+			want: "FROM a\nRUN addgroup g && adduser -S -G g app && useradd --gid 12 -m b\nRUN echo 'c:x:1:2::/:' >> /etc/passwd\nCOPY --chown=app:g [\"a\",\"/a\"]\nCOPY --chown=b:12 [\"a\",\"/a\"]\nADD --chown=c:2 [\"a\",\"/a\"]\n",
+		},
 		"ports": {
 			dockerfile: "FROM a\nARG P=9\nEXPOSE 80 $P $U 8000-8002/UDP \\\n  1-1\n", want: "FROM a\nARG P=9\nEXPOSE $P $U 1/tcp 80 8000/udp 8001/udp 8002/udp\n\n", flavor: other,
 		},

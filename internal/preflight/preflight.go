@@ -103,7 +103,10 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 		return nil, err
 	}
 	d := &Dockerfile{Images: w.images(), Instructions: w.list(result.AST), Unused: w.unused(), walker: w}
-	err = w.walk(func(s *site) { d.Warnings = append(d.Warnings, s.warnings()...) })
+	err = w.walk(func(s *site) {
+		s.notePlatform()
+		d.Warnings = append(d.Warnings, s.warnings()...)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func newWalker(src source, result *parser.Result, stages []instructions.Stage) *
 		lex:    shell.NewLex(result.EscapeToken),
 		escape: result.EscapeToken,
 		nodes:  make(map[int]*parser.Node, len(result.AST.Children)),
-		parsed: stages,
+		parsed: stages, platform: newPlatformUse(),
 	}
 	for _, node := range result.AST.Children {
 		w.nodes[node.StartLine] = node

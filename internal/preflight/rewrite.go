@@ -23,8 +23,13 @@ type rewrite struct {
 	files   []buildcontext.File
 	// archives are what an ADD unpacks instead of its sources.
 	archives []buildcontext.File
-	// ports are the words of an EXPOSE.
-	ports []string
+	// ports are the words of an EXPOSE, labels those of a LABEL, and start is what
+	// a CMD or ENTRYPOINT becomes.
+	ports  []string
+	labels []instructions.KeyValuePair
+	start  *exec
+	// settled is whether the instruction turned out to need no other form.
+	settled bool
 	// stages are the stages that get names, by number.
 	stages map[int]string
 
@@ -55,6 +60,10 @@ func (r *rewrite) edit(s *site) (edit, bool) {
 		e.line, e.means = r.copyLine(), r.meansCopy
 	case *instructions.ExposeCommand:
 		e.line, e.means = strings.Join(append([]string{c.Name()}, r.ports...), " "), r.meansExpose
+	case *instructions.LabelCommand:
+		e.line, e.means = labelLine(r.labels), r.meansLabels
+	case *instructions.CmdCommand, *instructions.EntrypointCommand:
+		e.line, e.means = strings.ToUpper(s.command.Name())+" "+words(r.start.list()), r.start.means
 	}
 	// Kaniko's log has the line as a JSON string.
 	return e, e.line != "" && len(e.line) <= maxLine && len(words([]string{e.line})) <= maxLine && !strings.ContainsAny(e.line, "\r\n")

@@ -4,6 +4,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -46,7 +47,7 @@ func adds(match func(*site, *instructions.AddCommand) bool) func(*site) bool {
 
 // copyRows are the constructs of COPY and ADD but for their targets.
 func copyRows() []Row {
-	return slices.Concat(addRows(), copyFlagRows(), copyModeRows(), copyPlaceRows())
+	return slices.Concat(addRows(), copyFlagRows(), copyModeRows(), ownerRows(), linkRows(), copyPlaceRows())
 }
 
 func copyFlagRows() []Row {
@@ -118,6 +119,18 @@ func copyModeRows() []Row {
 			}),
 		},
 		{
+			Name:              "COPY or ADD --chmod of a directory, that lets others write to it",
+			Example:           "FROM busybox\nCOPY --chmod=777 d /d\n",
+			Context:           []string{"d/"},
+			Osscontainertools: Refuse,
+			Message:           "this Kaniko makes the target with another mode than Docker, which takes a number as it is and 755 for letters",
+			Advice:            "Make the directory first, by WORKDIR or a RUN, or set the mode by chmod in a RUN.",
+			match: copies(func(s *site, c copying) bool {
+				target, _, known := s.path(c.DestPath)
+				return known && s.copiesDirectory(c) && !s.exists(target) && s.otherMode(c.chmod)
+			}),
+		},
+		{
 			Name:              "COPY or ADD --chmod that makes directories",
 			Example:           "FROM busybox\nCOPY --chmod=600 a /new/a\n",
 			Chainguard:        Refuse,
@@ -148,6 +161,24 @@ func copyModeRows() []Row {
 		},
 	}
 }
+
+// otherMode reports whether osscontainertools makes the directory of a --chmod
+// with another mode than Docker: it masks the mode by 022 and keeps the sticky
+// bit, and applies letters, for which Docker takes 755.
+func (s *site) otherMode(chmod string) bool {
+	value, known := s.expand(chmod)
+	if !known || value == "" {
+		return false
+	}
+	if !allDigits(value) {
+		return s.mode(value) != "755" && !harmless.MatchString(value)
+	}
+	mode, err := strconv.ParseUint(value, 8, 32)
+	return err != nil || mode&0o1022 != 0
+}
+
+// harmless finds letters that make 755 of 755, but for what is masked.
+var harmless = regexp.MustCompile(`^([ugoa]*\+[rwxX]+|[go]+-w)(,([ugoa]*\+[rwxX]+|[go]+-w))*$`)
 
 // addRows are the constructs of ADD alone.
 func addRows() []Row {

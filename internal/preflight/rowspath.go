@@ -56,6 +56,17 @@ func pathRows() []Row {
 			}),
 		},
 		{
+			Name:              "RUN that names a VOLUME of an earlier line",
+			Example:           "FROM busybox\nVOLUME /tmp\nRUN echo a > /tmp/a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko drops what a RUN writes below a VOLUME of an earlier line",
+			Advice:            "Move VOLUME to the end of the stage.",
+			match: run(func(s *site, _ *instructions.RunCommand) bool {
+				return s.namesVolume()
+			}),
+		},
+		{
 			Name:              "RUN after VOLUME",
 			Example:           "FROM busybox\nWORKDIR /data\nVOLUME /data\nRUN echo a > /a\n",
 			Chainguard:        Warn,
@@ -63,12 +74,12 @@ func pathRows() []Row {
 			Message:           "Kaniko drops what a RUN writes below a VOLUME of an earlier line",
 			Advice:            "Move VOLUME to the end of the stage.",
 			match: run(func(s *site, _ *instructions.RunCommand) bool {
-				return len(s.stage.volumes) > 0
+				return len(s.stage.volumes) > 0 && !s.namesVolume()
 			}),
 		},
 		{
 			Name:       "WORKDIR that makes several directories after USER",
-			Example:    "FROM busybox\nUSER 1000\nWORKDIR /new/a\n",
+			Example:    "FROM busybox\nUSER 1000:1000\nWORKDIR /new/a\n",
 			Chainguard: Refuse,
 			Message:    "this Kaniko gives only the last of the directories that it makes to the user, Docker all of them",
 			Advice:     "Make the directories by WORKDIR before USER and chown them in a RUN.",
@@ -87,6 +98,14 @@ func pathRows() []Row {
 			match:             windows,
 		},
 	}
+}
+
+// namesVolume reports whether an instruction has the path of an earlier VOLUME in
+// its text.
+func (s *site) namesVolume() bool {
+	return slices.ContainsFunc(s.stage.volumes, func(volume string) bool {
+		return volume != "/" && s.speaks(s.text(), volume)
+	})
 }
 
 // containerPaths are mounted into every container by the kubelet, or left out

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,6 +66,17 @@ func mountRows() []Row {
 			Message:           "Kaniko ignores a mount from a stage or an image: the RUN would not find the files",
 			Advice:            "Use COPY --from.",
 			match:             mounts(func(m *instructions.Mount) bool { return m.From != "" }),
+		},
+		{
+			Name:              "RUN --mount with a relative target",
+			Example:           "FROM busybox\nWORKDIR /w\nRUN --mount=target=src ls src\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko takes the target of a mount from the root, Docker from the working directory",
+			Advice:            "Write the target as an absolute path.",
+			match: mounts(func(m *instructions.Mount) bool {
+				return m.Target != "" && !path.IsAbs(m.Target) && (m.Type == instructions.MountTypeBind || m.Type == instructions.MountTypeCache)
+			}),
 		},
 		{
 			Name:       "RUN --mount=type=cache",
@@ -135,27 +147,6 @@ func isolationRows() []Row {
 	}
 }
 
-func userRows() []Row {
-	return []Row{
-		{
-			Name:       "RUN after USER with a group",
-			Example:    "FROM busybox\nUSER 1000:1001\nRUN touch /tmp/a\n",
-			Chainguard: Refuse,
-			Message:    "this Kaniko runs the command with the user's own group, not with the one that USER names",
-			Advice:     "Make it the user's primary group and leave it out of USER, or set USER after the last RUN.",
-			match:      run(func(s *site, _ *instructions.RunCommand) bool { return s.foreignGroup() }),
-		},
-		{
-			Name:       "RUN after USER with a number",
-			Example:    "FROM busybox\nUSER 4711\nRUN touch /tmp/a\n",
-			Chainguard: Refuse,
-			Message:    "this Kaniko gives a user without an entry in /etc/passwd a group of the same number, Docker the group 0",
-			Advice:     "Add the user with adduser in a RUN and name it, or set USER after the last RUN.",
-			match:      run(func(s *site, _ *instructions.RunCommand) bool { return s.numericUser() }),
-		},
-	}
-}
-
 // namesKaniko finds the builder's directory as a word of a command.
 var namesKaniko = regexp.MustCompile(`(^|[\s=:;&|"'(>])/kaniko(/|[\s;&|"')]|$)`)
 
@@ -200,21 +191,3 @@ func program(s *site) bool {
 
 // bareHeredoc finds a command line of heredocs alone.
 var bareHeredoc = regexp.MustCompile(`^(\d*<<-?\s*\S+\s*)+$`)
-
-// foreignGroup reports whether the user has an explicit group that is not
-// evidently its own.
-func (s *site) foreignGroup() bool {
-	user, group, found := strings.Cut(s.stage.user.value, ":")
-	return s.stage.user.known && found && group != "" && (user != group || allDigits(user))
-}
-
-// numericUser reports whether the user is a number other than root's, in a
-// stage that has added no users.
-func (s *site) numericUser() bool {
-	user, group, _ := strings.Cut(s.stage.user.value, ":")
-	return s.stage.user.known && group == "" && allDigits(user) && strings.Trim(user, "0") != "" && !s.stage.addsUsers
-}
-
-func allDigits(text string) bool {
-	return text != "" && strings.Trim(text, "0123456789") == ""
-}

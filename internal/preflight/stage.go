@@ -25,10 +25,14 @@ type walker struct {
 	ends    map[int]int          // where they end, by the same
 	parsed  []instructions.Stage
 	globals *variables
+	// front are the ARGs before the first FROM.
+	front []instructions.ArgCommand
 	stages  []*stage
 	// size is what the Dockerfile takes with the triggers of its stages, each
 	// counted for every stage in which it runs.
 	size size
+	// platform is complete once the Dockerfile is parsed.
+	platform platformUse
 	// tree is the build context, nil where it is not known.
 	tree *buildcontext.Tree
 	// added are what ADD instructions take from it, by line, and archives what the
@@ -67,13 +71,14 @@ func (w *walker) resolve(args []instructions.ArgCommand) error {
 	if len(w.parsed) == 0 {
 		return w.errorf(0, "the Dockerfile has no FROM")
 	}
-	w.globals = newGlobals()
+	w.globals, w.front = newGlobals(), args
 	globals := expander{lex: w.lex}
 	for _, arg := range args {
 		if err := globals.declare(arg, w.globals, nil); err != nil {
 			return w.errorf(startLine(arg.Location()), "%s", err)
 		}
 	}
+	w.noteGlobals()
 	for index := range w.parsed {
 		w.stages = append(w.stages, &stage{index: index})
 		if err := w.stage(w.stages[index], &globals); err != nil {

@@ -71,7 +71,8 @@ func (r Row) Verdict(flavor string) Verdict {
 // Table returns the support table: every construct that some flavor does not
 // build as Docker does.
 func Table() []Row {
-	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), archiveRows(), pathRows(), ownRows(), configRows())
+	return slices.Concat(fileRows(), runRows(), copyRows(), contextRows(), archiveRows(), pathRows(), ownRows(),
+		configRows(), platformRows(), metaRows())
 }
 
 // Check compares the Dockerfile with what the flavor of Kaniko can do. It
@@ -181,7 +182,7 @@ func (c *check) visit(s *site) {
 		refused = true
 		c.refused = append(c.refused, e)
 	}
-	if len(spared) > 0 && !refused && !c.accept(s, r, spared[0]) {
+	if len(spared) > 0 && !refused && !r.settled && !c.accept(s, r, spared[0]) {
 		c.refused = append(c.refused, spared[0])
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -21,9 +22,11 @@ type state struct {
 	workdir word
 	// shell is what SHELL has set, nil where that is left to the base image.
 	shell []string
-	// addsUsers is whether a RUN has added users.
-	addsUsers bool
-	// volumes are the paths of VOLUME in this stage.
+	// added are the texts of the RUNs that may have added users, owning of those
+	// that may have made links, or given directories an owner or a mode.
+	added, owning []string
+	// volumes are the paths of VOLUME in this stage and in those that it is built
+	// from.
 	volumes []string
 	// newVolume is whether one of them was not there before.
 	newVolume bool
@@ -38,7 +41,8 @@ type state struct {
 // site is one place in the Dockerfile that the support table is asked about.
 type site struct {
 	walker *walker
-	// stage is nil for the file as a whole, which is the first site.
+	// stage is nil for the file as a whole, which is the first site, and has no
+	// index for the ARGs before the first FROM.
 	stage *stage
 	// command is nil for the file and for FROM.
 	command instructions.Command
@@ -106,11 +110,15 @@ func (s *site) path(text string) (absolute string, slash, known bool) {
 	return path.Clean(value), slash, true
 }
 
-// walk visits the file, then every FROM, trigger and command of the used
+// walk visits the file and the ARGs before the first FROM, then every FROM, trigger and command of the used
 // stages, with the state before it.
 func (w *walker) walk(visit func(*site)) error {
 	visit(&site{walker: w, line: 0})
 	e := &expander{lex: w.lex}
+	front := &stage{index: -1, state: state{variables: w.globals}}
+	for i := range w.front {
+		visit(w.site(front, &w.front[i], startLine(w.front[i].Location()), nil, e))
+	}
 	leaked := map[string]variable{}
 	for index, s := range w.stages {
 		if !s.used {
@@ -180,8 +188,8 @@ func (s *stage) begin() {
 	switch {
 	case s.base != nil:
 		s.variables.from = s.base.variables
-		s.user, s.workdir = s.base.user, s.base.workdir
-		s.shell, s.addsUsers = s.base.shell, s.base.addsUsers
+		s.user, s.workdir, s.volumes = s.base.user, s.base.workdir, slices.Clip(s.base.volumes)
+		s.shell, s.added, s.owning = s.base.shell, slices.Clip(s.base.added), slices.Clip(s.base.owning)
 	case s.image == scratch:
 		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
 	default:
@@ -220,7 +228,7 @@ func (s *site) apply() error {
 	case *instructions.ShellCommand:
 		s.stage.shell = c.Shell
 	case *instructions.RunCommand:
-		s.stage.addsUsers = s.stage.addsUsers || addUser.MatchString(s.text())
+		s.stage.note(s.text())
 	case *instructions.VolumeCommand:
 		for _, volume := range c.Volumes {
 			if value, known := s.expand(volume); known {
@@ -230,6 +238,16 @@ func (s *site) apply() error {
 		}
 	}
 	return nil
+}
+
+// note keeps the text of a RUN for those who ask whose files are.
+func (s *stage) note(text string) {
+	if addUser.MatchString(text) {
+		s.added = append(s.added, text)
+	}
+	if changesDirectory.MatchString(text) {
+		s.owning = append(s.owning, text)
+	}
 }
 
 var addUser = regexp.MustCompile(`\b(adduser|useradd)\b|/etc/passwd`)

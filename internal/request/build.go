@@ -146,6 +146,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Unused:           p.file.Unused,
+		OwnArgs:          p.file.OwnArgs(),
 		Push:             p.push,
 		Pulls:            pulls,
 		Inspect:          p.inspect,

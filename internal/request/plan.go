@@ -182,7 +182,7 @@ func (s *step) key(p *plan, content string, files []buildcontext.File) (string, 
 	}
 	key := buildkey.New(buildkey.Inputs{
 		Executor:   p.executor,
-		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.Settings.SnapshotMode, Unused: p.file.Unused, Arch: arch}),
+		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs(), Arch: arch}),
 		Platform:   platform,
 		Dockerfile: s.asked.Dockerfile,
 		Files:      files,

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -108,7 +109,7 @@ func specification(dir, cgroup string, container corev1.Container, image v1.Conf
 		Root:     &specs.Root{Path: "rootfs"},
 		Process: &specs.Process{
 			Args: append(append([]string{}, container.Command...), container.Args...),
-			Env:  env, Cwd: image.WorkingDir,
+			Env:  env, Cwd: path.Join("/", image.WorkingDir),
 			User:            specs.User{UID: uint32(*container.SecurityContext.RunAsUser)}, //nolint:gosec // a uid
 			NoNewPrivileges: !*container.SecurityContext.AllowPrivilegeEscalation,
 			Capabilities:    &specs.LinuxCapabilities{Bounding: capabilities, Effective: capabilities, Permitted: capabilities},
@@ -164,6 +165,14 @@ func volumeMounts(dir string, volumes []corev1.VolumeMount) []specs.Mount {
 
 // unpack writes the files of the executor's image, which are root's.
 func unpack(dir string, img v1.Image) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
 	flat := mutate.Extract(img)
 	defer flat.Close()
 	for in := tar.NewReader(flat); ; {
@@ -171,17 +180,8 @@ func unpack(dir string, img v1.Image) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		at := filepath.Join(dir, filepath.Clean("/"+header.Name))
-		switch header.Typeflag {
-		case tar.TypeDir:
-			err = os.MkdirAll(at, os.FileMode(header.Mode).Perm()) //nolint:gosec // permission bits
-		case tar.TypeReg:
-			err = unpackFile(at, os.FileMode(header.Mode).Perm(), in) //nolint:gosec // permission bits
-		default:
-			err = fmt.Errorf("%s: only files and directories are expected", header.Name)
+		if err == nil {
+			err = unpackEntry(root, header, in)
 		}
 		if err != nil {
 			return err
@@ -189,14 +189,27 @@ func unpack(dir string, img v1.Image) error {
 	}
 }
 
-func unpackFile(name string, mode os.FileMode, content io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+// unpackEntry writes one entry of an image.
+func unpackEntry(root *os.Root, header *tar.Header, content io.Reader) error {
+	at := filepath.Clean("./" + header.Name)
+	mode := os.FileMode(header.Mode).Perm() //nolint:gosec // permission bits
+	if err := root.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, mode)
-	if err != nil {
-		return err
+	switch header.Typeflag {
+	case tar.TypeDir:
+		return errors.Join(root.MkdirAll(at, 0o755), root.Chmod(at, mode))
+	case tar.TypeSymlink:
+		return root.Symlink(header.Linkname, at)
+	case tar.TypeLink:
+		return root.Link(filepath.Clean("./"+header.Linkname), at)
+	case tar.TypeReg:
+		file, err := root.OpenFile(at, os.O_CREATE|os.O_WRONLY|os.O_EXCL, mode)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(file, content)
+		return errors.Join(err, file.Chmod(mode), file.Close())
 	}
-	_, err = io.Copy(file, content)
-	return errors.Join(err, file.Close())
+	return fmt.Errorf("%s: entries of type %q are not expected", header.Name, header.Typeflag)
 }

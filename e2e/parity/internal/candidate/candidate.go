@@ -37,8 +37,8 @@ import (
 type Kiln struct {
 	// Executor is the image of the Kaniko executor.
 	Executor v1.Image
-	// ExecutorName is how an operator would name it.
-	ExecutorName string
+	// Flavor is which Kaniko that is.
+	Flavor kaniko.Flavor
 	// Init is the executor's first process, the program kiln-init.
 	Init string
 	// Dir is an empty directory for all that builds write.
@@ -133,10 +133,6 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
-	flavor, err := kaniko.ImageFlavor(k.ExecutorName)
-	if err != nil {
-		return kaniko.Build{}, nil, err
-	}
 	if err := parsed.Look(tree, func() (io.ReadCloser, error) { return os.Open(context) }); err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
@@ -158,9 +154,9 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	}
 	return kaniko.Build{
 		Name: "parity", Namespace: "parity",
-		KanikoImage: k.ExecutorName, GateImage: "kiln",
-		Flavor: flavor, Rights: kaniko.RightsDocker, SnapshotMode: kaniko.SnapshotFull,
-		Unused: parsed.Unused, Push: push, Pulls: pulls, Inspect: inspect,
+		KanikoImage: "kaniko", GateImage: "kiln",
+		Flavor: k.Flavor, Rights: kaniko.RightsDocker, SnapshotMode: kaniko.SnapshotFull,
+		Unused: parsed.Unused, OwnArgs: parsed.OwnArgs(), Push: push, Pulls: pulls, Inspect: inspect,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
 	}, head, err
@@ -200,12 +196,8 @@ func read(context, name string) (dockerfile *preflight.Dockerfile, ignore []byte
 // mend checks the Dockerfile and packs what stands beside the context. Unchecked,
 // a Dockerfile that is refused is sent as it is.
 func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []byte, mirrors registry.Mirrors) (*bytes.Buffer, error) {
-	flavor, err := kaniko.ImageFlavor(k.ExecutorName)
-	if err != nil {
-		return nil, err
-	}
 	files := parsed.AsIs(ignore)
-	_, err = parsed.Check(flavor.Name)
+	_, err := parsed.Check(k.Flavor.Name)
 	if err == nil {
 		err = parsed.Missing()
 	}
@@ -217,12 +209,12 @@ func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []
 		if err != nil {
 			return nil, err
 		}
-		mended, err := parsed.Mend(flavor.Name, preflight.Given{Bases: bases, Ignore: ignore})
+		mended, err := parsed.Mend(k.Flavor.Name, preflight.Given{Bases: bases, Ignore: ignore})
 		if err != nil {
 			return nil, &Refusal{err}
 		}
 		files = mended
-		if err := checkTriggers(parsed, flavor.Name, bases); err != nil && !k.Unchecked {
+		if err := checkTriggers(parsed, k.Flavor.Name, bases); err != nil && !k.Unchecked {
 			return nil, &Refusal{err}
 		}
 	}

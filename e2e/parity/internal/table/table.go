@@ -6,13 +6,16 @@
 package table
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"kiln/e2e/parity/internal/corpus"
+	"kiln/e2e/parity/internal/expected"
 	"kiln/e2e/parity/internal/trial"
 )
 
@@ -21,6 +24,9 @@ const (
 	begin = "<!-- results: made by `make parity` -->"
 	end   = "<!-- end of results -->"
 )
+
+// otherTitle is the heading of the results in short.
+const otherTitle = "With osscontainertools"
 
 // suite is a part of the results with a heading.
 type suite struct {
@@ -36,20 +42,10 @@ func suites() []suite {
 	}
 }
 
-// Render returns the results as Markdown.
-func Render(results []trial.Result) string {
+// Render returns the results as Markdown, and in short those of another flavor.
+func Render(results []trial.Result, other expected.Results) string {
 	var out strings.Builder
-	out.WriteString("| Dockerfiles | same | refused | differs |\n|---|---|---|---|\n")
-	total := map[trial.Verdict]int{}
-	for _, s := range suites() {
-		counts := map[trial.Verdict]int{}
-		for _, r := range of(results, s.name) {
-			counts[r.Verdict]++
-			total[r.Verdict]++
-		}
-		line(&out, s.title, counts)
-	}
-	line(&out, "all", total)
+	counts(&out, results, func(r trial.Result) trial.Verdict { return r.Verdict })
 	for _, s := range suites() {
 		fmt.Fprintf(&out, "\n### %s\n\n| Dockerfile | about | result | note |\n|---|---|---|---|\n", s.title)
 		for _, r := range of(results, s.name) {
@@ -60,7 +56,46 @@ func Render(results []trial.Result) string {
 	for _, r := range of(results, corpus.Limits) {
 		fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", r.Case.Name, cell(r.Case.Covers), r.Verdict, cell(note(r)))
 	}
+	short(&out, results, other)
 	return out.String()
+}
+
+// counts writes how many Dockerfiles of each suite have each verdict.
+func counts(out *strings.Builder, results []trial.Result, verdict func(trial.Result) trial.Verdict) {
+	out.WriteString("| Dockerfiles | same | refused | differs |\n|---|---|---|---|\n")
+	total := map[trial.Verdict]int{}
+	for _, s := range suites() {
+		counts := map[trial.Verdict]int{}
+		for _, r := range of(results, s.name) {
+			counts[verdict(r)]++
+			total[verdict(r)]++
+		}
+		line(out, s.title, counts)
+	}
+	line(out, "all", total)
+}
+
+// maxNames bounds the differences that one row names.
+const maxNames = 3
+
+// short writes the results of the other flavor: the counts, and each that is not
+// the one above.
+func short(out *strings.Builder, results []trial.Result, other expected.Results) {
+	out.WriteString("\n### " + otherTitle + "\n\n")
+	counts(out, results, func(r trial.Result) trial.Verdict { return other[r.Case.ID()].Verdict })
+	out.WriteString("\nWhere a result is another than above:\n\n| Dockerfile | chainguard | osscontainertools | differs in |\n|---|---|---|---|\n")
+	for _, r := range results {
+		o := other[r.Case.ID()]
+		if o.Verdict == r.Verdict && (o.Verdict != trial.Differs || slices.Equal(o.Differences, r.Differences)) {
+			continue
+		}
+		names := o.Differences[:min(len(o.Differences), maxNames)]
+		text := strings.Join(names, ", ")
+		if more := len(o.Differences) - len(names); more > 0 {
+			text += fmt.Sprintf(", and %d more", more)
+		}
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", r.Case.ID(), r.Verdict, cmp.Or(string(o.Verdict), "not run"), cell(text))
+	}
 }
 
 func line(out *strings.Builder, title string, counts map[trial.Verdict]int) {
@@ -98,7 +133,7 @@ func cell(text string) string {
 }
 
 // Write puts the results into the document.
-func Write(file string, results []trial.Result) error {
+func Write(file string, results []trial.Result, other expected.Results) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read the document: %w", err)
@@ -107,7 +142,7 @@ func Write(file string, results []trial.Result) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	text := before + begin + "\n\n" + Render(results) + "\n" + end + after
+	text := before + begin + "\n\n" + Render(results, other) + "\n" + end + after
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("write the document: %w", err)
 	}
@@ -155,6 +190,9 @@ func parse(text string) map[string]trial.Verdict {
 	for row := range strings.Lines(text) {
 		if heading, found := strings.CutPrefix(row, "### "); found {
 			at = corpus.Limits
+			if strings.TrimSpace(heading) == otherTitle {
+				break
+			}
 			for _, s := range suites() {
 				if strings.TrimSpace(heading) == s.title {
 					at = s.name

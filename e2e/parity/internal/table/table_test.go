@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kiln/e2e/parity/internal/corpus"
+	"kiln/e2e/parity/internal/expected"
 	"kiln/e2e/parity/internal/trial"
 )
 
@@ -26,13 +27,24 @@ func results() []trial.Result {
 	}
 }
 
+// other are the results of another flavor: one as above, one that differs in more
+// than is named, and the rest not run.
+func other() expected.Results {
+	return expected.Results{
+		"reference/a": {Verdict: trial.Same},
+		"reference/b": {Verdict: trial.Differs, Differences: []string{"/a: mode", "/b: mode", "/c: mode", "/d: mode", "/e: mode"}},
+		"wild/a":      {Verdict: trial.Same},
+		"limits/d":    {Verdict: trial.Same},
+	}
+}
+
 func write(t *testing.T, results []trial.Result) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "doc.md")
 	if err := os.WriteFile(file, []byte("before\n"+begin+"\nold\n"+end+"\nafter\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(file, results); err != nil {
+	if err := Write(file, results, other()); err != nil {
 		t.Fatal(err)
 	}
 	return file
@@ -48,6 +60,9 @@ func TestWrite(t *testing.T) {
 		"before\n" + begin, end + "\nafter\n",
 		"| The Dockerfile reference | 1 | 1 | 0 |", "| all | 2 | 1 | 1 |",
 		"| `b` | COPY \\| of &lt;b> | refused | line \\| one line two |\n",
+		"### With osscontainertools\n\n| Dockerfiles | same | refused | differs |\n|---|---|---|---|\n| The Dockerfile reference | 1 | 0 | 1 |\n",
+		"|---|---|---|---|\n| reference/b | refused | differs | /a: mode, /b: mode, /c: mode, and 2 more |\n" +
+			"| kaniko/c | differs | not run |  |\n| limits/d | differs | same |  |\n",
 		"neither builds it: ref … in … |", "| `d` | COPY \\| of &lt;b> | differs | lost |\n",
 	} {
 		if !strings.Contains(text, want) {
@@ -94,7 +109,7 @@ func TestMarksAreMissing(t *testing.T) {
 	if err := os.WriteFile(file, []byte("no marks\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(file, results()); err == nil {
+	if err := Write(file, results(), nil); err == nil {
 		t.Error("Write into a document without marks succeeded")
 	}
 	if _, err := Check(file, results()); err == nil {

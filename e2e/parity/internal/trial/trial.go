@@ -46,6 +46,9 @@ type Result struct {
 	Note string
 	// Details are lines for whoever looks into a difference.
 	Details []string
+	// Differences name what differs by path and attribute, or which builder alone
+	// makes an image. There is one at least where the verdict is Differs.
+	Differences []string
 	// LostTimes is the number of copied files that did not keep their time.
 	LostTimes int
 	// Docker and Kiln are the times that the builds took.
@@ -119,6 +122,7 @@ func (r *Result) judge(differences []compare.Difference, copied copied) {
 		}
 		r.Verdict = Differs
 		r.Details = append(r.Details, difference.String())
+		r.Differences = append(r.Differences, difference.Where+": "+difference.Attribute)
 	}
 	if r.Verdict == Differs {
 		r.Note = r.Details[0]
@@ -142,11 +146,17 @@ func (r *Result) settle(docker, kiln error) (settled bool, err error) {
 	case isRefusal:
 		r.Verdict, r.Note = Refused, refusal.Error()
 	case isKiln:
-		r.Verdict, r.Note, r.Details = Differs, "only Docker builds it: "+kilnFailed.Reason, []string{kilnFailed.Output}
+		r.alone("only Docker builds it", kilnFailed.Reason, kilnFailed.Output)
 	default:
-		r.Verdict, r.Note, r.Details = Differs, "only kiln builds it: "+dockerFailed.Reason, []string{dockerFailed.Output}
+		r.alone("only kiln builds it", dockerFailed.Reason, dockerFailed.Output)
 	}
 	return true, nil
+}
+
+// alone decides a case that one builder cannot build.
+func (r *Result) alone(which, reason, output string) {
+	r.Verdict, r.Note = Differs, which+": "+reason
+	r.Details, r.Differences = []string{output}, []string{which}
 }
 
 func (b *Bench) compare(docker, kiln string) ([]compare.Difference, error) {
