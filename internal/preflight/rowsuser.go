@@ -50,17 +50,6 @@ func userRows() []Row {
 func ownerRows() []Row {
 	return []Row{
 		{
-			Name:              "WORKDIR of a new directory after USER with a number",
-			Example:           "FROM busybox\nUSER 4711\nWORKDIR /new\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
-			Message:           "Kaniko gives the directory to a group of the user's number, Docker to the group 0",
-			Advice:            "Write USER with a group, or make the directory and chown it in a RUN before USER.",
-			match: makesWorkdir(func(s *site, user, group string) bool {
-				return group == "" && s.numericUser()
-			}),
-		},
-		{
 			Name:              "WORKDIR of a new directory after USER of a user with another group than its own",
 			Example:           "FROM busybox\nRUN adduser -D -G users app\nUSER app\nWORKDIR /new\n",
 			Chainguard:        Refuse,

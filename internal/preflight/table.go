@@ -30,9 +30,9 @@ func (v Verdict) String() string {
 	return [...]string{"same", "warns", "rewritten", "refused"}[v]
 }
 
-// Row is one construct of Dockerfiles in the support table. Facts about
-// chainguard 1.25.16 were tried with it or read in its source, those about
-// osscontainertools 1.28 read in its source and README.
+// Row is one construct of Dockerfiles in the support table. The facts are about
+// chainguard 1.25.16 and osscontainertools 1.28.3; [Row.Read] tells those that were
+// not tried with the executor.
 type Row struct {
 	// Name is the construct, as a heading.
 	Name string
