@@ -119,15 +119,32 @@ func copyModeRows() []Row {
 			}),
 		},
 		{
+			Name:              "COPY or ADD --chmod of a directory with letters that change 755",
+			Example:           "FROM busybox\nCOPY --chmod=u=rwx,go= d /d\n",
+			Context:           []string{"d/"},
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko makes the target with the mode of the letters, Docker with 755",
+			Advice:            "Make the directory first, by WORKDIR or a RUN, or set the mode by chmod in a RUN.",
+			match: copies(func(s *site, c copying) bool {
+				target, _, known := s.path(c.DestPath)
+				value, _ := s.expand(c.chmod)
+				return known && value != "" && !allDigits(value) && s.copiesDirectory(c) && !s.exists(target) &&
+					s.mode(value) != "755" && !harmless.MatchString(value)
+			}),
+		},
+		{
 			Name:              "COPY or ADD --chmod of a directory, that lets others write to it",
 			Example:           "FROM busybox\nCOPY --chmod=777 d /d\n",
 			Context:           []string{"d/"},
 			Osscontainertools: Refuse,
-			Message:           "this Kaniko makes the target with another mode than Docker, which takes a number as it is and 755 for letters",
+			Message:           "this Kaniko masks the mode of the target by 022 and keeps the sticky bit, Docker takes it as it is",
 			Advice:            "Make the directory first, by WORKDIR or a RUN, or set the mode by chmod in a RUN.",
 			match: copies(func(s *site, c copying) bool {
 				target, _, known := s.path(c.DestPath)
-				return known && s.copiesDirectory(c) && !s.exists(target) && s.otherMode(c.chmod)
+				value, _ := s.expand(c.chmod)
+				mode, err := strconv.ParseUint(value, 8, 32)
+				return known && s.copiesDirectory(c) && !s.exists(target) && err == nil && mode&0o1022 != 0
 			}),
 		},
 		{
@@ -160,21 +177,6 @@ func copyModeRows() []Row {
 			}),
 		},
 	}
-}
-
-// otherMode reports whether osscontainertools makes the directory of a --chmod
-// with another mode than Docker: it masks the mode by 022 and keeps the sticky
-// bit, and applies letters, for which Docker takes 755.
-func (s *site) otherMode(chmod string) bool {
-	value, known := s.expand(chmod)
-	if !known || value == "" {
-		return false
-	}
-	if !allDigits(value) {
-		return s.mode(value) != "755" && !harmless.MatchString(value)
-	}
-	mode, err := strconv.ParseUint(value, 8, 32)
-	return err != nil || mode&0o1022 != 0
 }
 
 // harmless finds letters that make 755 of 755, but for what is masked.
@@ -256,7 +258,7 @@ func rootOwner(owner string) bool {
 // exists and differs from it.
 func overwritesDirectory(s *site, c copying) bool {
 	target, _, known := s.path(c.DestPath)
-	if !known || !s.copiesDirectory(c) {
+	if !known || !s.copiesDirectory(c) && !s.matchesDirectory(c) {
 		return false
 	}
 	owner, made := s.stage.owner(target)

@@ -42,8 +42,9 @@ func metaRows() []Row {
 		{
 			Name:              "CMD in a stage that one with an ENTRYPOINT is built from",
 			Example:           "FROM busybox AS a\nCMD [\"x\"]\nFROM a\nENTRYPOINT [\"/e\"]\n",
+			Chainguard:        Mend, // it keeps one for an ENTRYPOINT of ONBUILD
 			Osscontainertools: Mend,
-			Message:           "this Kaniko keeps a CMD that Docker drops for the ENTRYPOINT of a later stage",
+			Message:           "Kaniko keeps a CMD that Docker drops for the ENTRYPOINT of a later stage",
 			Advice:            "Remove the CMD of the earlier stage.",
 			match: func(s *site) bool {
 				_, ok := s.command.(*instructions.CmdCommand)

@@ -130,7 +130,7 @@ func ownerRows() []Row {
 		},
 		{
 			Name:              "COPY --from of a stage that sets setgid bits",
-			Example:           "FROM busybox AS a\nRUN mkdir /d && chmod 2775 /d && mkdir /d/e\nFROM busybox\nCOPY --from=a /d /d\n",
+			Example:           "FROM busybox AS a\nRUN mkdir -p /d/e && chmod 2775 /d/e\nFROM busybox\nCOPY --from=a /d /d\n",
 			Osscontainertools: Refuse,
 			Message:           "this Kaniko drops the setuid and setgid bits of directories",
 			Advice:            "Set them by chmod in a RUN of this stage.",
@@ -148,8 +148,9 @@ func ownerRows() []Row {
 		{
 			Name:              "COPY or ADD of a directory onto one that has another owner",
 			Example:           "FROM busybox\nRUN mkdir /app && chown 1000:1000 /app\nCOPY . /app/\n",
+			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "this Kaniko gives a directory that exists the owner of the copied one, Docker leaves it as it is",
+			Message:           "Kaniko gives a directory that exists the owner of the copied one, Docker leaves it as it is",
 			Advice:            "Copy into a new directory, or copy the files by name or with a wildcard.",
 			match:             copies(overwritesOwner),
 		},

@@ -26,8 +26,8 @@ type walker struct {
 	parsed  []instructions.Stage
 	globals *variables
 	// front are the ARGs before the first FROM.
-	front []instructions.ArgCommand
-	stages  []*stage
+	front  []instructions.ArgCommand
+	stages []*stage
 	// size is what the Dockerfile takes with the triggers of its stages, each
 	// counted for every stage in which it runs.
 	size size
