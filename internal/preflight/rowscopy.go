@@ -47,7 +47,7 @@ func adds(match func(*site, *instructions.AddCommand) bool) func(*site) bool {
 
 // copyRows are the constructs of COPY and ADD but for their targets.
 func copyRows() []Row {
-	return slices.Concat(addRows(), copyFlagRows(), copyModeRows(), ownerRows(), linkRows(), copyPlaceRows())
+	return slices.Concat(addRows(), copyFlagRows(), copyModeRows(), copyOntoRows(), ownerRows(), linkRows(), copyPlaceRows())
 }
 
 func copyFlagRows() []Row {
@@ -147,6 +147,12 @@ func copyModeRows() []Row {
 				return known && s.copiesDirectory(c) && !s.exists(target) && err == nil && mode&0o1022 != 0
 			}),
 		},
+	}
+}
+
+// copyOntoRows are the constructs of directories that a copy makes or meets.
+func copyOntoRows() []Row {
+	return []Row{
 		{
 			Name:              "COPY or ADD --chmod that makes directories",
 			Example:           "FROM busybox\nCOPY --chmod=600 a /new/a\n",

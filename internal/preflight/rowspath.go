@@ -11,6 +11,12 @@ import (
 
 // pathRows are constructs whose target makes the difference.
 func pathRows() []Row {
+	return slices.Concat(containerRows(), volumeRows(), otherPathRows())
+}
+
+// containerRows are the constructs of paths that the builder or the container has
+// of its own.
+func containerRows() []Row {
 	return []Row{
 		{
 			Name:              "COPY, ADD or WORKDIR below /kaniko",
@@ -32,6 +38,12 @@ func pathRows() []Row {
 				return slices.ContainsFunc(containerPaths(), func(own string) bool { return below(target, own) })
 			}),
 		},
+	}
+}
+
+// volumeRows are the constructs of VOLUME, and of what is below one.
+func volumeRows() []Row {
+	return []Row{
 		{
 			Name:       "VOLUME of a new directory before COPY, ADD, WORKDIR or RUN",
 			Example:    "FROM busybox\nVOLUME /new\nCOPY a /a\n",
@@ -77,6 +89,12 @@ func pathRows() []Row {
 				return len(s.stage.volumes) > 0 && !s.namesVolume()
 			}),
 		},
+	}
+}
+
+// otherPathRows are the constructs of WORKDIR and of paths that are none.
+func otherPathRows() []Row {
+	return []Row{
 		{
 			Name:       "WORKDIR that makes several directories after USER",
 			Example:    "FROM busybox\nUSER 1000:1000\nWORKDIR /new/a\n",

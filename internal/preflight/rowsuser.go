@@ -48,6 +48,11 @@ func userRows() []Row {
 
 // ownerRows are the constructs by which files get an owner.
 func ownerRows() []Row {
+	return slices.Concat(workdirOwnerRows(), chownRows(), directoryRows())
+}
+
+// workdirOwnerRows are the constructs of WORKDIR after USER.
+func workdirOwnerRows() []Row {
 	return []Row{
 		{
 			Name:              "WORKDIR of a new directory after USER of a user with another group than its own",
@@ -71,6 +76,12 @@ func ownerRows() []Row {
 				return group == "" && !allDigits(user) && !s.account(user).other
 			}),
 		},
+	}
+}
+
+// chownRows are the constructs of --chown.
+func chownRows() []Row {
+	return []Row{
 		{
 			Name:              "COPY or ADD --chown of a user with another group than its own",
 			Example:           "FROM busybox\nRUN adduser -D -G users app\nCOPY --chown=app a /a\n",
@@ -115,6 +126,12 @@ func ownerRows() []Row {
 				return finding, found && !rootOwner(c.chown)
 			},
 		},
+	}
+}
+
+// directoryRows are the constructs of directories with bits or owners of their own.
+func directoryRows() []Row {
+	return []Row{
 		{
 			Name:              "COPY or ADD of a directory with directories in it that have setuid or setgid bits",
 			Example:           "FROM busybox\nCOPY d /d\n",
