@@ -23,7 +23,7 @@ func readCells() map[string][]string {
 			"COPY or ADD --exclude",
 			"COPY or ADD --chmod that makes directories",
 			"WORKDIR with .. behind a name",
-			"ADD of an archive that unpacks to more than 1 GiB or 100,000 entries",
+			"ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 4 MiB",
 			"COPY, ADD or WORKDIR below a VOLUME",
 			"ARG with a variable in its name",
 		},
@@ -34,7 +34,7 @@ func readCells() map[string][]string {
 			"ADD --checksum",
 			"ADD of a Git repository",
 			"ADD --unpack",
-			"ADD of an archive that unpacks to more than 1 GiB or 100,000 entries",
+			"ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 4 MiB",
 			"ARG with a variable in its name",
 		},
 	}
