@@ -38,7 +38,7 @@ func tree(t *testing.T, entries string) *buildcontext.Tree {
 func text(findings []copysource.Finding) string {
 	var all []string
 	for _, f := range findings {
-		problem := [...]string{"missing", "link", "lost", "whole", "nothing", "several", "mode"}[f.Problem]
+		problem := [...]string{"missing", "link", "lost", "whole", "nothing", "several", "mode", "link below", "set below"}[f.Problem]
 		line := strings.TrimSpace(fmt.Sprintf("%s %d %s", problem, f.Source, f.Name))
 		if f.Target != "" {
 			line += " -> " + f.Target
@@ -67,18 +67,18 @@ func TestCompare(t *testing.T) {
 		{links, "l", "link 0 l -> f"},
 		{links, "f l", "link 1 l -> f"},
 		{links, "ll", "link 0 ll -> l"},
-		{links, "ld", "link 0 ld -> d"},
-		{links, "ld/", "link 0 ld -> d"},
-		{links, "l?", "link 0 ld -> d, several 0"},
+		{links, "ld", "link below 0 d/up, link 0 ld -> d"},
+		{links, "ld/", "link below 0 d/up, link 0 ld -> d"},
+		{links, "l?", "link below 0 d/up, link 0 ld -> d, several 0"},
 		{links, "f* l", "link 1 l -> f, several 0"},
-		{links, "d/u*", "link 0 d/up -> ../d"},
-		{links, "d/", ""},
+		{links, "d/u*", "link below 0 d/up, link 0 d/up -> ../d"},
+		{links, "d/", "link below 0 d/up"},
 
 		{links, "ld/f", ""},
 		{links, "d/up/f", ""},
 		{links, "abs/f", "lost 0 abs/f"},
 		{links, "out/f", "lost 0 out/f"},
-		{links, "ld/*", "lost 0 ld/f"},
+		{links, "ld/*", "lost 0 ld/f, link below 0 d/up"},
 		{links, "[g-z]*", "missing 0 loop -> loop"},
 		{links, "f* ld/f", "lost 1 ld/f"},
 
@@ -111,6 +111,8 @@ func TestCompare(t *testing.T) {
 		{"d/, d/e/ 700", "d", ""},
 		{"d1/ 775, d2/ 700", "d*", "mode 0 d1, several 0"},
 		{"d/ 775, l -> d", "l", "mode 0 l, link 0 l -> d"},
+		{"d/, d/e/ 2755, d/e/f/ 4755", "d", "set below 0 d/e"},
+		{"d/ 2755, l -> d", "d", "mode 0 d"},
 
 		{"f", "[", ""},
 		{"f", "f[ nowhere", ""},

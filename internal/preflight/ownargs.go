@@ -24,8 +24,12 @@ func newPlatformUse() platformUse {
 }
 
 // OwnArgs returns the variables of the platform that the Dockerfile gives values
-// of its own, in order: the executor must not be told them.
+// of its own, in order: the executor must not be told them. A zero Dockerfile has
+// none.
 func (d *Dockerfile) OwnArgs() []string {
+	if d.walker == nil {
+		return nil
+	}
 	use := d.walker.platform
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(use.own)), func(name string) bool { return use.given[name] })
 }
