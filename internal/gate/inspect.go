@@ -67,14 +67,25 @@ type inspector struct {
 	Inspection
 	seed maphash.Seed
 	mu   sync.Mutex
-	// filled are the directories that a layer seen before has something in.
-	filled map[uint64]bool
+	// all is what the layers seen so far do to directories: the executor pulls
+	// them in any order, and several at once.
+	all directories
 	// seen are the layers that were looked through to their end.
 	seen map[string]bool
 }
 
 func newInspector(what Inspection) *inspector {
-	return &inspector{Inspection: what, seed: maphash.MakeSeed(), filled: map[uint64]bool{}, seen: map[string]bool{}}
+	return &inspector{Inspection: what, seed: maphash.MakeSeed(), all: newDirectories(), seen: map[string]bool{}}
+}
+
+// directories are those of layers, by the hashes of their paths.
+type directories struct {
+	filled map[uint64]bool   // something is in them
+	opaque map[uint64]string // what lower layers have in them is hidden; their paths
+}
+
+func newDirectories() directories {
+	return directories{filled: map[uint64]bool{}, opaque: map[uint64]string{}}
 }
 
 // add joins what is to be inspected of another image of the repository.
@@ -126,36 +137,41 @@ func (i *inspector) look(r *bufio.Reader) (found string, whole bool) {
 		return "", false
 	}
 	defer end()
-	own := map[uint64]bool{}
+	own := newDirectories()
 	for layer := tar.NewReader(unpacked); ; {
 		h, err := layer.Next()
 		if err != nil {
-			i.keep(own)
-			return "", errors.Is(err, io.EOF)
+			return i.keep(own), errors.Is(err, io.EOF)
 		}
-		if found := i.unfit(h, path.Join("/", h.Name)); found != "" {
+		name := path.Join("/", h.Name)
+		if found := i.unfit(h, name, own); found != "" {
 			return found, true
 		}
-		for dir := path.Dir(path.Join("/", h.Name)); dir != "/" && len(own) < maxDirectories; dir = path.Dir(dir) {
+		for dir := path.Dir(name); dir != "/" && len(own.filled) < maxDirectories; dir = path.Dir(dir) {
 			key := maphash.String(i.seed, dir)
-			if own[key] {
+			if own.filled[key] {
 				break
 			}
-			own[key] = true
+			own.filled[key] = true
 		}
 	}
 }
 
-// keep adds the directories of a layer to those of the lower ones.
-func (i *inspector) keep(own map[uint64]bool) {
+// keep adds the directories of a layer to those of the others. It returns what is
+// hidden of it, or may be: which of two layers is the lower one is not known.
+func (i *inspector) keep(own directories) (found string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for key := range own {
-		if len(i.filled) >= maxDirectories {
-			return
+	for key := range own.filled {
+		dir, hidden := i.all.opaque[key]
+		if _, itself := own.opaque[key]; hidden && !itself {
+			return hides(dir)
 		}
-		i.filled[key] = true
+		if len(i.all.filled) < maxDirectories {
+			i.all.filled[key] = true
+		}
 	}
+	return ""
 }
 
 // decompress returns the content of a layer, and what ends reading it.
@@ -182,15 +198,15 @@ const (
 )
 
 // unfit says what is wrong with an entry of a layer.
-func (i *inspector) unfit(h *tar.Header, name string) string {
+func (i *inspector) unfit(h *tar.Header, name string, own directories) string {
 	dir, base := path.Split(name)
 	dir = path.Clean(dir)
 	switch {
 	case ownOfContainers(name):
 		return ""
 	case base == opaque:
-		if i.matters(dir) && i.hides(dir) {
-			return "hides what lower layers have in " + dir + " (an opaque whiteout)"
+		if i.matters(dir) && i.hide(dir, own) {
+			return hides(dir)
 		}
 	case strings.HasPrefix(base, whiteout):
 		if hidden := path.Join(dir, strings.TrimPrefix(base, whiteout)); i.Whiteouts && i.matters(hidden) {
@@ -204,11 +220,20 @@ func (i *inspector) unfit(h *tar.Header, name string) string {
 	return ""
 }
 
-// hides reports whether lower layers may have something in a directory.
-func (i *inspector) hides(dir string) bool {
+// hide remembers that a layer hides what is in a directory, and reports whether
+// another one may have something there.
+func (i *inspector) hide(dir string, own directories) bool {
+	key := maphash.String(i.seed, dir)
+	own.opaque[key] = dir
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.filled[maphash.String(i.seed, dir)] || len(i.filled) >= maxDirectories
+	i.all.opaque[key] = dir
+	return i.all.filled[key] || len(i.all.filled) >= maxDirectories || len(i.all.opaque) >= maxDirectories
+}
+
+// hides says what is wrong with an opaque whiteout.
+func hides(dir string) string {
+	return "hides what lower layers have in " + dir + " (an opaque whiteout)"
 }
 
 // ownOfContainers reports whether a path is one that every container has of its

@@ -109,6 +109,29 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// Executors pull layers in any order, and at once.
+func TestInspectUpperLayerFirst(t *testing.T) {
+	lower, upper := []string{"opt/a/old"}, []string{"opt/a/.wh..wh..opq", "opt/a/new"}
+	for name, tt := range map[string]struct {
+		layers [][]string
+		want   string
+	}{
+		"hides":   {[][]string{upper, lower}, "hides what lower layers have in /opt/a "},
+		"parent":  {[][]string{{"opt/.wh..wh..opq"}, lower}, "hides what lower layers have in /opt "},
+		"nothing": {[][]string{upper, {"opt/b/f"}}, ""},
+	} {
+		i, got := newInspector(Inspection{Paths: []string{"/"}}), ""
+		for n, names := range tt.layers {
+			body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layerOf(t, names...)))
+			_, _ = io.Copy(io.Discard, body)
+			got += ended()
+		}
+		if (tt.want == "") != (got == "") || !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: found %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 // What was found cuts the body off, what is no layer passes.
 func TestInspectEnds(t *testing.T) {
 	i := newInspector(Inspection{Paths: []string{"/"}})
