@@ -61,7 +61,8 @@ func daemonOf(t *testing.T, options app.Options, change func(*config.Settings)) 
 // settings are those of a daemon that can work.
 func settings(exchange, memory string) *config.Settings {
 	return &config.Settings{
-		KanikoImage: config.KanikoImage, SnapshotMode: "full",
+		KanikoImage: config.KanikoImage, Executor: "/kaniko/executor", SnapshotMode: "full",
+		BuildRights: "docker", BuildUserns: "auto",
 		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
 		Exchange: exchange, Memory: memory,
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
