@@ -146,21 +146,13 @@ func directoryRows() []Row {
 			},
 		},
 		{
-			Name:              "COPY --from of a stage that sets setgid bits",
+			Name:              "COPY --from of a directory in which a stage sets setuid or setgid bits",
 			Example:           "FROM busybox AS a\nRUN mkdir -p /d/e && chmod 2775 /d/e\nFROM busybox\nCOPY --from=a /d /d\n",
+			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "this Kaniko drops the setuid and setgid bits of directories",
-			Advice:            "Set them by chmod in a RUN of this stage.",
-			match: copies(func(s *site, c copying) bool {
-				from, found := s.walker.origin(c.from)
-				if c.from == "" || !found || from < 0 || from >= len(s.walker.stages) {
-					return false
-				}
-				return slices.ContainsFunc(c.SourcePaths, func(source string) bool {
-					value, known := s.expand(source)
-					return known && s.setsGroupBit(s.walker.stages[from], path.Join("/", value))
-				})
-			}),
+			Message:           "Kaniko drops setuid and setgid bits of what lies in a directory that is copied",
+			Advice:            "Copy a file by its name, or set them by chmod in a RUN of this stage.",
+			match:             copies(fromWhereBitsAreSet),
 		},
 		{
 			Name:              "COPY or ADD of a directory onto one that has another owner",
@@ -239,16 +231,37 @@ func (s *site) gives(directory string) bool {
 // changesOwner finds what gives files another owner.
 var changesOwner = regexp.MustCompile(`\b(chown|chgrp|useradd|adduser)\b|\binstall\b[^;&|]*\s-[a-zA-Z]*[og]`)
 
-// setsGroupBit reports whether a RUN of a stage, or of one that it is built from,
-// names a directory and sets the setgid bit.
-func (s *site) setsGroupBit(stage *stage, directory string) bool {
+// fromWhereBitsAreSet reports whether a COPY --from names a stage of which a RUN, or
+// one of what it is built from, says by its text that something in a source gets
+// the setuid or the setgid bit. Files that are copied by name keep theirs.
+func fromWhereBitsAreSet(s *site, c copying) bool {
+	from, found := s.walker.origin(c.from)
+	if c.from == "" || !found || from < 0 || from >= len(s.walker.stages) {
+		return false
+	}
+	return slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+		value, known := s.expand(source)
+		directory := path.Join("/", value)
+		if at := strings.IndexAny(directory, "*?["); at >= 0 {
+			directory = path.Dir(directory[:at])
+		}
+		return known && s.anyRun(s.walker.stages[from], func(text string) bool {
+			within := strings.Contains(text, strings.TrimSuffix(directory, "/")+"/") || strings.Contains(text, "cd "+directory)
+			return within && specialBit.MatchString(text)
+		})
+	})
+}
+
+// anyRun reports whether the text of a RUN of a stage, or of one that it is built
+// from, is one that is looked for.
+func (s *site) anyRun(stage *stage, says func(text string) bool) bool {
 	for ; stage != nil; stage = stage.base {
 		for _, command := range s.walker.parsed[stage.index].Commands {
 			if _, ok := command.(*instructions.RunCommand); !ok {
 				continue
 			}
 			text := s.walker.node(startLine(command.Location())).Original
-			if s.expander.steps += 1 + len(text)/100; groupBit.MatchString(text) && strings.Contains(text, directory) {
+			if s.expander.steps += 1 + len(text)/100; says(text) {
 				return true
 			}
 		}
@@ -256,8 +269,8 @@ func (s *site) setsGroupBit(stage *stage, directory string) bool {
 	return false
 }
 
-// groupBit finds a mode with the setgid bit.
-var groupBit = regexp.MustCompile(`\b(chmod|mkdir|install)\b[^;&|\n]*\s(-m\s*|--mode[= ])?(0?[2367][0-7]{3}\b|[augo,=+rwxX-]*g?[+=][rwxX]*s)`)
+// specialBit finds a mode with the setuid or the setgid bit.
+var specialBit = regexp.MustCompile(`\b(chmod|mkdir|install)\b[^;&|\n]*\s(-m\s*|--mode[= ])?(0?[2-7][0-7]{3}\b|[augo,=+rwxX-]*[+=][rwxX]*s)`)
 
 // foreignGroup reports whether the user has an explicit group that is not
 // evidently its own.

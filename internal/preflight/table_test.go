@@ -120,6 +120,7 @@ func TestTableNearMisses(t *testing.T) {
 		"COPY --link":                 {"FROM a\nRUN mkdir /d\nCOPY --link a /usr/local/bin/\nCOPY --link a /d/a\n", preflight.Osscontainertools},
 		"numbers of --chmod":          {"FROM a\nCOPY --chmod=755 . /x\nCOPY --chmod=u+x . /y\nCOPY --chmod=777 a /z\n", preflight.Osscontainertools},
 		"setgid elsewhere":            {"FROM a AS x\nRUN chmod 2755 /y\nRUN chmod 0644 /z\nFROM a\nCOPY --from=x /z /z\n", preflight.Osscontainertools},
+		"setuid of a named file":      {"FROM a AS x\nRUN chmod 4755 /y/z\nFROM a\nCOPY --from=x /y/z /z\n", preflight.Chainguard},
 		"chown elsewhere":             {"FROM a\nWORKDIR /x\nRUN chown 1:1 /y\nCOPY . .\nCOPY . /root/\n", preflight.Osscontainertools},
 		"platform of its own":         {"FROM a\nARG TARGETARCH=x\nARG TARGETPLATFORM\nRUN true\n", preflight.Osscontainertools},
 		"chmod 755 makes parents":     {"FROM a\nCOPY --chmod=0755 a /new/a\n", preflight.Chainguard},
