@@ -107,9 +107,11 @@ func TestExchange(t *testing.T) {
 		sent           []string  // part of each request
 	}{
 		"aws": {"AWS", "ecr:password", time.Unix(1893499200, 0), []string{
-			"Action=AssumeRoleWithWebIdentity&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fkiln&RoleSessionName=kiln", "https://" + ecrAPI}},
+			"Action=AssumeRoleWithWebIdentity&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fkiln&RoleSessionName=kiln", "https://" + ecrAPI,
+		}},
 		"azure": {acrUser, jwt(`{"exp":1893499200}`), time.Unix(1893499200, 0), []string{
-			"openid-configuration", "client_id=66666666-7777-8888-9999-000000000000", "https://" + acr + "?api-version=2021-07-01 access_token=entra-token"}},
+			"openid-configuration", "client_id=66666666-7777-8888-9999-000000000000", "https://" + acr + "?api-version=2021-07-01 access_token=entra-token",
+		}},
 		"gcp":          {gcpUser, "federated", time.Time{}, []string{"subject_token="}},
 		"impersonated": {gcpUser, "impersonated", time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), []string{"subject_token=", "https://" + iam}},
 	} {
@@ -144,20 +146,42 @@ func TestRefused(t *testing.T) {
 		answer            answer
 		want              []string
 	}{
-		"AWS trusts nobody": {"aws", stsHost, answer{403, "text/xml",
-			`<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>`},
-			[]string{"AssumeRoleWithWebIdentity of arn:aws:iam::123456789012:role/kiln: AccessDenied: Not authorized", "check that the role exists, and that its trust policy"}},
-		"no right to ECR": {"aws", ecrAPI, answer{400, "application/x-amz-json-1.1", `{"__type":"AccessDeniedException","message":"User is not authorized"}`},
-			[]string{"GetAuthorizationToken in eu-central-1: AccessDeniedException: User is not authorized", "ecr:GetAuthorizationToken"}},
-		"Entra has no such subject": {"azure", entra + "oauth2/v2.0/token", answer{400, "application/json",
-			`{"error":"invalid_request","error_description":"AADSTS70021: No matching federated identity record found","error_codes":[70021]}`},
-			[]string{"log in to Entra ID as 66666666-7777-8888-9999-000000000000", "AADSTS70021: No matching federated identity record found", "federated credential"}},
-		"ACR refuses": {"azure", acr, answer{401, "application/json", `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`},
-			[]string{"exchange the token at acme.azurecr.io", "authentication required", "role AcrPush"}},
-		"Google has no such provider": {"gcp", google, answer{400, "application/json", `{"error":"invalid_target","error_description":"The target service indicated is invalid"}`},
-			[]string{"exchange the token at projects/42/", "invalid_target", "check that the provider exists"}},
-		"no impersonation": {"impersonated", iam, answer{403, "application/json", `{"error":{"code":403,"message":"Permission 'iam.serviceAccounts.getAccessToken' denied"}}`},
-			[]string{"iam.serviceAccounts.getAccessToken", "roles/iam.workloadIdentityUser on kiln@acme"}},
+		"AWS trusts nobody": {
+			"aws", stsHost,
+			answer{
+				403, "text/xml",
+				`<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>`,
+			},
+			[]string{"AssumeRoleWithWebIdentity of arn:aws:iam::123456789012:role/kiln: AccessDenied: Not authorized", "check that the role exists, and that its trust policy"},
+		},
+		"no right to ECR": {
+			"aws", ecrAPI,
+			answer{400, "application/x-amz-json-1.1", `{"__type":"AccessDeniedException","message":"User is not authorized"}`},
+			[]string{"GetAuthorizationToken in eu-central-1: AccessDeniedException: User is not authorized", "ecr:GetAuthorizationToken"},
+		},
+		"Entra has no such subject": {
+			"azure", entra + "oauth2/v2.0/token",
+			answer{
+				400, "application/json",
+				`{"error":"invalid_request","error_description":"AADSTS70021: No matching federated identity record found","error_codes":[70021]}`,
+			},
+			[]string{"log in to Entra ID as 66666666-7777-8888-9999-000000000000", "AADSTS70021: No matching federated identity record found", "federated credential"},
+		},
+		"ACR refuses": {
+			"azure", acr,
+			answer{401, "application/json", `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`},
+			[]string{"exchange the token at acme.azurecr.io", "authentication required", "role AcrPush"},
+		},
+		"Google has no such provider": {
+			"gcp", google,
+			answer{400, "application/json", `{"error":"invalid_target","error_description":"The target service indicated is invalid"}`},
+			[]string{"exchange the token at projects/42/", "invalid_target", "check that the provider exists"},
+		},
+		"no impersonation": {
+			"impersonated", iam,
+			answer{403, "application/json", `{"error":{"code":403,"message":"Permission 'iam.serviceAccounts.getAccessToken' denied"}}`},
+			[]string{"iam.serviceAccounts.getAccessToken", "roles/iam.workloadIdentityUser on kiln@acme"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{answers: clouds()}

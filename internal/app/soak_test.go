@@ -44,7 +44,7 @@ func TestSoak(t *testing.T) {
 	for range 4 {
 		attackers.Go(func() {
 			for time.Now().Before(end) {
-				attack(t, dir, exchange)
+				attack(dir, exchange)
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func soaked(t *testing.T, dir string) *spool.Exchange {
 }
 
 // attack does one of the things that a process of a job can do.
-func attack(t *testing.T, dir string, exchange *spool.Exchange) {
+func attack(dir string, exchange *spool.Exchange) {
 	const size = 3 << 20
 	fill := func(head, unit, tail string) string { return head + strings.Repeat(unit, size/len(unit)) + tail }
 	requests := filepath.Join(dir, "requests")

@@ -34,18 +34,24 @@ func TestIdentityFindings(t *testing.T) {
 		change     func(*corev1.Pod)
 		seen, mend string
 	}{
-		"the overlay of before": {func(pod *corev1.Pod) { unmount(pod, containerKiln, "kiln-identity") },
-			"the container kiln has no token for it at /var/run/kiln-identity", "apply the overlay anew"},
-		"another cloud's": {func(pod *corev1.Pod) {
-			pod.Spec.Volumes[len(pod.Spec.Volumes)-1] = tokenVolume("api://AzureADTokenExchange")
+		"the overlay of before": {
+			func(pod *corev1.Pod) { unmount(pod, containerKiln, "kiln-identity") },
+			"the container kiln has no token for it at /var/run/kiln-identity", "apply the overlay anew",
 		},
-			"is for api://AzureADTokenExchange", "write the audience sts.amazonaws.com"},
+		"another cloud's": {
+			func(pod *corev1.Pod) {
+				pod.Spec.Volumes[len(pod.Spec.Volumes)-1] = tokenVolume("api://AzureADTokenExchange")
+			},
+			"is for api://AzureADTokenExchange", "write the audience sts.amazonaws.com",
+		},
 		"the runner has it too": {func(pod *corev1.Pod) {
 			runner := inPod(pod, containerRunner)
 			runner.VolumeMounts = append(runner.VolumeMounts, corev1.VolumeMount{Name: "kiln-identity", MountPath: "/x"})
 		}, "the container runner can log in to the cloud by a token for sts.amazonaws.com at /x", "service account kiln"},
-		"a webhook of EKS": {func(pod *corev1.Pod) { setEnv(pod, "AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/x") },
-			"the container runner can log in to the cloud by the variable AWS_WEB_IDENTITY_TOKEN_FILE", "service account kiln"},
+		"a webhook of EKS": {
+			func(pod *corev1.Pod) { setEnv(pod, "AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/x") },
+			"the container runner can log in to the cloud by the variable AWS_WEB_IDENTITY_TOKEN_FILE", "service account kiln",
+		},
 		"a webhook of Azure": {func(pod *corev1.Pod) {
 			install := inPod(pod, containerInstall)
 			install.Env = append(install.Env, corev1.EnvVar{Name: "AZURE_FEDERATED_TOKEN_FILE", Value: "/x"})
