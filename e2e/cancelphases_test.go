@@ -239,14 +239,14 @@ func (f *fixture) cancelStaging(t *testing.T) {
 }
 
 // wantNoTrace is wantNothingLeft with the daemon's memory, for fixtures that
-// show it. Of a killed shim the daemon removes a draft only when it is certain
-// that nobody holds it.
+// show it; how names are looked up stays there for a restart. Of a killed shim the
+// daemon removes a draft only when it is certain that nobody holds it.
 func (f *fixture) wantNoTrace(t *testing.T) {
 	t.Helper()
 	var left string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(250 * time.Millisecond) {
 		var err error
-		left, err = f.Run(t.Context(), "sh", "-c", "find /var/run/kiln -mindepth 2; ls "+memoryDir)
+		left, err = f.Run(t.Context(), "sh", "-c", "find /var/run/kiln -mindepth 2; find "+memoryDir+" -mindepth 1 -maxdepth 1 ! -name resolver.json")
 		if err != nil {
 			t.Error(err)
 			return

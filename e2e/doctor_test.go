@@ -206,7 +206,7 @@ func strangerPod() planted {
 		},
 		inside: map[string][2]string{
 			"hook":         {"/home/runner/k8s/index.js", "set it to /opt/kiln/hook.sh"},
-			"work-volume":  {"not a persistent volume claim", "mount a persistent volume claim"},
+			"work-volume":  {"not a persistent volume claim", "mount the whole of a persistent volume claim"},
 			"settings":     {`KILN_TAG is "latest"`, "write content or random"},
 			"settings 2":   {"KILN_KANIKO_FLAVOUR is no setting", "write KILN_KANIKO_FLAVOR"},
 			"exchange":     {"not shared", "mount one emptyDir in both"},
@@ -219,7 +219,7 @@ func strangerPod() planted {
 		},
 		outside: map[string][2]string{
 			"hook":         {"/home/runner/k8s/index.js", "set it to /opt/kiln/hook.sh"},
-			"work-volume":  {"not a persistent volume claim", "mount a persistent volume claim"},
+			"work-volume":  {"not a persistent volume claim", "mount the whole of a persistent volume claim"},
 			"settings":     {`KILN_TAG is "latest"`, "write content or random"},
 			"settings 2":   {"KILN_KANIKO_FLAVOUR is no setting", "write KILN_KANIKO_FLAVOR"},
 			"exchange":     {"not shared", "mount one emptyDir in both"},
