@@ -146,13 +146,21 @@ func directoryRows() []Row {
 			},
 		},
 		{
-			Name:              "COPY --from of a directory in which a stage sets setuid or setgid bits",
-			Example:           "FROM busybox AS a\nRUN mkdir -p /d/e && chmod 2775 /d/e\nFROM busybox\nCOPY --from=a /d /d\n",
+			Name:              "COPY --from of a directory in which a stage sets setuid bits",
+			Example:           "FROM busybox AS a\nRUN mkdir /d && touch /d/f && chmod 4755 /d/f\nFROM busybox\nCOPY --from=a /d /d\n",
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "Kaniko drops setuid and setgid bits of what lies in a directory that is copied",
+			Message:           "Kaniko drops the setuid bits of files in a directory that is copied",
+			Advice:            "Copy the file by its name, or set them by chmod in a RUN of this stage.",
+			match:             copies(fromWhereSet(setuidBit)),
+		},
+		{
+			Name:              "COPY --from of a directory in which a stage sets setgid bits",
+			Example:           "FROM busybox AS a\nRUN mkdir -p /d/e && chmod 2775 /d/e\nFROM busybox\nCOPY --from=a /d /d\n",
+			Osscontainertools: Refuse,
+			Message:           "this Kaniko drops the setgid bits of what lies in a directory that is copied",
 			Advice:            "Copy a file by its name, or set them by chmod in a RUN of this stage.",
-			match:             copies(fromWhereBitsAreSet),
+			match:             copies(fromWhereSet(setgidBit)),
 		},
 		{
 			Name:              "COPY or ADD of a directory onto one that has another owner",
@@ -231,25 +239,27 @@ func (s *site) gives(directory string) bool {
 // changesOwner finds what gives files another owner.
 var changesOwner = regexp.MustCompile(`\b(chown|chgrp|useradd|adduser)\b|\binstall\b[^;&|]*\s-[a-zA-Z]*[og]`)
 
-// fromWhereBitsAreSet reports whether a COPY --from names a stage of which a RUN, or
-// one of what it is built from, says by its text that something in a source gets
-// the setuid or the setgid bit. Files that are copied by name keep theirs.
-func fromWhereBitsAreSet(s *site, c copying) bool {
-	from, found := s.walker.origin(c.from)
-	if c.from == "" || !found || from < 0 || from >= len(s.walker.stages) {
-		return false
-	}
-	return slices.ContainsFunc(c.SourcePaths, func(source string) bool {
-		value, known := s.expand(source)
-		directory := path.Join("/", value)
-		if at := strings.IndexAny(directory, "*?["); at >= 0 {
-			directory = path.Dir(directory[:at])
+// fromWhereSet reports whether a COPY --from names a stage of which a RUN, or one
+// of what it is built from, says by its text that something in a source gets such
+// a mode. Files that are copied by name keep theirs.
+func fromWhereSet(mode *regexp.Regexp) func(*site, copying) bool {
+	return func(s *site, c copying) bool {
+		from, found := s.walker.origin(c.from)
+		if c.from == "" || !found || from < 0 || from >= len(s.walker.stages) {
+			return false
 		}
-		return known && s.anyRun(s.walker.stages[from], func(text string) bool {
-			within := strings.Contains(text, strings.TrimSuffix(directory, "/")+"/") || strings.Contains(text, "cd "+directory)
-			return within && specialBit.MatchString(text)
+		return slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+			value, known := s.expand(source)
+			directory := path.Join("/", value)
+			if at := strings.IndexAny(directory, "*?["); at >= 0 {
+				directory = path.Dir(directory[:at])
+			}
+			return known && s.anyRun(s.walker.stages[from], func(text string) bool {
+				within := strings.Contains(text, strings.TrimSuffix(directory, "/")+"/") || strings.Contains(text, "cd "+directory)
+				return within && mode.MatchString(text)
+			})
 		})
-	})
+	}
 }
 
 // anyRun reports whether the text of a RUN of a stage, or of one that it is built
@@ -269,8 +279,11 @@ func (s *site) anyRun(stage *stage, says func(text string) bool) bool {
 	return false
 }
 
-// specialBit finds a mode with the setuid or the setgid bit.
-var specialBit = regexp.MustCompile(`\b(chmod|mkdir|install)\b[^;&|\n]*\s(-m\s*|--mode[= ])?(0?[2-7][0-7]{3}\b|[augo,=+rwxX-]*[+=][rwxX]*s)`)
+// setuidBit and setgidBit find modes with these bits.
+var (
+	setuidBit = regexp.MustCompile(`\b(chmod|install)\b[^;&|\n]*\s(-m\s*|--mode[= ])?(0?[4-7][0-7]{3}\b|[augo,=+rwxX-]*(u[+=]|\s?\+|a[+=])[rwxX]*s)`)
+	setgidBit = regexp.MustCompile(`\b(chmod|mkdir|install)\b[^;&|\n]*\s(-m\s*|--mode[= ])?(0?[2367][0-7]{3}\b|[augo,=+rwxX-]*g?[+=][rwxX]*s)`)
+)
 
 // foreignGroup reports whether the user has an explicit group that is not
 // evidently its own.
