@@ -244,17 +244,14 @@ var changesOwner = regexp.MustCompile(`\b(chown|chgrp|useradd|adduser)\b|\binsta
 // a mode. Files that are copied by name keep theirs.
 func fromWhereSet(mode *regexp.Regexp) func(*site, copying) bool {
 	return func(s *site, c copying) bool {
-		from, found := s.walker.origin(c.from)
-		if c.from == "" || !found || from < 0 || from >= len(s.walker.stages) {
-			return false
-		}
-		return slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+		from, found := s.source(c.from)
+		return found && slices.ContainsFunc(c.SourcePaths, func(source string) bool {
 			value, known := s.expand(source)
 			directory := path.Join("/", value)
 			if at := strings.IndexAny(directory, "*?["); at >= 0 {
 				directory = path.Dir(directory[:at])
 			}
-			return known && s.anyRun(s.walker.stages[from], func(text string) bool {
+			return known && s.anyScript(from, func(text string) bool {
 				within := strings.Contains(text, strings.TrimSuffix(directory, "/")+"/") || strings.Contains(text, "cd "+directory)
 				return within && mode.MatchString(text)
 			})
@@ -262,15 +259,11 @@ func fromWhereSet(mode *regexp.Regexp) func(*site, copying) bool {
 	}
 }
 
-// anyRun reports whether the text of a RUN of a stage, or of one that it is built
-// from, is one that is looked for.
-func (s *site) anyRun(stage *stage, says func(text string) bool) bool {
-	for ; stage != nil; stage = stage.base {
-		for _, command := range s.walker.parsed[stage.index].Commands {
-			if _, ok := command.(*instructions.RunCommand); !ok {
-				continue
-			}
-			text := s.walker.node(startLine(command.Location())).Original
+// anyScript reports whether the text of a RUN of a stage, its heredocs included, or
+// of one that it is built from, is one that is looked for.
+func (s *site) anyScript(from *stage, says func(text string) bool) bool {
+	for ; from != nil; from = from.base {
+		for _, text := range s.walker.scripts(from) {
 			if s.expander.steps += 1 + len(text)/100; says(text) {
 				return true
 			}

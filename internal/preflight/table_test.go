@@ -181,6 +181,8 @@ func TestTableForms(t *testing.T) {
 		{"FROM a\nEXPOSE 80/SCTP\n", "only tcp and udp"},
 		{"{\"syntax\": \"example.com/x\"}\nFROM a\n", ""},
 		{"FROM a\nCOPY a C:\\\\x\\\\\n", "Windows"},
+		{"FROM a AS x\nRUN <<EOF\nchmod 4755 /d/f\nEOF\nFROM a\nCOPY --from=x /d /d\n", "drops the setuid bits"},
+		{"FROM a AS x\nRUN cd /d && chmod u+s f\nFROM x AS y\nFROM a\nCOPY --from=y /d* /e/\n", "drops the setuid bits"},
 	} {
 		file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
 		if err != nil {
