@@ -8,8 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -42,10 +44,19 @@ type Images struct {
 // bin/e2e or in the registry is not made again.
 func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 	dir := filepath.Join(c.Root, "bin", "e2e")
-	for name, pkg := range map[string]string{"kilnd": "./daemon", "kiln-hook": "./hookshim", "kiln-init": "./daemon/kiln-init", "standin": "./e2e/standin"} {
-		if err := c.compile(ctx, filepath.Join(dir, name), pkg); err != nil {
+	programs, err := c.programs()
+	if err != nil {
+		return Images{}, err
+	}
+	var kiln []file
+	for _, p := range programs {
+		if err := c.compile(ctx, filepath.Join(dir, p.name), p.from); err != nil {
 			return Images{}, err
 		}
+		kiln = append(kiln, file{p.name, filepath.Join(dir, p.name)})
+	}
+	if err := c.compile(ctx, filepath.Join(dir, "standin"), "./e2e/standin"); err != nil {
+		return Images{}, err
 	}
 	base, err := c.base(ctx, runnerBase)
 	if err != nil {
@@ -55,7 +66,7 @@ func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 	images.Kiln, err = c.provide(ctx, "kiln-e2e/kiln", recipe{base: empty.Image, config: v1.Config{
 		Entrypoint: []string{"/kilnd"},
 		User:       "65532:65532",
-	}, files: []file{{"kilnd", filepath.Join(dir, "kilnd")}, {"kiln-hook", filepath.Join(dir, "kiln-hook")}, {"kiln-init", filepath.Join(dir, "kiln-init")}}})
+	}, files: kiln})
 	if err != nil {
 		return Images{}, err
 	}
@@ -74,6 +85,20 @@ func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 	}
 	images.HookSize = info.Size()
 	return images, nil
+}
+
+// programs are the packages of kiln's image under the names they have there. The
+// tree may be an earlier one, which has fewer.
+func (c *Cluster) programs() ([]file, error) {
+	programs := []file{{"kilnd", "./daemon"}, {"kiln-hook", "./hookshim"}}
+	_, err := os.Stat(filepath.Join(c.Root, "daemon", "kiln-init"))
+	switch {
+	case err == nil:
+		programs = append(programs, file{"kiln-init", "./daemon/kiln-init"})
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("build images: %w", err)
+	}
+	return programs, nil
 }
 
 // PackImage packs files of this machine, by their names in the image, on the
