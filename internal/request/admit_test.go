@@ -32,7 +32,7 @@ func refusing(answers ...error) (s *step, out *strings.Builder, asked *int) {
 		}
 		return true, action.(kubetesting.CreateActionImpl).GetObject(), nil
 	})
-	s.Handler = &Handler{Settings: &config.Settings{PendingTimeout: time.Minute}, Pods: podrun.Client{Kube: kube, Namespace: "ci"}}
+	s.handler = &Handler{Settings: &config.Settings{PendingTimeout: time.Minute}, Pods: podrun.Client{Kube: kube, Namespace: "ci"}}
 	return s, out, asked
 }
 

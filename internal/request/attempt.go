@@ -112,7 +112,7 @@ func (s *step) attempt(ctx context.Context, p *plan, spec *corev1.Pod) (made, er
 	pod, err := s.admit(ctx, spec)
 	switch {
 	case err == nil:
-		s.holds.hold(pod.UID)
+		s.handler.holds.hold(pod.UID)
 		defer s.letGo(pod)
 		if err := usersDropped(p, pod); err != nil {
 			return made{}, err
@@ -142,20 +142,20 @@ func createFailure(err error) error {
 
 // discardOwn gives up the build pod called name if this step made it.
 func (s *step) discardOwn(ctx context.Context, name string) error {
-	pod, err := s.Pods.Pod(ctx, name)
+	pod, err := s.handler.Pods.Pod(ctx, name)
 	if errors.Is(err, podrun.ErrGone) {
 		return nil
 	}
 	if err != nil || pod.Labels[labelRequest] != s.id {
 		return err
 	}
-	return s.Pods.Release(ctx, name, pod.UID, s.owner.UID)
+	return s.handler.Pods.Release(ctx, name, pod.UID, s.owner.UID)
 }
 
 // follow waits for the build of another step, in this runner or another. What
 // has the name and is not that build is removed.
 func (s *step) follow(ctx context.Context, p *plan, spec *corev1.Pod) (made, error) {
-	pod, err := s.Pods.Pod(ctx, spec.Name)
+	pod, err := s.handler.Pods.Pod(ctx, spec.Name)
 	if errors.Is(err, podrun.ErrGone) {
 		return made{}, errAgain
 	}
@@ -183,7 +183,7 @@ func (s *step) unfit(ctx context.Context, pod, spec *corev1.Pod) string {
 		return ""
 	}
 	// Admission may change what runners ask for, and changes it for all alike.
-	admitted, err := s.Pods.Admitted(ctx, spec)
+	admitted, err := s.handler.Pods.Admitted(ctx, spec)
 	if err == nil && kaniko.Same(pod, admitted) {
 		return ""
 	}
@@ -195,10 +195,10 @@ func (s *step) unfit(ctx context.Context, pod, spec *corev1.Pod) string {
 func (s *step) remove(ctx context.Context, pod *corev1.Pod) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	if err := s.Pods.Delete(ctx, pod.Name, 0, &metav1.Preconditions{UID: &pod.UID}); err != nil {
+	if err := s.handler.Pods.Delete(ctx, pod.Name, 0, &metav1.Preconditions{UID: &pod.UID}); err != nil {
 		return fmt.Errorf("remove the pod %s, which has the name of this build: %w", pod.Name, err)
 	}
-	if err := s.Pods.WaitGone(ctx, pod.Name, pod.UID); err != nil {
+	if err := s.handler.Pods.WaitGone(ctx, pod.Name, pod.UID); err != nil {
 		return fmt.Errorf("wait until the pod %s, which has the name of this build, is gone: %w", pod.Name, err)
 	}
 	return errAgain

@@ -66,7 +66,7 @@ func TestUnfit(t *testing.T) {
 				}
 				return true, pod, nil
 			})
-			s := &step{Handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}}
+			s := &step{handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}}
 			pod := buildSpec()
 			tt.change(pod)
 			if got := s.unfit(t.Context(), pod, buildSpec()); got != tt.want {
@@ -96,7 +96,7 @@ func TestDecide(t *testing.T) {
 		"another than that":  {&registry.Image{Digest: "e", Created: start.Add(time.Second)}, "d", time.Hour, "built by another runner", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &step{Handler: &Handler{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}, times: &times{started: start}, missing: tt.missing}
+			s := &step{handler: &Handler{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}, times: &times{started: start}, missing: tt.missing}
 			found, why := s.decide(tt.image)
 			if found.note != tt.note || why != tt.why || (why == "") != (found.digest != "") {
 				t.Errorf("found %+v, why %q; want note %q, why %q", found, why, tt.note, tt.why)

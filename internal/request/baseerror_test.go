@@ -27,7 +27,7 @@ func TestBaseError(t *testing.T) {
 		"unfit":          {registry.Unfit, cause, failure.UnsupportedInstruction},
 		"silent":         {registry.Unreachable, cause, failure.RegistryUnreachable},
 	} {
-		s := &step{Handler: &Handler{}, asked: spool.Request{Dockerfile: "Dockerfile"}}
+		s := &step{handler: &Handler{}, asked: spool.Request{Dockerfile: "Dockerfile"}}
 		err := s.baseError(preflight.Image{Reference: "ghcr.io/acme/base:1", Line: 3}, &registry.LookupError{Reference: "x", Kind: tt.kind, Err: tt.err})
 		if failure.Of(err) != tt.want || !strings.Contains(err.Error(), ":3: ") || !strings.Contains(err.Error(), "because") {
 			t.Errorf("%s: %q %v, want %q", name, failure.Of(err), err, tt.want)

@@ -51,14 +51,14 @@ func (s *step) build(ctx context.Context) (image, error) {
 	ready, err := s.provide(ctx, p)
 	s.tell(outcome(ctx, ready, err), err)
 	if ready.reused == "" { // else it may have to be built all the same
-		_ = os.Remove(s.Memory.ContextPath(s.id))
+		_ = os.Remove(s.handler.Memory.ContextPath(s.id))
 	}
 	return ready, err
 }
 
 // tell counts how a build ended, and says so on the runner pod.
 func (s *step) tell(ended metrics.Build, err error) {
-	s.Metrics.BuildEnded(ended)
+	s.handler.Metrics.BuildEnded(ended)
 	switch ended {
 	case metrics.BuildReused:
 		s.event(event.ImageReused, "an image of the registry is used again")
@@ -69,7 +69,7 @@ func (s *step) tell(ended metrics.Build, err error) {
 
 // event tells of this step on the runner pod.
 func (s *step) event(reason event.Reason, message string) {
-	s.Events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.id+": "+message)
+	s.handler.Events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.id+": "+message)
 }
 
 // outcome is how a build is counted.
@@ -130,19 +130,19 @@ func (s *step) warnKept(p *plan, built made) {
 // buildPod returns the specification of the build pod. pulls are the images
 // that may be pulled, pinned to the digests that the key was made of.
 func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
-	flavor, err := s.Settings.Flavor()
+	flavor, err := s.handler.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
 	pod, err := kaniko.Pod(kaniko.Build{
-		Namespace:        s.Pods.Namespace,
+		Namespace:        s.handler.Pods.Namespace,
 		Labels:           s.labels(roleBuild),
 		OwnerReferences:  []metav1.OwnerReference{s.owner},
 		KanikoImage:      p.executor,
-		Executor:         s.Settings.Executor,
+		Executor:         s.handler.Settings.Executor,
 		Flavor:           flavor,
-		Rights:           s.Settings.BuildRights,
-		SnapshotMode:     s.Settings.SnapshotMode,
+		Rights:           s.handler.Settings.BuildRights,
+		SnapshotMode:     s.handler.Settings.SnapshotMode,
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Unused:           p.file.Unused,
@@ -150,30 +150,30 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		Push:             p.push,
 		Pulls:            pulls,
 		Inspect:          p.inspect,
-		Mirrors:          s.Mirrors,
-		Insecure:         s.Insecure,
-		PlainLogin:       s.PlainLogin,
-		SecretName:       s.Settings.RegistrySecret,
-		PullSecretName:   s.Settings.PullSecret,
-		PullAllow:        s.Settings.PullAllow,
-		CAConfigMap:      s.Settings.CAConfigMap,
-		Identity:         s.Settings.CloudIdentity(),
+		Mirrors:          s.handler.Mirrors,
+		Insecure:         s.handler.Insecure,
+		PlainLogin:       s.handler.PlainLogin,
+		SecretName:       s.handler.Settings.RegistrySecret,
+		PullSecretName:   s.handler.Settings.PullSecret,
+		PullAllow:        s.handler.Settings.PullAllow,
+		CAConfigMap:      s.handler.Settings.CAConfigMap,
+		Identity:         s.handler.Settings.CloudIdentity(),
 		ServiceAccount:   s.self.ServiceAccount,
-		Proxy:            s.Proxy,
+		Proxy:            s.handler.Proxy,
 		Triggers:         p.triggers,
 		Tolerations:      s.self.Tolerations,
 		ImagePullSecrets: s.self.PullSecrets,
 		Arch:             arch,
-		Deadline:         s.Settings.PendingTimeout + s.Settings.BuildTimeout,
-		Memory:           s.Settings.BuildMemory,
-		EphemeralStorage: s.Settings.BuildStorage,
+		Deadline:         s.handler.Settings.PendingTimeout + s.handler.Settings.BuildTimeout,
+		Memory:           s.handler.Settings.BuildMemory,
+		EphemeralStorage: s.handler.Settings.BuildStorage,
 		OwnUsers:         p.users,
 	})
 	if err != nil {
 		return nil, err
 	}
 	pod.Annotations = map[string]string{annotationRunner: s.self.Name}
-	s.BuildTemplate.Apply(pod)
+	s.handler.BuildTemplate.Apply(pod)
 	if pod.Name, err = kaniko.Name(pod); err != nil {
 		return nil, fmt.Errorf("name the build pod: %w", err)
 	}
@@ -186,7 +186,7 @@ func (s *step) cleanup(what string, remove func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	if err := remove(ctx); err != nil {
-		s.Metrics.CleanupFailed()
+		s.handler.Metrics.CleanupFailed()
 		s.logger.Warn("cleanup failed, the owner reference will collect it", zap.String("what", what), zap.Error(err))
 	}
 }

@@ -42,8 +42,8 @@ const (
 // build is one build pod from its creation on. Its fields belong to the
 // goroutine of run.
 type build struct {
-	*step
-	*plan
+	step     *step
+	plan     *plan
 	role     role
 	name     string
 	uid      types.UID
@@ -90,9 +90,9 @@ func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 		gate:     make(chan string),
 		heard:    make(chan error, 1),
 		sent:     make(chan error, 1),
-		deadline: time.NewTimer(s.Settings.PendingTimeout),
+		deadline: time.NewTimer(s.handler.Settings.PendingTimeout),
 		why:      why,
-		starts:   sync.OnceFunc(s.Metrics.PodWaits()),
+		starts:   sync.OnceFunc(s.handler.Metrics.PodWaits()),
 	}
 }
 
@@ -103,7 +103,7 @@ func (b *build) run(ctx context.Context) (made, error) {
 	defer b.starts()
 	defer b.output.close()
 	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
-		return b.Pods.Watch(ctx, b.name, onChange)
+		return b.step.handler.Pods.Watch(ctx, b.name, onChange)
 	})
 	ticker := time.NewTicker(explainInterval)
 	defer ticker.Stop()
@@ -141,9 +141,9 @@ func (b *build) run(ctx context.Context) (made, error) {
 
 // done returns the outcome of a build whose manifest the registry has answered.
 func (b *build) done(ctx context.Context) (made, error) {
-	b.times.mark("build")
+	b.step.times.mark("build")
 	if title, since := b.output.now(); strings.HasPrefix(title, "pushing ") {
-		b.times.count(metrics.PhasePush, time.Since(since))
+		b.step.times.count(metrics.PhasePush, time.Since(since))
 	}
 	b.output.awaitPush(ctx, tailGrace)
 	b.output.finish()
@@ -181,7 +181,7 @@ func (b *build) gone(err error) error {
 			return b.taken(reason)
 		}
 	}
-	b.log.Line("kiln: the build pod went away, looking again")
+	b.step.log.Line("kiln: the build pod went away, looking again")
 	return errAgain
 }
 
@@ -194,7 +194,7 @@ func (b *build) show(ctx context.Context) {
 	b.starts()
 	b.awaitContext()
 	go b.output.follow(func(sink func([]byte) error) error {
-		return b.Pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
+		return b.step.handler.Pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
 	})
 }
 
@@ -220,8 +220,8 @@ func (b *build) send(ctx context.Context) {
 	}
 	b.work()
 	go func() {
-		b.sent <- b.sendContext(b.head, func(r io.Reader) error {
-			return b.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
+		b.sent <- b.step.sendContext(b.plan.head, func(r io.Reader) error {
+			return b.step.handler.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
 		})
 	}()
 }
@@ -229,8 +229,8 @@ func (b *build) send(ctx context.Context) {
 // work says that the build goes on by itself from now on.
 func (b *build) work() {
 	b.working, b.began = true, time.Now()
-	b.times.mark("schedule")
-	b.deadline.Reset(b.Settings.BuildTimeout)
+	b.step.times.mark("schedule")
+	b.deadline.Reset(b.step.handler.Settings.BuildTimeout)
 }
 
 // arrived acts on Kaniko's first words after it has unpacked the context: a
@@ -240,10 +240,10 @@ func (b *build) arrived(ctx context.Context) error {
 	if b.role != follower {
 		return nil
 	}
-	b.holds.hold(b.uid)
+	b.step.handler.holds.hold(b.uid)
 	b.joined = true
 	b.work()
-	err := b.Pods.AddOwner(ctx, b.name, b.uid, b.owner)
+	err := b.step.handler.Pods.AddOwner(ctx, b.name, b.uid, b.step.owner)
 	if errors.Is(err, podrun.ErrGone) {
 		return b.gone(err)
 	}
@@ -253,6 +253,6 @@ func (b *build) arrived(ctx context.Context) error {
 // leave gives up a pod that another step made.
 func (b *build) leave() {
 	if b.joined {
-		b.letGo(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: b.name, UID: b.uid}})
+		b.step.letGo(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: b.name, UID: b.uid}})
 	}
 }

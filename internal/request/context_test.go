@@ -25,12 +25,12 @@ func TestCheckLooksIntoTheContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := failedBuild(t, corev1.ContainerStateTerminated{})
-			b.Settings.KanikoFlavor = "osscontainertools@1.28"
-			_, err := b.check([]byte(tt.dockerfile), tree)
+			b.step.handler.Settings.KanikoFlavor = "osscontainertools@1.28"
+			_, err := b.step.check([]byte(tt.dockerfile), tree)
 			if failure.Of(err) != tt.reason || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("check: %q %v, want %q and %q", failure.Of(err), err, tt.reason, tt.says)
 			}
-			if _, err := b.check([]byte(tt.dockerfile), nil); tt.reason != failure.DockerfileSyntax && err != nil {
+			if _, err := b.step.check([]byte(tt.dockerfile), nil); tt.reason != failure.DockerfileSyntax && err != nil {
 				t.Errorf("check without a context: %v", err)
 			}
 		})

@@ -23,11 +23,11 @@ func (s *step) note(made spool.Made) error {
 	for i := range s.made {
 		if s.made[i].Name == made.Name {
 			s.made[i] = made
-			return s.Memory.Note(s.id, s.made)
+			return s.handler.Memory.Note(s.id, s.made)
 		}
 	}
 	s.made = append(s.made, made)
-	return s.Memory.Note(s.id, s.made)
+	return s.handler.Memory.Note(s.id, s.made)
 }
 
 // mark tells the objects that an action of the request id has from others.

@@ -34,7 +34,7 @@ func aStep(t *testing.T, id string, kube *fake.Clientset) *step {
 	h.Self = &SelfReader{self: &self}
 	var log strings.Builder
 	return &step{
-		Handler: h, id: id, self: self, owner: self.Owner(), log: newStepLog(&log, "T"), times: newTimes(nil), logger: zap.NewNop(),
+		handler: h, id: id, self: self, owner: self.Owner(), log: newStepLog(&log, "T"), times: newTimes(nil), logger: zap.NewNop(),
 	}
 }
 
@@ -88,7 +88,7 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 				object := action.(kubetesting.CreateAction).GetObject()
 				meta := object.(metav1.Object)
 				names = append(names, meta.GetName())
-				noted, err := s.Memory.Noted(s.id)
+				noted, err := s.handler.Memory.Noted(s.id)
 				if err != nil || len(noted) != 1 || noted[0].Name != meta.GetName() {
 					t.Errorf("the memory has %+v, %v when %s is made", noted, err, meta.GetName())
 				}
@@ -123,7 +123,7 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
 	kube := fake.NewClientset()
 	s := aStep(t, hostileID, kube)
-	if err := s.Memory.Forget(s.id); err != nil {
+	if err := s.handler.Memory.Forget(s.id); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.runAction(t.Context(), image{reference: "busybox"}); err == nil || !strings.Contains(err.Error(), "remember objects") {
@@ -160,7 +160,7 @@ func TestDiscard(t *testing.T) {
 		}
 	}
 	for range 2 { // the second time there is nothing left to delete
-		if err := s.Discard(t.Context(), hostileID); err != nil {
+		if err := s.handler.Discard(t.Context(), hostileID); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, left(t, kube)); diff != "" {
@@ -174,17 +174,17 @@ func TestDiscard(t *testing.T) {
 func TestDiscardWithoutNotes(t *testing.T) {
 	kube := fake.NewClientset(strangers()...)
 	s := aStep(t, hostileID, kube)
-	if err := s.Discard(t.Context(), hostileID); err != nil {
+	if err := s.handler.Discard(t.Context(), hostileID); err != nil {
 		t.Error(err)
 	}
 	if err := s.note(spool.Made{Name: "kiln-a"}); err != nil {
 		t.Fatal(err)
 	}
-	made := strings.TrimSuffix(s.Memory.ContextPath(s.id), "context.tar.gz") + "made.json"
+	made := strings.TrimSuffix(s.handler.Memory.ContextPath(s.id), "context.tar.gz") + "made.json"
 	if err := os.WriteFile(made, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Discard(t.Context(), hostileID); err == nil {
+	if err := s.handler.Discard(t.Context(), hostileID); err == nil {
 		t.Errorf("notes that cannot be read are no error")
 	}
 	if got := left(t, kube); len(got) != 2 {

@@ -39,7 +39,7 @@ func startFeed(ctx context.Context, watch func(context.Context, podrun.OnChange)
 // waiting explains a pod that does not start: a line in the step's log when
 // the reason changes, and an error when it is hopeless.
 type waiting struct {
-	*step
+	step  *step
 	kind  string // of the object that events are about
 	name  string
 	said  string
@@ -65,7 +65,7 @@ func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
 	if pod.Name != "" {
 		kind, name = "Pod", pod.Name
 	}
-	events := w.Pods.Events(ctx, kind, name)
+	events := w.step.handler.Pods.Events(ctx, kind, name)
 	if err := w.lookUsers(events); err != nil {
 		return err
 	}
@@ -76,9 +76,9 @@ func (w *waiting) look(ctx context.Context, pod *corev1.Pod) error {
 	w.reason = podrun.Pending(pod, events, w.image)
 	if reason != "" && reason != w.said {
 		w.said = reason
-		w.log.Line("kiln: waiting: %s", oneLine(reason))
+		w.step.log.Line("kiln: waiting: %s", oneLine(reason))
 	}
-	w.log.Beat(w.doing)
+	w.step.log.Beat(w.doing)
 	return nil
 }
 

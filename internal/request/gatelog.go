@@ -18,7 +18,7 @@ import (
 // followGate passes the lines of the gate's log on.
 func (b *build) followGate(ctx context.Context) error {
 	var line []byte
-	return b.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
+	return b.step.handler.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
 		line = append(line, chunk...)
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			return nil
@@ -41,7 +41,7 @@ func (b *build) unheard(ctx context.Context, err error) error {
 		return nil //nolint:nilerr // what ended the reading is told elsewhere
 	}
 	b.deaf = fmt.Errorf("read the log of the build pod's gate: %w", err)
-	if pod, err := b.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
+	if pod, err := b.step.handler.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
 		return nil
 	}
 	return b.deaf
@@ -74,8 +74,8 @@ func (b *build) hear(ctx context.Context, line string) {
 // otherwise than Docker, at the line that names the image.
 func (b *build) unfitBase(what string) error {
 	image, found, _ := strings.Cut(what, " ")
-	at := b.dockerfile()
-	for _, named := range b.file.Images {
+	at := b.step.dockerfile()
+	for _, named := range b.plan.file.Images {
 		if named.Reference == image {
 			at.line = named.Line
 		}
@@ -93,7 +93,7 @@ func (b *build) awaitUnfit(ctx context.Context) {
 		return
 	}
 	timeout := time.After(tailGrace)
-	for len(b.inspect) > 0 && b.unfit == nil {
+	for len(b.plan.inspect) > 0 && b.unfit == nil {
 		select {
 		case line := <-b.gate:
 			b.hear(ctx, line)
@@ -121,10 +121,10 @@ const maxDenied = 10
 // deny takes a refusal of the gate.
 func (b *build) deny(what string) {
 	b.denied = what
-	b.Metrics.GateDenied()
-	b.logger.Warn("gate denied a request", zap.String("denied", what))
+	b.step.handler.Metrics.GateDenied()
+	b.step.logger.Warn("gate denied a request", zap.String("denied", what))
 	if b.denials++; b.denials <= maxDenied {
-		b.log.Line("kiln: the gate refused %s", oneLine(what))
+		b.step.log.Line("kiln: the gate refused %s", oneLine(what))
 	}
 }
 

@@ -69,11 +69,11 @@ func (h *holds) used(pod *corev1.Pod) bool {
 // letGo ends the step's need of a build pod. The runner gives the pod up with
 // the last step that needs it, and the pod goes with the last runner.
 func (s *step) letGo(pod *corev1.Pod) {
-	if !s.holds.drop(pod.UID) {
+	if !s.handler.holds.drop(pod.UID) {
 		return
 	}
 	s.cleanup("build pod", func(ctx context.Context) error {
-		return s.Pods.Release(ctx, pod.Name, pod.UID, s.owner.UID)
+		return s.handler.Pods.Release(ctx, pod.Name, pod.UID, s.owner.UID)
 	})
 }
 

@@ -19,12 +19,12 @@ func TestTheErrorComesAfterTheOutput(t *testing.T) {
 		go func() {
 			<-ctx.Done()
 			time.Sleep(joinGrace / 2)
-			r.log.Line("the last line")
-			r.log.Stopped("x")
+			r.step.log.Line("the last line")
+			r.step.log.Stopped("x")
 			r.logged <- ctx.Err()
 		}()
 		r.join(cancel)
-		r.log.Error(errors.New("late"))
+		r.step.log.Error(errors.New("late"))
 		if want := "the last line\n::x::\n::error::kiln: late [internal]\n"; out.String() != want {
 			t.Errorf("log %q, want %q", out.String(), want)
 		}

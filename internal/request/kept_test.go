@@ -34,9 +34,9 @@ func TestKeptImage(t *testing.T) {
 
 	b := failedBuild(t, corev1.ContainerStateTerminated{})
 	var out strings.Builder
-	b.log = newStepLog(&out, "T")
-	b.push = push
-	b.Handler = &Handler{Registry: registry.NewClient(registry.ClientConfig{Insecure: []string{host}})}
+	b.step.log = newStepLog(&out, "T")
+	b.plan.push = push
+	b.step.handler = &Handler{Registry: registry.NewClient(registry.ClientConfig{Insecure: []string{host}})}
 	for line := range strings.Lines(said) {
 		b.hear(t.Context(), strings.TrimSuffix(line, "\n"))
 	}
@@ -48,7 +48,7 @@ func TestKeptImage(t *testing.T) {
 	if err != nil || got.digest != want.String() || !got.kept {
 		t.Errorf("the outcome is %+v, %v, want the old image %s", got, err, want)
 	}
-	b.warnKept(b.plan, got)
+	b.step.warnKept(b.plan, got)
 	if text := "::warning::kiln: the registry keeps the image that has the tag " + push; !strings.Contains(out.String(), text) {
 		t.Errorf("the log says %q, want %q", out.String(), text)
 	}
@@ -114,7 +114,7 @@ func parsed(t *testing.T, image string) name.Reference {
 // good.
 func TestUnfitBaseEndsTheBuild(t *testing.T) {
 	b := failedBuild(t, corev1.ContainerStateTerminated{ExitCode: 1}, "error building image: error building stage: failed to get filesystem from image: unexpected EOF\n")
-	b.inspect = []string{"{}"}
+	b.plan.inspect = []string{"{}"}
 	go func() { b.gate <- "unfit base:1 holds a named pipe, /srv/q" }()
 	err := b.verdict(t.Context())
 	const want = "Dockerfile:1: a layer of the image base:1 holds a named pipe, /srv/q: Kaniko unpacks it otherwise than Docker"

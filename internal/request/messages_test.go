@@ -79,7 +79,7 @@ func TestHostPaths(t *testing.T) {
 func stepWith(events ...corev1.Event) (*step, *strings.Builder) {
 	var out strings.Builder
 	kube := fake.NewClientset(&corev1.EventList{Items: events})
-	return &step{Handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: newStepLog(&out, "T")}, &out
+	return &step{handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: newStepLog(&out, "T")}, &out
 }
 
 // jobEvent is an event about the step's Job.

@@ -17,18 +17,18 @@ func (s *step) pullSecrets(ready image) []corev1.LocalObjectReference {
 	inherited := s.self.PullSecrets
 	switch {
 	case ready.built:
-		return withSecret(inherited, s.Settings.RegistrySecret)
+		return withSecret(inherited, s.handler.Settings.RegistrySecret)
 	case !s.mayPull(ready.reference):
 		return nil
 	}
-	return withSecret(inherited, s.Settings.PullSecret)
+	return withSecret(inherited, s.handler.Settings.PullSecret)
 }
 
 // mayPull reports whether credentials may be used to pull an image. One whose
 // name cannot be read gets none; the node says what is wrong with it.
 func (s *step) mayPull(reference string) bool {
 	parsed, err := name.ParseReference(reference)
-	return err == nil && s.Allow.Allows(parsed.Context())
+	return err == nil && s.handler.Allow.Allows(parsed.Context())
 }
 
 // withSecret adds the Secret called name, if there is one, to those that are

@@ -53,7 +53,7 @@ func TestPullSecrets(t *testing.T) {
 		"no name":             {image{reference: "ghcr.io/acme/UPPER"}, "pull", nil, nil},
 	} {
 		s := &step{
-			Handler: &Handler{Settings: &config.Settings{RegistrySecret: "push", PullSecret: tt.pull}, Allow: tt.allow},
+			handler: &Handler{Settings: &config.Settings{RegistrySecret: "push", PullSecret: tt.pull}, Allow: tt.allow},
 			self:    Self{PullSecrets: []corev1.LocalObjectReference{{Name: "runner"}}},
 		}
 		var got []string

@@ -32,7 +32,7 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 		pulls = append(pulls, pinned)
 	}
 	for _, image := range further {
-		p.triggers = append(p.triggers, image.Name)
+		p.triggers = append(p.triggers, image.reference.Name)
 	}
 	if p.inspect, err = inspections(p.file, p.onbuild, p.triggers); err != nil {
 		return nil, err
@@ -42,8 +42,8 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 
 // base is an image that a build reads, and where the Dockerfile names it.
 type base struct {
-	buildkey.Reference
-	image preflight.Image
+	reference buildkey.Reference
+	image     preflight.Image
 }
 
 // named are the images that the Dockerfile itself names.
@@ -60,11 +60,11 @@ func (s *step) named(p *plan) []base {
 // digest that the Dockerfile names is answered with itself, so an index of which
 // the executor takes another image is refused.
 func (s *step) pinned(ctx context.Context, of base) (string, error) {
-	found, err := s.Registry.Base(ctx, of.Name, of.Digest, arch)
+	found, err := s.handler.Registry.Base(ctx, of.reference.Name, of.reference.Digest, arch)
 	if err != nil {
 		return "", s.baseError(of.image, err)
 	}
-	pinned, same, err := found.Pin(of.Name)
+	pinned, same, err := found.Pin(of.reference.Name)
 	if err != nil || same {
 		return pinned, err
 	}
@@ -124,14 +124,14 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 		}
 	}
 	images := slices.Concat(found...)
-	slices.SortStableFunc(images, func(a, b base) int { return strings.Compare(a.Name, b.Name) })
-	return slices.CompactFunc(images, func(a, b base) bool { return a.Reference == b.Reference }), nil
+	slices.SortStableFunc(images, func(a, b base) int { return strings.Compare(a.reference.Name, b.reference.Name) })
+	return slices.CompactFunc(images, func(a, b base) bool { return a.reference == b.reference }), nil
 }
 
 // checkTriggers refuses triggers of bases, by the base's reference, that this
 // Kaniko would build otherwise than Docker, and warns of some.
 func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
-	flavor, err := s.Settings.Flavor()
+	flavor, err := s.handler.Settings.Flavor()
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
 // they name. count is that of all images of the build.
 func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic.Int64) ([]string, []base, error) {
 	image, of := p.file.Images[index], p.bases[index]
-	found, err := s.Registry.Base(ctx, of.Name, of.Digest, arch)
+	found, err := s.handler.Registry.Base(ctx, of.Name, of.Digest, arch)
 	if err != nil {
 		return nil, nil, s.baseError(image, err)
 	}
@@ -180,7 +180,7 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 	var references []base
 	for _, further := range named {
 		further.Line = image.Line
-		digest, err := s.Registry.Resolve(ctx, further.Reference)
+		digest, err := s.handler.Registry.Resolve(ctx, further.Reference)
 		if err != nil {
 			return nil, nil, s.baseError(further, err)
 		}
@@ -193,7 +193,7 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 // does not fetch: it looks for them in the Dockerfile alone
 // (pkg/executor/build.go, fetchExtraStages).
 func (s *step) unbuildable(base preflight.Image, named []preflight.Image) error {
-	flavor, err := s.Settings.Flavor()
+	flavor, err := s.handler.Settings.Flavor()
 	if err != nil || flavor.Name != preflight.Chainguard || len(named) == 0 {
 		return err
 	}

@@ -79,7 +79,7 @@ type Handler struct {
 
 // step is one container step on its way, or one build from a shell.
 type step struct {
-	*Handler
+	handler   *Handler
 	id        string // the request's
 	asked     spool.Request
 	staged    func() (*os.File, error) // opens the staged context
@@ -101,7 +101,7 @@ type step struct {
 func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	container, bad := h.decode(claim)
 	s := &step{
-		Handler: h,
+		handler: h,
 		id:      claim.ID,
 		staged:  claim.Context,
 		times:   newTimes(h.Metrics),
@@ -179,7 +179,7 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 		return 1, bad
 	}
 	var err error
-	if s.self, err = s.Self.Read(ctx); err != nil {
+	if s.self, err = s.handler.Self.Read(ctx); err != nil {
 		return 1, err
 	}
 	s.leaveOut()

@@ -55,7 +55,7 @@ func (s *step) runAction(ctx context.Context, ready image) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	ignored, err := s.ActionTemplate.Apply(job)
+	ignored, err := s.handler.ActionTemplate.Apply(job)
 	if err != nil {
 		return 1, err
 	}
@@ -81,9 +81,9 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 	if err := s.note(spool.Made{Name: secret.Name}); err != nil {
 		return 1, err
 	}
-	kept, err := s.Pods.CreateSecret(ctx, secret)
+	kept, err := s.handler.Pods.CreateSecret(ctx, secret)
 	if !podrun.Refused(err) {
-		defer s.cleanup("step Secret", func(ctx context.Context) error { return s.Pods.DeleteSecret(ctx, kept) })
+		defer s.cleanup("step Secret", func(ctx context.Context) error { return s.handler.Pods.DeleteSecret(ctx, kept) })
 	}
 	if err != nil {
 		return 1, fmt.Errorf("create the step's Secret: %w", err)
@@ -91,14 +91,14 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 	if err := s.note(spool.Made{Name: secret.Name, SecretUID: string(kept.UID)}); err != nil {
 		return 1, err
 	}
-	made, err := s.Pods.CreateJob(ctx, job)
+	made, err := s.handler.Pods.CreateJob(ctx, job)
 	if !podrun.Refused(err) {
 		known := podrun.Object{Name: job.Name}
 		if err == nil {
 			known.UID = made.UID
 		}
 		defer s.cleanup("action Job", func(ctx context.Context) error {
-			return s.Pods.DeleteJob(ctx, known, mark(s.id, s.owner.UID), jobPodGrace)
+			return s.handler.Pods.DeleteJob(ctx, known, mark(s.id, s.owner.UID), jobPodGrace)
 		})
 	}
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *step) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.J
 func (s *step) actionStep(name string, ready image) action.Step {
 	return action.Step{
 		Name:             name,
-		Namespace:        s.Pods.Namespace,
+		Namespace:        s.handler.Pods.Namespace,
 		Image:            ready.reference,
 		Container:        s.container,
 		Claim:            s.self.Claim,
@@ -131,7 +131,7 @@ func (s *step) actionStep(name string, ready image) action.Step {
 
 // nodeName is the node that actions must run on, or empty.
 func (s *step) nodeName() string {
-	if s.Settings.Placement == config.PlacementAnywhere {
+	if s.handler.Settings.Placement == config.PlacementAnywhere {
 		return ""
 	}
 	return s.self.NodeName
@@ -139,7 +139,7 @@ func (s *step) nodeName() string {
 
 // actionRun is one action's pod. Its fields belong to the goroutine of run.
 type actionRun struct {
-	*step
+	step     *step
 	pod      *corev1.Pod // the latest state; nil before the first
 	logged   chan error  // the outcome of reading the log
 	deadline *time.Timer // of the present phase
@@ -157,9 +157,9 @@ func (s *step) newActionRun(name string) *actionRun {
 	return &actionRun{
 		step:     s,
 		logged:   make(chan error, 1),
-		deadline: time.NewTimer(s.Settings.PendingTimeout),
+		deadline: time.NewTimer(s.handler.Settings.PendingTimeout),
 		why:      newWaiting(s, "Job", name, failure.ActionImagePull),
-		starts:   sync.OnceFunc(s.Metrics.PodWaits()),
+		starts:   sync.OnceFunc(s.handler.Metrics.PodWaits()),
 	}
 }
 
@@ -172,7 +172,7 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 	defer r.join(cancel)
 	job := r.why.name
 	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
-		return r.Pods.WatchJobPod(ctx, job, onChange)
+		return r.step.handler.Pods.WatchJobPod(ctx, job, onChange)
 	})
 	ticker := time.NewTicker(explainInterval)
 	defer ticker.Stop()
@@ -238,10 +238,10 @@ func (r *actionRun) follow(ctx context.Context) {
 	}
 	r.following = true
 	r.starts()
-	r.times.mark("start")
-	r.debugf("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
+	r.step.times.mark("start")
+	r.step.debugf("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
 	r.deadline.Stop()
-	if limit := r.Settings.StepTimeout; limit > 0 {
+	if limit := r.step.handler.Settings.StepTimeout; limit > 0 {
 		r.deadline.Reset(limit)
 	}
 	pod := r.pod.Name
@@ -253,20 +253,20 @@ const missingLines = "::warning::kiln: lines of the action's output may be missi
 
 // show passes the action's output on, with paths as the runner knows them.
 func (r *actionRun) show(ctx context.Context, pod string) error {
-	output := hostpath.NewWriter(r.log, hostPaths(r.container, r.self.WorkMount))
-	err := r.Pods.Follow(ctx, pod, action.ContainerName, func(chunk []byte) error {
+	output := hostpath.NewWriter(r.step.log, hostPaths(r.step.container, r.step.self.WorkMount))
+	err := r.step.handler.Pods.Follow(ctx, pod, action.ContainerName, func(chunk []byte) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if chunk == nil {
-			r.log.Line(missingLines)
+			r.step.log.Line(missingLines)
 		}
 		_, err := output.Write(chunk)
-		r.log.Stopped(output.Stopped())
+		r.step.log.Stopped(output.Stopped())
 		return err
 	})
 	err = errors.Join(err, output.Flush())
-	r.log.Stopped(output.Stopped())
+	r.step.log.Stopped(output.Stopped())
 	return err
 }
 
@@ -279,12 +279,12 @@ func (r *actionRun) ended(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case r.log.Err() != nil:
+	case r.step.log.Err() != nil:
 		return err // nobody takes the log any more
 	}
 	r.unread = err
 	if !errors.Is(err, podrun.ErrGone) { // the watch says that better
-		r.log.Line("::warning::kiln: the action's output cannot be read any further: %s", hook.EscapeData(err.Error()))
+		r.step.log.Line("::warning::kiln: the action's output cannot be read any further: %s", hook.EscapeData(err.Error()))
 	}
 	return nil
 }
@@ -300,8 +300,8 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	if !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
 		return 0, false, nil
 	}
-	r.times.mark("run")
-	r.log.Line("kiln: %s", r.times)
+	r.step.times.mark("run")
+	r.step.log.Line("kiln: %s", r.step.times)
 	if reason, failed := podrun.Failed(r.pod); failed {
 		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
 	}
@@ -315,7 +315,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	if r.unread != nil && end.ExitCode == 0 {
 		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
 	}
-	return int(end.ExitCode), true, actionFailure(r.actionName(), end)
+	return int(end.ExitCode), true, actionFailure(r.step.actionName(), end)
 }
 
 // deleted reports whether a container was ended because somebody deleted its
@@ -336,9 +336,9 @@ func (r *actionRun) explain(ctx context.Context) error {
 // late is the error of a phase that took too long.
 func (r *actionRun) late() error {
 	if r.following {
-		return failure.New(failure.Deadline, "the action ran longer than %s (KILN_STEP_TIMEOUT)", r.Settings.StepTimeout)
+		return failure.New(failure.Deadline, "the action ran longer than %s (KILN_STEP_TIMEOUT)", r.step.handler.Settings.StepTimeout)
 	}
-	return failure.New(r.why.reason, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.Settings.PendingTimeout, orUnknown(r.why.said))
+	return failure.New(r.why.reason, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.step.handler.Settings.PendingTimeout, orUnknown(r.why.said))
 }
 
 // leaveOut takes those mounts out of the step that its action cannot have.

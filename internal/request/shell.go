@@ -86,7 +86,7 @@ func (h *Handler) Check(ctx context.Context, order Order) error {
 // stepOf is the step that an order would be.
 func (h *Handler) stepOf(order Order) *step {
 	return &step{
-		Handler: h,
+		handler: h,
 		id:      order.ID,
 		asked:   order.Request,
 		staged:  func() (*os.File, error) { return os.Open(order.Context) },
@@ -104,7 +104,7 @@ func (s *step) ensureOwner(ctx context.Context) error {
 	if s.owner.UID != "" {
 		return nil
 	}
-	job, err := s.Pods.CreateJob(ctx, s.standIn())
+	job, err := s.handler.Pods.CreateJob(ctx, s.standIn())
 	switch {
 	case podrun.Refused(err):
 		return failure.New(failure.Of(err), "kiln: create the Job that the build pod belongs to: %w", err)
@@ -123,7 +123,7 @@ func (s *step) disown() {
 		return
 	}
 	s.cleanup("Job of the build", func(ctx context.Context) error {
-		return s.Pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(roleOwner)}, 0)
+		return s.handler.Pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(roleOwner)}, 0)
 	})
 }
 
@@ -134,10 +134,10 @@ func (s *step) standInName() string { return "kiln-" + s.id }
 // standIn is a Job that starts no pod. Kubernetes ends it at its deadline and
 // then deletes it, and with it what belongs to it alone.
 func (s *step) standIn() *batchv1.Job {
-	longest := maxTurns * (s.Settings.PendingTimeout + s.Settings.BuildTimeout)
+	longest := maxTurns * (s.handler.Settings.PendingTimeout + s.handler.Settings.BuildTimeout)
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: s.standInName(), Namespace: s.Pods.Namespace, Labels: s.labels(roleOwner),
+			Name: s.standInName(), Namespace: s.handler.Pods.Namespace, Labels: s.labels(roleOwner),
 			Annotations: map[string]string{annotationRunner: s.self.Name},
 		},
 		Spec: batchv1.JobSpec{

@@ -25,7 +25,7 @@ type Specimen struct {
 // nothing.
 func (h *Handler) Specimen(self Self) (Specimen, error) {
 	s := &step{
-		Handler: h,
+		handler: h,
 		id:      spool.NewID(),
 		asked:   spool.Request{Dockerfile: "Dockerfile"},
 		owner:   self.Owner(),

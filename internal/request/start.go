@@ -87,7 +87,7 @@ func (s *step) startOf(ctx context.Context, ready image) (registry.Start, bool) 
 		return *ready.start, true
 	}
 	host, err := registry.HostOf(ready.reference)
-	if err != nil || s.Registry == nil || s.mute.of(host) {
+	if err != nil || s.handler.Registry == nil || s.handler.mute.of(host) {
 		return registry.Start{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -95,13 +95,13 @@ func (s *step) startOf(ctx context.Context, ready image) (registry.Start, bool) 
 	var start registry.Start
 	if s.planned != nil {
 		var found registry.Image
-		found, err = s.Registry.Image(ctx, s.pushed(ready))
+		found, err = s.handler.Registry.Image(ctx, s.pushed(ready))
 		start = found.Start
 	} else {
-		start, err = s.Registry.Start(ctx, ready.reference, arch)
+		start, err = s.handler.Registry.Start(ctx, ready.reference, arch)
 	}
 	lookup, _ := errors.AsType[*registry.LookupError](err)
-	s.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
+	s.handler.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
 	if err != nil {
 		s.logger.Info("the configuration of the image is not known", zap.Error(err))
 		s.debugf("the configuration of the image is not known, the group of its USER may be lost: %s", oneLine(err.Error()))
@@ -127,7 +127,7 @@ func (s *step) userFiles(ctx context.Context, ready image, user action.User) (ma
 	if built {
 		reference = s.pushed(ready)
 	}
-	files, err := s.Registry.Files(ctx, reference, arch, built, names...)
+	files, err := s.handler.Registry.Files(ctx, reference, arch, built, names...)
 	if err != nil {
 		return nil, failure.New(failure.UnsupportedInstruction,
 			"the image of the action %s has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %w; write numbers, as in USER 1001:121",

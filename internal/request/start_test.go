@@ -50,7 +50,7 @@ func TestPrepareStart(t *testing.T) {
 			reference := host + "/app:" + tag
 			push(t, reference, tt.config)
 			s := aStep(t, hostileID, fake.NewClientset())
-			s.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+			s.handler.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
 			s.container = tt.container
 			s.container.Image = reference
 			job, err := action.Job(s.actionStep("kiln-x", image{reference: reference}))
@@ -103,7 +103,7 @@ func TestPrepareStartGoesWithout(t *testing.T) {
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
 	s := aStep(t, hostileID, fake.NewClientset())
-	s.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+	s.handler.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
 	job, err := action.Job(s.actionStep("kiln-x", image{reference: host + "/app"}))
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func TestAnUnreadableLogEndsNoAction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			s := &step{Handler: &Handler{}, log: newStepLog(&out, "T"), times: newTimes(nil)}
+			s := &step{handler: &Handler{}, log: newStepLog(&out, "T"), times: newTimes(nil)}
 			r := &actionRun{step: s, pod: exited(action.ContainerName, tt.exit), following: true}
 			if err := r.ended(t.Context(), tt.err); err != nil {
 				t.Fatal(err)
@@ -91,7 +91,7 @@ func TestUnheard(t *testing.T) {
 		"step was stopped": {cancelled, running, forbidden, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &build{step: &step{Handler: &Handler{Pods: podrun.Client{Kube: fake.NewClientset(tt.pod), Namespace: "ci"}}}, name: "kiln-1"}
+			b := &build{step: &step{handler: &Handler{Pods: podrun.Client{Kube: fake.NewClientset(tt.pod), Namespace: "ci"}}}, name: "kiln-1"}
 			if err := b.unheard(tt.ctx, tt.err); (err != nil) != tt.want || tt.want && !errors.Is(err, forbidden) {
 				t.Errorf("error %v, want one: %v", err, tt.want)
 			}

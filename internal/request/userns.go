@@ -45,7 +45,7 @@ func (m *usersMemo) ask(probe func() (bool, error)) bool {
 // or refused where the operator wants all pods to have one.
 func (s *step) ownUsers(p *plan) (bool, error) {
 	line := p.file.Devices()
-	switch s.Settings.BuildUserns {
+	switch s.handler.Settings.BuildUserns {
 	case config.UsernsOn:
 		if line == 0 {
 			return true, nil
@@ -55,7 +55,7 @@ func (s *step) ownUsers(p *plan) (bool, error) {
 		return false, &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
 			"%s: builds run in user namespaces here (KILN_BUILD_USERNS=on), in which no device node can be made: leave it out, or have an operator set KILN_BUILD_USERNS=auto", at)}
 	case config.UsernsAuto:
-		return line == 0 && s.users.ask(s.probeUsers), nil
+		return line == 0 && s.handler.users.ask(s.probeUsers), nil
 	}
 	return false, nil
 }
@@ -63,7 +63,7 @@ func (s *step) ownUsers(p *plan) (bool, error) {
 // probeUsers looks at the cluster's release and at the kernel of the runner's
 // node.
 func (s *step) probeUsers() (bool, error) {
-	server, err := s.Pods.Kube.Discovery().ServerVersion()
+	server, err := s.handler.Pods.Kube.Discovery().ServerVersion()
 	if err != nil {
 		return false, fmt.Errorf("ask the API server for its release: %w", err)
 	}
@@ -80,11 +80,11 @@ var errNoUsers = errors.New("the node cannot make the pod's user namespace")
 // withoutUsers acts on the error of a build whose pod has a user namespace of
 // its own because the cluster seems to have them: it names the pod that has none.
 func (s *step) withoutUsers(p *plan, spec *corev1.Pod, err error) (again bool, renamed error) {
-	if !errors.Is(err, errNoUsers) || !p.users || s.Settings.BuildUserns != config.UsernsAuto {
+	if !errors.Is(err, errNoUsers) || !p.users || s.handler.Settings.BuildUserns != config.UsernsAuto {
 		return false, nil
 	}
 	p.users = false
-	s.users.refuse()
+	s.handler.users.refuse()
 	s.log.Line("kiln: %s: building without one", oneLine(err.Error()))
 	spec.Spec.HostUsers = nil
 	spec.Name, renamed = kaniko.Name(spec)

@@ -17,7 +17,7 @@ import (
 func usersStep(t *testing.T, mode, dockerfile string) (*step, *plan) {
 	t.Helper()
 	s, _ := stepWith()
-	s.Settings = &config.Settings{BuildUserns: mode}
+	s.handler.Settings = &config.Settings{BuildUserns: mode}
 	s.asked = spool.Request{Path: "/w/app/app/Dockerfile", Workspace: "/w/app/app"}
 	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
 	if err != nil {
@@ -45,7 +45,7 @@ func TestOwnUsers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := usersStep(t, tt.mode, tt.dockerfile)
-			s.users.known, s.users.have = true, tt.cluster
+			s.handler.users.known, s.handler.users.have = true, tt.cluster
 			if got, err := s.ownUsers(p); got != tt.want || err != nil {
 				t.Errorf("%v, %v", got, err)
 			}
@@ -100,7 +100,7 @@ func TestWithoutUsers(t *testing.T) {
 			if again != tt.again || renamed != nil {
 				t.Fatalf("again %v, %v", again, renamed)
 			}
-			if name, err := kaniko.Name(pod); again && (pod.Spec.HostUsers != nil || pod.Name != name || p.users || s.users.ask(nil)) {
+			if name, err := kaniko.Name(pod); again && (pod.Spec.HostUsers != nil || pod.Name != name || p.users || s.handler.users.ask(nil)) {
 				t.Errorf("the next pod is %s, %v", pod.Name, err)
 			}
 		})

@@ -41,7 +41,7 @@ func (b *build) incomplete() error {
 // its own words say more than a broken stream does.
 func (b *build) unsent(ctx context.Context, err error) error {
 	if err == nil {
-		b.logger.Info("context sent", zap.String("pod", b.name))
+		b.step.logger.Info("context sent", zap.String("pod", b.name))
 		return nil
 	}
 	b.sent = nil
@@ -119,7 +119,7 @@ func (b *build) explain(ctx context.Context) error {
 		return err
 	}
 	if b.working {
-		b.log.Beat(b.doing)
+		b.step.log.Beat(b.doing)
 		return nil
 	}
 	return b.why.look(ctx, b.pod)
@@ -130,12 +130,12 @@ func (b *build) explain(ctx context.Context) error {
 func (b *build) late(ctx context.Context) error {
 	switch {
 	case b.working:
-		return failure.New(failure.Deadline, "the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.Settings.BuildTimeout, b.doing())
+		return failure.New(failure.Deadline, "the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.step.handler.Settings.BuildTimeout, b.doing())
 	case b.waitsForContext():
-		b.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
-		return b.remove(ctx, b.pod)
+		b.step.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
+		return b.step.remove(ctx, b.pod)
 	}
-	return failure.New(b.why.reason, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.Settings.PendingTimeout, orUnknown(b.why.said))
+	return failure.New(b.why.reason, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.step.handler.Settings.PendingTimeout, orUnknown(b.why.said))
 }
 
 // startError is the reason of a container whose process the runtime did not
@@ -170,7 +170,7 @@ func (b *build) failure() error {
 	case failure.RegistryUnreachable:
 		found.Message += b.noted()
 	case failure.RegistryDeniedPush:
-		found.Message += "; " + pushHint(repository(b.push), b.Settings.RegistrySecret)
+		found.Message += "; " + pushHint(repository(b.plan.push), b.step.handler.Settings.RegistrySecret)
 	}
 	return b.about(found)
 }
@@ -189,7 +189,7 @@ func (b *build) about(found kaniko.Failure) error { return b.at(b.line(found), f
 
 // at is the error of a failure at a line of the Dockerfile, or at none.
 func (b *build) at(line int, found kaniko.Failure) error {
-	at := b.dockerfile()
+	at := b.step.dockerfile()
 	at.line = line
 	err := failure.New(found.Reason, "%s: %s", at, found.Message)
 	if at.line == 0 {
@@ -205,10 +205,10 @@ func (b *build) line(found kaniko.Failure) int {
 			return line
 		}
 	}
-	if line := b.file.Line(found.Instruction, found.Image); line > 0 {
+	if line := b.plan.file.Line(found.Instruction, found.Image); line > 0 {
 		return line
 	}
-	return b.file.SourceLine(found.Source)
+	return b.plan.file.SourceLine(found.Source)
 }
 
 // orUnknown stands in for a reason that nobody gave.
