@@ -50,9 +50,9 @@ func stubborn(marker string) (runner.Step, harness.Files) {
 }
 
 // TestCancelPhases cancels steps in every phase by every signal of a runner.
-// What the step was doing ends with it, and nothing of it is left.
+// What the step was doing ends with it, in time: nothing else runs beside this.
+// And nothing of it is left.
 func TestCancelPhases(t *testing.T) {
-	t.Parallel()
 	f := newFixture(t, "phases", func(_ stage, o *harness.PodOptions) { o.Adjust = showMemory })
 	silent := f.silentRegistry(t)
 	t.Run("runners", func(t *testing.T) {

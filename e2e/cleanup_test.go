@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,7 +32,7 @@ func TestCleanup(t *testing.T) {
 		o.Mode, o.Delegate = overlay.Kubernetes, delegateRoot+"/k8s/index.js"
 	})
 	jobs := fewJobs
-	if os.Getenv("KILN_E2E_LONG") != "" {
+	if isLong() {
 		jobs = manyJobs
 	}
 	steps := cleanupSteps()

@@ -286,9 +286,8 @@ func (f *fixture) testLog(t *testing.T, image string) {
 // TestLongLog has a step print 50 MB as fast as it can, over the kubelet's log
 // rotations. The kubelet serves nothing of a file that it rotated, so a node
 // that is too busy for ten seconds to hand its log out loses lines whoever reads
-// them: then the step runs again, twice at most.
+// them: nothing else runs beside this, and the step runs again, twice at most.
 func TestLongLog(t *testing.T) {
-	t.Parallel()
 	f := newFixture(t, "long", nil)
 	const lines = 500_000
 	step := shell(f.Registry+"/library/busybox:latest", `exec awk 'BEGIN {

@@ -35,7 +35,7 @@ const (
 // resident.
 func TestGateMemory(t *testing.T) {
 	size := int64(256 << 20)
-	if os.Getenv("KILN_E2E_LONG") != "" {
+	if isLong() {
 		size = 2 << 30
 	}
 	for _, protocol := range []string{"http/1.1", "h2"} {

@@ -19,15 +19,21 @@ import (
 )
 
 // cases is how many tests run at once unless -parallel says otherwise. They
-// wait for pods, not for this machine's processors.
-const cases = 6
+// wait for pods more than for this machine's processors.
+const cases = 5
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", strconv.Itoa(cases)); err != nil {
+	given := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for name, value := range map[string]string{
+		"test.parallel": strconv.Itoa(cases),
+		"test.skip":     skipped(given["test.run"]),
+	} {
+		if given[name] {
+			continue
+		}
+		if err := flag.Set(name, value); err != nil {
 			panic(err)
 		}
 	}
@@ -191,15 +197,6 @@ func (f *fixture) wantEmptyExchange(t *testing.T) {
 		}
 	}
 	t.Errorf("left in the exchange: %v", left)
-}
-
-// long skips the test unless make e2e-long runs it, with KILN_E2E_LONG: what
-// waits for a minute or more is not for every change.
-func long(t *testing.T) {
-	t.Helper()
-	if os.Getenv("KILN_E2E_LONG") == "" {
-		t.Skip("takes long: make e2e-long")
-	}
 }
 
 // wantLog fails the test unless the step's log contains every text.
