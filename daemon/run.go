@@ -83,7 +83,7 @@ func (c *workerCommand) broken(ctx context.Context, cause error) error {
 		env, normal string
 	}{
 		{&c.Exchange, "KILN_EXCHANGE", "/var/run/kiln"},
-		{&c.Memory, "KILN_MEMORY", "/var/lib/kiln"},
+		{&c.State, "KILN_STATE", "/var/lib/kiln"},
 		{&c.Listen, "KILN_LISTEN", ":9464"},
 		{&c.MetricsListen, "KILN_METRICS_LISTEN", ":9465"},
 	} {

@@ -53,7 +53,7 @@ func stubborn(marker string) (runner.Step, harness.Files) {
 // What the step was doing ends with it, in time: nothing else runs beside this.
 // And nothing of it is left.
 func TestCancelPhases(t *testing.T) {
-	f := newFixture(t, "phases", func(_ stage, o *harness.PodOptions) { o.Adjust = showMemory })
+	f := newFixture(t, "phases", func(_ stage, o *harness.PodOptions) { o.Adjust = showState })
 	silent := f.silentRegistry(t)
 	t.Run("runners", func(t *testing.T) {
 		t.Run("default", func(t *testing.T) {
@@ -71,14 +71,14 @@ func TestCancelPhases(t *testing.T) {
 			t.Parallel()
 			g := f.another(t, "unschedulable", func(o *harness.PodOptions) {
 				f.giveTemplates(t, o, "spec:\n  nodeSelector: {kiln-e2e/no-such: node}\n", "")
-				o.Adjust = both(o.Adjust, showMemory)
+				o.Adjust = both(o.Adjust, showState)
 			})
 			g.cancelEach(t, []phaseCase{{name: "pending", after: "kiln: waiting", builds: true, step: plainBuild("FROM busybox\n")}})
 		})
 		t.Run("silent registry", func(t *testing.T) {
 			t.Parallel()
 			g := f.another(t, "silent", func(o *harness.PodOptions) {
-				o.Adjust = showMemory
+				o.Adjust = showState
 				o.DaemonEnv = map[string]string{
 					"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PUSH": silent + "/kiln",
 					"KILN_INSECURE_REGISTRIES":                              f.Insecure + "," + silent,
@@ -238,7 +238,7 @@ func (f *fixture) cancelStaging(t *testing.T) {
 	})
 }
 
-// wantNoTrace is wantNothingLeft with the daemon's memory, for fixtures that
+// wantNoTrace is wantNothingLeft with the daemon's state, for fixtures that
 // show it; how names are looked up stays there for a restart. Of a killed shim the
 // daemon removes a draft only when it is certain that nobody holds it.
 func (f *fixture) wantNoTrace(t *testing.T) {
@@ -246,7 +246,7 @@ func (f *fixture) wantNoTrace(t *testing.T) {
 	var left string
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(250 * time.Millisecond) {
 		var err error
-		left, err = f.Run(t.Context(), "sh", "-c", "find /var/run/kiln -mindepth 2; find "+memoryDir+" -mindepth 1 -maxdepth 1 ! -name resolver.json")
+		left, err = f.Run(t.Context(), "sh", "-c", "find /var/run/kiln -mindepth 2; find "+stateDir+" -mindepth 1 -maxdepth 1 ! -name resolver.json")
 		if err != nil {
 			t.Error(err)
 			return
@@ -256,7 +256,7 @@ func (f *fixture) wantNoTrace(t *testing.T) {
 		}
 	}
 	if left != "" {
-		t.Errorf("left in the exchange or the memory:\n%s", left)
+		t.Errorf("left in the exchange or the state:\n%s", left)
 	}
 }
 
@@ -272,14 +272,14 @@ func (f *fixture) another(t *testing.T, name string, adjust func(*harness.PodOpt
 	return &fixture{stage: f.stage, Runner: r, seen: f.seen, installed: f.installed}
 }
 
-// memoryDir is where the runner container has the daemon's memory with
-// showMemory, which no operator would use.
-const memoryDir = "/mnt/kiln-memory"
+// stateDir is where the runner container has the daemon's state with
+// showState, which no operator would use.
+const stateDir = "/mnt/kiln-state"
 
-func showMemory(pod *corev1.Pod) {
+func showState(pod *corev1.Pod) {
 	for i := range pod.Spec.Containers {
 		if c := &pod.Spec.Containers[i]; c.Name == harness.RunnerContainer {
-			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "kiln-memory", MountPath: memoryDir, ReadOnly: true})
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "kiln-state", MountPath: stateDir, ReadOnly: true})
 		}
 	}
 }
@@ -354,7 +354,7 @@ func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "timeouts", func(_ stage, o *harness.PodOptions) {
 		o.DaemonEnv = map[string]string{"KILN_BUILD_TIMEOUT": "3s", "KILN_STEP_TIMEOUT": "2s"}
-		o.Adjust = showMemory
+		o.Adjust = showState
 	})
 	t.Run("cases", func(t *testing.T) {
 		t.Run("build", func(t *testing.T) {

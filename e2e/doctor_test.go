@@ -191,7 +191,7 @@ func strangerPod() planted {
 				own := &pod.Spec.Containers[0]
 				for i := range own.VolumeMounts {
 					if m := &own.VolumeMounts[i]; m.Name == "kiln-exchange" {
-						m.Name = "kiln-memory"
+						m.Name = "kiln-state"
 					}
 				}
 			}
@@ -210,7 +210,7 @@ func strangerPod() planted {
 			"settings":     {`KILN_TAG is "latest"`, "write content or random"},
 			"settings 2":   {"KILN_KANIKO_FLAVOUR is no setting", "write KILN_KANIKO_FLAVOR"},
 			"exchange":     {"not shared", "mount one emptyDir in both"},
-			"memory":       {"runner mounts the daemon's memory", "in the container kiln alone"},
+			"state":        {"runner mounts the daemon's state", "in the container kiln alone"},
 			"permissions":  {"may not get, create pods/attach", "the Role kiln"},
 			"pod-security": {"violates PodSecurity", "enforce=baseline"},
 			"secret":       {"has no key .dockerconfigjson", "--type=kubernetes.io/dockerconfigjson"},
@@ -223,7 +223,7 @@ func strangerPod() planted {
 			"settings":     {`KILN_TAG is "latest"`, "write content or random"},
 			"settings 2":   {"KILN_KANIKO_FLAVOUR is no setting", "write KILN_KANIKO_FLAVOR"},
 			"exchange":     {"not shared", "mount one emptyDir in both"},
-			"memory":       {"runner mounts the daemon's memory", "in the container kiln alone"},
+			"state":        {"runner mounts the daemon's state", "in the container kiln alone"},
 			"permissions":  {"the service account kiln may not get, create pods/attach", "the Role kiln"},
 			"pod-security": {"violates PodSecurity", "enforce=baseline"},
 			"secret":       {"is of type Opaque", "--type=kubernetes.io/dockerconfigjson"},

@@ -94,7 +94,7 @@ func (f *fixture) wantNoToken(t *testing.T) {
 	}
 	found, err := f.Run(t.Context(), "find", "/run", "/var/run/", "/var/lib/kiln", "/home", "/opt", "-name", "*token*")
 	if err == nil || found != "" {
-		t.Errorf("find = %q, %v; want no token and no daemon's memory", found, err)
+		t.Errorf("find = %q, %v; want no token and no daemon's state", found, err)
 	}
 }
 

@@ -62,7 +62,7 @@ func sidecarCases() []sidecarCase {
 		{name: "malformed quantity", settings: map[string]string{"KILN_BUILD_MEMORY": "plenty"}, says: "KILN_BUILD_MEMORY", reason: failure.Misconfigured},
 		{name: "no registry host", settings: map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST": ""}, says: "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST", reason: failure.Misconfigured},
 		{name: "no exchange", settings: map[string]string{"KILN_EXCHANGE": "/nowhere"}, says: "no daemon answers"},
-		{name: "no memory", settings: map[string]string{"KILN_MEMORY": "/kilnd"}, says: "open memory", reason: failure.Misconfigured},
+		{name: "no state", settings: map[string]string{"KILN_STATE": "/kilnd"}, says: "open state", reason: failure.Misconfigured},
 		{name: "exchange is no directory", seed: "ln -s /etc /exchange/requests", says: "no daemon answers"},
 		{name: "lock of another", seed: "umask 077; echo >/exchange/daemon.lock", says: "no daemon answers"},
 		// 192.0.2.0/24 is for documentation (RFC 5737): nobody is there.
@@ -110,12 +110,12 @@ func daemonOf(pod *corev1.Pod) *corev1.Container {
 	return &corev1.Container{}
 }
 
-// seed runs a script on the exchange and the memory before the sidecar starts, as
+// seed runs a script on the exchange and the state before the sidecar starts, as
 // root, so that some of it is beyond the sidecar's rights.
 func (f *fixture) seed(pod *corev1.Pod, script string) {
 	f.before(pod, corev1.Container{
 		Name: "seed", Image: f.Registry + "/library/busybox:latest", Command: []string{"sh", "-euc", script},
-		VolumeMounts: []corev1.VolumeMount{{Name: "kiln-exchange", MountPath: "/exchange"}, {Name: "kiln-memory", MountPath: "/memory"}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "kiln-exchange", MountPath: "/exchange"}, {Name: "kiln-state", MountPath: "/state"}},
 	})
 }
 
@@ -298,7 +298,7 @@ func (f *fixture) sidecarPortsTaken(t *testing.T) {
 	g.wantNoRestart(t)
 }
 
-// sidecarLittered has the exchange and the memory full of what no kiln wrote.
+// sidecarLittered has the exchange and the state full of what no kiln wrote.
 func (f *fixture) sidecarLittered(t *testing.T) {
 	const id = "aaaaaaaaaaaaaaaaaaaaaaaaa"
 	script := `cd /exchange
@@ -306,7 +306,7 @@ mkdir -m 777 requests; mkdir -m 777 cancel; mkdir -m 777 responses; mkdir -m 777
 mkdir settings.json; echo x >file; mkfifo pipe; ln -s /etc link
 mkdir requests/ID1 responses/ID1; mkfifo requests/ID1/request.json; ln -s /etc/passwd responses/ID1/result.json
 echo x >requests/ID2; ln -s /etc responses/ID2; mkdir cancel/ID2; ln -s / tmp/ID2; mkdir -m 700 tmp/ID3; echo x >tmp/ID3/lock
-cd /memory
+cd /state
 mkdir -m 700 ID1 ID1/deep; echo x >ID1/context.tar.gz; echo x >ID2; ln -s /etc ID3; mkdir ID4; echo x >ID4/context.tar.gz; mkfifo pipe; echo x >file
 `
 	g := f.sidecar(t, "litter", func(pod *corev1.Pod) { f.seed(pod, strings.ReplaceAll(script, "ID", id)) })

@@ -38,7 +38,7 @@ func TestRunnerPodIsSealed(t *testing.T) {
 		"kiln-bin":      {"kiln-install", "runner"},
 		"kiln-exchange": {"kiln", "runner"},
 		"kiln-files":    {"kiln"},
-		"kiln-memory":   {"kiln"},
+		"kiln-state":    {"kiln"},
 		"kiln-registry": {"kiln"},
 		"kiln-token":    {"kiln"},
 		"work":          {"runner"},

@@ -23,7 +23,7 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 	defer stopWatching()
 	go watchShim(watched, ctx.Done(), cancel, claim)
 	code := s.handle(ctx, claim)
-	// The memory forgets last: a daemon that dies in between ends the step
+	// The state forgets last: a daemon that dies in between ends the step
 	// with an error and does not run it twice.
 	defer s.forget(claim.ID)
 	if claim.Vanished() {
@@ -35,12 +35,12 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 	s.finish(ctx, claim, code)
 }
 
-// forget removes what the memory keeps of the request id.
+// forget removes what the state keeps of the request id.
 func (s *serving) forget(id string) {
-	if s.memory == nil {
+	if s.state == nil {
 		return
 	}
-	if err := s.memory.Forget(id); err != nil {
+	if err := s.state.Forget(id); err != nil {
 		s.log.Error("forget request", zap.String("request", id), zap.Error(err))
 	}
 }
@@ -71,7 +71,7 @@ func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 	if s.broken != nil {
 		return s.refuse(claim, misconfigured(s.broken))
 	}
-	if err := s.memory.Accept(claim.ID); err != nil {
+	if err := s.state.Accept(claim.ID); err != nil {
 		return s.refuse(claim, err)
 	}
 	for _, p := range s.problems.all() {

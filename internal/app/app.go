@@ -62,7 +62,7 @@ type App struct {
 	handler  Handler
 	log      *zap.Logger
 	exchange *spool.Exchange // nil until it can be served
-	memory   *spool.Memory   // nil only while broken
+	state    *spool.State    // nil only while broken
 	metrics  *metrics.Metrics
 	problems *problems
 	ports    []*port
@@ -71,7 +71,7 @@ type App struct {
 	slots     chan struct{}
 }
 
-// New opens the exchange, the memory and the ports. What cannot be used is a
+// New opens the exchange, the state and the ports. What cannot be used is a
 // problem that is told, and never an error: see the package.
 func New(options Options) *App {
 	a := &App{
@@ -82,11 +82,11 @@ func New(options Options) *App {
 		a.log.Error("no step can run until this is mended", zap.Error(a.problems.of(exchangeProblem)))
 	}
 	var err error
-	if a.memory, err = spool.OpenMemory(a.settings.Memory); err != nil {
+	if a.state, err = spool.OpenState(a.settings.State); err != nil {
 		a.broken = errors.Join(a.broken, err)
 	}
 	// Before anything of a job runs, whatever becomes of the settings.
-	if _, err := resolver.Keep(a.settings.Memory); err != nil {
+	if _, err := resolver.Keep(a.settings.State); err != nil {
 		a.broken = errors.Join(a.broken, err)
 	}
 	if a.broken == nil {
@@ -142,7 +142,7 @@ func (a *App) awaitExchange(ctx context.Context) bool {
 
 // reach makes the handler that reaches the cluster.
 func (a *App) reach() {
-	handler, err := newHandler(a.settings, a.memory, a.metrics, a.log)
+	handler, err := newHandler(a.settings, a.state, a.metrics, a.log)
 	if err != nil {
 		a.broken = err
 		return

@@ -59,12 +59,12 @@ func daemonOf(t *testing.T, options app.Options, change func(*config.Settings)) 
 }
 
 // settings are those of a daemon that can work.
-func settings(exchange, memory string) *config.Settings {
+func settings(exchange, state string) *config.Settings {
 	return &config.Settings{
 		KanikoImage: config.KanikoImage, Executor: "/kaniko/executor", SnapshotMode: "full",
 		BuildRights: "docker", BuildUserns: "auto",
 		RegistryHost: "registry.example.com/kiln", PodName: "runner-1", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
-		Exchange: exchange, Memory: memory,
+		Exchange: exchange, State: state,
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
 		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
 		Placement: config.PlacementSameNode, Tag: config.TagContent,
@@ -293,7 +293,7 @@ func TestBadSettingsAreToldToEveryStep(t *testing.T) {
 }
 
 func TestRestartEndsWhatWasLeft(t *testing.T) {
-	exchangeDir, memoryDir := t.TempDir(), t.TempDir()
+	exchangeDir, stateDir := t.TempDir(), t.TempDir()
 	exchange, err := spool.Open(exchangeDir)
 	if err != nil {
 		t.Fatal(err)
@@ -303,18 +303,18 @@ func TestRestartEndsWhatWasLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	draft := drop(t, exchange)
-	memory, err := spool.OpenMemory(memoryDir)
+	state, err := spool.OpenState(stateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := memory.Accept(draft.ID); err != nil {
+	if err := state.Accept(draft.ID); err != nil {
 		t.Fatal(err)
 	}
 	handler := &scripted{discarded: make(chan string, 1), handle: func(context.Context, *spool.Claim) int {
 		t.Error("the step ran again")
 		return 0
 	}}
-	daemon(t, handler, func(s *config.Settings) { s.Exchange, s.Memory = exchangeDir, memoryDir })
+	daemon(t, handler, func(s *config.Settings) { s.Exchange, s.State = exchangeDir, stateDir })
 	got, _ := result(t, draft)
 	if got.ExitCode != 1 || !strings.Contains(got.Message, "was restarted") {
 		t.Errorf("result = %+v", got)
@@ -334,26 +334,26 @@ func TestShimsAreToldOfTheTemplate(t *testing.T) {
 
 func TestWhatCannotBeDeletedIsKeptInMind(t *testing.T) {
 	t.Parallel() // it waits for two sweeps
-	memoryDir := t.TempDir()
-	memory, err := spool.OpenMemory(memoryDir)
+	stateDir := t.TempDir()
+	state, err := spool.OpenState(stateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := spool.NewID()
-	if err := memory.Accept(id); err != nil {
+	if err := state.Accept(id); err != nil {
 		t.Fatal(err)
 	}
 	handler := &scripted{discarded: make(chan string, 1), discardErr: errors.New("the API server is down")}
 	core, said := observer.New(zap.WarnLevel)
-	start(t, app.Options{Settings: settings(t.TempDir(), memoryDir), Handler: handler, Log: zap.New(core)})
+	start(t, app.Options{Settings: settings(t.TempDir(), stateDir), Handler: handler, Log: zap.New(core)})
 	<-handler.discarded
 	<-handler.discarded
 	<-handler.discarded // two trials are over
 	if n := said.FilterMessage("delete what an earlier run left").Len(); n != 1 {
 		t.Errorf("said %d times, want once", n)
 	}
-	if ids, err := memory.Accepted(); err != nil || len(ids) != 1 {
-		t.Errorf("the memory keeps %v, %v", ids, err)
+	if ids, err := state.Accepted(); err != nil || len(ids) != 1 {
+		t.Errorf("the state keeps %v, %v", ids, err)
 	}
 }
 

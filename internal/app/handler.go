@@ -21,8 +21,8 @@ import (
 
 // newHandler makes the handler that reaches the cluster with the pod's
 // service account.
-func newHandler(settings *config.Settings, memory *spool.Memory, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, error) {
-	hosts, err := resolver.Keep(settings.Memory)
+func newHandler(settings *config.Settings, state *spool.State, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, error) {
+	hosts, err := resolver.Keep(settings.State)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func newHandler(settings *config.Settings, memory *spool.Memory, counted *metric
 		Settings: settings,
 		Hosts:    hosts,
 		Proxy:    kaniko.ProxyFromEnvironment(os.Getenv),
-		Memory:   memory,
+		State:    state,
 		Metrics:  counted,
 		Log:      log.Named("request"),
 	}

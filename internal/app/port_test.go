@@ -122,9 +122,9 @@ func TestServedWhateverIsWrong(t *testing.T) {
 		options app.Options
 		change  func(*config.Settings)
 	}{
-		"no setting":      {app.Options{}, func(s *config.Settings) { *s = config.Settings{Exchange: s.Exchange, Memory: s.Memory} }},
+		"no setting":      {app.Options{}, func(s *config.Settings) { *s = config.Settings{Exchange: s.Exchange, State: s.State} }},
 		"no command line": {app.Options{Broken: errors.New("unknown flag --x")}, ports},
-		"no memory":       {app.Options{}, func(s *config.Settings) { s.Memory = "/proc/nowhere" }},
+		"no state":        {app.Options{}, func(s *config.Settings) { s.State = "/proc/nowhere" }},
 		"ports taken":     {app.Options{Handler: &scripted{handle: succeed}}, ports},
 		"no API server":   {app.Options{Handler: &scripted{handle: succeed}, Reachable: func(context.Context) error { return errors.New("refused") }}, ports},
 		"silent API server": {app.Options{Handler: &scripted{handle: succeed}, Reachable: func(ctx context.Context) error {

@@ -124,11 +124,11 @@ func (s *serving) stop() error {
 // resume ends what an earlier run of the daemon left unfinished. The shims
 // are answered at once; what was made for them is deleted beside.
 func (s *serving) resume(ctx context.Context) {
-	if s.memory == nil {
+	if s.state == nil {
 		return
 	}
-	ids, err := s.memory.Accepted()
-	s.warn("read the memory", err)
+	ids, err := s.state.Accepted()
+	s.warn("read the state", err)
 	for _, id := range ids {
 		s.log.Warn("ending a step that an earlier run left", zap.String("request", id))
 		s.warn("answer a step that an earlier run left", s.exchange.Abandon(id, interrupted))
@@ -140,7 +140,7 @@ func (s *serving) resume(ctx context.Context) {
 }
 
 // discard deletes what an earlier run made for the request id, until that has
-// succeeded: the memory keeps the id as long, also over a further restart.
+// succeeded: the state keeps the id as long, also over a further restart.
 func (s *serving) discard(ctx context.Context, id string) {
 	log := s.log.With(zap.String("request", id))
 	ticker := time.NewTicker(sweepInterval)
@@ -150,7 +150,7 @@ func (s *serving) discard(ctx context.Context, id string) {
 		err := s.handler.Discard(trial, id)
 		cancel()
 		if err == nil {
-			err = s.memory.Forget(id)
+			err = s.state.Forget(id)
 		}
 		if err == nil {
 			return

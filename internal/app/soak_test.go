@@ -85,7 +85,7 @@ func soaked(t *testing.T, dir string) *spool.Exchange {
 	t.Helper()
 	s := settings(dir, t.TempDir())
 	s.MaxInFlight, s.PendingTimeout = 10, time.Second
-	memory, err := spool.OpenMemory(s.Memory)
+	state, err := spool.OpenState(s.State)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func soaked(t *testing.T, dir string) *spool.Exchange {
 	}
 	pods := podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}
 	handler := &request.Handler{
-		Settings: s, Memory: memory, Log: zap.NewNop(), Pods: pods,
+		Settings: s, State: state, Log: zap.NewNop(), Pods: pods,
 		Self: &request.SelfReader{Pods: pods, PodName: s.PodName},
 	}
 	if err := handler.Prepare(); err != nil {

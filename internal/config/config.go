@@ -50,7 +50,7 @@ type Settings struct {
 	IdentityServiceAccount string `name:"identity-gcp-service-account" help:"Service account of Google to impersonate, for gcp. Default: none, the token's subject itself." env:"KILN_IDENTITY_GCP_SERVICE_ACCOUNT"`
 
 	Exchange      string `help:"Directory shared with the runner container." default:"/var/run/kiln" env:"KILN_EXCHANGE"`
-	Memory        string `help:"Directory of the daemon's own." default:"/var/lib/kiln" env:"KILN_MEMORY"`
+	State         string `help:"Directory of the daemon's state." default:"/var/lib/kiln" env:"KILN_STATE"`
 	Listen        string `help:"Address of /readyz." default:":9464" env:"KILN_LISTEN"`
 	MetricsListen string `help:"Address of /metrics." default:":9465" env:"KILN_METRICS_LISTEN"`
 

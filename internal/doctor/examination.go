@@ -114,7 +114,7 @@ func (e *examination) checks() []check {
 		{name: "settings", after: []string{"runner-pod"}, limit: shortLimit, run: e.readSettings},
 		{name: "plain-login", after: []string{"settings"}, limit: shortLimit, run: e.plainLogin},
 		{name: "exchange", after: []string{"settings"}, needs: []string{"runner-pod"}, limit: shortLimit, run: e.exchange},
-		{name: "memory", after: []string{"settings"}, needs: []string{"runner-pod"}, limit: shortLimit, run: e.memory},
+		{name: "state", after: []string{"settings"}, needs: []string{"runner-pod"}, limit: shortLimit, run: e.state},
 		{name: "daemon", needs: []string{"runner-pod", "settings"}, limit: shortLimit, run: e.daemon},
 		{name: "delegate", after: []string{"settings"}, needs: []string{"runner-pod"}, limit: shortLimit, run: e.delegate},
 		{name: "permissions", after: []string{"runner-pod"}, needs: []string{"kubernetes"}, limit: loginLimit, run: e.permissions},

@@ -62,9 +62,9 @@ func (e *examination) tryExchange() (seen string, err error) {
 	return "mounted by both and served; the runner has not called the hook so far", nil
 }
 
-// memory looks at the daemon's own directory.
-func (e *examination) memory(context.Context) []Finding {
-	findings := perPod(e.pods, func(pod *corev1.Pod) []Finding { return memoryFindings(pod, e.settings.Memory) })
+// state looks at the daemon's own directory.
+func (e *examination) state(context.Context) []Finding {
+	findings := perPod(e.pods, func(pod *corev1.Pod) []Finding { return stateFindings(pod, e.settings.State) })
 	switch {
 	case len(findings) > 0:
 		return findings
@@ -73,12 +73,12 @@ func (e *examination) memory(context.Context) []Finding {
 	case !e.inSidecar():
 		return ok("mounted in the kiln container alone")
 	}
-	file, err := os.CreateTemp(e.settings.Memory, ".doctor-*")
+	file, err := os.CreateTemp(e.settings.State, ".doctor-*")
 	if err != nil {
-		return fail("the memory cannot be written: "+err.Error(), "mount an emptyDir at "+e.settings.Memory+" in the container kiln")
+		return fail("the state cannot be written: "+err.Error(), "mount an emptyDir at "+e.settings.State+" in the container kiln")
 	}
 	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
-		return fail("the memory cannot be written: "+err.Error(), "mount an emptyDir at "+e.settings.Memory+" in the container kiln")
+		return fail("the state cannot be written: "+err.Error(), "mount an emptyDir at "+e.settings.State+" in the container kiln")
 	}
 	return ok("writable, in the kiln container alone")
 }

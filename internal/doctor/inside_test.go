@@ -24,15 +24,15 @@ import (
 func inSidecarAt(t *testing.T, dir string, env map[string]string, objects ...runtime.Object) *examination {
 	t.Helper()
 	pod := overlaid(t, overlay.Sealed)
-	maps.Copy(env, map[string]string{"KILN_EXCHANGE": dir + "/exchange", "KILN_MEMORY": dir + "/memory", "KILN_DOCKER_CONFIG": dir + "/registry/.dockerconfigjson", "KILN_POD_NAME": "runner"})
+	maps.Copy(env, map[string]string{"KILN_EXCHANGE": dir + "/exchange", "KILN_STATE": dir + "/state", "KILN_DOCKER_CONFIG": dir + "/registry/.dockerconfigjson", "KILN_POD_NAME": "runner"})
 	kiln := inPod(pod, containerKiln)
 	for i := range kiln.VolumeMounts {
 		m := &kiln.VolumeMounts[i]
 		switch m.Name {
 		case "kiln-exchange":
 			m.MountPath = env["KILN_EXCHANGE"]
-		case "kiln-memory":
-			m.MountPath = env["KILN_MEMORY"]
+		case "kiln-state":
+			m.MountPath = env["KILN_STATE"]
 		case "kiln-registry":
 			m.MountPath = dir + "/registry"
 		}
@@ -83,13 +83,13 @@ func TestExchangeInside(t *testing.T) {
 func TestMemoryInside(t *testing.T) {
 	dir := t.TempDir()
 	e := inSidecarAt(t, dir, settingsOf(nil))
-	wantFinding(t, e.memory(t.Context()), Fail, "the memory cannot be written", "mount an emptyDir at "+dir+"/memory")
-	if err := os.Mkdir(dir+"/memory", 0o777); err != nil {
+	wantFinding(t, e.state(t.Context()), Fail, "the state cannot be written", "mount an emptyDir at "+dir+"/state")
+	if err := os.Mkdir(dir+"/state", 0o777); err != nil {
 		t.Fatal(err)
 	}
-	wantFinding(t, e.memory(t.Context()), OK, "writable", "")
-	if entries, err := os.ReadDir(dir + "/memory"); err != nil || len(entries) > 0 {
-		t.Errorf("left in the memory: %v, %v", entries, err)
+	wantFinding(t, e.state(t.Context()), OK, "writable", "")
+	if entries, err := os.ReadDir(dir + "/state"); err != nil || len(entries) > 0 {
+		t.Errorf("left in the state: %v, %v", entries, err)
 	}
 }
 

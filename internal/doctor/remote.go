@@ -64,7 +64,7 @@ func (e *examination) names() *resolver.Resolver {
 	if !e.inSidecar() {
 		return nil
 	}
-	names, err := resolver.Kept(e.settings.Memory)
+	names, err := resolver.Kept(e.settings.State)
 	if err != nil {
 		return nil // the daemon says that itself
 	}

@@ -16,7 +16,7 @@ func looks() map[string]func(*corev1.Pod) []Finding {
 	return map[string]func(*corev1.Pod) []Finding{
 		"arc": arcFindings, "overlay": overlayFindings, "hook": hookFindings, "work-volume": workFindings, "delegate": delegateFindings,
 		"exchange": func(pod *corev1.Pod) []Finding { return exchangeFindings(pod, "/var/run/kiln") },
-		"memory":   func(pod *corev1.Pod) []Finding { return memoryFindings(pod, "/var/lib/kiln") },
+		"state":    func(pod *corev1.Pod) []Finding { return stateFindings(pod, "/var/lib/kiln") },
 	}
 }
 
@@ -112,10 +112,10 @@ func podFaults() map[string]podFault {
 		}, Fail, "read-only", "remove readOnly"},
 		"exchange limited":  {"exchange", func(p *corev1.Pod) { volumeOf(p, "kiln-exchange").EmptyDir.SizeLimit = new(resource.MustParse("1Gi")) }, Warn, "sizeLimit", "emptyDir: {}"},
 		"exchange in tmpfs": {"exchange", func(p *corev1.Pod) { volumeOf(p, "kiln-exchange").EmptyDir.Medium = corev1.StorageMediumMemory }, Warn, "in memory", "emptyDir: {}"},
-		"no memory":         {"memory", func(p *corev1.Pod) { unmount(p, containerKiln, "kiln-memory") }, Fail, "no volume at its memory", "apply"},
-		"memory for all": {"memory", func(p *corev1.Pod) {
-			remount(p, containerRunner, "kiln-exchange", func(m *corev1.VolumeMount) { m.Name = "kiln-memory" })
-		}, Fail, "the container runner mounts the daemon's memory", "alone"},
+		"no state":          {"state", func(p *corev1.Pod) { unmount(p, containerKiln, "kiln-state") }, Fail, "no volume for the daemon's state", "apply"},
+		"state for all": {"state", func(p *corev1.Pod) {
+			remount(p, containerRunner, "kiln-exchange", func(m *corev1.VolumeMount) { m.Name = "kiln-state" })
+		}, Fail, "the container runner mounts the daemon's state", "alone"},
 	}
 }
 

@@ -40,16 +40,16 @@ func inside(mount corev1.VolumeMount, dir string) string {
 	return path.Join(mount.SubPath, strings.TrimPrefix(path.Clean(dir), path.Clean(mount.MountPath)))
 }
 
-// memoryFindings looks at who shares the daemon's memory.
-func memoryFindings(pod *corev1.Pod, dir string) []Finding {
+// stateFindings looks at who shares the daemon's state.
+func stateFindings(pod *corev1.Pod, dir string) []Finding {
 	kiln, _ := container(pod, containerKiln)
 	own, found := mounted(kiln, dir)
 	if !found {
-		return fail("the container kiln mounts no volume at its memory "+dir, overlayAgain)
+		return fail("the container kiln mounts no volume for the daemon's state at "+dir, overlayAgain)
 	}
 	for _, c := range pod.Spec.Containers {
 		if slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return c.Name != containerKiln && m.Name == own.Name }) {
-			return fail(fmt.Sprintf("the container %s mounts the daemon's memory, the volume %s: code of a job could change what kiln acts on", c.Name, own.Name),
+			return fail(fmt.Sprintf("the container %s mounts the daemon's state, the volume %s: code of a job could change what kiln acts on", c.Name, own.Name),
 				"mount it in the container kiln alone")
 		}
 	}

@@ -136,7 +136,7 @@ spec:
       volumeMounts:
         - name: kiln-exchange
           mountPath: /var/run/kiln
-        - name: kiln-memory
+        - name: kiln-state
           mountPath: /var/lib/kiln
         - name: kiln-files
           mountPath: /etc/kiln
@@ -216,7 +216,7 @@ spec:
     # evicts the whole pod.
     - name: kiln-exchange
       emptyDir: {}
-    - name: kiln-memory
+    - name: kiln-state
       emptyDir: {}
     # Pod templates that settings name.
     - name: kiln-files

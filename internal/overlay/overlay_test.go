@@ -121,7 +121,7 @@ func TestForms(t *testing.T) {
 }
 
 // TestSealed holds the sealed overlay to its name: no container mode and no delegate,
-// and the token, the credentials and the memory in the kiln container alone.
+// and the token, the credentials and the state in the kiln container alone.
 func TestSealed(t *testing.T) {
 	helm, _ := overlays(t, full(overlay.Sealed))
 	got := strictly[values](t, helm)
@@ -133,7 +133,7 @@ func TestSealed(t *testing.T) {
 		t.Errorf("service account %q, token mounted in every container: %v", spec.ServiceAccountName, spec.AutomountServiceAccountToken)
 	}
 	for _, c := range containers(spec) {
-		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-pull", "kiln-identity", "kiln-memory"} {
+		for _, volume := range []string{"kiln-token", "kiln-registry", "kiln-pull", "kiln-identity", "kiln-state"} {
 			mounts := slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
 			if wants := c.Name == "kiln"; mounts != wants {
 				t.Errorf("container %s mounts %s: got %v, want %v", c.Name, volume, mounts, wants)

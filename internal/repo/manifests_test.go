@@ -153,14 +153,14 @@ func rights(t *testing.T, role *rbacv1.Role) map[string][]string {
 }
 
 // TestSealedPod holds the example pod to what sealed mode means: the token and the
-// memory are in reach of the kiln container alone.
+// state are in reach of the kiln container alone.
 func TestSealedPod(t *testing.T) {
 	pod := only[*corev1.Pod](t)
 	if mounted := pod.Spec.AutomountServiceAccountToken; mounted == nil || *mounted {
 		t.Error("the service account token is mounted in every container")
 	}
 	containers := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers)
-	for _, volume := range []string{"kiln-token", "kiln-memory"} {
+	for _, volume := range []string{"kiln-token", "kiln-state"} {
 		for _, container := range containers {
 			mounts := slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == volume })
 			if wants := container.Name == "kiln"; mounts != wants {

@@ -51,7 +51,7 @@ func (s *step) build(ctx context.Context) (image, error) {
 	ready, err := s.provide(ctx, p)
 	s.tell(outcome(ctx, ready, err), err)
 	if ready.reused == "" { // else it may have to be built all the same
-		_ = os.Remove(s.handler.Memory.ContextPath(s.id))
+		_ = os.Remove(s.handler.State.ContextPath(s.id))
 	}
 	return ready, err
 }

@@ -18,7 +18,7 @@ import (
 	"kiln/internal/registry"
 )
 
-// accept copies the staged context into the daemon's memory as kiln's own
+// accept copies the staged context into the daemon's state as kiln's own
 // tar, and reads the Dockerfile out of the copy. From here on nothing of the
 // request's files is looked at again. It returns the digest of the context's
 // content too.
@@ -52,7 +52,7 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfil
 		return nil, err
 	}
 	defer file.Within(nil) // the file lives as long as the step, and a tree can be large
-	if err := file.Look(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.Memory.ContextPath(s.id)) }); err != nil {
+	if err := file.Look(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.State.ContextPath(s.id)) }); err != nil {
 		if _, ok := errors.AsType[*preflight.Error](err); ok {
 			return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
 		}
@@ -143,7 +143,7 @@ func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 		return buildcontext.Summary{}, nil, err
 	}
 	defer staged.Close()
-	file, err := os.OpenFile(s.handler.Memory.ContextPath(s.id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(s.handler.State.ContextPath(s.id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return buildcontext.Summary{}, nil, err
 	}
@@ -174,7 +174,7 @@ func (s *step) readIgnore() ([]byte, error) {
 
 // readContext reads a file of the canonical tar.
 func (s *step) readContext(what string, read func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
-	file, err := os.Open(s.handler.Memory.ContextPath(s.id))
+	file, err := os.Open(s.handler.State.ContextPath(s.id))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
@@ -188,7 +188,7 @@ func (s *step) readContext(what string, read func(io.ReadSeeker) ([]byte, error)
 
 // readTree lists the canonical tar.
 func (s *step) readTree() (*buildcontext.Tree, error) {
-	file, err := os.Open(s.handler.Memory.ContextPath(s.id))
+	file, err := os.Open(s.handler.State.ContextPath(s.id))
 	if err != nil {
 		return nil, fmt.Errorf("list the build context: %w", err)
 	}
@@ -203,7 +203,7 @@ func (s *step) readTree() (*buildcontext.Tree, error) {
 // sendContext streams head and the canonical tar to the build pod, which takes
 // them for one archive.
 func (s *step) sendContext(head []byte, send func(io.Reader) error) error {
-	file, err := os.Open(s.handler.Memory.ContextPath(s.id))
+	file, err := os.Open(s.handler.State.ContextPath(s.id))
 	if err != nil {
 		return fmt.Errorf("read the build context: %w", err)
 	}

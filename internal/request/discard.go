@@ -23,11 +23,11 @@ func (s *step) note(made spool.Made) error {
 	for i := range s.made {
 		if s.made[i].Name == made.Name {
 			s.made[i] = made
-			return s.handler.Memory.Note(s.id, s.made)
+			return s.handler.State.Note(s.id, s.made)
 		}
 	}
 	s.made = append(s.made, made)
-	return s.handler.Memory.Note(s.id, s.made)
+	return s.handler.State.Note(s.id, s.made)
 }
 
 // mark tells the objects that an action of the request id has from others.
@@ -36,14 +36,14 @@ func mark(id string, owner types.UID) podrun.Mark {
 }
 
 // Discard deletes the objects that an earlier run of the daemon made for the
-// request id, for cleanupTimeout at most. They are those that the memory names,
+// request id, for cleanupTimeout at most. They are those that the state names,
 // and of them those that have the marks of that request and of this runner. What
 // does not exist is no error; an error says that something may be left and
 // Discard has to be called again.
 func (h *Handler) Discard(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	made, err := h.Memory.Noted(id)
+	made, err := h.State.Noted(id)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ const hostileID = "controllersecret1"
 func aStep(t *testing.T, id string, kube *fake.Clientset) *step {
 	t.Helper()
 	h := shellHandler(t, kube)
-	if err := h.Memory.Accept(id); err != nil {
+	if err := h.State.Accept(id); err != nil {
 		t.Fatal(err)
 	}
 	self := Self{Name: "runner-1", UID: "u1", Claim: "work", WorkMount: "/w"}
@@ -67,7 +67,7 @@ func strangers() []runtime.Object {
 }
 
 // TestActionsHaveNamesOfTheirOwn: what a step makes has a name that follows from
-// nothing, and is in the memory before it is asked for. Whatever becomes of the
+// nothing, and is in the state before it is asked for. Whatever becomes of the
 // creation, nothing of it stays, and nothing of others goes.
 func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 	refused := errors.New("no answer")
@@ -88,9 +88,9 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 				object := action.(kubetesting.CreateAction).GetObject()
 				meta := object.(metav1.Object)
 				names = append(names, meta.GetName())
-				noted, err := s.handler.Memory.Noted(s.id)
+				noted, err := s.handler.State.Noted(s.id)
 				if err != nil || len(noted) != 1 || noted[0].Name != meta.GetName() {
-					t.Errorf("the memory has %+v, %v when %s is made", noted, err, meta.GetName())
+					t.Errorf("the state has %+v, %v when %s is made", noted, err, meta.GetName())
 				}
 				if action.GetResource().Resource != tt.resource {
 					return false, nil, nil
@@ -119,11 +119,11 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestNothingIsMadeThatIsNotNoted: without a memory there is no step.
+// TestNothingIsMadeThatIsNotNoted: without a state there is no step.
 func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
 	kube := fake.NewClientset()
 	s := aStep(t, hostileID, kube)
-	if err := s.handler.Memory.Forget(s.id); err != nil {
+	if err := s.handler.State.Forget(s.id); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.runAction(t.Context(), image{reference: "busybox"}); err == nil || !strings.Contains(err.Error(), "remember objects") {
@@ -134,8 +134,8 @@ func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
 	}
 }
 
-// TestDiscard deletes after a restart what the memory names, if it is this
-// request's and this runner's, and what the memory does not name never.
+// TestDiscard deletes after a restart what the state names, if it is this
+// request's and this runner's, and what the state does not name never.
 func TestDiscard(t *testing.T) {
 	meta := func(name, request, role string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{
@@ -180,7 +180,7 @@ func TestDiscardWithoutNotes(t *testing.T) {
 	if err := s.note(spool.Made{Name: "kiln-a"}); err != nil {
 		t.Fatal(err)
 	}
-	made := strings.TrimSuffix(s.handler.Memory.ContextPath(s.id), "context.tar.gz") + "made.json"
+	made := strings.TrimSuffix(s.handler.State.ContextPath(s.id), "context.tar.gz") + "made.json"
 	if err := os.WriteFile(made, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,8 @@ type Handler struct {
 	Self *SelfReader
 	// Registry looks images up.
 	Registry *registry.Client
-	// Memory keeps the contexts.
-	Memory *spool.Memory
+	// State keeps the contexts.
+	State *spool.State
 	// Metrics counts; nil counts nothing.
 	Metrics *metrics.Metrics
 	// Events tells of builds on the runner pod; nil tells nothing.
@@ -91,7 +91,7 @@ type step struct {
 	logger    *zap.Logger
 	planned   *plan         // what the step's image is made of, where it is built
 	missing   string        // the digest of an image that the nodes do not find
-	made      []spool.Made  // in the cluster, as the memory has it
+	made      []spool.Made  // in the cluster, as the state has it
 	standing  podrun.Object // the owner, where it was made for this build alone
 }
 

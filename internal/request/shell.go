@@ -45,10 +45,10 @@ type Order struct {
 // without a warning, nothing stays either.
 func (h *Handler) Build(ctx context.Context, order Order) (string, error) {
 	s := h.stepOf(order)
-	if err := h.Memory.Accept(s.id); err != nil {
+	if err := h.State.Accept(s.id); err != nil {
 		return "", s.blame(ctx, err)
 	}
-	defer func() { _ = h.Memory.Forget(s.id) }()
+	defer func() { _ = h.State.Forget(s.id) }()
 	h.holds.begin(s.id)
 	defer h.holds.end(s.id)
 	defer s.disown()
@@ -70,10 +70,10 @@ func (h *Handler) Build(ctx context.Context, order Order) (string, error) {
 // nor the cluster.
 func (h *Handler) Check(ctx context.Context, order Order) error {
 	s := h.stepOf(order)
-	if err := h.Memory.Accept(s.id); err != nil {
+	if err := h.State.Accept(s.id); err != nil {
 		return s.blame(ctx, err)
 	}
-	defer func() { _ = h.Memory.Forget(s.id) }()
+	defer func() { _ = h.State.Forget(s.id) }()
 	_, file, err := s.accept()
 	if err != nil {
 		return s.blame(ctx, err)

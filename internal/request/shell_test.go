@@ -28,14 +28,14 @@ import (
 // shellHandler is a handler over a cluster in the namespace ci.
 func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
 	t.Helper()
-	memory, err := spool.OpenMemory(t.TempDir())
+	state, err := spool.OpenState(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &Handler{
 		Settings: &config.Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute, ContextMaxBytes: 1 << 20, ContextMaxEntries: 9},
 		Pods:     podrun.Client{Kube: kube, Namespace: "ci"},
-		Memory:   memory,
+		State:    state,
 		Log:      zap.NewNop(),
 	}
 }
@@ -145,8 +145,8 @@ func TestARefusedBuildMakesNothing(t *testing.T) {
 	if err := h.Check(t.Context(), order); err == nil || afterToken(log.String()) != afterToken(built) {
 		t.Errorf("check says otherwise, %v:\n%s", err, &log)
 	}
-	if ids, err := h.Memory.Accepted(); err != nil || len(ids) > 0 {
-		t.Errorf("left in the memory: %v, %v", ids, err)
+	if ids, err := h.State.Accepted(); err != nil || len(ids) > 0 {
+		t.Errorf("left in the state: %v, %v", ids, err)
 	}
 	if actions := kube.Actions(); len(actions) > 0 {
 		t.Errorf("asked the cluster: %v", actions)

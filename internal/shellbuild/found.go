@@ -100,7 +100,7 @@ func (f *found) settings() map[string]string {
 	values := maps.Clone(f.values)
 	for _, name := range []string{
 		"KILN_CA_FILE", "KILN_DOCKER_CONFIG", "KILN_PULL_DOCKER_CONFIG", "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE",
-		"KILN_EXCHANGE", "KILN_MEMORY", "KILN_LISTEN", "KILN_METRICS_LISTEN", "KILN_POD_NAME", "KILN_NAMESPACE",
+		"KILN_EXCHANGE", "KILN_STATE", "KILN_LISTEN", "KILN_METRICS_LISTEN", "KILN_POD_NAME", "KILN_NAMESPACE",
 	} {
 		delete(values, name)
 	}

@@ -56,7 +56,7 @@ func (o Options) reachInside(ctx context.Context, handler *request.Handler, orde
 		return err
 	}
 	// The daemon's way to find hosts, where there is one.
-	if hosts, err := resolver.Kept(o.Settings.Memory); err == nil {
+	if hosts, err := resolver.Kept(o.Settings.State); err == nil {
 		handler.Hosts = hosts
 	}
 	handler.Proxy = kaniko.ProxyFromEnvironment(os.Getenv)

@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() { cancel(errCancelled) })()
 	o.Stdout = &output{to: o.Stdout, cancel: cancel}
-	dir, err := workDir(o.Settings.Memory)
+	dir, err := workDir(o.Settings.State)
 	if err != nil {
 		return err
 	}
@@ -87,11 +87,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	memory, err := spool.OpenMemory(filepath.Join(dir, "memory"))
+	state, err := spool.OpenState(filepath.Join(dir, "state"))
 	if err != nil {
 		return err
 	}
-	handler := &request.Handler{Settings: o.Settings, Memory: memory, Log: o.Log}
+	handler := &request.Handler{Settings: o.Settings, State: state, Log: o.Log}
 	if o.Check {
 		return o.check(building, handler, order)
 	}
@@ -117,12 +117,12 @@ func (o Options) check(ctx context.Context, handler *request.Handler, order requ
 	return nil
 }
 
-// workDir makes a directory for the files of one build: in the daemon's memory
+// workDir makes a directory for the files of one build: in the daemon's state
 // where there is one, for the kiln container can write nowhere else. The name is
 // none of a request, so the daemon leaves it alone.
-func workDir(memory string) (string, error) {
+func workDir(state string) (string, error) {
 	const pattern = "shell-build-*"
-	if dir, err := os.MkdirTemp(memory, pattern); memory != "" && err == nil {
+	if dir, err := os.MkdirTemp(state, pattern); state != "" && err == nil {
 		return dir, nil
 	}
 	dir, err := os.MkdirTemp("", pattern)

@@ -271,23 +271,23 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestMemory remembers and forgets.
-func TestMemory(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "memory")
-	memory, err := spool.OpenMemory(dir)
+// TestState remembers and forgets.
+func TestState(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "state")
+	state, err := spool.OpenState(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id, other := spool.NewID(), spool.NewID()
 	for _, id := range []string{id, other} {
-		if err := memory.Accept(id); err != nil {
+		if err := state.Accept(id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := memory.Accept(id); !errors.Is(err, os.ErrExist) {
+	if err := state.Accept(id); !errors.Is(err, os.ErrExist) {
 		t.Errorf("Accept again = %v, want %v", err, os.ErrExist)
 	}
-	if err := os.WriteFile(memory.ContextPath(id), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(state.ContextPath(id), []byte("x"), 0o600); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"lost+found", ".hidden"} {
@@ -298,25 +298,25 @@ func TestMemory(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, spool.NewID()), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if memory, err = spool.OpenMemory(dir); err != nil {
+	if state, err = spool.OpenState(dir); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := memory.Forget(other); err != nil {
+		if err := state.Forget(other); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if ids, err := memory.Accepted(); err != nil || !cmp.Equal(ids, []string{id}) {
+	if ids, err := state.Accepted(); err != nil || !cmp.Equal(ids, []string{id}) {
 		t.Errorf("Accepted() = %v, %v, want %s alone", ids, err, id)
 	}
 	info, err := os.Stat(filepath.Join(dir, id))
 	if err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("mode %v, %v: the memory is the daemon's alone", info.Mode(), err)
+		t.Errorf("mode %v, %v: the state is the daemon's alone", info.Mode(), err)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if ids, err := memory.Accepted(); err != nil || len(ids) > 0 {
+	if ids, err := state.Accepted(); err != nil || len(ids) > 0 {
 		t.Errorf("Accepted() = %v, %v without a directory", ids, err)
 	}
 }

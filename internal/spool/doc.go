@@ -1,6 +1,6 @@
 // Package spool is the contract between the hook shim and the daemon: a
 // directory that both see, the exchange, and a directory of the daemon's own,
-// the memory.
+// the state.
 //
 // # Exchange
 //

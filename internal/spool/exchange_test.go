@@ -195,7 +195,7 @@ func TestValidID(t *testing.T) {
 func TestInvalidID(t *testing.T) {
 	dir := exchangeDir(t)
 	exchange := open(t, dir)
-	memory, err := spool.OpenMemory(filepath.Join(dir, "memory"))
+	state, err := spool.OpenState(filepath.Join(dir, "state"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,8 +205,8 @@ func TestInvalidID(t *testing.T) {
 			"Claim":   claimErr,
 			"Clear":   exchange.Clear(id),
 			"Abandon": exchange.Abandon(id, "gone"),
-			"Accept":  memory.Accept(id),
-			"Forget":  memory.Forget(id),
+			"Accept":  state.Accept(id),
+			"Forget":  state.Forget(id),
 		} {
 			if err == nil {
 				t.Errorf("%s(%q) succeeds", method, id)

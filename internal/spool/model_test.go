@@ -20,7 +20,7 @@ import (
 type machine struct {
 	dir      string
 	exchange *spool.Exchange
-	memory   *spool.Memory
+	state    *spool.State
 	shims    []*shim
 	claims   map[string]*answered
 }
@@ -77,9 +77,9 @@ func newMachine(t *rapid.T, dir string) *machine {
 	exchange, err := spool.Open(filepath.Join(dir, "exchange"))
 	must(t, err)
 	must(t, exchange.Init())
-	memory, err := spool.OpenMemory(filepath.Join(dir, "memory"))
+	state, err := spool.OpenState(filepath.Join(dir, "state"))
 	must(t, err)
-	return &machine{dir: dir, exchange: exchange, memory: memory, claims: map[string]*answered{}}
+	return &machine{dir: dir, exchange: exchange, state: state, claims: map[string]*answered{}}
 }
 
 // must ends the run on an error.
@@ -183,7 +183,7 @@ func (m *machine) scan(t *rapid.T) {
 		if a.claim.Vanished() {
 			a.claim.Close()
 			delete(m.claims, id)
-			must(t, m.memory.Forget(id))
+			must(t, m.state.Forget(id))
 			must(t, m.exchange.Clear(id))
 		}
 	}
@@ -211,7 +211,7 @@ func (m *machine) accept(t *rapid.T, id string) {
 	must(t, err)
 	c.Load()
 	must(t, c.Bad)
-	if err := m.memory.Accept(id); !errors.Is(err, os.ErrExist) {
+	if err := m.state.Accept(id); !errors.Is(err, os.ErrExist) {
 		must(t, err)
 	}
 	m.claims[id] = &answered{claim: c}
@@ -253,12 +253,12 @@ func (m *machine) crashDaemon(t *rapid.T) {
 		a.claim.Close()
 	}
 	clear(m.claims)
-	ids, err := m.memory.Accepted()
+	ids, err := m.state.Accepted()
 	must(t, err)
 	for _, id := range ids {
 		if rapid.Bool().Draw(t, "abandon") {
 			must(t, m.exchange.Abandon(id, "lost"))
-			must(t, m.memory.Forget(id))
+			must(t, m.state.Forget(id))
 		}
 	}
 }

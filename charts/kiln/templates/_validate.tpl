@@ -129,7 +129,7 @@ scaleSets has {{ . | quote }}, which is no name of a scale set: write its name i
 {{- range $name, $_ := .Values.settings }}
 {{- if hasKey $elsewhere $name }}
 settings.{{ $name }} is what the value {{ get $elsewhere $name }} sets: write that in its place
-{{- else if has $name (list "KILN_EXCHANGE" "KILN_LISTEN" "KILN_IDENTITY_TOKEN_FILE" "KILN_MEMORY" "KILN_METRICS_LISTEN" "KILN_NAMESPACE" "KILN_POD_NAME") }}
+{{- else if has $name (list "KILN_EXCHANGE" "KILN_LISTEN" "KILN_IDENTITY_TOKEN_FILE" "KILN_STATE" "KILN_METRICS_LISTEN" "KILN_NAMESPACE" "KILN_POD_NAME") }}
 settings.{{ $name }} is what the overlay of the runner pod fixes: leave it out
 {{- end }}
 {{- end }}

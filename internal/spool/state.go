@@ -9,33 +9,33 @@ import (
 	"path/filepath"
 )
 
-// Memory is the daemon's own directory, which nobody else writes: one
+// State is the daemon's own directory, which nobody else writes: one
 // directory for each request that it has accepted and not finished. Its
 // methods are safe for concurrent use.
-type Memory struct{ path string }
+type State struct{ path string }
 
-// OpenMemory opens the memory at dir, making it when it is missing.
-func OpenMemory(dir string) (*Memory, error) {
+// OpenState opens the state at dir, making it when it is missing.
+func OpenState(dir string) (*State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open memory: %w", err)
+		return nil, fmt.Errorf("open state: %w", err)
 	}
-	return &Memory{path: dir}, nil
+	return &State{path: dir}, nil
 }
 
 // Accept makes the directory of the request id.
-func (m *Memory) Accept(id string) error {
+func (s *State) Accept(id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	if err := os.Mkdir(filepath.Join(m.path, id), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(s.path, id), 0o700); err != nil {
 		return fmt.Errorf("remember request: %w", err)
 	}
 	return nil
 }
 
 // ContextPath returns where the canonical context of the request id is kept.
-func (m *Memory) ContextPath(id string) string {
-	return filepath.Join(m.path, id, "context.tar.gz")
+func (s *State) ContextPath(id string) string {
+	return filepath.Join(s.path, id, "context.tar.gz")
 }
 
 // Made is what a step has in the cluster, or is about to have there: a Job and a
@@ -53,12 +53,12 @@ const fileMade = "made.json"
 
 // Note remembers what the step of the request id has made, and what it makes
 // next: it is called before. It replaces what was noted of that id.
-func (m *Memory) Note(id string, made []Made) error {
+func (s *State) Note(id string, made []Made) error {
 	data, err := json.Marshal(made)
 	if err != nil {
 		return fmt.Errorf("remember objects: %w", err)
 	}
-	name := m.madePath(id)
+	name := s.madePath(id)
 	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
 		return fmt.Errorf("remember objects: %w", err)
 	}
@@ -69,11 +69,11 @@ func (m *Memory) Note(id string, made []Made) error {
 }
 
 // Noted returns what was noted of the request id; nothing is no error.
-func (m *Memory) Noted(id string) ([]Made, error) {
+func (s *State) Noted(id string) ([]Made, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
-	data, err := os.ReadFile(m.madePath(id))
+	data, err := os.ReadFile(s.madePath(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -87,14 +87,14 @@ func (m *Memory) Noted(id string) ([]Made, error) {
 	return made, nil
 }
 
-func (m *Memory) madePath(id string) string { return filepath.Join(m.path, id, fileMade) }
+func (s *State) madePath(id string) string { return filepath.Join(s.path, id, fileMade) }
 
 // Forget removes what is kept of the request id.
-func (m *Memory) Forget(id string) error {
+func (s *State) Forget(id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(filepath.Join(m.path, id)); err != nil {
+	if err := os.RemoveAll(filepath.Join(s.path, id)); err != nil {
 		return fmt.Errorf("forget request: %w", err)
 	}
 	return nil
@@ -102,13 +102,13 @@ func (m *Memory) Forget(id string) error {
 
 // Accepted returns the ids that are kept: after a start, those that an
 // earlier run of the daemon left unfinished.
-func (m *Memory) Accepted() ([]string, error) {
-	entries, err := os.ReadDir(m.path)
+func (s *State) Accepted() ([]string, error) {
+	entries, err := os.ReadDir(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list memory: %w", err)
+		return nil, fmt.Errorf("list state: %w", err)
 	}
 	var ids []string
 	for _, entry := range entries {
