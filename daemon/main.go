@@ -19,7 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"kiln/internal/config"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 	"kiln/internal/shellbuild"
 )
 
@@ -95,14 +95,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func variables() kong.Vars {
 	return kong.Vars{
 		"kaniko_image":   config.KanikoImage,
-		"runner_image":   overlay.DefaultRunnerImage,
-		"delegate":       overlay.DefaultDelegate,
-		"handle":         overlay.HandleAll,
-		"work_size":      overlay.DefaultWorkSize,
-		"access_mode":    overlay.DefaultAccessMode,
-		"cpu_request":    overlay.DefaultCPURequest,
-		"memory_request": overlay.DefaultMemoryRequest,
-		"memory_limit":   overlay.DefaultMemoryLimit,
+		"runner_image":   scaleset.DefaultRunnerImage,
+		"delegate":       scaleset.DefaultDelegate,
+		"handle":         scaleset.HandleAll,
+		"work_size":      scaleset.DefaultWorkSize,
+		"access_mode":    scaleset.DefaultAccessMode,
+		"cpu_request":    scaleset.DefaultCPURequest,
+		"memory_request": scaleset.DefaultMemoryRequest,
+		"memory_limit":   scaleset.DefaultMemoryLimit,
 	}
 }
 

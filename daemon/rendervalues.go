@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // renderValuesCommand prints what a runner scale set needs to run kiln.
@@ -37,7 +37,7 @@ type renderValuesCommand struct {
 
 // Run prints the overlay to stdout.
 func (c *renderValuesCommand) Run(stdout io.Writer) error {
-	settings := overlay.Settings{
+	settings := scaleset.Settings{
 		Mode:             c.Mode,
 		Image:            c.Image,
 		ImagePullSecrets: c.ImagePullSecret,
@@ -48,8 +48,8 @@ func (c *renderValuesCommand) Run(stdout io.Writer) error {
 		PullSecret:       c.PullSecret,
 		CAConfigMap:      c.CAConfigMap,
 		IdentityAudience: c.IdentityAudience,
-		Proxy:            overlay.Proxy{HTTP: c.HTTPProxy, HTTPS: c.HTTPSProxy, Secret: c.ProxySecret, No: c.NoProxy},
-		Resources: overlay.Resources{
+		Proxy:            scaleset.Proxy{HTTP: c.HTTPProxy, HTTPS: c.HTTPSProxy, Secret: c.ProxySecret, No: c.NoProxy},
+		Resources: scaleset.Resources{
 			CPURequest: c.CPURequest, CPULimit: c.CPULimit,
 			MemoryRequest: c.MemoryRequest, MemoryLimit: c.MemoryLimit,
 		},
@@ -65,9 +65,9 @@ func (c *renderValuesCommand) Run(stdout io.Writer) error {
 	return err
 }
 
-func (c *renderValuesCommand) render(settings overlay.Settings) (string, error) {
+func (c *renderValuesCommand) render(settings scaleset.Settings) (string, error) {
 	if c.ServerSide {
-		return overlay.Apply(settings, c.ScaleSet, c.Namespace)
+		return scaleset.Apply(settings, c.ScaleSet, c.Namespace)
 	}
-	return overlay.Values(settings)
+	return scaleset.Values(settings)
 }

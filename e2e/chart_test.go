@@ -15,14 +15,14 @@ import (
 
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // TestChart installs the chart with the real Helm, starts a runner pod from the overlay
 // that it shows, builds and runs an action in it, and takes everything away again.
 func TestChart(t *testing.T) {
 	t.Parallel()
-	for mode, program := range map[string]string{overlay.Sealed: harness.Helm4, overlay.Kubernetes: harness.Helm3} {
+	for mode, program := range map[string]string{scaleset.Sealed: harness.Helm4, scaleset.Kubernetes: harness.Helm3} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			s, err := open()
@@ -38,7 +38,7 @@ func TestChart(t *testing.T) {
 				Name: "my-set-abcde-runner-fghij", Images: s.images,
 				Mode: mode, Delegate: delegateRoot + "/k8s/index.js", RegistryHost: s.Registry + "/" + namespace,
 			}
-			if mode == overlay.Sealed && s.AuthRegistry != "" {
+			if mode == scaleset.Sealed && s.AuthRegistry != "" {
 				o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, harness.PullSecret
 			}
 			if o.Installed, err = s.Install(t.Context(), program, namespace, o); err != nil {
@@ -67,7 +67,7 @@ func (s stage) useChart(t *testing.T, namespace string, o harness.PodOptions) {
 		t.Errorf("exit code = %d, want 0", results[0].ExitCode)
 	}
 	prepare := runner.Step{Raw: []byte(`{"command":"prepare_job","args":{"container":{"image":"node:22"},"services":[]},"state":null}` + "\n")}
-	if o.Mode == overlay.Kubernetes {
+	if o.Mode == scaleset.Kubernetes {
 		f.wantDelegated(t, prepare, nil)
 	} else {
 		prepare.Repository = "acme/app"

@@ -12,7 +12,7 @@ import (
 
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // Jobs of a runner that TestCleanup plays. make e2e-long runs the test ten times.
@@ -29,7 +29,7 @@ const (
 func TestCleanup(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "cleanup", func(_ stage, o *harness.PodOptions) {
-		o.Mode, o.Delegate = overlay.Kubernetes, delegateRoot+"/k8s/index.js"
+		o.Mode, o.Delegate = scaleset.Kubernetes, delegateRoot+"/k8s/index.js"
 	})
 	jobs := fewJobs
 	if isLong() {

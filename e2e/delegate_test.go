@@ -8,7 +8,7 @@ import (
 
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // delegateRoot is a runner's root for the delegate to be in, with a node.
@@ -39,7 +39,7 @@ exit 42
 func TestDelegate(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "delegate", func(_ stage, o *harness.PodOptions) {
-		o.Mode, o.Delegate = overlay.Kubernetes, delegateRoot+"/k8s/index.js"
+		o.Mode, o.Delegate = scaleset.Kubernetes, delegateRoot+"/k8s/index.js"
 	})
 	large := `{"command":"run_script_step","args":{"X":"` + strings.Repeat("x", 3<<20) + "\xff\"}}\n"
 	tests := []struct {

@@ -24,7 +24,7 @@ import (
 	"kiln/e2e/harness"
 	"kiln/e2e/runner"
 	"kiln/internal/doctor"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // prepare is a call that the runner makes before a job: it is the delegate's.
@@ -52,7 +52,7 @@ type planted struct {
 // the kiln container and from outside.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+	for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
 		t.Run("sound "+mode, func(t *testing.T) {
 			t.Parallel()
 			testSound(t, mode)
@@ -106,14 +106,14 @@ func (p planted) plant(o *harness.PodOptions, before func()) {
 func testSound(t *testing.T, mode string) {
 	f := newFixture(t, "doctor-sound-"+mode, func(s stage, o *harness.PodOptions) {
 		o.Mode = mode
-		if mode == overlay.Kubernetes {
+		if mode == scaleset.Kubernetes {
 			o.Delegate = delegateRoot + "/k8s/index.js"
 		} else if s.AuthRegistry != "" {
 			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+path.Base(o.RegistryHost), harness.PullSecret
 		}
 	})
 	delegate := "none: sealed mode"
-	if mode == overlay.Kubernetes {
+	if mode == scaleset.Kubernetes {
 		delegate = delegateRoot + "/k8s/index.js is there"
 		f.wantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, delegateFiles())
 	} else if _, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil, nil); err != nil {
@@ -133,7 +133,7 @@ func testSound(t *testing.T, mode string) {
 	}
 	wantFaults(t, f.examineOutside(t, f.Namespace), f.andPlainLogin(nil))
 	f.wantNoFailedStarts(t)
-	if mode == overlay.Sealed {
+	if mode == scaleset.Sealed {
 		f.interruptDoctor(t)
 	}
 	f.wantNothingLeft(t)

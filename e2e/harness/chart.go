@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // Programs that "make e2e" builds in bin/.
@@ -44,7 +44,7 @@ type Installation struct {
 // the settings among the options. Runner pods with the installation in their
 // options are made from the overlay that the cluster then shows.
 func (c *Cluster) Install(ctx context.Context, program, namespace string, o PodOptions) (*Installation, error) {
-	if o.Mode == overlay.Kubernetes {
+	if o.Mode == scaleset.Kubernetes {
 		// The scale set is there before kiln.
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: ScaleSetAccount}}
 		if _, err := c.Kube.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
@@ -101,10 +101,10 @@ func (c *Cluster) chartValues(o PodOptions) ([]byte, error) {
 		}
 	}
 	values := map[string]any{
-		"image": o.Images.Kiln, "mode": cmp.Or(o.Mode, overlay.Sealed), "settings": settings,
+		"image": o.Images.Kiln, "mode": cmp.Or(o.Mode, scaleset.Sealed), "settings": settings,
 		"registry": map[string]any{"host": o.RegistryHost, "secretName": o.PullSecret},
 		"runner": map[string]any{
-			"image": o.Images.Runner, "delegate": cmp.Or(o.Delegate, overlay.DefaultDelegate),
+			"image": o.Images.Runner, "delegate": cmp.Or(o.Delegate, scaleset.DefaultDelegate),
 			"workSize": workSize, "storageClass": c.StorageClass, "accessMode": accessMode(settings["KILN_PLACEMENT"]),
 		},
 	}
@@ -117,7 +117,7 @@ func (c *Cluster) chartValues(o PodOptions) ([]byte, error) {
 			values[name] = template
 		}
 	}
-	if o.Mode == overlay.Kubernetes {
+	if o.Mode == scaleset.Kubernetes {
 		values["scaleSets"] = []string{scaleSet}
 	}
 	data, err := yaml.Marshal(values)
@@ -132,7 +132,7 @@ func accessMode(placement string) string {
 	if placement == "anywhere" {
 		return "ReadWriteMany"
 	}
-	return overlay.DefaultAccessMode
+	return scaleset.DefaultAccessMode
 }
 
 // installed reads what the chart put into the namespace, where its notes tell
@@ -147,7 +147,7 @@ func (c *Cluster) installed(ctx context.Context, namespace string, o PodOptions)
 	if err != nil {
 		return nil, fmt.Errorf("read overlays of the chart: %w", err)
 	}
-	i := &Installation{Settings: settings.Data, mode: cmp.Or(o.Mode, overlay.Sealed), secret: o.PullSecret}
+	i := &Installation{Settings: settings.Data, mode: cmp.Or(o.Mode, scaleset.Sealed), secret: o.PullSecret}
 	i.template, err = scaleSetTemplate(overlays.Data[i.mode])
 	return i, err
 }
@@ -158,7 +158,7 @@ func (c *Cluster) templateFor(i *Installation, o PodOptions) (corev1.PodTemplate
 	if o.PullSecret == i.secret {
 		return *i.template.DeepCopy(), nil
 	}
-	values, err := overlay.Values(overlay.Settings{
+	values, err := scaleset.Values(scaleset.Settings{
 		Mode: i.mode, Image: o.Images.Kiln, RunnerImage: o.Images.Runner, Delegate: o.Delegate,
 		RegistrySecret: o.PullSecret, StorageClass: c.StorageClass, WorkSize: workSize,
 	})
@@ -183,14 +183,14 @@ func scaleSetTemplate(values string) (corev1.PodTemplateSpec, error) {
 	}
 	spec := &v.Template.Spec
 	spec.RestartPolicy = corev1.RestartPolicyNever
-	if v.ContainerMode.Type == overlay.Kubernetes && len(spec.Containers) > 0 {
+	if v.ContainerMode.Type == scaleset.Kubernetes && len(spec.Containers) > 0 {
 		addContainerMode(spec, v.ContainerMode.Claim)
 	}
 	return v.Template, nil
 }
 
 // addContainerMode adds what the controller's chart renders for containerMode
-// kubernetes, as internal/overlay/testdata/arc-kubernetes.yaml has it.
+// kubernetes, as internal/scaleset/testdata/arc-kubernetes.yaml has it.
 func addContainerMode(spec *corev1.PodSpec, claim corev1.PersistentVolumeClaimSpec) {
 	spec.ServiceAccountName = ScaleSetAccount
 	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: workVolume, VolumeSource: corev1.VolumeSource{

@@ -8,12 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 func TestChartValues(t *testing.T) {
 	data, err := testCluster().chartValues(PodOptions{
-		Images: Images{Kiln: "r:5000/kiln:1", Runner: "r:5000/runner:1"}, Mode: overlay.Kubernetes, Delegate: "/hook.js",
+		Images: Images{Kiln: "r:5000/kiln:1", Runner: "r:5000/runner:1"}, Mode: scaleset.Kubernetes, Delegate: "/hook.js",
 		RegistryHost: "r:5000/actions", PullSecret: PullSecret,
 		DaemonEnv: map[string]string{"KILN_TAG": "random", "KILN_PLACEMENT": ""}, HookTemplate: "spec: {hostname: h}", BuildTemplate: "spec: {}",
 	})
@@ -44,11 +44,11 @@ func TestChartValues(t *testing.T) {
 func TestInstalledPod(t *testing.T) {
 	c := testCluster()
 	o := PodOptions{Name: "runner", Images: Images{Kiln: "r:5000/kiln:1", Runner: "r:5000/runner:1"}, RegistryHost: "r:5000/actions"}
-	values, err := overlay.Values(overlay.Settings{Mode: overlay.Kubernetes, Image: o.Images.Kiln})
+	values, err := scaleset.Values(scaleset.Settings{Mode: scaleset.Kubernetes, Image: o.Images.Kiln})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Installed = &Installation{Settings: c.settings(o), mode: overlay.Kubernetes}
+	o.Installed = &Installation{Settings: c.settings(o), mode: scaleset.Kubernetes}
 	if o.Installed.template, err = scaleSetTemplate(values); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ type PodOptions struct {
 	// Installed is what the pod is made from; nil is manifests/runner-pod.yaml,
 	// for a namespace of [Cluster.Namespace].
 	Installed *Installation
-	// Mode is the overlay's, overlay.Sealed or overlay.Kubernetes, and Delegate
+	// Mode is the overlay's, scaleset.Sealed or scaleset.Kubernetes, and Delegate
 	// the path of the stock hook in the latter. They go by what is installed.
 	Mode, Delegate string
 	// RegistryHost is where kiln pushes action images and nodes pull them.

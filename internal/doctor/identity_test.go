@@ -6,13 +6,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/cloudlogin"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // identityPod is a runner pod with the token of ECR, as the overlay makes it.
 func identityPod(t *testing.T) *corev1.Pod {
 	t.Helper()
-	pod := overlaid(t, overlay.Sealed)
+	pod := overlaid(t, scaleset.Sealed)
 	pod.Spec.Volumes = append(pod.Spec.Volumes, tokenVolume("sts.amazonaws.com"))
 	kiln := inPod(pod, containerKiln)
 	kiln.VolumeMounts = append(kiln.VolumeMounts, corev1.VolumeMount{Name: "kiln-identity", MountPath: cloudlogin.TokenDir})

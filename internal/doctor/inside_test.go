@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"kiln/internal/overlay"
 	"kiln/internal/podrun"
+	"kiln/internal/scaleset"
 	"kiln/internal/spool"
 )
 
@@ -23,7 +23,7 @@ import (
 // below dir.
 func inSidecarAt(t *testing.T, dir string, env map[string]string, objects ...runtime.Object) *examination {
 	t.Helper()
-	pod := overlaid(t, overlay.Sealed)
+	pod := overlaid(t, scaleset.Sealed)
 	maps.Copy(env, map[string]string{"KILN_EXCHANGE": dir + "/exchange", "KILN_STATE": dir + "/state", "KILN_DOCKER_CONFIG": dir + "/registry/.dockerconfigjson", "KILN_POD_NAME": "runner"})
 	kiln := inPod(pod, containerKiln)
 	for i := range kiln.VolumeMounts {

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -37,7 +37,7 @@ func golden(t *testing.T, name, got string) {
 // overlaid returns the runner pod of an overlay, as the cluster has it.
 func overlaid(t *testing.T, mode string) *corev1.Pod {
 	t.Helper()
-	text, err := overlay.Values(overlay.Settings{Mode: mode, Image: "registry.example.com/kiln:v1", RegistrySecret: "kiln-registry"})
+	text, err := scaleset.Values(scaleset.Settings{Mode: mode, Image: "registry.example.com/kiln:v1", RegistrySecret: "kiln-registry"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func overlaid(t *testing.T, mode string) *corev1.Pod {
 	pod.Name, pod.Namespace = "runner", "runners"
 	pod.Labels["actions.github.com/scale-set-name"] = "my-set"
 	pod.Labels["app.kubernetes.io/version"] = "0.14.2"
-	if mode == overlay.Kubernetes { // what the scale set's chart and admission add
+	if mode == scaleset.Kubernetes { // what the scale set's chart and admission add
 		runner := inPod(pod, containerRunner)
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "work", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}})
 		runner.VolumeMounts = append(runner.VolumeMounts, corev1.VolumeMount{Name: "work", MountPath: "/home/runner/_work"})

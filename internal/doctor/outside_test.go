@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"kiln/internal/overlay"
 	"kiln/internal/podrun"
+	"kiln/internal/scaleset"
 )
 
 // outside returns an examination of a namespace with the objects.
@@ -37,7 +37,7 @@ func settingsOf(more map[string]string) map[string]string {
 }
 
 func TestSettingsFromOutside(t *testing.T) {
-	pods := []corev1.Pod{*overlaid(t, overlay.Sealed)}
+	pods := []corev1.Pod{*overlaid(t, scaleset.Sealed)}
 	for name, tt := range map[string]struct {
 		pods       []corev1.Pod
 		data       map[string]string

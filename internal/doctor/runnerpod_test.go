@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // looks are the checks of a runner pod's specification.
@@ -21,7 +21,7 @@ func looks() map[string]func(*corev1.Pod) []Finding {
 }
 
 func TestOverlayIsSound(t *testing.T) {
-	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+	for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
 		for name, look := range looks() {
 			if findings := look(overlaid(t, mode)); worst(findings) != OK {
 				t.Errorf("%s, %s: %+v", mode, name, findings)
@@ -131,7 +131,7 @@ func volumeOf(pod *corev1.Pod, name string) *corev1.Volume {
 func TestPodFaults(t *testing.T) {
 	for name, fault := range podFaults() {
 		t.Run(name, func(t *testing.T) {
-			pod := overlaid(t, overlay.Sealed)
+			pod := overlaid(t, scaleset.Sealed)
 			fault.change(pod)
 			wantFinding(t, looks()[fault.check](pod), fault.status, fault.seen, fault.mend)
 		})
@@ -139,7 +139,7 @@ func TestPodFaults(t *testing.T) {
 }
 
 func TestSeveralPods(t *testing.T) {
-	pods := []corev1.Pod{*overlaid(t, overlay.Sealed), *overlaid(t, overlay.Sealed), *overlaid(t, overlay.Sealed)}
+	pods := []corev1.Pod{*overlaid(t, scaleset.Sealed), *overlaid(t, scaleset.Sealed), *overlaid(t, scaleset.Sealed)}
 	for i, name := range []string{"a", "b", "c"} {
 		pods[i].Name = name
 	}

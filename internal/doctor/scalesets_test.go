@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"kiln/internal/overlay"
 	"kiln/internal/podrun"
+	"kiln/internal/scaleset"
 )
 
 // Lists of the API of the namespace "runners".
@@ -157,7 +157,7 @@ func TestWithoutAPod(t *testing.T) {
 
 // TestMissingAccounts: no Role is of use to an account that is not there.
 func TestMissingAccounts(t *testing.T) {
-	e := outside([]corev1.Pod{*overlaid(t, overlay.Sealed)}, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "runners"}},
+	e := outside([]corev1.Pod{*overlaid(t, scaleset.Sealed)}, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "other", Namespace: "runners"}},
 		&corev1.ServiceAccount{ObjectMeta: going(metav1.ObjectMeta{Name: "old-gha-rs-kube-mode", Namespace: "runners"})})
 	there, findings := e.present(t.Context(), []string{"kiln", "my-set-gha-rs-kube-mode", "old-gha-rs-kube-mode", "other"})
 	if strings.Join(there, " ") != "other" || len(findings) != 3 {

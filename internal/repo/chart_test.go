@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/config"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // chart is the directory of the chart.
@@ -51,7 +51,7 @@ func held(t *testing.T, name, want string) {
 
 // TestChartOverlay holds the chart's overlays to those of kilnd render-values.
 func TestChartOverlay(t *testing.T) {
-	held(t, "templates/_overlay.tpl", overlay.Text())
+	held(t, "templates/_overlay.tpl", scaleset.Text())
 }
 
 // fixed are the settings that the chart's other values or the overlay set. The schema
@@ -225,11 +225,11 @@ func TestChartDefaults(t *testing.T) {
 	resources := values.Sidecar.Resources
 	for _, same := range []struct{ want, got map[string]string }{
 		{map[string]string{
-			"image": overlay.DefaultRunnerImage, "delegate": overlay.DefaultDelegate, "handle": overlay.HandleAll,
-			"workSize": overlay.DefaultWorkSize, "accessMode": overlay.DefaultAccessMode, "storageClass": "",
+			"image": scaleset.DefaultRunnerImage, "delegate": scaleset.DefaultDelegate, "handle": scaleset.HandleAll,
+			"workSize": scaleset.DefaultWorkSize, "accessMode": scaleset.DefaultAccessMode, "storageClass": "",
 		}, values.Runner},
-		{map[string]string{"cpu": overlay.DefaultCPURequest, "memory": overlay.DefaultMemoryRequest}, resources.Requests},
-		{map[string]string{"cpu": "", "memory": overlay.DefaultMemoryLimit}, resources.Limits},
+		{map[string]string{"cpu": scaleset.DefaultCPURequest, "memory": scaleset.DefaultMemoryRequest}, resources.Requests},
+		{map[string]string{"cpu": "", "memory": scaleset.DefaultMemoryLimit}, resources.Limits},
 	} {
 		if !maps.Equal(same.want, same.got) {
 			t.Errorf("defaults differ (-render-values +chart):\n%s", cmp.Diff(same.want, same.got))

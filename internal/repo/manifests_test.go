@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/doctor"
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // kustomization is the one file below manifests/ that is no object of the cluster.
@@ -83,7 +83,7 @@ func TestKustomization(t *testing.T) {
 
 // TestRunnerPod holds the example pod to the overlay of sealed mode.
 func TestRunnerPod(t *testing.T) {
-	text, err := overlay.Values(overlay.Settings{Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry"})
+	text, err := scaleset.Values(scaleset.Settings{Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // decode reads a file of objects, and fails on a field that its type does not have. Those
@@ -109,29 +109,29 @@ func TestChartAgrees(t *testing.T) {
 // TestChartOverlays shows that the overlays of an installed chart are those that kilnd
 // render-values prints for the same settings.
 func TestChartOverlays(t *testing.T) {
-	for values, settings := range map[string]overlay.Settings{
+	for values, settings := range map[string]scaleset.Settings{
 		"default": {Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry"},
 		"closed": {
 			Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
-			Proxy:     overlay.Proxy{Secret: "kiln-proxy", No: []string{"172.18.0.2/32", "10.0.0.0/8", "fd00:10::/32"}},
-			Resources: overlay.Resources{MemoryLimit: overlay.NoLimit},
+			Proxy:     scaleset.Proxy{Secret: "kiln-proxy", No: []string{"172.18.0.2/32", "10.0.0.0/8", "fd00:10::/32"}},
+			Resources: scaleset.Resources{MemoryLimit: scaleset.NoLimit},
 		},
 		"full": {
 			Image: "registry.example.com/kiln:dev", RunnerImage: "registry.example.com/runner:v2",
 			ImagePullSecrets: []string{"registry-login", "other-login"},
 			PullSecret:       "base-images", CAConfigMap: "registry-ca",
-			Proxy: overlay.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{
+			Proxy: scaleset.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{
 				".example.com", "172.18.0.2/32", "10.0.0.0/8", "fd00:10::/32",
 			}},
-			Resources: overlay.Resources{CPURequest: "20m", CPULimit: "1", MemoryRequest: "64Mi", MemoryLimit: "136Mi"},
+			Resources: scaleset.Resources{CPURequest: "20m", CPULimit: "1", MemoryRequest: "64Mi", MemoryLimit: "136Mi"},
 			Delegate:  "/home/runner/k8s/other.js", WorkSize: "20Gi", AccessMode: "ReadWriteMany", StorageClass: "fast",
 		},
 	} {
 		got := named[*corev1.ConfigMap](t, rendered(t, values), "kiln-overlays").Data
 		want := map[string]string{}
-		for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+		for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
 			settings.Mode = mode
-			text, err := overlay.Values(settings)
+			text, err := scaleset.Values(settings)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package overlay
+package scaleset
 
 import (
 	_ "embed" // the template
@@ -113,7 +113,7 @@ const (
 
 // text is the template of the overlays.
 //
-//go:embed overlay.tpl
+//go:embed scaleset.tpl
 var text string
 
 // Text returns the template of the overlays, for the chart's copy of it.

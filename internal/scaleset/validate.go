@@ -1,4 +1,4 @@
-package overlay
+package scaleset
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package overlay_test
+package scaleset_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"sigs.k8s.io/yaml"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 // hooks is the one variable of the controller's chart that an overlay replaces.
@@ -74,7 +74,7 @@ func merged(t *testing.T, base corev1.PodTemplateSpec, applied string) corev1.Po
 // TestControllerParts shows that nothing that the controller's chart renders is lost
 // or doubled, but for the hook that kiln stands in for.
 func TestControllerParts(t *testing.T) {
-	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+	for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
 		t.Run(mode, func(t *testing.T) {
 			_, applied := overlays(t, full(mode))
 			base := own(t, mode)
@@ -101,7 +101,7 @@ func TestControllerParts(t *testing.T) {
 					t.Errorf("mount %s is not what the chart set", m.MountPath)
 				}
 			}
-			if mode == overlay.Kubernetes {
+			if mode == scaleset.Kubernetes {
 				if got.Spec.ServiceAccountName != "my-set-gha-rs-kube-mode" || got.Spec.AutomountServiceAccountToken != nil {
 					t.Errorf("service account %q: the stock hook needs the chart's", got.Spec.ServiceAccountName)
 				}

@@ -1,4 +1,4 @@
-package overlay_test
+package scaleset_test
 
 import (
 	"flag"
@@ -13,19 +13,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"kiln/internal/overlay"
+	"kiln/internal/scaleset"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
 // full are settings with every optional part of an overlay.
-func full(mode string) overlay.Settings {
-	return overlay.Settings{
+func full(mode string) scaleset.Settings {
+	return scaleset.Settings{
 		Mode: mode, Image: "registry.example.com/kiln:dev", RegistrySecret: "kiln-registry",
 		PullSecret: "base-images", CAConfigMap: "registry-ca", IdentityAudience: "sts.amazonaws.com", StorageClass: "standard", WorkSize: "20Gi",
 		ImagePullSecrets: []string{"registry-login"},
-		Proxy:            overlay.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{".example.com"}},
-		Resources:        overlay.Resources{CPULimit: "500m"},
+		Proxy:            scaleset.Proxy{HTTP: "http://proxy.example.com:3128", HTTPS: "http://proxy.example.com:3129", No: []string{".example.com"}},
+		Resources:        scaleset.Resources{CPULimit: "500m"},
 	}
 }
 
@@ -66,16 +66,16 @@ func must(t *testing.T, text string, err error) string {
 }
 
 // overlays returns both forms of the overlay of a mode.
-func overlays(t *testing.T, s overlay.Settings) (helm, applied string) {
+func overlays(t *testing.T, s scaleset.Settings) (helm, applied string) {
 	t.Helper()
-	helm, err := overlay.Values(s)
+	helm, err := scaleset.Values(s)
 	helm = must(t, helm, err)
-	applied, err = overlay.Apply(s, "my-set", "arc-runners")
+	applied, err = scaleset.Apply(s, "my-set", "arc-runners")
 	return helm, must(t, applied, err)
 }
 
 func TestGolden(t *testing.T) {
-	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+	for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
 		helm, applied := overlays(t, full(mode))
 		for name, got := range map[string]string{mode + ".yaml": helm, mode + "-apply.yaml": applied} {
 			t.Run(name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("differs, see `go test ./internal/overlay -update` (-want +got):\n%s", diff)
+					t.Errorf("differs, see `go test ./internal/scaleset -update` (-want +got):\n%s", diff)
 				}
 			})
 		}
@@ -100,12 +100,12 @@ func TestGolden(t *testing.T) {
 // TestForms shows that what is applied is the template of the values, but for the parts
 // of the runner container that the scale set has already.
 func TestForms(t *testing.T) {
-	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
+	for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
 		t.Run(mode, func(t *testing.T) {
 			helm, applied := overlays(t, full(mode))
 			want := strictly[values](t, helm).Template
 			runner := &want.Spec.Containers[0]
-			if runner.Image != overlay.DefaultRunnerImage || len(runner.Command) != 1 {
+			if runner.Image != scaleset.DefaultRunnerImage || len(runner.Command) != 1 {
 				t.Errorf("the runner has image %q and command %q", runner.Image, runner.Command)
 			}
 			runner.Image, runner.Command = "", nil
@@ -123,7 +123,7 @@ func TestForms(t *testing.T) {
 // TestSealed holds the sealed overlay to its name: no container mode and no delegate,
 // and the token, the credentials and the state in the kiln container alone.
 func TestSealed(t *testing.T) {
-	helm, _ := overlays(t, full(overlay.Sealed))
+	helm, _ := overlays(t, full(scaleset.Sealed))
 	got := strictly[values](t, helm)
 	spec := got.Template.Spec
 	if got.ContainerMode != nil {
@@ -148,8 +148,8 @@ func TestSealed(t *testing.T) {
 // TestWithoutOptionalParts shows what an overlay without a registry's Secret and a
 // storage class leaves out.
 func TestWithoutOptionalParts(t *testing.T) {
-	for _, mode := range []string{overlay.Sealed, overlay.Kubernetes} {
-		helm, applied := overlays(t, overlay.Settings{Mode: mode, Image: "kiln:dev"})
+	for _, mode := range []string{scaleset.Sealed, scaleset.Kubernetes} {
+		helm, applied := overlays(t, scaleset.Settings{Mode: mode, Image: "kiln:dev"})
 		for _, text := range []string{helm, applied} {
 			for _, word := range []string{"kiln-registry", "KILN_DOCKER_CONFIG", "kiln-pull", "KILN_PULL", "kiln-ca", "KILN_CA", "kiln-identity", "storageClassName", "_PROXY", "imagePullSecrets:"} {
 				if strings.Contains(text, word) {
@@ -157,15 +157,15 @@ func TestWithoutOptionalParts(t *testing.T) {
 				}
 			}
 		}
-		sound(t, strictly[values](t, helm).Template.Spec, mode == overlay.Kubernetes)
+		sound(t, strictly[values](t, helm).Template.Spec, mode == scaleset.Kubernetes)
 	}
 }
 
 // TestProxySecret shows that the URLs come out of a Secret that need not be there, and
 // that the API server is reached without a proxy.
 func TestProxySecret(t *testing.T) {
-	s := full(overlay.Sealed)
-	s.Proxy = overlay.Proxy{Secret: "kiln-proxy", No: []string{"10.0.0.0/8"}}
+	s := full(scaleset.Sealed)
+	s.Proxy = scaleset.Proxy{Secret: "kiln-proxy", No: []string{"10.0.0.0/8"}}
 	helm, _ := overlays(t, s)
 	kiln := strictly[values](t, helm).Template.Spec.InitContainers[1]
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
@@ -185,15 +185,15 @@ func TestProxySecret(t *testing.T) {
 // TestResources shows that both of kiln's containers have the same, which costs a pod no
 // more: the first ends before the second begins.
 func TestResources(t *testing.T) {
-	for limit, want := range map[string]string{"": overlay.DefaultMemoryLimit, "1Gi": "1Gi", overlay.NoLimit: "0"} {
-		s := full(overlay.Sealed)
-		s.Resources = overlay.Resources{MemoryLimit: limit}
+	for limit, want := range map[string]string{"": scaleset.DefaultMemoryLimit, "1Gi": "1Gi", scaleset.NoLimit: "0"} {
+		s := full(scaleset.Sealed)
+		s.Resources = scaleset.Resources{MemoryLimit: limit}
 		helm, _ := overlays(t, s)
 		for _, c := range strictly[values](t, helm).Template.Spec.InitContainers {
 			if got := c.Resources.Limits.Memory().String(); got != want {
 				t.Errorf("memory limit %q: %s has %s, want %s", limit, c.Name, got, want)
 			}
-			if got := c.Resources.Requests.Memory().String(); got != overlay.DefaultMemoryRequest {
+			if got := c.Resources.Requests.Memory().String(); got != scaleset.DefaultMemoryRequest {
 				t.Errorf("%s requests %s of memory", c.Name, got)
 			}
 		}
@@ -246,38 +246,38 @@ func unique(t *testing.T, what string, names []string) {
 
 func TestFaultsNameTheSetting(t *testing.T) {
 	for name, tc := range map[string]struct {
-		change func(*overlay.Settings)
+		change func(*scaleset.Settings)
 		want   string
 	}{
-		"pull secret":       {func(s *overlay.Settings) { s.PullSecret = "a_b" }, `the pull secret is "a_b": write it as kiln-pull`},
-		"image pull secret": {func(s *overlay.Settings) { s.ImagePullSecrets = []string{"ok", "A"} }, `an image pull secret is "A"`},
-		"proxy":             {func(s *overlay.Settings) { s.Proxy.HTTP = "proxy:3128" }, `the HTTP proxy is "proxy:3128": write it as http://`},
-		"proxy's user":      {func(s *overlay.Settings) { s.Proxy.HTTPS = "http://me:hunter2@proxy" }, "the URL of the HTTPS proxy has a user: write it into the key HTTPS_PROXY of a Secret"},
-		"proxy twice":       {func(s *overlay.Settings) { s.Proxy.Secret = "kiln-proxy" }, "both the HTTP proxy and the proxy secret are set"},
-		"proxy's secret":    {func(s *overlay.Settings) { s.Proxy = overlay.Proxy{Secret: "A"} }, `the proxy secret is "A"`},
-		"no proxy":          {func(s *overlay.Settings) { s.Proxy.No = []string{"$(X)"} }, `a host without proxy is "$(X)"`},
-		"CPU":               {func(s *overlay.Settings) { s.Resources.CPULimit = "all" }, `the CPU limit is "all": write a Kubernetes quantity`},
-		"memory":            {func(s *overlay.Settings) { s.Resources.MemoryLimit = "0" }, `the memory limit is "0"`},
-		"no image":          {func(s *overlay.Settings) { s.Image = "" }, "the image is not set"},
-		"image":             {func(s *overlay.Settings) { s.Image = "kiln\"\nx" }, `the image is "kiln\"\nx": write it as`},
-		"mode":              {func(s *overlay.Settings) { s.Mode = "dind" }, `the mode is "dind": write sealed or kubernetes`},
-		"novolume":          {func(s *overlay.Settings) { s.Mode = "kubernetes-novolume" }, "kiln does not support the mode kubernetes-novolume"},
-		"size":              {func(s *overlay.Settings) { s.WorkSize = "big" }, `the size of the work volume is "big"`},
-		"little memory":     {func(s *overlay.Settings) { s.Resources.MemoryLimit = "135Mi" }, "the memory limit of the kiln container is 135 MiB: set 136 MiB or more, or none"},
-		"access mode":       {func(s *overlay.Settings) { s.AccessMode = "ReadWriteOncePod" }, `the access mode of the work volume is "ReadWriteOncePod"`},
-		"negative size":     {func(s *overlay.Settings) { s.WorkSize = "-1Gi" }, `the size of the work volume is "-1Gi"`},
-		"secret":            {func(s *overlay.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},
-		"authorities":       {func(s *overlay.Settings) { s.CAConfigMap = "-" }, `the ConfigMap of certificate authorities is "-"`},
-		"class":             {func(s *overlay.Settings) { s.StorageClass = "x: y" }, `the storage class is "x: y"`},
-		"handle":            {func(s *overlay.Settings) { s.Handle = "some" }, `handle is "some": write all or dockerfile`},
-		"delegate":          {func(s *overlay.Settings) { s.Delegate = "index.js" }, `the delegate is "index.js": write it as /home/`},
-		"delegate's ending": {func(s *overlay.Settings) { s.Delegate = "/hook" }, `the delegate is "/hook"`},
-		"runner image":      {func(s *overlay.Settings) { s.RunnerImage = "a b" }, `the runner image is "a b"`},
+		"pull secret":       {func(s *scaleset.Settings) { s.PullSecret = "a_b" }, `the pull secret is "a_b": write it as kiln-pull`},
+		"image pull secret": {func(s *scaleset.Settings) { s.ImagePullSecrets = []string{"ok", "A"} }, `an image pull secret is "A"`},
+		"proxy":             {func(s *scaleset.Settings) { s.Proxy.HTTP = "proxy:3128" }, `the HTTP proxy is "proxy:3128": write it as http://`},
+		"proxy's user":      {func(s *scaleset.Settings) { s.Proxy.HTTPS = "http://me:hunter2@proxy" }, "the URL of the HTTPS proxy has a user: write it into the key HTTPS_PROXY of a Secret"},
+		"proxy twice":       {func(s *scaleset.Settings) { s.Proxy.Secret = "kiln-proxy" }, "both the HTTP proxy and the proxy secret are set"},
+		"proxy's secret":    {func(s *scaleset.Settings) { s.Proxy = scaleset.Proxy{Secret: "A"} }, `the proxy secret is "A"`},
+		"no proxy":          {func(s *scaleset.Settings) { s.Proxy.No = []string{"$(X)"} }, `a host without proxy is "$(X)"`},
+		"CPU":               {func(s *scaleset.Settings) { s.Resources.CPULimit = "all" }, `the CPU limit is "all": write a Kubernetes quantity`},
+		"memory":            {func(s *scaleset.Settings) { s.Resources.MemoryLimit = "0" }, `the memory limit is "0"`},
+		"no image":          {func(s *scaleset.Settings) { s.Image = "" }, "the image is not set"},
+		"image":             {func(s *scaleset.Settings) { s.Image = "kiln\"\nx" }, `the image is "kiln\"\nx": write it as`},
+		"mode":              {func(s *scaleset.Settings) { s.Mode = "dind" }, `the mode is "dind": write sealed or kubernetes`},
+		"novolume":          {func(s *scaleset.Settings) { s.Mode = "kubernetes-novolume" }, "kiln does not support the mode kubernetes-novolume"},
+		"size":              {func(s *scaleset.Settings) { s.WorkSize = "big" }, `the size of the work volume is "big"`},
+		"little memory":     {func(s *scaleset.Settings) { s.Resources.MemoryLimit = "135Mi" }, "the memory limit of the kiln container is 135 MiB: set 136 MiB or more, or none"},
+		"access mode":       {func(s *scaleset.Settings) { s.AccessMode = "ReadWriteOncePod" }, `the access mode of the work volume is "ReadWriteOncePod"`},
+		"negative size":     {func(s *scaleset.Settings) { s.WorkSize = "-1Gi" }, `the size of the work volume is "-1Gi"`},
+		"secret":            {func(s *scaleset.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},
+		"authorities":       {func(s *scaleset.Settings) { s.CAConfigMap = "-" }, `the ConfigMap of certificate authorities is "-"`},
+		"class":             {func(s *scaleset.Settings) { s.StorageClass = "x: y" }, `the storage class is "x: y"`},
+		"handle":            {func(s *scaleset.Settings) { s.Handle = "some" }, `handle is "some": write all or dockerfile`},
+		"delegate":          {func(s *scaleset.Settings) { s.Delegate = "index.js" }, `the delegate is "index.js": write it as /home/`},
+		"delegate's ending": {func(s *scaleset.Settings) { s.Delegate = "/hook" }, `the delegate is "/hook"`},
+		"runner image":      {func(s *scaleset.Settings) { s.RunnerImage = "a b" }, `the runner image is "a b"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := full(overlay.Kubernetes)
+			s := full(scaleset.Kubernetes)
 			tc.change(&s)
-			if _, err := overlay.Values(s); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := scaleset.Values(s); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error = %v, want %q", err, tc.want)
 			} else if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("a password is in the error %v", err)
@@ -285,7 +285,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"", "My-Set", "a.b", strings.Repeat("a", 64)} {
-		if _, err := overlay.Apply(full(overlay.Sealed), name, "n"); err == nil {
+		if _, err := scaleset.Apply(full(scaleset.Sealed), name, "n"); err == nil {
 			t.Errorf("Apply took the scale set %q", name)
 		}
 	}
