@@ -99,7 +99,7 @@ func fileOf(t *testing.T, kind string) string {
 	case "damaged xz":
 		return "\xfd7zXZ\x00\x00\x04" + strings.Repeat("x", 100)
 	case "large zstd":
-		return squeezed(t, "zstd", archive(file)[:512]+strings.Repeat(archive(file)[:512], 20_000))
+		return squeezed(t, "zstd", strings.Repeat(archive(file)[:512], 9_000)) // 4.4 MiB
 	case "tar":
 		return archive(tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}, file)
 	case "tgz":
@@ -139,7 +139,7 @@ func squeezed(t *testing.T, how, content string) string {
 	var w io.WriteCloser
 	var err error
 	if how == "xz" {
-		w, err = xz.NewWriter(&out)
+		w, err = xz.WriterConfig{DictCap: 64 << 10}.NewWriter(&out)
 	} else {
 		w, err = zstd.NewWriter(&out)
 	}

@@ -109,7 +109,8 @@ func TestMissing(t *testing.T) {
 }
 
 // Many patterns and many entries take no longer than a bound allows.
-func TestContextBound(t *testing.T) {
+func TestBoundsOfContext(t *testing.T) {
+	skipUnderRaceDetector(t)
 	nodes := make([]buildcontext.Node, 100_000)
 	for i := range nodes {
 		nodes[i].Path = fmt.Sprintf("f%06d", i)
