@@ -40,6 +40,7 @@ func TestShimSettings(t *testing.T) {
 // shimSettings lists the string literals of the shim that are names of kiln's variables.
 func shimSettings(t *testing.T) []string {
 	t.Helper()
+	name := regexp.MustCompile(`^KILN_[A-Z_]+$`)
 	names := map[string]bool{}
 	for _, s := range sources(t) {
 		if s.isTest() || filepath.Dir(s.path) != "hookshim" {
@@ -48,7 +49,7 @@ func shimSettings(t *testing.T) []string {
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
 				text, err := strconv.Unquote(literal.Value)
-				if err == nil && regexp.MustCompile(`^KILN_[A-Z_]+$`).MatchString(text) {
+				if err == nil && name.MatchString(text) {
 					names[text] = true
 				}
 			}

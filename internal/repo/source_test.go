@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -29,9 +30,21 @@ func (s source) line(pos token.Pos) int { return s.fset.Position(pos).Line }
 // lines counts the lines of the file, comments and licence included.
 func (s source) lines() int { return s.fset.File(s.file.FileStart).LineCount() }
 
-// sources parses every Go file of the work tree but generated and test data.
+// sources returns every Go file of the work tree but generated and test data.
 func sources(t *testing.T) []source {
 	t.Helper()
+	all, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) == 0 {
+		t.Fatal("no Go file found")
+	}
+	return all
+}
+
+// parsed parses them, once for all tests.
+var parsed = sync.OnceValues(func() ([]source, error) {
 	var all []source
 	fset := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -52,14 +65,8 @@ func sources(t *testing.T) []source {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(all) == 0 {
-		t.Fatal("no Go file found")
-	}
-	return all
-}
+	return all, err
+})
 
 // ignoredDir tells the directories that the go command ignores, and what make builds.
 func ignoredDir(name string) bool {
