@@ -149,7 +149,7 @@ func (a *App) reach() {
 	}
 	a.handler = handler
 	a.reachable = func(ctx context.Context) error {
-		_, err := handler.Self.Read(ctx)
+		_, err := handler.Runner.Read(ctx)
 		return err
 	}
 }

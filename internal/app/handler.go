@@ -16,6 +16,7 @@ import (
 	"kiln/internal/podrun"
 	"kiln/internal/request"
 	"kiln/internal/resolver"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 )
 
@@ -32,7 +33,7 @@ func newHandler(settings *config.Settings, state *spool.State, counted *metrics.
 		Proxy:    kaniko.ProxyFromEnvironment(os.Getenv),
 		State:    state,
 		Metrics:  counted,
-		Log:      log.Named("request"),
+		Logger:   log.Named("request"),
 	}
 	if err := handler.Prepare(); err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func newHandler(settings *config.Settings, state *spool.State, counted *metrics.
 		return nil, err
 	}
 	handler.Events = event.NewRecorder(handler.Pods.Kube, namespace)
-	handler.Self = &request.SelfReader{Pods: handler.Pods, PodName: settings.PodName}
+	handler.Runner = &runnerpod.Reader{Pods: handler.Pods, PodName: settings.PodName}
 	return handler, nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"kiln/internal/app"
 	"kiln/internal/podrun"
 	"kiln/internal/request"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 )
 
@@ -99,8 +100,8 @@ func soaked(t *testing.T, dir string) *spool.Exchange {
 	}
 	pods := podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}
 	handler := &request.Handler{
-		Settings: s, State: state, Log: zap.NewNop(), Pods: pods,
-		Self: &request.SelfReader{Pods: pods, PodName: s.PodName},
+		Settings: s, State: state, Logger: zap.NewNop(), Pods: pods,
+		Runner: &runnerpod.Reader{Pods: pods, PodName: s.PodName},
 	}
 	if err := handler.Prepare(); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/request"
+	"kiln/internal/runnerpod"
 )
 
 // Place is where an examination looks from.
@@ -60,7 +61,7 @@ type examination struct {
 	sets []scaleSet
 	// Of runner-pod: the pods with a kiln container; the own one for Sidecar.
 	pods []corev1.Pod
-	self request.Self
+	self runnerpod.Self
 	arch string
 	// Of settings.
 	env      map[string]string

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/registry"
-	"kiln/internal/request"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 )
 
@@ -183,7 +183,7 @@ func TestPullPod(t *testing.T) {
 			{Name: "other", Image: "other"},
 		},
 	}}
-	e := &examination{Options: Options{Place: Sidecar, Patience: time.Minute}, arch: "arm64", self: request.Self{Name: "runner", UID: "u"}}
+	e := &examination{Options: Options{Place: Sidecar, Patience: time.Minute}, arch: "arm64", self: runnerpod.Self{Name: "runner", UID: "u"}}
 	pod := e.pullPod(from, map[string]trialContainer{"job": {image: "r.io/i@sha256:0", args: []string{"version"}}})
 	want := []corev1.Container{{Name: "job", Image: "r.io/i@sha256:0", Args: []string{"version"}, SecurityContext: &corev1.SecurityContext{Privileged: new(false)}}}
 	if diff := cmp.Diff(want, pod.Spec.Containers); diff != "" {

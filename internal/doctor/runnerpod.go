@@ -13,7 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"kiln/internal/request"
+	"kiln/internal/runnerpod"
 )
 
 // Names of the overlay's containers.
@@ -56,7 +56,7 @@ func (e *examination) runnerPod(ctx context.Context) []Finding {
 	if len(e.pods) == 0 {
 		return e.withoutPod()
 	}
-	e.self, _ = request.SelfOf(&e.pods[0])
+	e.self, _ = runnerpod.Of(&e.pods[0])
 	if node, err := e.client.Kube.CoreV1().Nodes().Get(ctx, e.self.NodeName, metav1.GetOptions{}); err == nil {
 		e.arch = node.Status.NodeInfo.Architecture
 	}
@@ -95,7 +95,7 @@ func (e *examination) ownPod(ctx context.Context) []Finding {
 		return fail("the runner pod has no container called kiln", "name kiln's sidecar so")
 	}
 	e.pods = []corev1.Pod{*pod}
-	e.self, _ = request.SelfOf(pod)
+	e.self, _ = runnerpod.Of(pod)
 	return ok(fmt.Sprintf("%s on node %s, image %s", pod.Name, pod.Spec.NodeName, e.self.Image))
 }
 
@@ -191,7 +191,7 @@ func hookFindings(pod *corev1.Pod) []Finding {
 	if !found {
 		return fail("there is no container called runner", "name the runner's container so: Actions Runner Controller knows it by that name")
 	}
-	if sign := request.Novolume(pod); sign != "" {
+	if sign := runnerpod.Novolume(pod); sign != "" {
 		return fail("the scale set has containerMode kubernetes-novolume ("+sign+"): there the work folder is no volume that the pod of an action could mount",
 			"use containerMode kubernetes, or none for sealed mode (docs/install.md, Which mode)")
 	}
@@ -263,10 +263,10 @@ func destination(args []string) string {
 
 // workFindings looks at the volume of the work folder.
 func workFindings(pod *corev1.Pod) []Finding {
-	if request.Novolume(pod) != "" {
+	if runnerpod.Novolume(pod) != "" {
 		return skip("containerMode kubernetes-novolume has none: see hook")
 	}
-	if _, err := request.SelfOf(pod); err != nil {
+	if _, err := runnerpod.Of(pod); err != nil {
 		return fail(err.Error(), "mount the whole of a persistent volume claim called work in the runner container: the overlay of sealed mode and containerMode kubernetes do")
 	}
 	return nil

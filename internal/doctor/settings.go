@@ -195,7 +195,7 @@ func (e *examination) makeHandler(ctx context.Context) []error {
 		Settings: e.settings,
 		Proxy:    kaniko.ProxyFromEnvironment(func(name string) string { return e.env[name] }),
 		Pods:     e.client,
-		Log:      zap.NewNop(),
+		Logger:   zap.NewNop(),
 	}
 	var errs [4]error
 	h.Names, errs[0] = e.settings.Names()

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/failure"
+	"kiln/internal/podwait"
+	"kiln/internal/steplog"
 )
 
 // admit creates the build pod. A quota that is full is waited for, as the
@@ -23,19 +25,19 @@ func (s *step) admit(ctx context.Context, spec *corev1.Pod) (*corev1.Pod, error)
 	began := time.Now()
 	deadline := time.NewTimer(s.handler.Settings.PendingTimeout)
 	defer deadline.Stop()
-	ticker := time.NewTicker(explainInterval)
+	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
 	for said := ""; full != "" && !never; full, never = s.handler.Pods.QuotaFull(err) {
 		if full != said {
 			said = full
-			s.log.Line("kiln: waiting: %s", oneLine(full))
+			s.log.Line("kiln: waiting: %s", steplog.OneLine(full))
 		}
-		s.log.Beat(func() string { return fmt.Sprintf("waiting for the quota of build pods, %s", elapsed(began)) })
+		s.log.Beat(func() string { return fmt.Sprintf("waiting for the quota of build pods, %s", steplog.Elapsed(began)) })
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-deadline.C:
-			return nil, failure.New(failure.Unschedulable, "the build pod was not admitted within %s (KILN_PENDING_TIMEOUT): %s", s.handler.Settings.PendingTimeout, oneLine(full))
+			return nil, failure.New(failure.Unschedulable, "the build pod was not admitted within %s (KILN_PENDING_TIMEOUT): %s", s.handler.Settings.PendingTimeout, steplog.OneLine(full))
 		case <-ticker.C:
 			pod, err = s.handler.Pods.CreatePod(ctx, spec)
 		}

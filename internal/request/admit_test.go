@@ -17,6 +17,7 @@ import (
 	"kiln/internal/config"
 	"kiln/internal/failure"
 	"kiln/internal/podrun"
+	"kiln/internal/podwait"
 )
 
 // refusing is a step whose API server answers the first pods to be created as
@@ -49,7 +50,7 @@ func TestBuildWaitsForQuota(t *testing.T) {
 		s, out, asked := refusing(quotaError(fullQuota), quotaError(fullQuota), quotaError("exceeded quota: other, requested: pods=1, used: pods=2, limited: pods=2"))
 		began := time.Now()
 		pod, err := s.admit(t.Context(), buildSpec())
-		if err != nil || pod == nil || *asked != 4 || time.Since(began) != 3*explainInterval {
+		if err != nil || pod == nil || *asked != 4 || time.Since(began) != 3*podwait.Interval {
 			t.Errorf("pod %v, %v after %d tries and %s", pod, err, *asked, time.Since(began))
 		}
 		if got := strings.Count(out.String(), "kiln: waiting: the cluster refuses the pod: exceeded quota: "); got != 2 {

@@ -16,8 +16,10 @@ import (
 
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
+	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
+	"kiln/internal/steplog"
 )
 
 // Bounds on how often a build begins again.
@@ -74,7 +76,7 @@ func (s *step) make(ctx context.Context, p *plan) (made, error) {
 			if !failure.Of(err).Retry() || failures == maxAttempts {
 				return made{}, err
 			}
-			s.log.Line("kiln: attempt %d of %d failed: %s", failures, maxAttempts, oneLine(err.Error())+" "+failure.Of(err).Mark())
+			s.log.Line("kiln: attempt %d of %d failed: %s", failures, maxAttempts, steplog.OneLine(err.Error())+" "+failure.Of(err).Mark())
 		}
 		if err := s.pause(ctx, failures); err != nil {
 			return made{}, err
@@ -122,7 +124,7 @@ func (s *step) attempt(ctx context.Context, p *plan, spec *corev1.Pod) (made, er
 		if found, why := s.find(ctx, p); why == "" {
 			return found, nil
 		}
-		s.debugf("build pod %s/%s, executor %s", pod.Namespace, pod.Name, p.executor)
+		s.log.Debug("build pod %s/%s, executor %s", pod.Namespace, pod.Name, p.executor)
 		return newBuild(s, p, pod, creator).run(ctx)
 	case apierrors.IsAlreadyExists(err):
 		return s.follow(ctx, p, spec)
@@ -146,7 +148,7 @@ func (s *step) discardOwn(ctx context.Context, name string) error {
 	if errors.Is(err, podrun.ErrGone) {
 		return nil
 	}
-	if err != nil || pod.Labels[labelRequest] != s.id {
+	if err != nil || pod.Labels[label.Request] != s.id {
 		return err
 	}
 	return s.handler.Pods.Release(ctx, name, pod.UID, s.owner.UID)
@@ -166,7 +168,7 @@ func (s *step) follow(ctx context.Context, p *plan, spec *corev1.Pod) (made, err
 		s.logger.Warn("removing a pod that has the name of a build", zap.String("pod", pod.Name), zap.String("reason", reason))
 		return made{}, s.remove(ctx, pod)
 	}
-	s.log.Line("kiln: following the build that %s began", oneLine(creatorName(pod)))
+	s.log.Line("kiln: following the build that %s began", steplog.OneLine(creatorName(pod)))
 	b := newBuild(s, p, pod, follower)
 	defer b.leave()
 	return b.run(ctx)
@@ -206,5 +208,5 @@ func (s *step) remove(ctx context.Context, pod *corev1.Pod) error {
 
 // creatorName is the runner that made a build pod, for a person.
 func creatorName(pod *corev1.Pod) string {
-	return cmp.Or(pod.Annotations[annotationRunner], "another runner")
+	return cmp.Or(pod.Annotations[label.Runner], "another runner")
 }

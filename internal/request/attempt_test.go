@@ -18,8 +18,11 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/failure"
+	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
+	"kiln/internal/runnerpod"
+	"kiln/internal/steplog"
 )
 
 // buildSpec is a build pod as this runner would make it.
@@ -96,7 +99,7 @@ func TestDecide(t *testing.T) {
 		"another than that":  {&registry.Image{Digest: "e", Created: start.Add(time.Second)}, "d", time.Hour, "built by another runner", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &step{handler: &Handler{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}, times: &times{started: start}, missing: tt.missing}
+			s := &step{handler: &Handler{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}, times: steplog.NewTimes(nil), missing: tt.missing}
 			found, why := s.decide(tt.image)
 			if found.note != tt.note || why != tt.why || (why == "") != (found.digest != "") {
 				t.Errorf("found %+v, why %q; want note %q, why %q", found, why, tt.note, tt.why)
@@ -109,8 +112,8 @@ func TestDecide(t *testing.T) {
 // up with the second.
 func TestHolds(t *testing.T) {
 	var h holds
-	mine := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1", Labels: map[string]string{labelRequest: "a"}}}
-	followed := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "2", Labels: map[string]string{labelRequest: "elsewhere"}}}
+	mine := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "1", Labels: map[string]string{label.Request: "a"}}}
+	followed := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "2", Labels: map[string]string{label.Request: "elsewhere"}}}
 	h.begin("a")
 	if !h.used(mine) || h.used(followed) {
 		t.Error("the pod of a step counts from its beginning, another's does not")
@@ -150,12 +153,12 @@ func TestPin(t *testing.T) {
 // TestReleaseBuildsAfterARestart gives up what an earlier run of the daemon made
 // or followed, and nothing else.
 func TestReleaseBuildsAfterARestart(t *testing.T) {
-	self := Self{Name: "runner", UID: "me"}
+	self := runnerpod.Self{Name: "runner", UID: "me"}
 	other := metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "other", UID: "other"}
 	pod := func(name, request string, owners ...metav1.OwnerReference) *corev1.Pod {
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: "ci", UID: "uid-" + "1", OwnerReferences: owners,
-			Labels: map[string]string{labelRole: roleBuild, labelRequest: request},
+			Labels: map[string]string{label.Role: label.RoleBuild, label.Request: request},
 		}}
 	}
 	kube := fake.NewClientset(
@@ -165,9 +168,9 @@ func TestReleaseBuildsAfterARestart(t *testing.T) {
 		pod("new", "alive", self.Owner()),
 	)
 	h := &Handler{
-		Pods: podrun.Client{Kube: kube, Namespace: "ci"},
-		Self: &SelfReader{self: &self},
-		Log:  zap.NewNop(),
+		Pods:   podrun.Client{Kube: kube, Namespace: "ci"},
+		Runner: runnerNamed("runner", "me"),
+		Logger: zap.NewNop(),
 	}
 	h.holds.begin("alive")
 	if err := h.releaseBuilds(t.Context()); err != nil {
@@ -193,7 +196,7 @@ func TestReleaseBuildsAfterARestart(t *testing.T) {
 // TestAgainIsNoFailure tells a pod that somebody removed from one that the
 // cluster ended.
 func TestAgainIsNoFailure(t *testing.T) {
-	b := &build{step: &step{log: newStepLog(&strings.Builder{}, "T")}}
+	b := &build{step: &step{log: steplog.New(&strings.Builder{}, "", false)}}
 	if err := b.gone(podrun.ErrGone); !errors.Is(err, errAgain) {
 		t.Errorf("a pod that went away: %v, want another look", err)
 	}

@@ -13,15 +13,9 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/kaniko"
+	"kiln/internal/label"
 	"kiln/internal/metrics"
 	"kiln/internal/registry"
-)
-
-// Roles of the objects that kiln makes.
-const (
-	roleBuild  = "build"
-	roleAction = "action"
-	roleOwner  = "owner" // of what a build from a shell makes
 )
 
 // image is an image that is ready to run.
@@ -99,13 +93,13 @@ func (s *step) rebuild(ctx context.Context) (image, error) {
 // provide returns the image of a plan.
 func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 	found, why := s.find(ctx, p)
-	s.times.mark("lookup")
+	s.times.Mark("lookup")
 	if why == "" {
 		s.log.Line("kiln: %s %s", found.note, found.reference(p))
 		return image{reference: found.reference(p), reused: found.note, built: true, start: found.start}, nil
 	}
 	s.warn(p.file.Warnings)
-	s.log.Shield("Build " + s.dockerfile().file)
+	s.log.Shield("Build " + s.dockerfile().File)
 	s.log.Line("kiln: %s", why)
 	s.event(event.BuildStarted, "its image is built")
 	built, err := s.make(ctx, p)
@@ -136,7 +130,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 	}
 	pod, err := kaniko.Pod(kaniko.Build{
 		Namespace:        s.handler.Pods.Namespace,
-		Labels:           s.labels(roleBuild),
+		Labels:           s.labels(label.RoleBuild),
 		OwnerReferences:  []metav1.OwnerReference{s.owner},
 		KanikoImage:      p.executor,
 		Executor:         s.handler.Settings.Executor,
@@ -172,7 +166,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	pod.Annotations = map[string]string{annotationRunner: s.self.Name}
+	pod.Annotations = map[string]string{label.Runner: s.self.Name}
 	s.handler.BuildTemplate.Apply(pod)
 	if pod.Name, err = kaniko.Name(pod); err != nil {
 		return nil, fmt.Errorf("name the build pod: %w", err)

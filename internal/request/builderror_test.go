@@ -15,6 +15,7 @@ import (
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
 	"kiln/internal/spool"
+	"kiln/internal/steplog"
 )
 
 // says is a line of the executor's own.
@@ -94,7 +95,7 @@ func TestBuildFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			newStepLog(&out, "T").Error(failedBuild(t, tt.end, tt.log...).failure())
+			steplog.New(&out, "", false).Error(failedBuild(t, tt.end, tt.log...).failure())
 			if got := strings.TrimSuffix(out.String(), "\n"); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

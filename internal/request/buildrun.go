@@ -16,6 +16,7 @@ import (
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
+	"kiln/internal/podwait"
 )
 
 // How long a finished build may take to say so by its other channels.
@@ -55,7 +56,7 @@ type build struct {
 	arrival  <-chan struct{} // closed when Kaniko has unpacked the context
 	began    time.Time       // when the context began to be sent, or had arrived
 	deadline *time.Timer     // of the present phase
-	why      waiting
+	why      *podwait.Wait
 
 	starts func() // counts the pod as waiting no longer
 
@@ -77,8 +78,7 @@ type build struct {
 // newBuild returns the build in the given pod.
 func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 	output := newKanikoLog(s.log, p.file, s.asked.Debug)
-	why := newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull)
-	why.users = pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers
+	why := podwait.Begin(s.log, s.handler.Pods, podwait.Wait{Kind: "Pod", Name: pod.Name, Image: failure.KanikoImagePull, OwnUsers: pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers})
 	return &build{
 		step:     s,
 		plan:     p,
@@ -102,19 +102,19 @@ func (b *build) run(ctx context.Context) (made, error) {
 	defer b.deadline.Stop()
 	defer b.starts()
 	defer b.output.close()
-	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
+	feed := podwait.Watch(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
 		return b.step.handler.Pods.Watch(ctx, b.name, onChange)
 	})
-	ticker := time.NewTicker(explainInterval)
+	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
 	for b.digest == "" && !b.kept {
 		var err error
 		select {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
-		case b.pod = <-feed.pods:
+		case b.pod = <-feed.Pods:
 			err = b.observe(ctx)
-		case err = <-feed.done:
+		case err = <-feed.Done:
 			err = b.gone(err)
 		case line := <-b.gate:
 			b.hear(ctx, line)
@@ -141,9 +141,9 @@ func (b *build) run(ctx context.Context) (made, error) {
 
 // done returns the outcome of a build whose manifest the registry has answered.
 func (b *build) done(ctx context.Context) (made, error) {
-	b.step.times.mark("build")
+	b.step.times.Mark("build")
 	if title, since := b.output.now(); strings.HasPrefix(title, "pushing ") {
-		b.step.times.count(metrics.PhasePush, time.Since(since))
+		b.step.times.Count(metrics.PhasePush, time.Since(since))
 	}
 	b.output.awaitPush(ctx, tailGrace)
 	b.output.finish()
@@ -158,7 +158,7 @@ func (b *build) observe(ctx context.Context) error {
 	if b.pod.UID != b.uid {
 		return b.gone(podrun.ErrGone)
 	}
-	if !b.gateFollowed && started(b.pod, kaniko.ContainerGate) {
+	if !b.gateFollowed && podwait.Started(b.pod, kaniko.ContainerGate) {
 		b.gateFollowed = true
 		go func() { b.heard <- b.followGate(ctx) }()
 	}
@@ -174,7 +174,7 @@ func (b *build) observe(ctx context.Context) error {
 // creator was cancelled, the build was done, or the cluster wanted its node.
 func (b *build) gone(err error) error {
 	if !errors.Is(err, podrun.ErrGone) {
-		return lost("build pod", err)
+		return podwait.Lost("build pod", err)
 	}
 	if b.pod != nil {
 		if reason, failed := podrun.Failed(b.pod); failed {
@@ -187,7 +187,7 @@ func (b *build) gone(err error) error {
 
 // show passes Kaniko's log on, from its beginning.
 func (b *build) show(ctx context.Context) {
-	if b.shown || !started(b.pod, kaniko.ContainerKaniko) {
+	if b.shown || !podwait.Started(b.pod, kaniko.ContainerKaniko) {
 		return
 	}
 	b.shown = true
@@ -229,7 +229,7 @@ func (b *build) send(ctx context.Context) {
 // work says that the build goes on by itself from now on.
 func (b *build) work() {
 	b.working, b.began = true, time.Now()
-	b.step.times.mark("schedule")
+	b.step.times.Mark("schedule")
 	b.deadline.Reset(b.step.handler.Settings.BuildTimeout)
 }
 

@@ -13,9 +13,9 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/failure"
-	"kiln/internal/hook"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
+	"kiln/internal/steplog"
 )
 
 // accept copies the staged context into the daemon's state as kiln's own
@@ -27,23 +27,23 @@ func (s *step) accept() (content string, file *preflight.Dockerfile, err error) 
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: read the build context: %w", err)
 	}
-	s.debugf("request %s, context of %d entries and %d bytes, %s", s.id, summary.Entries, summary.Bytes, summary.Digest)
+	s.log.Debug("request %s, context of %d entries and %d bytes, %s", s.id, summary.Entries, summary.Bytes, summary.Digest)
 	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("content", summary.Digest))
 	s.handler.Metrics.ContextRead(summary.Bytes)
-	s.times.mark("context")
+	s.times.Mark("context")
 	data, err := s.readDockerfile()
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
 	file, err = s.check(data, tree)
-	s.times.mark("preflight")
+	s.times.Mark("preflight")
 	return summary.Digest, file, err
 }
 
 // check reads the Dockerfile and refuses what this Kaniko would build otherwise
 // than Docker of this context, and what neither builds.
 func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfile, error) {
-	file, err := preflight.Parse(s.dockerfile().file, data)
+	file, err := preflight.Parse(s.dockerfile().File, data)
 	if err != nil {
 		return nil, s.refuse(failure.DockerfileSyntax, 0, err)
 	}
@@ -81,29 +81,29 @@ func (s *step) refuse(reason failure.Reason, line int, err error) error {
 		return err
 	}
 	s.log.Unshield()
-	s.log.Shield("Check " + s.dockerfile().file)
+	s.log.Shield("Check " + s.dockerfile().File)
 	for detail := range strings.Lines(bad.Detail()) {
 		s.log.Line("%s", strings.TrimSuffix(detail, "\n"))
 	}
 	at := s.dockerfile()
-	at.line = max(bad.Line, line)
+	at.Line = max(bad.Line, line)
 	text := bad.Error()
 	if bad.Advice != "" {
 		text += "; " + bad.Advice
 	}
-	return &placedError{place: at, err: failure.New(reason, "%s", text)}
+	return &steplog.PlacedError{Place: at, Err: failure.New(reason, "%s", text)}
 }
 
 // warn tells the author what the Dockerfile's reader found, each at its line.
 func (s *step) warn(problems []preflight.Problem) {
 	for _, problem := range problems {
 		at := s.dockerfile()
-		at.line = problem.Line
-		text := at.String() + ": " + problem.Message
+		at.Line = problem.Line
+		text := problem.Message
 		if problem.Advice != "" {
 			text += "; " + problem.Advice
 		}
-		s.log.Line("::warning%s::%s", at.properties(), hook.EscapeData(oneLine(text)))
+		s.log.Warning(at, text)
 	}
 }
 
@@ -111,7 +111,7 @@ func (s *step) warn(problems []preflight.Problem) {
 // that names it.
 func (s *step) baseError(image preflight.Image, err error) error {
 	at := s.dockerfile()
-	at.line = image.Line
+	at.Line = image.Line
 	lookup, ok := errors.AsType[*registry.LookupError](err)
 	if !ok {
 		return err
@@ -133,7 +133,7 @@ func (s *step) baseError(image preflight.Image, err error) error {
 	if _, ours := errors.AsType[*registry.SettingsError](err); ours && lookup.Kind == registry.Denied {
 		reason, text = failure.Misconfigured, fmt.Sprintf("kiln cannot log in to the registry of the image %s", image.Reference)
 	}
-	return &placedError{place: at, err: failure.New(reason, "%s: %s (%w)", at, text, err)}
+	return &steplog.PlacedError{Place: at, Err: failure.New(reason, "%s: %s (%w)", at, text, err)}
 }
 
 // copyContext writes the canonical tar, and lists it.

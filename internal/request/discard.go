@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/spool"
 )
@@ -32,7 +33,7 @@ func (s *step) note(made spool.Made) error {
 
 // mark tells the objects that an action of the request id has from others.
 func mark(id string, owner types.UID) podrun.Mark {
-	return podrun.Mark{Labels: map[string]string{labelRequest: id, labelRole: roleAction}, Owner: owner}
+	return podrun.Mark{Labels: map[string]string{label.Request: id, label.Role: label.RoleAction}, Owner: owner}
 }
 
 // Discard deletes the objects that an earlier run of the daemon made for the
@@ -47,7 +48,7 @@ func (h *Handler) Discard(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	self, err := h.Self.Read(ctx)
+	self, err := h.Runner.Read(ctx)
 	if err != nil {
 		return fmt.Errorf("tell what belongs to this runner: %w", err)
 	}

@@ -17,11 +17,27 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
+	"kiln/internal/label"
+	"kiln/internal/podrun"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
+	"kiln/internal/steplog"
 )
 
 // hostileID is a request id whose old name, kiln- and the id, somebody else has.
 const hostileID = "controllersecret1"
+
+// runnerNamed reads a runner pod with that name and UID.
+func runnerNamed(name string, uid types.UID) *runnerpod.Reader {
+	return &runnerpod.Reader{PodName: name, Pods: podrun.Client{Namespace: "ci", Kube: fake.NewClientset(&corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: name, UID: uid},
+		Spec: corev1.PodSpec{
+			InitContainers: []corev1.Container{{Name: "kiln"}},
+			Containers:     []corev1.Container{{Name: "runner", VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: "/w"}}}},
+			Volumes:        []corev1.Volume{{Name: "work", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}},
+		},
+	})}}
+}
 
 // aStep is a step of a ready image with that id, over kube.
 func aStep(t *testing.T, id string, kube *fake.Clientset) *step {
@@ -30,11 +46,11 @@ func aStep(t *testing.T, id string, kube *fake.Clientset) *step {
 	if err := h.State.Accept(id); err != nil {
 		t.Fatal(err)
 	}
-	self := Self{Name: "runner-1", UID: "u1", Claim: "work", WorkMount: "/w"}
-	h.Self = &SelfReader{self: &self}
+	self := runnerpod.Self{Name: "runner-1", UID: "u1", Claim: "work", WorkMount: "/w"}
+	h.Runner = runnerNamed(self.Name, types.UID(self.UID))
 	var log strings.Builder
 	return &step{
-		handler: h, id: id, self: self, owner: self.Owner(), log: newStepLog(&log, "T"), times: newTimes(nil), logger: zap.NewNop(),
+		handler: h, id: id, self: self, owner: self.Owner(), log: steplog.New(&log, "", false), times: steplog.NewTimes(nil), logger: zap.NewNop(),
 	}
 }
 
@@ -139,17 +155,17 @@ func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
 func TestDiscard(t *testing.T) {
 	meta := func(name, request, role string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{
-			Namespace: "ci", Name: name, UID: types.UID(name), Labels: map[string]string{labelRequest: request, labelRole: role},
+			Namespace: "ci", Name: name, UID: types.UID(name), Labels: map[string]string{label.Request: request, label.Role: role},
 			OwnerReferences: []metav1.OwnerReference{{UID: "u0"}, {UID: "u1"}},
 		}
 	}
-	stolen := meta("kiln-theirs", hostileID, roleAction)
+	stolen := meta("kiln-theirs", hostileID, label.RoleAction)
 	stolen.OwnerReferences = stolen.OwnerReferences[:1]
 	kube := fake.NewClientset(append(strangers(),
-		&batchv1.Job{ObjectMeta: meta("kiln-a", hostileID, roleAction)}, &corev1.Secret{ObjectMeta: meta("kiln-a", hostileID, roleAction)},
-		&batchv1.Job{ObjectMeta: meta("kiln-b", hostileID, roleAction)}, // and no Secret
-		&batchv1.Job{ObjectMeta: meta("kiln-other-request", "abcdefghijklmnop", roleAction)},
-		&batchv1.Job{ObjectMeta: meta("kiln-other-role", hostileID, roleOwner)},
+		&batchv1.Job{ObjectMeta: meta("kiln-a", hostileID, label.RoleAction)}, &corev1.Secret{ObjectMeta: meta("kiln-a", hostileID, label.RoleAction)},
+		&batchv1.Job{ObjectMeta: meta("kiln-b", hostileID, label.RoleAction)}, // and no Secret
+		&batchv1.Job{ObjectMeta: meta("kiln-other-request", "abcdefghijklmnop", label.RoleAction)},
+		&batchv1.Job{ObjectMeta: meta("kiln-other-role", hostileID, label.RoleOwner)},
 		&batchv1.Job{ObjectMeta: stolen},
 	)...)
 	s := aStep(t, hostileID, kube)

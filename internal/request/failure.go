@@ -1,25 +1,13 @@
 package request
 
 import (
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/failure"
+	"kiln/internal/steplog"
 )
-
-// authored is the text of err in an author's log. What is not about the
-// author's own files or program says whose words it is.
-func authored(err error) string {
-	if _, ok := errors.AsType[*failure.Error](err); ok {
-		return err.Error()
-	}
-	if _, ok := errors.AsType[*placedError](err); ok {
-		return err.Error()
-	}
-	return "kiln: " + err.Error()
-}
 
 // Exit codes that say how a process ended (docker run's, and a shell's for
 // signals).
@@ -32,11 +20,11 @@ const (
 
 // actionFailure is why the action called name failed, nil if it did not.
 func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
-	what := fmt.Sprintf("the action %s ", oneLine(name))
+	what := fmt.Sprintf("the action %s ", steplog.OneLine(name))
 	code := fmt.Sprintf("(exit code %d)", end.ExitCode)
 	message := ""
 	if end.Message != "" {
-		message = ": " + oneLine(end.Message)
+		message = ": " + steplog.OneLine(end.Message)
 	}
 	notStarted := end.Reason == "StartError" || end.Reason == "ContainerCannotRun"
 	switch {

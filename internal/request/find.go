@@ -11,6 +11,7 @@ import (
 	"kiln/internal/buildkey"
 	"kiln/internal/failure"
 	"kiln/internal/registry"
+	"kiln/internal/steplog"
 )
 
 // findTimeout bounds a look-up of an image: a registry that does not answer in
@@ -37,7 +38,7 @@ func (s *step) find(ctx context.Context, p *plan) (found made, why string) {
 	}
 	// Some registries deny what does not exist, and a build may still go well.
 	s.logger.Warn("look up the image", zap.Error(err))
-	p.blind = "the registry does not say whether it was built: " + oneLine(err.Error())
+	p.blind = "the registry does not say whether it was built: " + steplog.OneLine(err.Error())
 	return made{}, p.blind
 }
 
@@ -63,7 +64,7 @@ const clockSkew = time.Minute
 // isNew reports whether the image was built since the step began. A build writes
 // its own time, so one that is ahead of the clock proves nothing.
 func (s *step) isNew(image *registry.Image) bool {
-	return image.Created.After(s.times.started) && image.Created.Before(time.Now().Add(clockSkew))
+	return image.Created.After(s.times.Started()) && image.Created.Before(time.Now().Add(clockSkew))
 }
 
 // keptImage is the outcome of a build whose tag the registry did not let be

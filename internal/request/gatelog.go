@@ -13,6 +13,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
+	"kiln/internal/steplog"
 )
 
 // followGate passes the lines of the gate's log on.
@@ -77,12 +78,12 @@ func (b *build) unfitBase(what string) error {
 	at := b.step.dockerfile()
 	for _, named := range b.plan.file.Images {
 		if named.Reference == image {
-			at.line = named.Line
+			at.Line = named.Line
 		}
 	}
-	return &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+	return &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
 		"%s: a layer of the image %s %s: Kaniko unpacks it otherwise than Docker; use another base image, or one whose layers were joined to one",
-		at, oneLine(image), oneLine(found))}
+		at, steplog.OneLine(image), steplog.OneLine(found))}
 }
 
 // awaitUnfit gives the gate time to say why it has cut a layer off, where Kaniko
@@ -111,7 +112,7 @@ func (b *build) noted() string {
 	if b.note == "" {
 		return ""
 	}
-	return " (" + oneLine(b.note) + ")"
+	return " (" + steplog.OneLine(b.note) + ")"
 }
 
 // maxDenied is how many refusals of the gate the author sees: a RUN can cause
@@ -124,7 +125,7 @@ func (b *build) deny(what string) {
 	b.step.handler.Metrics.GateDenied()
 	b.step.logger.Warn("gate denied a request", zap.String("denied", what))
 	if b.denials++; b.denials <= maxDenied {
-		b.step.log.Line("kiln: the gate refused %s", oneLine(what))
+		b.step.log.Line("kiln: the gate refused %s", steplog.OneLine(what))
 	}
 }
 
@@ -133,5 +134,5 @@ func (b *build) deniedHint() string {
 	if b.denied == "" {
 		return ""
 	}
-	return "; it refused " + oneLine(b.denied)
+	return "; it refused " + steplog.OneLine(b.denied)
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/label"
 	"kiln/internal/podrun"
 )
 
@@ -63,7 +64,7 @@ func (h *holds) drop(pod types.UID) bool {
 func (h *holds) used(pod *corev1.Pod) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.pods[pod.UID] > 0 || h.steps[pod.Labels[labelRequest]]
+	return h.pods[pod.UID] > 0 || h.steps[pod.Labels[label.Request]]
 }
 
 // letGo ends the step's need of a build pod. The runner gives the pod up with
@@ -80,12 +81,12 @@ func (s *step) letGo(pod *corev1.Pod) {
 // releaseBuilds gives up the build pods that an earlier run of the daemon made
 // or followed.
 func (h *Handler) releaseBuilds(ctx context.Context) error {
-	self, err := h.Self.Read(ctx)
+	self, err := h.Runner.Read(ctx)
 	if err != nil {
 		return err
 	}
 	owner := types.UID(self.UID)
-	pods, err := h.Pods.PodsWith(ctx, labelRole, roleBuild)
+	pods, err := h.Pods.PodsWith(ctx, label.Role, label.RoleBuild)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (h *Handler) releaseBuilds(ctx context.Context) error {
 		if err := h.Pods.Release(ctx, left[i].Name, left[i].UID, owner); err != nil {
 			return err
 		}
-		h.Log.Info("gave up a build pod of an earlier run", zap.String("pod", left[i].Name))
+		h.Logger.Info("gave up a build pod of an earlier run", zap.String("pod", left[i].Name))
 	}
 	return nil
 }

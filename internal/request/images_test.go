@@ -10,6 +10,7 @@ import (
 
 	"kiln/internal/failure"
 	"kiln/internal/preflight"
+	"kiln/internal/steplog"
 )
 
 // TestTooManyImages: a Dockerfile that names more than a build may take is refused
@@ -27,8 +28,8 @@ func TestTooManyImages(t *testing.T) {
 	s := aStep(t, hostileID, fake.NewClientset()) // without a registry client
 	s.asked.Path = "/w/_actions/acme/app/v1/Dockerfile"
 	err = s.resolve(t.Context(), &plan{file: file})
-	placed, ok := errors.AsType[*placedError](err)
-	if !ok || placed.place.line != maxImages+2 || failure.Of(err) != failure.UnsupportedInstruction {
+	placed, ok := errors.AsType[*steplog.PlacedError](err)
+	if !ok || placed.Place.Line != maxImages+2 || failure.Of(err) != failure.UnsupportedInstruction {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"kiln/internal/steplog"
 )
 
 // TestTheErrorComesAfterTheOutput ends a run whose action is in the middle of
@@ -14,7 +16,7 @@ import (
 func TestTheErrorComesAfterTheOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out strings.Builder
-		r := &actionRun{step: &step{log: newStepLog(&out, "T")}, logged: make(chan error, 1), following: true}
+		r := &actionRun{step: &step{log: steplog.New(&out, "", false)}, logged: make(chan error, 1), following: true}
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			<-ctx.Done()

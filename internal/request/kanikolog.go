@@ -10,13 +10,14 @@ import (
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 	"kiln/internal/preflight"
+	"kiln/internal/steplog"
 )
 
 // kanikoLog shows Kaniko's log to the author, as steps or, for debugging, as
 // it is, and keeps its end. Its methods are safe for concurrent use; follow is
 // called once.
 type kanikoLog struct {
-	log    *stepLog
+	log    *steplog.Log
 	debug  bool
 	begun  chan struct{} // closed when Kaniko has unpacked the context
 	pushed chan struct{} // closed when Kaniko says that it has pushed
@@ -37,7 +38,7 @@ type kanikoLog struct {
 }
 
 // newKanikoLog returns a log that is shown in log.
-func newKanikoLog(log *stepLog, dockerfile *preflight.Dockerfile, debug bool) *kanikoLog {
+func newKanikoLog(log *steplog.Log, dockerfile *preflight.Dockerfile, debug bool) *kanikoLog {
 	return &kanikoLog{
 		log:        log,
 		debug:      debug,
@@ -61,7 +62,7 @@ func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
 	}
 	if err != nil && !k.closed && !errors.Is(err, context.Canceled) && !errors.Is(err, podrun.ErrGone) {
 		k.broken = true
-		k.log.Line("kiln: the build's log cannot be read any further: %s", oneLine(err.Error()))
+		k.log.Line("kiln: the build's log cannot be read any further: %s", steplog.OneLine(err.Error()))
 	}
 }
 

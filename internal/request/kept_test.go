@@ -19,6 +19,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/gate"
 	"kiln/internal/registry"
+	"kiln/internal/steplog"
 )
 
 // A registry with immutable tags refuses the image of a rebuild: the gate says
@@ -34,7 +35,7 @@ func TestKeptImage(t *testing.T) {
 
 	b := failedBuild(t, corev1.ContainerStateTerminated{})
 	var out strings.Builder
-	b.step.log = newStepLog(&out, "T")
+	b.step.log = steplog.New(&out, "", false)
 	b.plan.push = push
 	b.step.handler = &Handler{Registry: registry.NewClient(registry.ClientConfig{Insecure: []string{host}})}
 	for line := range strings.Lines(said) {

@@ -2,8 +2,6 @@ package request
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,11 +13,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
+	"kiln/internal/podwait"
 	"kiln/internal/spool"
+	"kiln/internal/steplog"
 )
 
 func TestActionFailure(t *testing.T) {
@@ -79,45 +78,7 @@ func TestHostPaths(t *testing.T) {
 func stepWith(events ...corev1.Event) (*step, *strings.Builder) {
 	var out strings.Builder
 	kube := fake.NewClientset(&corev1.EventList{Items: events})
-	return &step{handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: newStepLog(&out, "T")}, &out
-}
-
-// jobEvent is an event about the step's Job.
-func jobEvent(reason, message string) corev1.Event {
-	return corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "ci"}, Reason: reason, Message: message,
-		InvolvedObject: corev1.ObjectReference{Kind: "Job", Namespace: "ci", Name: "kiln-1"},
-	}
-}
-
-func TestWaitingSaysWhyAndThenHowLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, out := stepWith(jobEvent("FailedCreate", "Error creating: pods \"kiln-1-\" is forbidden:\nexceeded quota: ci"))
-		w := newWaiting(s, "Job", "kiln-1", failure.ActionFailed)
-		for range 25 {
-			time.Sleep(explainInterval)
-			if err := w.look(context.Background(), nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		const why = `the cluster refuses the pod: Error creating: pods "kiln-1-" is forbidden: exceeded quota: ci; ` +
-			"raise the ResourceQuota of namespace ci or wait until other pods have ended"
-		want := "kiln: waiting: " + why + "\n" +
-			"kiln: still waiting for the pod kiln-1, 33s: " + why + "\n" +
-			"kiln: still waiting for the pod kiln-1, 1m3s: " + why + "\n"
-		if diff := cmp.Diff(want, out.String()); diff != "" {
-			t.Errorf("log (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestWaitingEndsWhereNothingWillCome(t *testing.T) {
-	s, out := stepWith(jobEvent("FailedCreate", `pods "kiln-1-" is forbidden: violates PodSecurity "restricted:latest"`))
-	w := newWaiting(s, "Job", "kiln-1", failure.ActionFailed)
-	err := w.look(context.Background(), nil)
-	if err == nil || !strings.Contains(err.Error(), `violates PodSecurity "restricted:latest"`) || out.Len() > 0 {
-		t.Errorf("error %v, log %q", err, out)
-	}
+	return &step{handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: steplog.New(&out, "", false)}, &out
 }
 
 func TestHeartbeatOfABuild(t *testing.T) {
@@ -126,7 +87,7 @@ func TestHeartbeatOfABuild(t *testing.T) {
 		b := &build{step: s, output: newKanikoLog(s.log, nil, false), working: true, began: time.Now()}
 		beat := func(times int) {
 			for range times {
-				time.Sleep(explainInterval)
+				time.Sleep(podwait.Interval)
 				if err := b.explain(context.Background()); err != nil {
 					t.Fatal(err)
 				}
@@ -159,7 +120,7 @@ func TestHeartbeatOfABuild(t *testing.T) {
 
 func TestKanikoLogForDebugging(t *testing.T) {
 	var out strings.Builder
-	k := newKanikoLog(newStepLog(&out, "T"), nil, true)
+	k := newKanikoLog(steplog.New(&out, "", false), nil, true)
 	lines := `{"level":"info","msg":"RUN make","time":"t"}` + "\nUsage:\nPushing 127.0.0.1:5001/ghcr__io/a\npart"
 	k.follow(func(sink func([]byte) error) error {
 		for line := range strings.SplitAfterSeq(lines, "\n") {
@@ -197,17 +158,6 @@ func TestRefusalsAreShownUpToALimit(t *testing.T) {
 	}
 	if b.deniedHint() != "; it refused GET /v2/x: not listed" {
 		t.Errorf("hint %q", b.deniedHint())
-	}
-}
-
-func TestLost(t *testing.T) {
-	for err, want := range map[error]string{
-		fmt.Errorf("watch: %w", podrun.ErrGone): "the build pod was deleted while it ran: its node may be gone, or somebody removed it",
-		errors.New("forbidden"):                 "watch the build pod: forbidden",
-	} {
-		if got := lost("build pod", err).Error(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
+	"kiln/internal/steplog"
 )
 
 // plan is what a build makes and of what, known before anything is built.
@@ -90,9 +91,9 @@ const maxImages = 100
 // is one too many, or whose triggers are.
 func (s *step) tooMany(image preflight.Image) error {
 	at := s.dockerfile()
-	at.line = image.Line
-	return &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
-		"%s: with %s the build takes more than %d images from registries, triggers included, and kiln looks up no more for one; build from fewer", at, oneLine(image.Reference), maxImages)}
+	at.Line = image.Line
+	return &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
+		"%s: with %s the build takes more than %d images from registries, triggers included, and kiln looks up no more for one; build from fewer", at, steplog.OneLine(image.Reference), maxImages)}
 }
 
 // resolve asks the registries which digests the executor and the external
@@ -189,7 +190,7 @@ func (s *step) key(p *plan, content string, files []buildcontext.File) (string, 
 		Context:    content,
 		References: p.bases,
 	})
-	s.debugf("build key %s", key)
+	s.log.Debug("build key %s", key)
 	return key.Tag(), nil
 }
 

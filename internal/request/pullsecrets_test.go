@@ -8,6 +8,7 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/registry"
+	"kiln/internal/runnerpod"
 )
 
 // The Secret with which a node pulls kiln's image is often the registry's too.
@@ -54,7 +55,7 @@ func TestPullSecrets(t *testing.T) {
 	} {
 		s := &step{
 			handler: &Handler{Settings: &config.Settings{RegistrySecret: "push", PullSecret: tt.pull}, Allow: tt.allow},
-			self:    Self{PullSecrets: []corev1.LocalObjectReference{{Name: "runner"}}},
+			self:    runnerpod.Self{PullSecrets: []corev1.LocalObjectReference{{Name: "runner"}}},
 		}
 		var got []string
 		for _, secret := range s.pullSecrets(tt.ready) {

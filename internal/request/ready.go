@@ -13,6 +13,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/gate"
 	"kiln/internal/preflight"
+	"kiln/internal/steplog"
 )
 
 // ready returns the specification of the pod that builds the plan's image. What
@@ -69,8 +70,8 @@ func (s *step) pinned(ctx context.Context, of base) (string, error) {
 		return pinned, err
 	}
 	at := s.dockerfile()
-	at.line = of.image.Line
-	return "", &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+	at.Line = of.image.Line
+	return "", &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
 		"%s: the digest of %s is that of an index, of which Kaniko would not take the image that Docker takes: name the digest of that image, %s",
 		at, of.image.Reference, found.Manifest)}
 }
@@ -148,7 +149,7 @@ func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
 	if len(warnings) > 0 {
 		s.log.Unshield()
 		s.warn(warnings)
-		s.log.Shield("Build " + s.dockerfile().file)
+		s.log.Shield("Build " + s.dockerfile().File)
 	}
 	return nil
 }
@@ -198,8 +199,8 @@ func (s *step) unbuildable(base preflight.Image, named []preflight.Image) error 
 		return err
 	}
 	at := s.dockerfile()
-	at.line = base.Line
-	return &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+	at.Line = base.Line
+	return &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
 		"%s: an ONBUILD trigger of %s copies from %s, which this Kaniko does not fetch; name that image in a FROM of its own, or have the operator use osscontainertools/kaniko",
 		at, base.Reference, named[0].Reference)}
 }

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/failure"
+	"kiln/internal/steplog"
 )
 
 // Who ended a build decides whether it is tried again, and which line of the
@@ -61,7 +62,7 @@ func TestReasons(t *testing.T) {
 			}
 			err := tt.failed(b)
 			var out strings.Builder
-			newStepLog(&out, "T").Error(err)
+			steplog.New(&out, "", false).Error(err)
 			if got := strings.TrimSuffix(out.String(), "\n"); failure.Of(err) != tt.reason || !strings.Contains(got, tt.says) || !strings.HasSuffix(got, " "+tt.reason.Mark()) {
 				t.Errorf("got  %s\nwant …%s… %s", got, tt.says, tt.reason.Mark())
 			}

@@ -15,20 +15,14 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/kaniko"
+	"kiln/internal/label"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/resolver"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
-)
-
-// Labels of every object that kiln makes.
-const (
-	labelRequest = "kiln.build/request"
-	labelRole    = "kiln.build/role"
-	// annotationRunner names the runner pod that made a build pod. It is no
-	// label: what deletes pods of a runner by label must not find it.
-	annotationRunner = "kiln.build/runner"
+	"kiln/internal/steplog"
 )
 
 // cleanupTimeout bounds the deletion of a step's objects. It does not end
@@ -57,8 +51,8 @@ type Handler struct {
 	BuildTemplate  *kaniko.Template
 	// Pods reaches the cluster.
 	Pods podrun.Client
-	// Self reads the runner pod.
-	Self *SelfReader
+	// Runner reads the runner pod.
+	Runner *runnerpod.Reader
 	// Registry looks images up.
 	Registry *registry.Client
 	// State keeps the contexts.
@@ -67,8 +61,8 @@ type Handler struct {
 	Metrics *metrics.Metrics
 	// Events tells of builds on the runner pod; nil tells nothing.
 	Events *event.Recorder
-	// Log is the operator's log.
-	Log *zap.Logger
+	// Logger is the operator's log.
+	Logger *zap.Logger
 
 	holds     holds
 	executors executorMemo
@@ -85,9 +79,9 @@ type step struct {
 	staged    func() (*os.File, error) // opens the staged context
 	owner     metav1.OwnerReference    // with whom build pods go
 	container hook.Container
-	self      Self
-	log       *stepLog
-	times     *times
+	self      runnerpod.Self
+	log       *steplog.Log
+	times     *steplog.Times
 	logger    *zap.Logger
 	planned   *plan         // what the step's image is made of, where it is built
 	missing   string        // the digest of an image that the nodes do not find
@@ -104,14 +98,14 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		handler: h,
 		id:      claim.ID,
 		staged:  claim.Context,
-		times:   newTimes(h.Metrics),
-		logger:  h.Log.With(zap.String("request", claim.ID)),
+		times:   steplog.NewTimes(h.Metrics),
+		logger:  h.Logger.With(zap.String("request", claim.ID)),
 
 		asked:     claim.Request,
-		log:       newStepLog(claim.Log, stopToken(claim.Request.StopToken)),
+		log:       steplog.New(claim.Log, claim.Request.StopToken, claim.Request.Debug),
 		container: container,
 	}
-	s.times.queued(claim.Waited())
+	s.times.Queued(claim.Waited())
 	h.holds.begin(claim.ID)
 	defer h.holds.end(claim.ID)
 	code, err := s.run(ctx, bad)
@@ -119,7 +113,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		err = s.blame(ctx, err)
 		code = max(code, 1)
 	}
-	fields := append(s.times.fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
+	fields := append(s.times.Fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
 	h.Metrics.StepEnded(s.kind(), code, err)
 	return code
@@ -146,15 +140,6 @@ func (s *step) kind() metrics.Kind {
 	return metrics.KindUnknown
 }
 
-// stopToken returns the shim's token, or one that no build can guess when the
-// request's has not the right form.
-func stopToken(token string) string {
-	if tokenPattern.MatchString(token) {
-		return token
-	}
-	return spool.NewID()
-}
-
 // decode reads the request of a claim, one at a time: what it is read from takes
 // several times its size, and lets go of it before the next. The error says why it
 // is no request.
@@ -179,7 +164,7 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 		return 1, bad
 	}
 	var err error
-	if s.self, err = s.handler.Self.Read(ctx); err != nil {
+	if s.self, err = s.handler.Runner.Read(ctx); err != nil {
 		return 1, err
 	}
 	s.leaveOut()
@@ -197,17 +182,7 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 	return code, s.log.Err()
 }
 
-// debugf writes a line for those who switched debug logging on: the names that
-// an operator needs to look further.
-func (s *step) debugf(format string, args ...any) {
-	if s.asked.Debug {
-		s.log.Line("kiln: "+format, args...)
-	}
-}
-
 // labels returns the labels of an object of this step.
 func (s *step) labels(role string) map[string]string {
-	labels := provenance(s.container.EnvironmentVariables)
-	labels[labelRequest], labels[labelRole] = s.id, role
-	return labels
+	return label.Of(s.container.EnvironmentVariables, s.id, role)
 }

@@ -19,7 +19,9 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/hostpath"
+	"kiln/internal/label"
 	"kiln/internal/podrun"
+	"kiln/internal/podwait"
 	"kiln/internal/spool"
 )
 
@@ -124,7 +126,7 @@ func (s *step) actionStep(name string, ready image) action.Step {
 		SELinux:          s.self.SELinux,
 		SELinuxChange:    s.self.SELinuxChange,
 		ImagePullSecrets: s.pullSecrets(ready),
-		Labels:           s.labels(roleAction),
+		Labels:           s.labels(label.RoleAction),
 		OwnerReferences:  []metav1.OwnerReference{s.self.Owner()},
 	}
 }
@@ -143,7 +145,7 @@ type actionRun struct {
 	pod      *corev1.Pod // the latest state; nil before the first
 	logged   chan error  // the outcome of reading the log
 	deadline *time.Timer // of the present phase
-	why      waiting
+	why      *podwait.Wait
 
 	starts    func() // counts the pod as waiting no longer
 	reused    bool   // the image was built for an earlier step
@@ -158,7 +160,7 @@ func (s *step) newActionRun(name string) *actionRun {
 		step:     s,
 		logged:   make(chan error, 1),
 		deadline: time.NewTimer(s.handler.Settings.PendingTimeout),
-		why:      newWaiting(s, "Job", name, failure.ActionImagePull),
+		why:      podwait.Begin(s.log, s.handler.Pods, podwait.Wait{Kind: "Job", Name: name, Image: failure.ActionImagePull}),
 		starts:   sync.OnceFunc(s.handler.Metrics.PodWaits()),
 	}
 }
@@ -170,24 +172,24 @@ func (r *actionRun) run(ctx context.Context) (int, error) {
 	defer r.starts()
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.join(cancel)
-	job := r.why.name
-	feed := startFeed(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
+	job := r.why.Name
+	feed := podwait.Watch(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
 		return r.step.handler.Pods.WatchJobPod(ctx, job, onChange)
 	})
-	ticker := time.NewTicker(explainInterval)
+	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
-		case r.pod = <-feed.pods:
+		case r.pod = <-feed.Pods:
 			if r.reused && podrun.ImageMissing(r.pod, action.ContainerName) {
 				return 1, errImageMissing
 			}
 			r.follow(ctx)
-		case err = <-feed.done:
-			err = lost("action's pod", err)
+		case err = <-feed.Done:
+			err = podwait.Lost("action's pod", err)
 		case err = <-r.logged:
 			err = r.ended(ctx, err)
 		case <-ticker.C:
@@ -222,24 +224,15 @@ func (r *actionRun) join(cancel func()) {
 	}
 }
 
-// lost is the error of a pod that went away: whatever it did, nobody knows
-// how it ended.
-func lost(what string, err error) error {
-	if errors.Is(err, podrun.ErrGone) {
-		return failure.New(failure.NodeLost, "the %s was deleted while it ran: its node may be gone, or somebody removed it", what)
-	}
-	return fmt.Errorf("watch the %s: %w", what, err)
-}
-
 // follow starts to read the action's log once there is one.
 func (r *actionRun) follow(ctx context.Context) {
-	if r.following || !started(r.pod, action.ContainerName) {
+	if r.following || !podwait.Started(r.pod, action.ContainerName) {
 		return
 	}
 	r.following = true
 	r.starts()
-	r.step.times.mark("start")
-	r.step.debugf("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
+	r.step.times.Mark("start")
+	r.step.log.Debug("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
 	r.deadline.Stop()
 	if limit := r.step.handler.Settings.StepTimeout; limit > 0 {
 		r.deadline.Reset(limit)
@@ -300,7 +293,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 	if !podrun.Over(r.pod, action.ContainerName) || r.following && !r.read {
 		return 0, false, nil
 	}
-	r.step.times.mark("run")
+	r.step.times.Mark("run")
 	r.step.log.Line("kiln: %s", r.step.times)
 	if reason, failed := podrun.Failed(r.pod); failed {
 		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
@@ -310,7 +303,7 @@ func (r *actionRun) outcome() (code int, over bool, err error) {
 		return 1, true, failure.New(failure.Internal, "the action's pod ended without running the action")
 	}
 	if deleted(r.pod, end) {
-		return 1, true, lost("action's pod", podrun.ErrGone)
+		return 1, true, podwait.Lost("action's pod", podrun.ErrGone)
 	}
 	if r.unread != nil && end.ExitCode == 0 {
 		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
@@ -330,7 +323,7 @@ func (r *actionRun) explain(ctx context.Context) error {
 	if r.following {
 		return nil
 	}
-	return r.why.look(ctx, r.pod)
+	return r.why.Look(ctx, r.pod)
 }
 
 // late is the error of a phase that took too long.
@@ -338,7 +331,7 @@ func (r *actionRun) late() error {
 	if r.following {
 		return failure.New(failure.Deadline, "the action ran longer than %s (KILN_STEP_TIMEOUT)", r.step.handler.Settings.StepTimeout)
 	}
-	return failure.New(r.why.reason, "the action's pod did not start within %s (KILN_PENDING_TIMEOUT): %s", r.step.handler.Settings.PendingTimeout, orUnknown(r.why.said))
+	return r.why.Late("the action's pod", r.step.handler.Settings.PendingTimeout)
 }
 
 // leaveOut takes those mounts out of the step that its action cannot have.
@@ -352,7 +345,7 @@ func (s *step) leaveOut() {
 	for _, mount := range other {
 		left = append(left, fmt.Sprintf("%q at %q", mount.SourceVolumePath, mount.TargetVolumePath))
 	}
-	s.debugf("not mounted, since it does not lie below the work folder %s: %s", s.self.WorkMount, strings.Join(left, ", "))
+	s.log.Debug("not mounted, since it does not lie below the work folder %s: %s", s.self.WorkMount, strings.Join(left, ", "))
 }
 
 // hostPaths are the directories that the runner and the action share.

@@ -13,8 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/failure"
+	"kiln/internal/label"
 	"kiln/internal/podrun"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
+	"kiln/internal/steplog"
 )
 
 // Order is a build that somebody asks for from a shell: what a step does up to
@@ -30,7 +33,7 @@ type Order struct {
 	// Self is what build pods inherit: the gate's image, pull secrets and
 	// tolerations. Its Name tells followers who began a build. With a UID it is
 	// the pod that the build is done in.
-	Self Self
+	Self runnerpod.Self
 	// Log gets what the author of a step would see.
 	Log io.Writer
 }
@@ -60,7 +63,7 @@ func (h *Handler) Build(ctx context.Context, order Order) (string, error) {
 	if err != nil {
 		err = s.blame(ctx, err)
 	}
-	fields := append(s.times.fields(), zap.String("reason", string(failure.Of(err))), zap.Error(err))
+	fields := append(s.times.Fields(), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("build ended", fields...)
 	return ready.reference, err
 }
@@ -79,7 +82,7 @@ func (h *Handler) Check(ctx context.Context, order Order) error {
 		return s.blame(ctx, err)
 	}
 	s.warn(file.Warnings)
-	s.log.Line("kiln: nothing in %s is refused", oneLine(s.dockerfile().file))
+	s.log.Line("kiln: nothing in %s is refused", steplog.OneLine(s.dockerfile().File))
 	return s.log.Err()
 }
 
@@ -91,9 +94,9 @@ func (h *Handler) stepOf(order Order) *step {
 		asked:   order.Request,
 		staged:  func() (*os.File, error) { return os.Open(order.Context) },
 		self:    order.Self,
-		log:     newStepLog(order.Log, stopToken(order.Request.StopToken)),
-		times:   newTimes(h.Metrics),
-		logger:  h.Log.With(zap.String("request", order.ID)),
+		log:     steplog.New(order.Log, order.Request.StopToken, order.Request.Debug),
+		times:   steplog.NewTimes(h.Metrics),
+		logger:  h.Logger.With(zap.String("request", order.ID)),
 	}
 }
 
@@ -123,7 +126,7 @@ func (s *step) disown() {
 		return
 	}
 	s.cleanup("Job of the build", func(ctx context.Context) error {
-		return s.handler.Pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(roleOwner)}, 0)
+		return s.handler.Pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(label.RoleOwner)}, 0)
 	})
 }
 
@@ -137,8 +140,8 @@ func (s *step) standIn() *batchv1.Job {
 	longest := maxTurns * (s.handler.Settings.PendingTimeout + s.handler.Settings.BuildTimeout)
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: s.standInName(), Namespace: s.handler.Pods.Namespace, Labels: s.labels(roleOwner),
-			Annotations: map[string]string{annotationRunner: s.self.Name},
+			Name: s.standInName(), Namespace: s.handler.Pods.Namespace, Labels: s.labels(label.RoleOwner),
+			Annotations: map[string]string{label.Runner: s.self.Name},
 		},
 		Spec: batchv1.JobSpec{
 			Parallelism:             new(int32(0)),

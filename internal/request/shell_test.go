@@ -21,7 +21,9 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/failure"
+	"kiln/internal/label"
 	"kiln/internal/podrun"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 )
 
@@ -36,7 +38,7 @@ func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
 		Settings: &config.Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute, ContextMaxBytes: 1 << 20, ContextMaxEntries: 9},
 		Pods:     podrun.Client{Kube: kube, Namespace: "ci"},
 		State:    state,
-		Log:      zap.NewNop(),
+		Logger:   zap.NewNop(),
 	}
 }
 
@@ -44,11 +46,11 @@ func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
 // nothing, ends by itself, and goes with the build.
 func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 	for name, tt := range map[string]struct {
-		self   Self
+		self   runnerpod.Self
 		owners []metav1.OwnerReference
 	}{
-		"from outside":      {Self{Name: "a shell on laptop", Image: "kiln:1"}, nil},
-		"in a runner's pod": {Self{Name: "runner-1", UID: "u1", Image: "kiln:1"}, []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner-1", UID: "u1"}}},
+		"from outside":      {runnerpod.Self{Name: "a shell on laptop", Image: "kiln:1"}, nil},
+		"in a runner's pod": {runnerpod.Self{Name: "runner-1", UID: "u1", Image: "kiln:1"}, []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner-1", UID: "u1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kube := fake.NewClientset()
@@ -79,7 +81,7 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 			if diff := cmp.Diff(tt.owners, job.OwnerReferences); diff != "" {
 				t.Errorf("owners of the Job (-want +got):\n%s", diff)
 			}
-			if job.Labels[labelRole] == roleBuild {
+			if job.Labels[label.Role] == label.RoleBuild {
 				t.Errorf("labels %v", job.Labels)
 			}
 			s.disown()

@@ -8,6 +8,7 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/preflight"
+	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 )
 
@@ -23,7 +24,7 @@ type Specimen struct {
 // operator's settings and templates: what the cluster lets through of them, it
 // lets through of every step's. The Job's image does not exist. It makes
 // nothing.
-func (h *Handler) Specimen(self Self) (Specimen, error) {
+func (h *Handler) Specimen(self runnerpod.Self) (Specimen, error) {
 	s := &step{
 		handler: h,
 		id:      spool.NewID(),

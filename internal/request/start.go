@@ -13,6 +13,7 @@ import (
 	"kiln/internal/action"
 	"kiln/internal/failure"
 	"kiln/internal/registry"
+	"kiln/internal/steplog"
 )
 
 // startTimeout bounds the look at an image's configuration: a step goes without
@@ -60,7 +61,7 @@ func (s *step) prepareStart(ctx context.Context, ready image, job *batchv1.Job) 
 		return nil
 	}
 	if !start.Command && s.container.EntryPoint == "" && len(job.Spec.Template.Spec.Containers[0].Args) == 0 {
-		return failure.New(failure.ActionFailed, "no command specified: the image of the action %s has neither ENTRYPOINT nor CMD, and the step names none; give the Dockerfile an ENTRYPOINT, or action.yml an entrypoint or args", oneLine(s.actionName()))
+		return failure.New(failure.ActionFailed, "no command specified: the image of the action %s has neither ENTRYPOINT nor CMD, and the step names none; give the Dockerfile an ENTRYPOINT, or action.yml an entrypoint or args", steplog.OneLine(s.actionName()))
 	}
 	if action.Chosen(job) {
 		return nil // by the operator
@@ -104,7 +105,7 @@ func (s *step) startOf(ctx context.Context, ready image) (registry.Start, bool) 
 	s.handler.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
 	if err != nil {
 		s.logger.Info("the configuration of the image is not known", zap.Error(err))
-		s.debugf("the configuration of the image is not known, the group of its USER may be lost: %s", oneLine(err.Error()))
+		s.log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
 		return registry.Start{}, false
 	}
 	return start, true
@@ -131,7 +132,7 @@ func (s *step) userFiles(ctx context.Context, ready image, user action.User) (ma
 	if err != nil {
 		return nil, failure.New(failure.UnsupportedInstruction,
 			"the image of the action %s has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %w; write numbers, as in USER 1001:121",
-			oneLine(s.actionName()), oneLine(user.String()), strings.Join(names, " and /"), err)
+			steplog.OneLine(s.actionName()), steplog.OneLine(user.String()), strings.Join(names, " and /"), err)
 	}
 	return files, nil
 }

@@ -14,6 +14,7 @@ import (
 	"kiln/internal/action"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
+	"kiln/internal/steplog"
 )
 
 // exited is a pod whose container has ended.
@@ -45,7 +46,7 @@ func TestAnUnreadableLogEndsNoAction(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			s := &step{handler: &Handler{}, log: newStepLog(&out, "T"), times: newTimes(nil)}
+			s := &step{handler: &Handler{}, log: steplog.New(&out, "", false), times: steplog.NewTimes(nil)}
 			r := &actionRun{step: s, pod: exited(action.ContainerName, tt.exit), following: true}
 			if err := r.ended(t.Context(), tt.err); err != nil {
 				t.Fatal(err)
@@ -63,7 +64,7 @@ func TestAnUnreadableLogEndsNoAction(t *testing.T) {
 
 func TestACancelledLogSaysWhy(t *testing.T) {
 	var out strings.Builder
-	r := &actionRun{step: &step{log: newStepLog(&out, "T")}}
+	r := &actionRun{step: &step{log: steplog.New(&out, "", false)}}
 	mine := errors.New("mine")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(mine)
@@ -111,7 +112,7 @@ func TestAnUnreadableBuildLogIsSaidOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			k := newKanikoLog(newStepLog(&out, "T"), nil, false)
+			k := newKanikoLog(steplog.New(&out, "", false), nil, false)
 			k.follow(func(func([]byte) error) error { return tt.err })
 			if out.String() != tt.want || k.ended() != tt.ended {
 				t.Errorf("log %q, ended %v", out.String(), k.ended())

@@ -12,6 +12,8 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
+	"kiln/internal/podwait"
+	"kiln/internal/steplog"
 )
 
 // usersMemo remembers whether build pods get user namespaces of their own, where
@@ -51,8 +53,8 @@ func (s *step) ownUsers(p *plan) (bool, error) {
 			return true, nil
 		}
 		at := s.dockerfile()
-		at.line = line
-		return false, &placedError{place: at, err: failure.New(failure.UnsupportedInstruction,
+		at.Line = line
+		return false, &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
 			"%s: builds run in user namespaces here (KILN_BUILD_USERNS=on), in which no device node can be made: leave it out, or have an operator set KILN_BUILD_USERNS=auto", at)}
 	case config.UsernsAuto:
 		return line == 0 && s.handler.users.ask(s.probeUsers), nil
@@ -74,18 +76,15 @@ func (s *step) probeUsers() (bool, error) {
 	return podrun.UserNamespaces(server.GitVersion, unix.ByteSliceToString(name.Release[:])), nil
 }
 
-// errNoUsers says that the node of a build pod cannot make its user namespace.
-var errNoUsers = errors.New("the node cannot make the pod's user namespace")
-
 // withoutUsers acts on the error of a build whose pod has a user namespace of
 // its own because the cluster seems to have them: it names the pod that has none.
 func (s *step) withoutUsers(p *plan, spec *corev1.Pod, err error) (again bool, renamed error) {
-	if !errors.Is(err, errNoUsers) || !p.users || s.handler.Settings.BuildUserns != config.UsernsAuto {
+	if !errors.Is(err, podwait.ErrNoUsers) || !p.users || s.handler.Settings.BuildUserns != config.UsernsAuto {
 		return false, nil
 	}
 	p.users = false
 	s.handler.users.refuse()
-	s.log.Line("kiln: %s: building without one", oneLine(err.Error()))
+	s.log.Line("kiln: %s: building without one", steplog.OneLine(err.Error()))
 	spec.Spec.HostUsers = nil
 	spec.Name, renamed = kaniko.Name(spec)
 	return true, renamed
@@ -98,16 +97,4 @@ func usersDropped(p *plan, made *corev1.Pod) error {
 		return nil
 	}
 	return failure.New(failure.Misconfigured, "KILN_BUILD_USERNS is on, but the API server does not know user namespaces of pods: set it to auto or off")
-}
-
-// lookUsers is the error of a pod that cannot start for its user namespace.
-func (w *waiting) lookUsers(events []corev1.Event) error {
-	if !w.users {
-		return nil
-	}
-	why := podrun.UserNamespaceRefused(events)
-	if why == "" {
-		return nil
-	}
-	return failure.New(failure.NotStarted, "%w: %s; an operator can set KILN_BUILD_USERNS=off", errNoUsers, oneLine(why))
 }

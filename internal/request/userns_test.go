@@ -2,16 +2,15 @@ package request
 
 import (
 	"errors"
-	"strings"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/config"
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
+	"kiln/internal/podwait"
 	"kiln/internal/preflight"
 	"kiln/internal/spool"
+	"kiln/internal/steplog"
 )
 
 func usersStep(t *testing.T, mode, dockerfile string) (*step, *plan) {
@@ -53,7 +52,7 @@ func TestOwnUsers(t *testing.T) {
 	}
 	s, p := usersStep(t, config.UsernsOn, deviceBuild)
 	_, err := s.ownUsers(p)
-	if placed, ok := errors.AsType[*placedError](err); !ok || placed.place.line != 3 || failure.Of(err) != failure.UnsupportedInstruction {
+	if placed, ok := errors.AsType[*steplog.PlacedError](err); !ok || placed.Place.Line != 3 || failure.Of(err) != failure.UnsupportedInstruction {
 		t.Errorf("a device where all builds have one: %v", err)
 	}
 }
@@ -74,7 +73,6 @@ func TestUsersMemo(t *testing.T) {
 }
 
 func TestWithoutUsers(t *testing.T) {
-	refused := corev1.Event{Reason: "FailedCreatePodSandBox", Message: "runtime does not support user namespaces"}
 	for name, tt := range map[string]struct {
 		mode  string
 		own   bool // the settings gave the pod one, not the operator's template
@@ -87,15 +85,7 @@ func TestWithoutUsers(t *testing.T) {
 			p.users = tt.own
 			pod := buildSpec()
 			pod.Spec.HostUsers = new(false)
-			why := newWaiting(s, "Pod", pod.Name, failure.KanikoImagePull)
-			if err := why.lookUsers([]corev1.Event{refused}); err != nil {
-				t.Fatalf("a pod without one: %v", err)
-			}
-			why.users = true
-			err := why.lookUsers([]corev1.Event{refused})
-			if !strings.Contains(err.Error(), "KILN_BUILD_USERNS=off") || failure.Of(err) != failure.NotStarted {
-				t.Errorf("the error is %v", err)
-			}
+			err := failure.New(failure.NotStarted, "%w: no", podwait.ErrNoUsers)
 			again, renamed := s.withoutUsers(p, pod, err)
 			if again != tt.again || renamed != nil {
 				t.Fatalf("again %v, %v", again, renamed)

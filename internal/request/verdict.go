@@ -11,6 +11,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
+	"kiln/internal/steplog"
 )
 
 // nodeLost is the error of a pod whose node will not say any more how the build
@@ -122,7 +123,7 @@ func (b *build) explain(ctx context.Context) error {
 		b.step.log.Beat(b.doing)
 		return nil
 	}
-	return b.why.look(ctx, b.pod)
+	return b.why.Look(ctx, b.pod)
 }
 
 // late is the error of a phase that took too long. A creator that does not
@@ -135,7 +136,7 @@ func (b *build) late(ctx context.Context) error {
 		b.step.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
 		return b.step.remove(ctx, b.pod)
 	}
-	return failure.New(b.why.reason, "the build pod did not start within %s (KILN_PENDING_TIMEOUT): %s", b.step.handler.Settings.PendingTimeout, orUnknown(b.why.said))
+	return b.why.Late("the build pod", b.step.handler.Settings.PendingTimeout)
 }
 
 // startError is the reason of a container whose process the runtime did not
@@ -149,7 +150,7 @@ func (b *build) failure() error {
 	case !ok:
 		return b.gateEnded()
 	case end.Reason == startError:
-		return failure.New(failure.NodeLost, "the node could not start Kaniko's container: %s", oneLine(end.Message))
+		return failure.New(failure.NodeLost, "the node could not start Kaniko's container: %s", steplog.OneLine(end.Message))
 	case end.ExitCode == 0 && b.deaf != nil:
 		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", b.deaf)
 	case end.ExitCode == 0:
@@ -190,12 +191,12 @@ func (b *build) about(found kaniko.Failure) error { return b.at(b.line(found), f
 // at is the error of a failure at a line of the Dockerfile, or at none.
 func (b *build) at(line int, found kaniko.Failure) error {
 	at := b.step.dockerfile()
-	at.line = line
+	at.Line = line
 	err := failure.New(found.Reason, "%s: %s", at, found.Message)
-	if at.line == 0 {
+	if at.Line == 0 {
 		return err // not the Dockerfile's fault
 	}
-	return &placedError{place: at, err: err}
+	return &steplog.PlacedError{Place: at, Err: err}
 }
 
 // line is the line of the Dockerfile that a failure is about, or 0.
@@ -209,14 +210,6 @@ func (b *build) line(found kaniko.Failure) int {
 		return line
 	}
 	return b.plan.file.SourceLine(found.Source)
-}
-
-// orUnknown stands in for a reason that nobody gave.
-func orUnknown(reason string) string {
-	if reason == "" {
-		return "the cluster gives no reason"
-	}
-	return reason
 }
 
 // pushHint says what an operator has to look at when a registry refuses an

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/podrun"
-	"kiln/internal/request"
+	"kiln/internal/runnerpod"
 )
 
 // Objects of the chart: the settings, and the files that they name.
@@ -28,7 +28,7 @@ type found struct {
 	// ConfigMap, and above them those of a kiln container.
 	values map[string]string
 	// self is what the builds of a runner pod inherit; zero without one.
-	self request.Self
+	self runnerpod.Self
 	// sources say where this is from.
 	sources []string
 }
@@ -61,7 +61,7 @@ func (f *found) take(pods []corev1.Pod) {
 	var sidecar corev1.Container
 	for i := range pods {
 		pod := &pods[i]
-		kiln, ok := request.Sidecar(pod)
+		kiln, ok := runnerpod.Sidecar(pod)
 		switch {
 		case !ok || !slices.Contains(kiln.Args, "run") || pod.DeletionTimestamp != nil:
 		case newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp):
@@ -71,7 +71,7 @@ func (f *found) take(pods []corev1.Pod) {
 	if newest == nil {
 		return
 	}
-	f.self = request.Inherited(newest, sidecar)
+	f.self = runnerpod.Inherited(newest, sidecar)
 	for _, variable := range sidecar.Env {
 		if variable.ValueFrom == nil {
 			f.values[variable.Name] = variable.Value

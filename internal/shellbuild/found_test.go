@@ -16,7 +16,7 @@ import (
 	kubetesting "k8s.io/client-go/testing"
 
 	"kiln/internal/podrun"
-	"kiln/internal/request"
+	"kiln/internal/runnerpod"
 )
 
 // runnerPod is a runner pod with kiln in it, that many minutes old.
@@ -42,19 +42,19 @@ func TestLook(t *testing.T) {
 	installer := runnerPod("installer", 0)
 	installer.Spec.InitContainers[0].Args = []string{"install"}
 	young := runnerPod("young", 1, corev1.EnvVar{Name: "KILN_TAG", Value: "content"}, corev1.EnvVar{Name: "KILN_POD_NAME", ValueFrom: &corev1.EnvVarSource{}}, corev1.EnvVar{Name: "KILN_NAMESPACE", Value: "ci"})
-	self := request.Self{Image: "young:1", PullPolicy: corev1.PullAlways, PullSecrets: []corev1.LocalObjectReference{{Name: "pull"}}, Tolerations: []corev1.Toleration{{Key: "ci"}}}
+	self := runnerpod.Self{Image: "young:1", PullPolicy: corev1.PullAlways, PullSecrets: []corev1.LocalObjectReference{{Name: "pull"}}, Tolerations: []corev1.Toleration{{Key: "ci"}}}
 	for name, tt := range map[string]struct {
 		objects []runtime.Object
 		denied  []string
 		values  map[string]string
-		self    request.Self
+		self    runnerpod.Self
 		said    string
 	}{
-		"nothing":        {nil, nil, map[string]string{}, request.Self{}, ""},
-		"the ConfigMap":  {[]runtime.Object{settings}, nil, map[string]string{"KILN_TAG": "random", "KILN_BUILD_MEMORY": "1Gi"}, request.Self{}, ", with settings of the ConfigMap kiln"},
+		"nothing":        {nil, nil, map[string]string{}, runnerpod.Self{}, ""},
+		"the ConfigMap":  {[]runtime.Object{settings}, nil, map[string]string{"KILN_TAG": "random", "KILN_BUILD_MEMORY": "1Gi"}, runnerpod.Self{}, ", with settings of the ConfigMap kiln"},
 		"the newest pod": {[]runtime.Object{runnerPod("old", 9), young, going, installer}, nil, map[string]string{"KILN_TAG": "content"}, self, ", with settings of the runner pod young"},
 		"both":           {[]runtime.Object{settings, young}, nil, map[string]string{"KILN_TAG": "content", "KILN_BUILD_MEMORY": "1Gi"}, self, ", with settings of the ConfigMap kiln and the runner pod young"},
-		"no rights":      {[]runtime.Object{settings, young}, []string{"configmaps", "pods"}, map[string]string{}, request.Self{}, ""},
+		"no rights":      {[]runtime.Object{settings, young}, []string{"configmaps", "pods"}, map[string]string{}, runnerpod.Self{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kube := fake.NewClientset(tt.objects...)

@@ -13,6 +13,7 @@ import (
 	"kiln/internal/podrun"
 	"kiln/internal/request"
 	"kiln/internal/resolver"
+	"kiln/internal/runnerpod"
 )
 
 // reach connects handler with the cluster and says in order whom the build is
@@ -60,7 +61,7 @@ func (o Options) reachInside(ctx context.Context, handler *request.Handler, orde
 		handler.Hosts = hosts
 	}
 	handler.Proxy = kaniko.ProxyFromEnvironment(os.Getenv)
-	reader := request.SelfReader{Pods: handler.Pods, PodName: o.Settings.PodName}
+	reader := runnerpod.Reader{Pods: handler.Pods, PodName: o.Settings.PodName}
 	order.Self, err = reader.Read(ctx)
 	return err
 }

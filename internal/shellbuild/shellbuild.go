@@ -91,7 +91,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := &request.Handler{Settings: o.Settings, State: state, Log: o.Log}
+	handler := &request.Handler{Settings: o.Settings, State: state, Logger: o.Log}
 	if o.Check {
 		return o.check(building, handler, order)
 	}

@@ -1,4 +1,4 @@
-package request
+package runnerpod
 
 import corev1 "k8s.io/api/core/v1"
 

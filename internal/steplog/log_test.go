@@ -1,4 +1,4 @@
-package request
+package steplog
 
 import (
 	"errors"
@@ -8,10 +8,12 @@ import (
 	"kiln/internal/failure"
 )
 
+// token is a stop token of the right form.
+const token = "0123456789abcdef0123456789abcdef"
+
 func TestShieldSurroundsWhatABuildPrints(t *testing.T) {
-	const token = "0123456789abcdef0123456789abcdef"
 	var out strings.Builder
-	log := newStepLog(&out, token)
+	log := New(&out, token, false)
 	log.Shield("Build x\n::set-env::")
 	log.Line("%s", "::set-env name=A::b")
 	log.Unshield()
@@ -30,12 +32,12 @@ func TestError(t *testing.T) {
 		want string
 	}{
 		"the author's own file": {
-			&placedError{place: place{file: "a,b/Dockerfile", local: true, line: 3}, err: failure.New(failure.RunFailed, "bad")},
+			&PlacedError{Place: Place{File: "a,b/Dockerfile", Local: true, Line: 3}, Err: failure.New(failure.RunFailed, "bad")},
 			"::error file=a%2Cb/Dockerfile,line=3::bad [run_failed]\n",
 		},
-		"no line": {&placedError{place: place{file: "Dockerfile", local: true}, err: failure.New(failure.RunFailed, "bad")}, "::error file=Dockerfile::bad [run_failed]\n"},
+		"no line": {&PlacedError{Place: Place{File: "Dockerfile", Local: true}, Err: failure.New(failure.RunFailed, "bad")}, "::error file=Dockerfile::bad [run_failed]\n"},
 		"somebody else's file": {
-			&placedError{place: place{file: "acme/lint/v1/Dockerfile", line: 3}, err: failure.New(failure.RunFailed, "acme/lint/v1/Dockerfile:3: bad")},
+			&PlacedError{Place: Place{File: "acme/lint/v1/Dockerfile", Line: 3}, Err: failure.New(failure.RunFailed, "acme/lint/v1/Dockerfile:3: bad")},
 			"::error::acme/lint/v1/Dockerfile:3: bad [run_failed]\n",
 		},
 		"kiln's trouble": {errors.New("create the build pod: no"), "::error::kiln: create the build pod: no [internal]\n"},
@@ -43,7 +45,7 @@ func TestError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			newStepLog(&out, "T").Error(tt.err)
+			New(&out, token, false).Error(tt.err)
 			if got := out.String(); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -53,12 +55,12 @@ func TestError(t *testing.T) {
 
 func TestErrorIsHeard(t *testing.T) {
 	var out strings.Builder
-	log := newStepLog(&out, "T")
+	log := New(&out, token, false)
 	log.Shield("g")
 	log.Error(failure.New(failure.RunFailed, "bad"))
 	log.Stopped("action's")
 	log.Error(failure.New(failure.RunFailed, "worse"))
-	want := "::group::g\n::stop-commands::T\n::T::\n::endgroup::\n::error::bad [run_failed]\n::action's::\n::error::worse [run_failed]\n"
+	want := "::group::g\n::stop-commands::" + token + "\n::" + token + "::\n::endgroup::\n::error::bad [run_failed]\n::action's::\n::error::worse [run_failed]\n"
 	if got := out.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
@@ -70,7 +72,7 @@ func (b *brokenWriter) Write([]byte) (int, error) { b.calls++; return 0, errors.
 
 func TestLogStopsAtTheFirstError(t *testing.T) {
 	broken := &brokenWriter{}
-	log := newStepLog(broken, "T")
+	log := New(broken, token, false)
 	log.Line("a")
 	log.Line("b")
 	if log.Err() == nil || broken.calls != 1 {
@@ -90,30 +92,20 @@ func TestStopToken(t *testing.T) {
 	}
 }
 
-func TestPlaced(t *testing.T) {
+func TestPlaceOf(t *testing.T) {
 	const workspace = "/home/runner/_work/app/app"
-	for path, want := range map[string]place{
-		workspace + "/./.github/actions/foo/Dockerfile":       {file: ".github/actions/foo/Dockerfile", local: true},
-		workspace + "/..foo/Dockerfile":                       {file: "..foo/Dockerfile", local: true},
-		"/home/runner/_work/_actions/acme/lint/v1/Dockerfile": {file: "acme/lint/v1/Dockerfile"},
-		"/elsewhere/Dockerfile":                               {file: "/elsewhere/Dockerfile"},
-		workspace + "2/Dockerfile":                            {file: workspace + "2/Dockerfile"},
+	for path, want := range map[string]Place{
+		workspace + "/./.github/actions/foo/Dockerfile":       {File: ".github/actions/foo/Dockerfile", Local: true},
+		workspace + "/..foo/Dockerfile":                       {File: "..foo/Dockerfile", Local: true},
+		"/home/runner/_work/_actions/acme/lint/v1/Dockerfile": {File: "acme/lint/v1/Dockerfile"},
+		"/elsewhere/Dockerfile":                               {File: "/elsewhere/Dockerfile"},
+		workspace + "2/Dockerfile":                            {File: workspace + "2/Dockerfile"},
 	} {
-		if got := placed(path, workspace); got != want {
-			t.Errorf("placed(%q) = %+v, want %+v", path, got, want)
+		if got := PlaceOf(path, workspace); got != want {
+			t.Errorf("PlaceOf(%q) = %+v, want %+v", path, got, want)
 		}
 	}
-	if got := placed("/a/Dockerfile", ""); got != (place{file: "/a/Dockerfile"}) {
+	if got := PlaceOf("/a/Dockerfile", ""); got != (Place{File: "/a/Dockerfile"}) {
 		t.Errorf("without a workspace: %+v", got)
-	}
-}
-
-func TestRepository(t *testing.T) {
-	for reference, want := range map[string]string{
-		"ghcr.io/a/b:t": "ghcr.io/a/b", "host:5000/a:t": "host:5000/a", "host:5000/a": "host:5000/a",
-	} {
-		if got := repository(reference); got != want {
-			t.Errorf("repository(%q) = %q, want %q", reference, got, want)
-		}
 	}
 }

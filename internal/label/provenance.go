@@ -1,4 +1,4 @@
-package request
+package label
 
 import (
 	"strings"
@@ -9,7 +9,7 @@ import (
 // maxLabel is what the value of a label may have, in bytes.
 const maxLabel = 63
 
-// provenance returns labels that say which job an object is of, for people who
+// provenance are labels that say which job an object is of, for people who
 // look at the namespace. They come from workflow code: nothing selects by them,
 // and nothing may be allowed for them.
 func provenance(env hook.Environment) map[string]string {

@@ -1,7 +1,7 @@
-package request
+package steplog
 
 import (
-	"errors"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"regexp"
@@ -9,23 +9,20 @@ import (
 	"sync"
 	"time"
 
-	"kiln/internal/failure"
 	"kiln/internal/hook"
 )
 
 // tokenPattern is a stop token: long enough that no build guesses it.
 var tokenPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// stepLog composes what the author of a step sees. Its methods are safe for
+// Log composes what the author of a step sees. Its methods are safe for
 // concurrent use.
-//
-// What a build prints is shielded: inside ::stop-commands:: the runner
-// executes no workflow command, so a Dockerfile cannot drive it (GitHub Docs,
-// "Stopping and starting workflow commands").
-type stepLog struct {
+type Log struct {
+	token string
+	debug bool
+
 	mu       sync.Mutex
 	w        io.Writer
-	token    string
 	shielded bool
 	stopped  string    // the token with which an action stopped commands
 	open     bool      // the last line has no end yet
@@ -33,13 +30,27 @@ type stepLog struct {
 	err      error
 }
 
-// newStepLog returns a log over w with the shim's stop token.
-func newStepLog(w io.Writer, token string) *stepLog {
-	return &stepLog{w: w, token: token, wrote: time.Now()}
+// New returns a log over w. token is the shim's stop token; one that has not the
+// form of 32 hexadecimal digits is replaced by one that nobody can guess. debug
+// says that the author has switched debug logging on.
+func New(w io.Writer, token string, debug bool) *Log {
+	return &Log{w: w, token: stopToken(token), debug: debug, wrote: time.Now()}
 }
 
+// stopToken returns the shim's token, or one that no build can guess when the
+// request's has not the right form.
+func stopToken(token string) string {
+	if tokenPattern.MatchString(token) {
+		return token
+	}
+	return rand.Text()
+}
+
+// Debugging reports whether the author has switched debug logging on.
+func (l *Log) Debugging() bool { return l.debug }
+
 // Write passes p on as it is.
-func (l *stepLog) Write(p []byte) (int, error) {
+func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.writeLocked(p); err != nil {
@@ -49,24 +60,32 @@ func (l *stepLog) Write(p []byte) (int, error) {
 }
 
 // Line writes one line of kiln's own.
-func (l *stepLog) Line(format string, args ...any) {
+func (l *Log) Line(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lineLocked(fmt.Sprintf(format, args...))
 }
 
+// Debug writes a line for those who switched debug logging on: the names that
+// an operator needs to look further.
+func (l *Log) Debug(format string, args ...any) {
+	if l.debug {
+		l.Line("kiln: "+format, args...)
+	}
+}
+
 // Shield opens a group and stops workflow commands until Unshield.
-func (l *stepLog) Shield(title string) {
+func (l *Log) Shield(title string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lineLocked("::group::" + oneLine(title))
+	l.lineLocked("::group::" + OneLine(title))
 	l.lineLocked("::stop-commands::" + l.token)
 	l.shielded = true
 }
 
 // Unshield lets workflow commands through again and closes the group. Without
 // a Shield it does nothing.
-func (l *stepLog) Unshield() {
+func (l *Log) Unshield() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.shielded {
@@ -77,32 +96,33 @@ func (l *stepLog) Unshield() {
 	l.shielded = false
 }
 
+// Warning writes one ::warning:: line about a place in a file.
+func (l *Log) Warning(at Place, text string) {
+	l.Line("::warning%s::%s", at.properties(), hook.EscapeData(OneLine(at.String()+": "+text)))
+}
+
 // Error writes one ::error:: line, at the Dockerfile's line where that is
 // known and the Dockerfile is the author's.
-func (l *stepLog) Error(err error) {
+func (l *Log) Error(err error) {
 	l.Unshield()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped != "" {
 		l.lineLocked("::" + l.stopped + "::")
 	}
-	properties := ""
-	if placed, ok := errors.AsType[*placedError](err); ok {
-		properties = placed.place.properties()
-	}
-	l.lineLocked("::error" + properties + "::" + hook.EscapeData(authored(err)+" "+failure.Of(err).Mark()))
+	l.lineLocked(errorCommand(err))
 }
 
 // Stopped says that an action left workflow commands stopped with token, ""
 // for one that did not: only an error has to get past that.
-func (l *stepLog) Stopped(token string) {
+func (l *Log) Stopped(token string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = token
 }
 
 // lineLocked writes text as a line of its own.
-func (l *stepLog) lineLocked(text string) {
+func (l *Log) lineLocked(text string) {
 	if l.open {
 		_ = l.writeLocked([]byte("\n"))
 	}
@@ -110,7 +130,7 @@ func (l *stepLog) lineLocked(text string) {
 }
 
 // writeLocked writes p and keeps the first error.
-func (l *stepLog) writeLocked(p []byte) error {
+func (l *Log) writeLocked(p []byte) error {
 	if len(p) == 0 || l.err != nil {
 		return l.err
 	}
@@ -120,14 +140,14 @@ func (l *stepLog) writeLocked(p []byte) error {
 }
 
 // Err returns the error that ended the log, if any.
-func (l *stepLog) Err() error {
+func (l *Log) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// oneLine makes untrusted text fit one line.
-func oneLine(text string) string {
+// OneLine makes untrusted text fit one line.
+func OneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '

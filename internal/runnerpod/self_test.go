@@ -1,4 +1,4 @@
-package request
+package runnerpod
 
 import (
 	"strings"
@@ -34,8 +34,8 @@ func runnerPod() *corev1.Pod {
 	}
 }
 
-func TestSelfOf(t *testing.T) {
-	got, err := SelfOf(runnerPod())
+func TestOf(t *testing.T) {
+	got, err := Of(runnerPod())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestSelfOf(t *testing.T) {
 }
 
 // What the runner container sets itself counts before what its pod sets for all.
-func TestSelfOfSELinux(t *testing.T) {
+func TestOfSELinux(t *testing.T) {
 	change := new(corev1.SELinuxChangePolicyMountOption)
 	ofPod, ofRunner := &corev1.SELinuxOptions{Level: "s0:c1,c2"}, &corev1.SELinuxOptions{Type: "container_t", Level: "s0:c3,c4"}
 	pod := runnerPod()
@@ -66,14 +66,14 @@ func TestSelfOfSELinux(t *testing.T) {
 		"of another field": {&corev1.SecurityContext{RunAsUser: new(int64(1001))}, ofPod},
 	} {
 		pod.Spec.Containers[0].SecurityContext = tt.runner
-		self, err := SelfOf(pod)
+		self, err := Of(pod)
 		if err != nil || !cmp.Equal(self.SELinux, tt.want) || !cmp.Equal(self.SELinuxChange, change) {
 			t.Errorf("%s: %v, %v, %v", name, self.SELinux, self.SELinuxChange, err)
 		}
 	}
 }
 
-func TestSelfOfRefusesWhatCannotWork(t *testing.T) {
+func TestOfRefusesWhatCannotWork(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*corev1.Pod)
 		want   string
@@ -91,16 +91,16 @@ func TestSelfOfRefusesWhatCannotWork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := runnerPod()
 			tc.change(pod)
-			if _, err := SelfOf(pod); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := Of(pod); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error = %v, want %q", err, tc.want)
 			}
 		})
 	}
 }
 
-// TestSelfOfNovolume has the runner pods that Actions Runner Controller makes in
+// TestOfNovolume has the runner pods that Actions Runner Controller makes in
 // containerMode kubernetes-novolume, and one that only looks like them.
-func TestSelfOfNovolume(t *testing.T) {
+func TestOfNovolume(t *testing.T) {
 	withEnv := func(name, value string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
 			p.Spec.Containers[0].Env = append(p.Spec.Containers[0].Env, corev1.EnvVar{Name: name, Value: value})
@@ -130,7 +130,7 @@ func TestSelfOfNovolume(t *testing.T) {
 			for _, change := range tc.changes {
 				change(pod)
 			}
-			_, err := SelfOf(pod)
+			_, err := Of(pod)
 			if tc.sign == "" {
 				if err != nil {
 					t.Errorf("error = %v", err)
@@ -154,12 +154,12 @@ func mountWork(pod *corev1.Pod, mount corev1.VolumeMount) {
 	pod.Spec.Containers[0].VolumeMounts = append(workMounts(pod), mount)
 }
 
-// TestSelfOfWithACacheBeside: a part that is mounted elsewhere takes nothing from
+// TestOfWithACacheBeside: a part that is mounted elsewhere takes nothing from
 // the runner that it does not have.
-func TestSelfOfWithACacheBeside(t *testing.T) {
+func TestOfWithACacheBeside(t *testing.T) {
 	pod := runnerPod()
 	mountWork(pod, corev1.VolumeMount{MountPath: "/opt/hostedtoolcache", SubPath: "_tool"})
-	got, err := SelfOf(pod)
+	got, err := Of(pod)
 	if err != nil || got.WorkMount != "/home/runner/_work" {
 		t.Errorf("mount = %q, %v", got.WorkMount, err)
 	}
@@ -170,16 +170,16 @@ func TestAPartOfAClaimIsMisconfigured(t *testing.T) {
 	pod := runnerPod()
 	pod.Namespace = "ci"
 	workMounts(pod)[1].SubPathExpr = "$(POD_NAME)"
-	reader := &SelfReader{Pods: podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}, PodName: pod.Name}
+	reader := &Reader{Pods: podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}, PodName: pod.Name}
 	if _, err := reader.Read(t.Context()); failure.Of(err) != failure.Misconfigured {
 		t.Errorf("reason = %q: %v", failure.Of(err), err)
 	}
 }
 
-func TestSelfOfNamedClaim(t *testing.T) {
+func TestOfNamedClaim(t *testing.T) {
 	pod := runnerPod()
 	pod.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "shared"}}
-	got, err := SelfOf(pod)
+	got, err := Of(pod)
 	if err != nil || got.Claim != "shared" {
 		t.Errorf("claim = %q, %v", got.Claim, err)
 	}
@@ -191,7 +191,7 @@ func TestSelfCannotBeRead(t *testing.T) {
 	kube.PrependReactor("get", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return true, nil, syscall.ECONNREFUSED
 	})
-	reader := &SelfReader{Pods: podrun.Client{Kube: kube, Namespace: "ci"}, PodName: "runner"}
+	reader := &Reader{Pods: podrun.Client{Kube: kube, Namespace: "ci"}, PodName: "runner"}
 	_, err := reader.Read(t.Context())
 	if reason := failure.Of(err); reason != failure.ClusterUnreachable {
 		t.Errorf("reason = %q", reason)

@@ -1,4 +1,4 @@
-package request
+package runnerpod
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/failure"
-	"kiln/internal/podrun"
 )
 
 // Names that a runner pod has by convention: the runner container's is fixed
@@ -56,11 +55,16 @@ func (s Self) Owner() metav1.OwnerReference {
 	return metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: s.Name, UID: types.UID(s.UID)}
 }
 
-// SelfReader reads the daemon's own pod once and remembers it. It is safe for
+// Pods reads a pod by its name.
+type Pods interface {
+	Pod(ctx context.Context, name string) (*corev1.Pod, error)
+}
+
+// Reader reads the daemon's own pod once and remembers it. It is safe for
 // concurrent use.
-type SelfReader struct {
-	// Pods and PodName say where the pod is.
-	Pods    podrun.Client
+type Reader struct {
+	// Pods reaches the cluster, and PodName is the pod's name.
+	Pods    Pods
 	PodName string
 
 	mu   sync.Mutex
@@ -69,7 +73,7 @@ type SelfReader struct {
 
 // Read returns the pod's facts. A failure is not remembered: the next step
 // tries again.
-func (r *SelfReader) Read(ctx context.Context) (Self, error) {
+func (r *Reader) Read(ctx context.Context) (Self, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.self != nil {
@@ -79,7 +83,7 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 	if err != nil {
 		return Self{}, fmt.Errorf("read the runner pod: %w", err)
 	}
-	self, err := SelfOf(pod)
+	self, err := Of(pod)
 	if err != nil {
 		return Self{}, failure.New(failure.Misconfigured, "kiln: %w", err)
 	}
@@ -87,9 +91,9 @@ func (r *SelfReader) Read(ctx context.Context) (Self, error) {
 	return self, nil
 }
 
-// SelfOf takes the facts out of a runner pod. With an error about the work volume
+// Of takes the facts out of a runner pod. With an error about the work volume
 // the other facts are there.
-func SelfOf(pod *corev1.Pod) (Self, error) {
+func Of(pod *corev1.Pod) (Self, error) {
 	kiln, ok := Sidecar(pod)
 	self := Inherited(pod, kiln)
 	self.Name, self.UID, self.NodeName = pod.Name, string(pod.UID), pod.Spec.NodeName

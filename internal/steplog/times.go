@@ -1,4 +1,4 @@
-package request
+package steplog
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"kiln/internal/metrics"
 )
 
-// times are how long the phases of a step took, in the order in which they
+// Times are how long the phases of a step took, in the order in which they
 // ended. They belong to the step's goroutine.
-type times struct {
+type Times struct {
 	started time.Time
 	last    time.Time
 	phases  []phase
@@ -28,26 +28,29 @@ type phase struct {
 	took time.Duration
 }
 
-// newTimes starts the clock. What it measures is counted too.
-func newTimes(counted *metrics.Metrics) *times {
+// NewTimes starts the clock. What it measures is counted too.
+func NewTimes(counted *metrics.Metrics) *Times {
 	now := time.Now()
-	return &times{started: now, last: now, counted: counted, took: map[metrics.Phase]time.Duration{}}
+	return &Times{started: now, last: now, counted: counted, took: map[metrics.Phase]time.Duration{}}
 }
 
-// mark ends the phase name now.
-func (t *times) mark(name string) {
+// Started is when the clock was started.
+func (t *Times) Started() time.Time { return t.started }
+
+// Mark ends the phase name now.
+func (t *Times) Mark(name string) {
 	now := time.Now()
 	t.phases = append(t.phases, phase{name: name, took: now.Sub(t.last)})
-	t.count(metricsPhase(name), now.Sub(t.last))
+	t.Count(metricsPhase(name), now.Sub(t.last))
 	t.last = now
 }
 
-// queued says how long the step waited before its start; who gave it that start
+// Queued says how long the step waited before its start; who gave it that start
 // has counted it.
-func (t *times) queued(waited time.Duration) { t.took[metrics.PhaseQueue] = waited }
+func (t *Times) Queued(waited time.Duration) { t.took[metrics.PhaseQueue] = waited }
 
-// count adds to a phase for the operator. The step's author sees what is marked.
-func (t *times) count(phase metrics.Phase, took time.Duration) {
+// Count adds to a phase for the operator. The step's author sees what is marked.
+func (t *Times) Count(phase metrics.Phase, took time.Duration) {
 	t.took[phase] += took
 	t.counted.PhaseEnded(phase, took)
 }
@@ -62,10 +65,10 @@ func metricsPhase(name string) metrics.Phase {
 }
 
 // total is the time since the start.
-func (t *times) total() time.Duration { return t.last.Sub(t.started) }
+func (t *Times) total() time.Duration { return t.last.Sub(t.started) }
 
 // String lists the phases for the step's author.
-func (t *times) String() string {
+func (t *Times) String() string {
 	var b strings.Builder
 	for _, p := range t.phases {
 		fmt.Fprintf(&b, "%s %.2fs, ", p.name, p.took.Seconds())
@@ -74,10 +77,10 @@ func (t *times) String() string {
 	return b.String()
 }
 
-// fields lists for the operator's log, in seconds, the phases that the step went
+// Fields lists for the operator's log, in seconds, the phases that the step went
 // through, by the names and in the order of the metrics, and the time from its
 // drop until now. A phase that it went through twice is one sum.
-func (t *times) fields() []zap.Field {
+func (t *Times) Fields() []zap.Field {
 	var fields []zap.Field
 	for _, phase := range metrics.Phases() {
 		if took, ok := t.took[phase]; ok {
