@@ -1,10 +1,11 @@
-// Command cluster runs the local cluster of kiln's demo and end-to-end tests:
+// Command kiln-cluster runs the local cluster of kiln's demo and end-to-end tests:
 // kind, with registries and storage, on any machine with Docker and on a bare
 // Debian machine without a container registry in reach.
 //
 // The state of the machine is in KILN_CLUSTER_DIR (default
 // /var/lib/kiln-cluster), so it does not matter from which checkout it is run.
-// KILN_KIND_NODE_IMAGE overrides the node image.
+// KILN_KIND_NODE_IMAGE overrides the node image. README.md is its manual; its
+// command line is all that scripts and tests know of it.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 	"kiln/e2e/cluster/internal/source"
 )
 
-const usage = `usage: cluster <command> [flags]
+const usage = `usage: kiln-cluster <command> [flags]
 
   up [--install] [--nodes N] [--retain]   start the cluster, or find it running
   down                                    remove it; what was built stays cached
@@ -38,6 +39,8 @@ const usage = `usage: cluster <command> [flags]
   load --registry REPOSITORY:TAG FILE.tar push an image archive to its registry
 
 Every command takes --name NAME before its arguments (default kiln).
+KILN_CLUSTER_DIR is the directory of all its files (default /var/lib/kiln-cluster),
+KILN_KIND_NODE_IMAGE another image for the nodes.
 `
 
 // exitNotRunning is what status returns for a cluster that does not run.

@@ -36,7 +36,7 @@ func TestRunWithoutACommandPrintsUsage(t *testing.T) {
 	if code, err := run(t.Context(), nil, &out, &errs); code != 0 || err != nil {
 		t.Errorf("run = %d, %v", code, err)
 	}
-	if !strings.Contains(errs.String(), "usage: cluster") {
+	if !strings.Contains(errs.String(), "usage: kiln-cluster") {
 		t.Errorf("printed %q, want the usage", errs.String())
 	}
 }

@@ -23,7 +23,7 @@ type Environment struct {
 	// KanikoImage is the executor's image (KILN_E2E_KANIKO_IMAGE).
 	KanikoImage string
 	// KanikoFlavor is the Kaniko in that image, as KILN_KANIKO_FLAVOR takes it
-	// (KILN_E2E_KANIKO_FLAVOR); the one that the local cluster builds if unset.
+	// (KILN_E2E_KANIKO_FLAVOR); needed where the image's name does not tell.
 	KanikoFlavor string
 	// Mirrors and Insecure are passed to kiln as they are: the registries to
 	// ask in place of others, and those that speak plain HTTP
@@ -69,9 +69,6 @@ func Connect() (*Cluster, error) {
 	return &Cluster{Environment: env, Config: config, Kube: kube}, nil
 }
 
-// localFlavor is the Kaniko that e2e/kaniko builds.
-const localFlavor = "chainguard@1.25.16"
-
 func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 	var env Environment
 	var missing []string
@@ -97,9 +94,6 @@ func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 			missing = append(missing, v.name)
 		}
 		*v.to = value
-	}
-	if env.KanikoFlavor == "" {
-		env.KanikoFlavor = localFlavor
 	}
 	if len(missing) > 0 {
 		return Environment{}, fmt.Errorf("%s not set: run this through hack/with-cluster after \"make cluster-up\", or set them for a cluster of yours as docs/development.md says",

@@ -25,7 +25,6 @@ import (
 
 	"kiln/e2e/cluster/internal/cache"
 	"kiln/e2e/cluster/internal/engine"
-	"kiln/e2e/cluster/internal/kube"
 	"kiln/e2e/cluster/internal/parts"
 	"kiln/e2e/cluster/internal/progress"
 	"kiln/e2e/cluster/internal/registries"
@@ -111,34 +110,6 @@ func (c *Cluster) useEngine(ctx context.Context) (running, own bool) {
 		return true, true
 	}
 	return engine.Reachable(ctx, ""), false
-}
-
-// Check returns nil when the cluster and its registries are up and answer.
-func (c *Cluster) Check(ctx context.Context) error {
-	if running, _ := c.useEngine(ctx); !running {
-		return fmt.Errorf("cluster %s is not running: no Docker engine is", c.Name)
-	}
-	state, err := c.loadState()
-	if err != nil {
-		return fmt.Errorf("cluster %s is not running: %w", c.Name, err)
-	}
-	running, err := registries.Running(ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	if len(running) < 2 {
-		return fmt.Errorf("cluster %s is broken: only %d of its 2 registries run", c.Name, len(running))
-	}
-	if !registries.Has(ctx, state.Push, "kaniko/executor:"+parts.KanikoVersion) {
-		return fmt.Errorf("cluster %s is broken: its registry has lost the Kaniko image", c.Name)
-	}
-	client, err := kube.FromFile(c.Kubeconfig())
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	return client.Ready(ctx)
 }
 
 // lock takes the machine-wide lock, waiting for whoever has it, and removes

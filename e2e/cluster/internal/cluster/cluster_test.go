@@ -90,6 +90,7 @@ func TestEnv(t *testing.T) {
 		"export KILN_E2E_AUTH_USER='u'",
 		"export KILN_E2E_AUTH_PASSWORD='p'",
 		"export KILN_E2E_KANIKO_IMAGE='kiln-registry:5000/kaniko/executor:v1.25.16'",
+		"export KILN_E2E_KANIKO_FLAVOR='chainguard@1.25.16'",
 		"export KILN_E2E_MIRRORS='docker.io=kiln-registry:5000'",
 		"export KILN_E2E_INSECURE='kiln-registry:5000,kiln-registry-auth:5000'",
 	}

@@ -68,6 +68,7 @@ func (c *Cluster) Env() ([]Variable, error) {
 		{"KILN_E2E_AUTH_USER", s.User},
 		{"KILN_E2E_AUTH_PASSWORD", s.Password},
 		{"KILN_E2E_KANIKO_IMAGE", open + "/kaniko/executor:" + parts.KanikoVersion},
+		{"KILN_E2E_KANIKO_FLAVOR", "chainguard@" + strings.TrimPrefix(parts.KanikoVersion, "v")},
 		{"KILN_E2E_MIRRORS", "docker.io=" + open},
 		{"KILN_E2E_INSECURE", open + "," + guarded},
 	}, nil

@@ -48,9 +48,10 @@ type Own struct {
 func (o Own) Host() string { return "unix://" + o.path("docker.sock") }
 
 // Reachable says whether an engine answers at host; an empty host means what
-// the docker command line uses by itself.
+// the docker command line uses by itself. Where nothing listens it says so at
+// once; an engine on a busy machine gets half a minute.
 func Reachable(ctx context.Context, host string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	args := []string{"version", "--format", "{{.Server.Version}}"}
 	if host != "" {
