@@ -80,20 +80,19 @@ func TestReuse(t *testing.T) {
 
 	f.wantTimes(t, "queue", "context", "preflight", "lookup", "schedule", "build", "run", "total")
 
-	t.Run("random tags", func(t *testing.T) {
-		g := f.another(t, "random", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_TAG": "random"} })
-		wantLog(t, g.greet(t, "one"), "KILN_TAG=random", "\none\n")
-	})
-	t.Run("age", func(t *testing.T) {
-		g := f.another(t, "old", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_REUSE_MAX_AGE": "1s"} })
-		wantLog(t, g.greet(t, "one"), "kiln: older than 1s\n", "\none\n")
-	})
-	t.Run("never", func(t *testing.T) {
-		g := f.another(t, "never", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_REUSE_MAX_AGE": "0"} })
-		wantLog(t, g.greet(t, "one"), "kiln: reuse is off\n", "\none\n")
-	})
-	if n := len(f.buildPods()); n != 5 {
-		t.Errorf("%d build pods were seen, want 5", n)
+	for _, tt := range []struct{ name, setting, value, says string }{
+		{"random tags", "KILN_TAG", "random", "KILN_TAG=random"},
+		{"age", "KILN_REUSE_MAX_AGE", "1s", "kiln: older than 1s\n"},
+		{"never", "KILN_REUSE_MAX_AGE", "0", "kiln: reuse is off\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(f.buildPods())
+			g := f.another(t, strings.ReplaceAll(tt.name, " ", "-"), func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{tt.setting: tt.value} })
+			wantLog(t, g.greet(t, "one"), tt.says, "\none\n")
+			if n := len(f.buildPods()) - before; n != 1 {
+				t.Errorf("%d build pods were seen, want 1", n)
+			}
+		})
 	}
 	f.wantNothingLeft(t)
 }
