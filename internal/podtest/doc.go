@@ -1,5 +1,5 @@
-// Package podtest is a cluster in memory, for tests of what makes, watches, reads
-// and deletes pods.
+// Package podtest is a cluster and a registry in memory, for tests of what makes,
+// watches, reads and deletes pods.
 //
 // A [Cluster] holds the objects of one namespace and answers the requests that
 // kiln makes of an API server, and no others: pods, Jobs and Secrets are created,
@@ -18,6 +18,8 @@
 // and each of them before or after the request has had its effect. What happens to
 // the cluster behind a client's back (an object goes, watches expire, a log breaks
 // off) are methods of Cluster and Life; a call-back may call them.
+//
+// A [Registry] holds images in the same way, and the product's client looks them up.
 //
 // Everything waits on channels and for the clock alone, so that it works in a bubble
 // of [testing/synctest], where timeouts cost nothing. The cluster can also be served

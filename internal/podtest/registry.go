@@ -1,0 +1,108 @@
+package podtest
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	handler "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"k8s.io/apimachinery/pkg/api/errors"
+
+	"kiln/internal/registry"
+)
+
+// Registry is every registry there is: the host of a reference does not matter. It is
+// safe for concurrent use. The zero value is not ready, see [NewRegistry].
+type Registry struct{ handler http.Handler }
+
+// Image is what a registry can be given.
+type Image struct {
+	Created time.Time
+	Config  v1.Config
+	// Arch is amd64 where it is empty; the system is linux.
+	Arch string
+	// Layers are the tar archives of its files, if it has any.
+	Layers [][]byte
+}
+
+// NewRegistry returns one without images.
+func NewRegistry() *Registry {
+	return &Registry{handler: handler.New(handler.Logger(log.New(io.Discard, "", 0)))}
+}
+
+// Put gives the registry an image under a reference with a tag and returns its digest.
+// It panics where the reference is none: a test has written it.
+func (r *Registry) Put(reference string, image Image) string {
+	parsed, err := name.ParseReference(reference)
+	if err != nil {
+		panic(fmt.Sprintf("put %s: %v", reference, err))
+	}
+	made, err := image.make()
+	if err == nil {
+		err = remote.Write(parsed, made, remote.WithTransport(newTransport(r.handler, nil, lookupOf)), remote.WithJobs(1))
+	}
+	if err != nil {
+		panic(fmt.Sprintf("put %s: %v", reference, err))
+	}
+	digest, err := made.Digest()
+	if err != nil {
+		panic(fmt.Sprintf("put %s: %v", reference, err))
+	}
+	return digest.String()
+}
+
+// make is the image as registries hold it.
+func (i Image) make() (v1.Image, error) {
+	made := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	var err error
+	for _, layer := range i.Layers {
+		if made, err = mutate.AppendLayers(made, static.NewLayer(layer, types.OCIUncompressedLayer)); err != nil {
+			return nil, err
+		}
+	}
+	config, err := made.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Config, config.Created = "linux", i.Arch, i.Config, v1.Time{Time: i.Created}
+	if i.Arch == "" {
+		config.Architecture = "amd64"
+	}
+	return mutate.ConfigFile(made, config)
+}
+
+// Client returns a client of the registry with faults of its own; nil has none. Its
+// calls have the Op "head manifests", "get manifests" and "get blobs", and "get v2" for
+// the question whether a registry wants a login. Their Name is the repository with the
+// tag or digest behind a colon.
+func (r *Registry) Client(faults Faults) *registry.Client {
+	return registry.NewClient(registry.ClientConfig{Transport: newTransport(r.handler, faults, lookupOf)})
+}
+
+// lookupOf tells what a request to a registry asks for.
+func lookupOf(r *http.Request) Call {
+	verb := strings.ToLower(r.Method)
+	path := strings.TrimPrefix(r.URL.Path, "/v2/")
+	for _, kind := range []string{"manifests", "blobs"} {
+		if repository, id, found := strings.Cut(path, "/"+kind+"/"); found {
+			return Call{Op: verb + " " + kind, Name: repository + ":" + id}
+		}
+	}
+	return Call{Op: verb + " v2", Name: path}
+}
+
+// Answers is a registry that answers with that HTTP status.
+func Answers(code int) Fault {
+	return Fault{Err: errors.NewGenericServerResponse(code, "", group(""), "", http.StatusText(code), 0, true)}
+}
