@@ -12,7 +12,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"kilnd": main})
+	testscript.Main(m, map[string]func(){"kilnd": main, "in-pod": inPod})
 }
 
 func TestScripts(t *testing.T) {
