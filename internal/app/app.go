@@ -142,14 +142,14 @@ func (a *App) awaitExchange(ctx context.Context) bool {
 
 // reach makes the handler that reaches the cluster.
 func (a *App) reach() {
-	handler, err := newHandler(a.settings, a.state, a.metrics, a.log)
+	handler, runner, err := newHandler(a.settings, a.state, a.metrics, a.log)
 	if err != nil {
 		a.broken = err
 		return
 	}
 	a.handler = handler
 	a.reachable = func(ctx context.Context) error {
-		_, err := handler.Runner.Read(ctx)
+		_, err := runner.Read(ctx)
 		return err
 	}
 }

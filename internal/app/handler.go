@@ -21,37 +21,38 @@ import (
 )
 
 // newHandler makes the handler that reaches the cluster with the pod's
-// service account.
-func newHandler(settings *config.Settings, state *spool.State, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, error) {
+// service account, and what reads the runner pod.
+func newHandler(settings *config.Settings, state *spool.State, counted *metrics.Metrics, log *zap.Logger) (*request.Handler, *runnerpod.Reader, error) {
 	hosts, err := resolver.Keep(settings.State)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	handler := &request.Handler{
-		Settings: settings,
-		Hosts:    hosts,
-		Proxy:    kaniko.ProxyFromEnvironment(os.Getenv),
-		State:    state,
-		Metrics:  counted,
-		Logger:   log.Named("request"),
-	}
-	if err := handler.Prepare(); err != nil {
-		return nil, err
+	operator, err := request.Parse(settings, request.Network{Hosts: hosts, Proxy: kaniko.ProxyFromEnvironment(os.Getenv), Metrics: counted})
+	if err != nil {
+		return nil, nil, err
 	}
 	cluster, namespace, err := podrun.InCluster(settings.Namespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dialByName(cluster, hosts)
-	cluster.Proxy = handler.PlainLogin.Proxy(http.ProxyFromEnvironment)
+	cluster.Proxy = operator.PlainLogin.Proxy(http.ProxyFromEnvironment)
 	cluster.Wrap(counted.KubernetesTransport)
-	handler.Pods, err = podrun.NewClient(cluster, namespace)
+	pods, err := podrun.NewClient(cluster, namespace)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	handler.Events = event.NewRecorder(handler.Pods.Kube, namespace)
-	handler.Runner = &runnerpod.Reader{Pods: handler.Pods, PodName: settings.PodName}
-	return handler, nil
+	runner := &runnerpod.Reader{Pods: pods, PodName: settings.PodName}
+	handler, err := request.New(request.Options{
+		Operator: operator,
+		Pods:     pods,
+		Runner:   runner,
+		State:    state,
+		Metrics:  counted,
+		Events:   event.NewRecorder(pods.Kube, namespace),
+		Logger:   log.Named("request"),
+	})
+	return handler, runner, err
 }
 
 // dialByName has an API server that is called by a name looked up as registries

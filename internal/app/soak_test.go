@@ -99,11 +99,14 @@ func soaked(t *testing.T, dir string) *spool.Exchange {
 		},
 	}
 	pods := podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}
-	handler := &request.Handler{
-		Settings: s, State: state, Logger: zap.NewNop(), Pods: pods,
-		Runner: &runnerpod.Reader{Pods: pods, PodName: s.PodName},
+	operator, err := request.Parse(s, request.Network{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := handler.Prepare(); err != nil {
+	handler, err := request.New(request.Options{
+		Operator: operator, State: state, Logger: zap.NewNop(), Pods: pods, Runner: &runnerpod.Reader{Pods: pods, PodName: s.PodName},
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	start(t, app.Options{Settings: s, Handler: handler, Log: zap.NewNop()})

@@ -66,7 +66,7 @@ type examination struct {
 	// Of settings.
 	env      map[string]string
 	settings *config.Settings
-	handler  *request.Handler // nil where the settings are of no use for one
+	operator *request.Operator // nil where the settings are of no use
 	// Of secret: what is known of the registry's Secret.
 	credentials []byte
 	// Of registry.

@@ -7,10 +7,10 @@ import (
 
 // plainLogin looks for logins that go without TLS.
 func (e *examination) plainLogin(context.Context) []Finding {
-	if e.handler == nil {
+	if e.operator == nil {
 		return skip("settings has a fault")
 	}
-	return plainLoginFindings(e.handler.PlainLogin, e.handler.PlainLogin.CheckProxies(e.handler.Proxy.HTTP, e.handler.Proxy.HTTPS))
+	return plainLoginFindings(e.operator.PlainLogin, e.operator.PlainLogin.CheckProxies(e.operator.Proxy.HTTP, e.operator.Proxy.HTTPS))
 }
 
 // plainLoginFindings judges the hosts of KILN_PLAIN_LOGIN, and a proxy whose

@@ -21,7 +21,7 @@ import (
 // specimen returns the objects of a step. Without a runner pod some of what they
 // are made of stands for itself.
 func (e *examination) specimen() (request.Specimen, error) {
-	if e.handler == nil {
+	if e.operator == nil {
 		return request.Specimen{}, errors.New("settings has a fault")
 	}
 	self := e.self
@@ -31,7 +31,7 @@ func (e *examination) specimen() (request.Specimen, error) {
 	if self.Image == "" {
 		self.Image = "kiln-doctor"
 	}
-	made, err := e.handler.Specimen(self)
+	made, err := request.SpecimenOf(*e.operator, e.Namespace, self)
 	if err != nil {
 		return request.Specimen{}, err
 	}

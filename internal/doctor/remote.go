@@ -30,22 +30,22 @@ const trialName = "kiln-doctor"
 
 // reach asks the registry for pushes whether it is one.
 func (e *examination) reach(ctx context.Context) []Finding {
-	if e.settings == nil || e.handler == nil {
+	if e.settings == nil || e.operator == nil {
 		return skip("settings has a fault: no registry is known")
 	}
 	roots, err := e.roots(ctx)
 	if err != nil {
 		return fail("KILN_CA_FILE: "+err.Error(), "mount the ConfigMap with the certificate authorities (registry.caConfigMap of the chart), in PEM form")
 	}
-	how := registry.TransportConfig{Roots: roots, PlainLogin: e.handler.PlainLogin}
+	how := registry.TransportConfig{Roots: roots, PlainLogin: e.operator.PlainLogin}
 	if names := e.names(); names != nil {
 		how.Dial = names.DialContext
 	}
 	e.registry = registry.NewClient(registry.ClientConfig{
-		Push: e.keychain(), Pull: e.pullKeychain(), Mirrors: e.handler.Mirrors, Insecure: e.handler.Insecure, PlainLogin: e.handler.PlainLogin,
+		Push: e.keychain(), Pull: e.pullKeychain(), Mirrors: e.operator.Mirrors, Insecure: e.operator.Insecure, PlainLogin: e.operator.PlainLogin,
 		Transport: registry.NewTransport(how),
 	})
-	e.trial.push, e.trial.pull = e.handler.Names.Image(trialName, registry.RandomTag())
+	e.trial.push, e.trial.pull = e.operator.Names.Image(trialName, registry.RandomTag())
 	host := registryOf(e.trial.push)
 	date, trip, err := e.registry.Reach(ctx, e.trial.push)
 	if err != nil {

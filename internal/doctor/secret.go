@@ -154,10 +154,10 @@ func (e *examination) makeSecret(l loginSecret) string {
 // hostFindings looks for credentials for the hosts of pushes and pulls.
 func (e *examination) hostFindings(l loginSecret, content []byte) []Finding {
 	keychain := registry.ContentKeychain("of the Secret "+l.name, content)
-	if e.handler == nil {
+	if e.operator == nil {
 		return nil
 	}
-	push, pull := e.handler.Names.Image("kiln", "doctor")
+	push, pull := e.operator.Names.Image("kiln", "doctor")
 	var findings []Finding
 	for _, use := range []struct{ reference, whom string }{{push, "builds push"}, {pull, "nodes pull"}} {
 		ref, err := name.ParseReference(use.reference)

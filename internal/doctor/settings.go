@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +34,7 @@ func (e *examination) readSettings(ctx context.Context) []Finding {
 	e.settings = settings
 	errs = append(errs, config.Unknown(env)...)
 	errs = append(errs, split(settings.Validate())...)
-	errs = append(errs, e.makeHandler(ctx)...)
+	errs = append(errs, e.readOperator(ctx)...)
 	for _, err := range errs {
 		if text := err.Error(); !kanikos(text) {
 			findings = append(findings, settingFinding(text))
@@ -188,26 +187,24 @@ func (e *examination) file(ctx context.Context, name string) ([]byte, error) {
 	return []byte(data), nil
 }
 
-// makeHandler makes what makes the objects of steps, and reports what of the
+// readOperator reads what makes the objects of steps, and reports what of the
 // settings it cannot use beside what [config.Settings.Validate] says.
-func (e *examination) makeHandler(ctx context.Context) []error {
-	h := &request.Handler{
+func (e *examination) readOperator(ctx context.Context) []error {
+	o := request.Operator{
 		Settings: e.settings,
 		Proxy:    kaniko.ProxyFromEnvironment(func(name string) string { return e.env[name] }),
-		Pods:     e.client,
-		Logger:   zap.NewNop(),
 	}
 	var errs [4]error
-	h.Names, errs[0] = e.settings.Names()
-	h.Mirrors, errs[1] = registry.ParseMirrors(e.settings.Mirrors)
-	h.Insecure, errs[2] = registry.ParseInsecure(e.settings.Insecure)
-	h.PlainLogin, errs[3] = registry.ParsePlainLogins(e.settings.PlainLogin)
+	o.Names, errs[0] = e.settings.Names()
+	o.Mirrors, errs[1] = registry.ParseMirrors(e.settings.Mirrors)
+	o.Insecure, errs[2] = registry.ParseInsecure(e.settings.Insecure)
+	o.PlainLogin, errs[3] = registry.ParsePlainLogins(e.settings.PlainLogin)
 	if !slices.ContainsFunc(errs[:], func(err error) bool { return err != nil }) {
-		e.handler = h
+		e.operator = &o
 	}
 	var templates [2]error
-	h.ActionTemplate, templates[0] = template(ctx, e, "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", e.settings.ActionTemplate, action.ParseTemplate)
-	h.BuildTemplate, templates[1] = template(ctx, e, "KILN_BUILD_TEMPLATE", e.settings.BuildTemplate, kaniko.ParseTemplate)
+	o.ActionTemplate, templates[0] = template(ctx, e, "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", e.settings.ActionTemplate, action.ParseTemplate)
+	o.BuildTemplate, templates[1] = template(ctx, e, "KILN_BUILD_TEMPLATE", e.settings.BuildTemplate, kaniko.ParseTemplate)
 	return slices.DeleteFunc(templates[:], func(err error) bool { return err == nil })
 }
 

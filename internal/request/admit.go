@@ -16,18 +16,18 @@ import (
 // cluster itself waits with the pod of an action's Job; who makes the pod first
 // meanwhile is followed, as ever.
 func (s *step) admit(ctx context.Context, spec *corev1.Pod) (*corev1.Pod, error) {
-	pod, err := s.handler.Pods.CreatePod(ctx, spec)
-	full, never := s.handler.Pods.QuotaFull(err)
+	pod, err := s.handler.pods.CreatePod(ctx, spec)
+	full, never := s.handler.pods.QuotaFull(err)
 	if full == "" || never {
 		return pod, err
 	}
-	defer s.handler.Metrics.PodWaits()()
+	defer s.handler.metrics.PodWaits()()
 	began := time.Now()
-	deadline := time.NewTimer(s.handler.Settings.PendingTimeout)
+	deadline := time.NewTimer(s.handler.operator.Settings.PendingTimeout)
 	defer deadline.Stop()
 	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
-	for said := ""; full != "" && !never; full, never = s.handler.Pods.QuotaFull(err) {
+	for said := ""; full != "" && !never; full, never = s.handler.pods.QuotaFull(err) {
 		if full != said {
 			said = full
 			s.log.Line("kiln: waiting: %s", steplog.OneLine(full))
@@ -37,9 +37,9 @@ func (s *step) admit(ctx context.Context, spec *corev1.Pod) (*corev1.Pod, error)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-deadline.C:
-			return nil, failure.New(failure.Unschedulable, "the build pod was not admitted within %s (KILN_PENDING_TIMEOUT): %s", s.handler.Settings.PendingTimeout, steplog.OneLine(full))
+			return nil, failure.New(failure.Unschedulable, "the build pod was not admitted within %s (KILN_PENDING_TIMEOUT): %s", s.handler.operator.Settings.PendingTimeout, steplog.OneLine(full))
 		case <-ticker.C:
-			pod, err = s.handler.Pods.CreatePod(ctx, spec)
+			pod, err = s.handler.pods.CreatePod(ctx, spec)
 		}
 	}
 	return pod, err

@@ -33,7 +33,7 @@ func refusing(answers ...error) (s *step, out *strings.Builder, asked *int) {
 		}
 		return true, action.(kubetesting.CreateActionImpl).GetObject(), nil
 	})
-	s.handler = &Handler{Settings: &config.Settings{PendingTimeout: time.Minute}, Pods: podrun.Client{Kube: kube, Namespace: "ci"}}
+	s.handler = &Handler{operator: Operator{Settings: &config.Settings{PendingTimeout: time.Minute}}, pods: podrun.Client{Kube: kube, Namespace: "ci"}}
 	return s, out, asked
 }
 

@@ -144,20 +144,20 @@ func createFailure(err error) error {
 
 // discardOwn gives up the build pod called name if this step made it.
 func (s *step) discardOwn(ctx context.Context, name string) error {
-	pod, err := s.handler.Pods.Pod(ctx, name)
+	pod, err := s.handler.pods.Pod(ctx, name)
 	if errors.Is(err, podrun.ErrGone) {
 		return nil
 	}
 	if err != nil || pod.Labels[label.Request] != s.id {
 		return err
 	}
-	return s.handler.Pods.Release(ctx, name, pod.UID, s.owner.UID)
+	return s.handler.pods.Release(ctx, name, pod.UID, s.owner.UID)
 }
 
 // follow waits for the build of another step, in this runner or another. What
 // has the name and is not that build is removed.
 func (s *step) follow(ctx context.Context, p *plan, spec *corev1.Pod) (made, error) {
-	pod, err := s.handler.Pods.Pod(ctx, spec.Name)
+	pod, err := s.handler.pods.Pod(ctx, spec.Name)
 	if errors.Is(err, podrun.ErrGone) {
 		return made{}, errAgain
 	}
@@ -185,7 +185,7 @@ func (s *step) unfit(ctx context.Context, pod, spec *corev1.Pod) string {
 		return ""
 	}
 	// Admission may change what runners ask for, and changes it for all alike.
-	admitted, err := s.handler.Pods.Admitted(ctx, spec)
+	admitted, err := s.handler.pods.Admitted(ctx, spec)
 	if err == nil && kaniko.Same(pod, admitted) {
 		return ""
 	}
@@ -197,10 +197,10 @@ func (s *step) unfit(ctx context.Context, pod, spec *corev1.Pod) string {
 func (s *step) remove(ctx context.Context, pod *corev1.Pod) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
 	defer cancel()
-	if err := s.handler.Pods.Delete(ctx, pod.Name, 0, &metav1.Preconditions{UID: &pod.UID}); err != nil {
+	if err := s.handler.pods.Delete(ctx, pod.Name, 0, &metav1.Preconditions{UID: &pod.UID}); err != nil {
 		return fmt.Errorf("remove the pod %s, which has the name of this build: %w", pod.Name, err)
 	}
-	if err := s.handler.Pods.WaitGone(ctx, pod.Name, pod.UID); err != nil {
+	if err := s.handler.pods.WaitGone(ctx, pod.Name, pod.UID); err != nil {
 		return fmt.Errorf("wait until the pod %s, which has the name of this build, is gone: %w", pod.Name, err)
 	}
 	return errAgain

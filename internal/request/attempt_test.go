@@ -69,7 +69,7 @@ func TestUnfit(t *testing.T) {
 				}
 				return true, pod, nil
 			})
-			s := &step{handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}}
+			s := &step{handler: &Handler{pods: podrun.Client{Kube: kube, Namespace: "ci"}}}
 			pod := buildSpec()
 			tt.change(pod)
 			if got := s.unfit(t.Context(), pod, buildSpec()); got != tt.want {
@@ -99,7 +99,7 @@ func TestDecide(t *testing.T) {
 		"another than that":  {&registry.Image{Digest: "e", Created: start.Add(time.Second)}, "d", time.Hour, "built by another runner", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &step{handler: &Handler{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}, times: steplog.NewTimes(nil), missing: tt.missing}
+			s := &step{handler: &Handler{operator: Operator{Settings: &config.Settings{ReuseMaxAge: tt.maxAge}}}, times: steplog.NewTimes(nil), missing: tt.missing}
 			found, why := s.decide(tt.image)
 			if found.note != tt.note || why != tt.why || (why == "") != (found.digest != "") {
 				t.Errorf("found %+v, why %q; want note %q, why %q", found, why, tt.note, tt.why)
@@ -168,9 +168,9 @@ func TestReleaseBuildsAfterARestart(t *testing.T) {
 		pod("new", "alive", self.Owner()),
 	)
 	h := &Handler{
-		Pods:   podrun.Client{Kube: kube, Namespace: "ci"},
-		Runner: runnerNamed("runner", "me"),
-		Logger: zap.NewNop(),
+		pods:   podrun.Client{Kube: kube, Namespace: "ci"},
+		runner: runnerNamed("runner", "me"),
+		logger: zap.NewNop(),
 	}
 	h.holds.begin("alive")
 	if err := h.releaseBuilds(t.Context()); err != nil {

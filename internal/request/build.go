@@ -45,14 +45,14 @@ func (s *step) build(ctx context.Context) (image, error) {
 	ready, err := s.provide(ctx, p)
 	s.tell(outcome(ctx, ready, err), err)
 	if ready.reused == "" { // else it may have to be built all the same
-		_ = os.Remove(s.handler.State.ContextPath(s.id))
+		_ = os.Remove(s.handler.state.ContextPath(s.id))
 	}
 	return ready, err
 }
 
 // tell counts how a build ended, and says so on the runner pod.
 func (s *step) tell(ended metrics.Build, err error) {
-	s.handler.Metrics.BuildEnded(ended)
+	s.handler.metrics.BuildEnded(ended)
 	switch ended {
 	case metrics.BuildReused:
 		s.event(event.ImageReused, "an image of the registry is used again")
@@ -63,7 +63,7 @@ func (s *step) tell(ended metrics.Build, err error) {
 
 // event tells of this step on the runner pod.
 func (s *step) event(reason event.Reason, message string) {
-	s.handler.Events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.id+": "+message)
+	s.handler.events.Record(event.Pod{Name: s.self.Name, UID: s.self.UID}, reason, "request "+s.id+": "+message)
 }
 
 // outcome is how a build is counted.
@@ -124,19 +124,19 @@ func (s *step) warnKept(p *plan, built made) {
 // buildPod returns the specification of the build pod. pulls are the images
 // that may be pulled, pinned to the digests that the key was made of.
 func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
-	flavor, err := s.handler.Settings.Flavor()
+	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
 	pod, err := kaniko.Pod(kaniko.Build{
-		Namespace:        s.handler.Pods.Namespace,
+		Namespace:        s.handler.pods.Namespace,
 		Labels:           s.labels(label.RoleBuild),
 		OwnerReferences:  []metav1.OwnerReference{s.owner},
 		KanikoImage:      p.executor,
-		Executor:         s.handler.Settings.Executor,
+		Executor:         s.handler.operator.Settings.Executor,
 		Flavor:           flavor,
-		Rights:           s.handler.Settings.BuildRights,
-		SnapshotMode:     s.handler.Settings.SnapshotMode,
+		Rights:           s.handler.operator.Settings.BuildRights,
+		SnapshotMode:     s.handler.operator.Settings.SnapshotMode,
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Unused:           p.file.Unused,
@@ -144,30 +144,30 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		Push:             p.push,
 		Pulls:            pulls,
 		Inspect:          p.inspect,
-		Mirrors:          s.handler.Mirrors,
-		Insecure:         s.handler.Insecure,
-		PlainLogin:       s.handler.PlainLogin,
-		SecretName:       s.handler.Settings.RegistrySecret,
-		PullSecretName:   s.handler.Settings.PullSecret,
-		PullAllow:        s.handler.Settings.PullAllow,
-		CAConfigMap:      s.handler.Settings.CAConfigMap,
-		Identity:         s.handler.Settings.CloudIdentity(),
+		Mirrors:          s.handler.operator.Mirrors,
+		Insecure:         s.handler.operator.Insecure,
+		PlainLogin:       s.handler.operator.PlainLogin,
+		SecretName:       s.handler.operator.Settings.RegistrySecret,
+		PullSecretName:   s.handler.operator.Settings.PullSecret,
+		PullAllow:        s.handler.operator.Settings.PullAllow,
+		CAConfigMap:      s.handler.operator.Settings.CAConfigMap,
+		Identity:         s.handler.operator.Settings.CloudIdentity(),
 		ServiceAccount:   s.self.ServiceAccount,
-		Proxy:            s.handler.Proxy,
+		Proxy:            s.handler.operator.Proxy,
 		Triggers:         p.triggers,
 		Tolerations:      s.self.Tolerations,
 		ImagePullSecrets: s.self.PullSecrets,
 		Arch:             arch,
-		Deadline:         s.handler.Settings.PendingTimeout + s.handler.Settings.BuildTimeout,
-		Memory:           s.handler.Settings.BuildMemory,
-		EphemeralStorage: s.handler.Settings.BuildStorage,
+		Deadline:         s.handler.operator.Settings.PendingTimeout + s.handler.operator.Settings.BuildTimeout,
+		Memory:           s.handler.operator.Settings.BuildMemory,
+		EphemeralStorage: s.handler.operator.Settings.BuildStorage,
 		OwnUsers:         p.users,
 	})
 	if err != nil {
 		return nil, err
 	}
 	pod.Annotations = map[string]string{label.Runner: s.self.Name}
-	s.handler.BuildTemplate.Apply(pod)
+	s.handler.operator.BuildTemplate.Apply(pod)
 	if pod.Name, err = kaniko.Name(pod); err != nil {
 		return nil, fmt.Errorf("name the build pod: %w", err)
 	}
@@ -180,7 +180,7 @@ func (s *step) cleanup(what string, remove func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	if err := remove(ctx); err != nil {
-		s.handler.Metrics.CleanupFailed()
+		s.handler.metrics.CleanupFailed()
 		s.logger.Warn("cleanup failed, the owner reference will collect it", zap.String("what", what), zap.Error(err))
 	}
 }

@@ -26,13 +26,13 @@ func failedBuild(t *testing.T, end corev1.ContainerStateTerminated, log ...strin
 	t.Helper()
 	s, _ := stepWith()
 	s.logger = zap.NewNop()
-	s.handler.Settings = &config.Settings{BuildTimeout: time.Minute, PendingTimeout: time.Hour}
+	s.handler.operator.Settings = &config.Settings{BuildTimeout: time.Minute, PendingTimeout: time.Hour}
 	s.asked = spool.Request{Path: "/w/app/app/ci/Dockerfile", Workspace: "/w/app/app"}
 	names, err := registry.NewNames("registry.example.com/ci", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.handler.Names = names
+	s.handler.operator.Names = names
 	file, err := preflight.Parse("ci/Dockerfile", []byte("FROM base:1\nRUN make\nCOPY a b\n"))
 	if err != nil {
 		t.Fatal(err)

@@ -78,7 +78,7 @@ type build struct {
 // newBuild returns the build in the given pod.
 func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 	output := newKanikoLog(s.log, p.file, s.asked.Debug)
-	why := podwait.Begin(s.log, s.handler.Pods, podwait.Wait{Kind: "Pod", Name: pod.Name, Image: failure.KanikoImagePull, OwnUsers: pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers})
+	why := podwait.Begin(s.log, s.handler.pods, podwait.Wait{Kind: "Pod", Name: pod.Name, Image: failure.KanikoImagePull, OwnUsers: pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers})
 	return &build{
 		step:     s,
 		plan:     p,
@@ -90,9 +90,9 @@ func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
 		gate:     make(chan string),
 		heard:    make(chan error, 1),
 		sent:     make(chan error, 1),
-		deadline: time.NewTimer(s.handler.Settings.PendingTimeout),
+		deadline: time.NewTimer(s.handler.operator.Settings.PendingTimeout),
 		why:      why,
-		starts:   sync.OnceFunc(s.handler.Metrics.PodWaits()),
+		starts:   sync.OnceFunc(s.handler.metrics.PodWaits()),
 	}
 }
 
@@ -103,7 +103,7 @@ func (b *build) run(ctx context.Context) (made, error) {
 	defer b.starts()
 	defer b.output.close()
 	feed := podwait.Watch(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
-		return b.step.handler.Pods.Watch(ctx, b.name, onChange)
+		return b.step.handler.pods.Watch(ctx, b.name, onChange)
 	})
 	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
@@ -194,7 +194,7 @@ func (b *build) show(ctx context.Context) {
 	b.starts()
 	b.awaitContext()
 	go b.output.follow(func(sink func([]byte) error) error {
-		return b.step.handler.Pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
+		return b.step.handler.pods.Follow(ctx, b.name, kaniko.ContainerKaniko, sink)
 	})
 }
 
@@ -221,7 +221,7 @@ func (b *build) send(ctx context.Context) {
 	b.work()
 	go func() {
 		b.sent <- b.step.sendContext(b.plan.head, func(r io.Reader) error {
-			return b.step.handler.Pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
+			return b.step.handler.pods.Attach(ctx, b.name, kaniko.ContainerKaniko, r)
 		})
 	}()
 }
@@ -230,7 +230,7 @@ func (b *build) send(ctx context.Context) {
 func (b *build) work() {
 	b.working, b.began = true, time.Now()
 	b.step.times.Mark("schedule")
-	b.deadline.Reset(b.step.handler.Settings.BuildTimeout)
+	b.deadline.Reset(b.step.handler.operator.Settings.BuildTimeout)
 }
 
 // arrived acts on Kaniko's first words after it has unpacked the context: a
@@ -243,7 +243,7 @@ func (b *build) arrived(ctx context.Context) error {
 	b.step.handler.holds.hold(b.uid)
 	b.joined = true
 	b.work()
-	err := b.step.handler.Pods.AddOwner(ctx, b.name, b.uid, b.step.owner)
+	err := b.step.handler.pods.AddOwner(ctx, b.name, b.uid, b.step.owner)
 	if errors.Is(err, podrun.ErrGone) {
 		return b.gone(err)
 	}

@@ -29,7 +29,7 @@ func (s *step) accept() (content string, file *preflight.Dockerfile, err error) 
 	}
 	s.log.Debug("request %s, context of %d entries and %d bytes, %s", s.id, summary.Entries, summary.Bytes, summary.Digest)
 	s.logger.Info("context accepted", zap.Int("entries", summary.Entries), zap.Int64("bytes", summary.Bytes), zap.String("content", summary.Digest))
-	s.handler.Metrics.ContextRead(summary.Bytes)
+	s.handler.metrics.ContextRead(summary.Bytes)
 	s.times.Mark("context")
 	data, err := s.readDockerfile()
 	if err != nil {
@@ -47,12 +47,12 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfil
 	if err != nil {
 		return nil, s.refuse(failure.DockerfileSyntax, 0, err)
 	}
-	flavor, err := s.handler.Settings.Flavor()
+	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
 	defer file.Within(nil) // the file lives as long as the step, and a tree can be large
-	if err := file.Look(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.State.ContextPath(s.id)) }); err != nil {
+	if err := file.Look(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.state.ContextPath(s.id)) }); err != nil {
 		if _, ok := errors.AsType[*preflight.Error](err); ok {
 			return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
 		}
@@ -143,12 +143,12 @@ func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 		return buildcontext.Summary{}, nil, err
 	}
 	defer staged.Close()
-	file, err := os.OpenFile(s.handler.State.ContextPath(s.id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(s.handler.state.ContextPath(s.id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return buildcontext.Summary{}, nil, err
 	}
 	buffered := bufio.NewWriterSize(file, 256<<10)
-	summary, tree, err := buildcontext.CanonicalTree(buffered, staged, s.handler.Settings.Limits())
+	summary, tree, err := buildcontext.CanonicalTree(buffered, staged, s.handler.operator.Settings.Limits())
 	if err == nil {
 		err = buffered.Flush()
 	}
@@ -161,7 +161,7 @@ func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 // readDockerfile takes the Dockerfile out of the canonical tar.
 func (s *step) readDockerfile() ([]byte, error) {
 	return s.readContext("the Dockerfile", func(context io.ReadSeeker) ([]byte, error) {
-		return buildcontext.ReadFile(context, s.asked.Dockerfile, s.handler.Settings.Limits().DockerfileBytes)
+		return buildcontext.ReadFile(context, s.asked.Dockerfile, s.handler.operator.Settings.Limits().DockerfileBytes)
 	})
 }
 
@@ -174,7 +174,7 @@ func (s *step) readIgnore() ([]byte, error) {
 
 // readContext reads a file of the canonical tar.
 func (s *step) readContext(what string, read func(io.ReadSeeker) ([]byte, error)) ([]byte, error) {
-	file, err := os.Open(s.handler.State.ContextPath(s.id))
+	file, err := os.Open(s.handler.state.ContextPath(s.id))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
@@ -188,7 +188,7 @@ func (s *step) readContext(what string, read func(io.ReadSeeker) ([]byte, error)
 
 // readTree lists the canonical tar.
 func (s *step) readTree() (*buildcontext.Tree, error) {
-	file, err := os.Open(s.handler.State.ContextPath(s.id))
+	file, err := os.Open(s.handler.state.ContextPath(s.id))
 	if err != nil {
 		return nil, fmt.Errorf("list the build context: %w", err)
 	}
@@ -203,7 +203,7 @@ func (s *step) readTree() (*buildcontext.Tree, error) {
 // sendContext streams head and the canonical tar to the build pod, which takes
 // them for one archive.
 func (s *step) sendContext(head []byte, send func(io.Reader) error) error {
-	file, err := os.Open(s.handler.State.ContextPath(s.id))
+	file, err := os.Open(s.handler.state.ContextPath(s.id))
 	if err != nil {
 		return fmt.Errorf("read the build context: %w", err)
 	}

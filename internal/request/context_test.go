@@ -25,7 +25,7 @@ func TestCheckLooksIntoTheContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := failedBuild(t, corev1.ContainerStateTerminated{})
-			b.step.handler.Settings.KanikoFlavor = "osscontainertools@1.28"
+			b.step.handler.operator.Settings.KanikoFlavor = "osscontainertools@1.28"
 			_, err := b.step.check([]byte(tt.dockerfile), tree)
 			if failure.Of(err) != tt.reason || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("check: %q %v, want %q and %q", failure.Of(err), err, tt.reason, tt.says)

@@ -1,26 +1,17 @@
 package request
 
 import (
-	"errors"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
-	kubetesting "k8s.io/client-go/testing"
 
-	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
-	"kiln/internal/spool"
 	"kiln/internal/steplog"
 )
 
@@ -43,167 +34,13 @@ func runnerNamed(name string, uid types.UID) *runnerpod.Reader {
 func aStep(t *testing.T, id string, kube *fake.Clientset) *step {
 	t.Helper()
 	h := shellHandler(t, kube)
-	if err := h.State.Accept(id); err != nil {
+	if err := h.state.Accept(id); err != nil {
 		t.Fatal(err)
 	}
 	self := runnerpod.Self{Name: "runner-1", UID: "u1", Claim: "work", WorkMount: "/w"}
-	h.Runner = runnerNamed(self.Name, types.UID(self.UID))
+	h.runner = runnerNamed(self.Name, types.UID(self.UID))
 	var log strings.Builder
 	return &step{
 		handler: h, id: id, self: self, owner: self.Owner(), log: steplog.New(&log, "", false), times: steplog.NewTimes(nil), logger: zap.NewNop(),
-	}
-}
-
-// left lists the Jobs and Secrets of the cluster.
-func left(t *testing.T, kube *fake.Clientset) []string {
-	t.Helper()
-	var names []string
-	jobs, err := kube.BatchV1().Jobs("ci").List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, job := range jobs.Items {
-		names = append(names, "job "+job.Name)
-	}
-	secrets, err := kube.CoreV1().Secrets("ci").List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range secrets.Items {
-		names = append(names, "secret "+secret.Name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// strangers are a Job and a Secret that have the name which a hostile id makes.
-func strangers() []runtime.Object {
-	meta := metav1.ObjectMeta{Namespace: "ci", Name: "kiln-" + hostileID}
-	return []runtime.Object{&batchv1.Job{ObjectMeta: meta}, &corev1.Secret{ObjectMeta: meta}}
-}
-
-// TestActionsHaveNamesOfTheirOwn: what a step makes has a name that follows from
-// nothing, and is in the state before it is asked for. Whatever becomes of the
-// creation, nothing of it stays, and nothing of others goes.
-func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
-	refused := errors.New("no answer")
-	for name, tt := range map[string]struct {
-		resource string // whose creation has no answer
-		made     bool   // but takes place
-	}{
-		"Secret lost":            {"secrets", false},
-		"Secret made in silence": {"secrets", true},
-		"Job lost":               {"jobs", false},
-		"Job made in silence":    {"jobs", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset(strangers()...)
-			s := aStep(t, hostileID, kube)
-			var names []string
-			kube.PrependReactor("create", "*", func(action kubetesting.Action) (bool, runtime.Object, error) {
-				object := action.(kubetesting.CreateAction).GetObject()
-				meta := object.(metav1.Object)
-				names = append(names, meta.GetName())
-				noted, err := s.handler.State.Noted(s.id)
-				if err != nil || len(noted) != 1 || noted[0].Name != meta.GetName() {
-					t.Errorf("the state has %+v, %v when %s is made", noted, err, meta.GetName())
-				}
-				if action.GetResource().Resource != tt.resource {
-					return false, nil, nil
-				}
-				if tt.made {
-					meta.SetUID("made")
-					if err := kube.Tracker().Add(object); err != nil {
-						t.Error(err)
-					}
-				}
-				return true, nil, refused
-			})
-			if _, err := s.runAction(t.Context(), image{reference: "busybox"}); !errors.Is(err, refused) {
-				t.Fatalf("error = %v", err)
-			}
-			for _, made := range names {
-				if len(made) < len("kiln-")+26 || strings.Contains(made, s.id) {
-					t.Errorf("the name %s follows from the request %s, or is too short", made, s.id)
-				}
-			}
-			want := []string{"job kiln-" + hostileID, "secret kiln-" + hostileID}
-			if diff := cmp.Diff(want, left(t, kube)); diff != "" {
-				t.Errorf("left in the cluster (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// TestNothingIsMadeThatIsNotNoted: without a state there is no step.
-func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
-	kube := fake.NewClientset()
-	s := aStep(t, hostileID, kube)
-	if err := s.handler.State.Forget(s.id); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.runAction(t.Context(), image{reference: "busybox"}); err == nil || !strings.Contains(err.Error(), "remember objects") {
-		t.Errorf("error = %v", err)
-	}
-	if got := left(t, kube); len(got) > 0 {
-		t.Errorf("made %v", got)
-	}
-}
-
-// TestDiscard deletes after a restart what the state names, if it is this
-// request's and this runner's, and what the state does not name never.
-func TestDiscard(t *testing.T) {
-	meta := func(name, request, role string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{
-			Namespace: "ci", Name: name, UID: types.UID(name), Labels: map[string]string{label.Request: request, label.Role: role},
-			OwnerReferences: []metav1.OwnerReference{{UID: "u0"}, {UID: "u1"}},
-		}
-	}
-	stolen := meta("kiln-theirs", hostileID, label.RoleAction)
-	stolen.OwnerReferences = stolen.OwnerReferences[:1]
-	kube := fake.NewClientset(append(strangers(),
-		&batchv1.Job{ObjectMeta: meta("kiln-a", hostileID, label.RoleAction)}, &corev1.Secret{ObjectMeta: meta("kiln-a", hostileID, label.RoleAction)},
-		&batchv1.Job{ObjectMeta: meta("kiln-b", hostileID, label.RoleAction)}, // and no Secret
-		&batchv1.Job{ObjectMeta: meta("kiln-other-request", "abcdefghijklmnop", label.RoleAction)},
-		&batchv1.Job{ObjectMeta: meta("kiln-other-role", hostileID, label.RoleOwner)},
-		&batchv1.Job{ObjectMeta: stolen},
-	)...)
-	s := aStep(t, hostileID, kube)
-	want := []string{"job kiln-" + hostileID, "job kiln-other-request", "job kiln-other-role", "job kiln-theirs", "secret kiln-" + hostileID}
-	for _, noted := range []string{"kiln-a", "kiln-b", "kiln-never-made", "kiln-other-request", "kiln-other-role", "kiln-theirs"} {
-		if err := s.note(spool.Made{Name: noted}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 { // the second time there is nothing left to delete
-		if err := s.handler.Discard(t.Context(), hostileID); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, left(t, kube)); diff != "" {
-			t.Errorf("left in the cluster (-want +got):\n%s", diff)
-		}
-	}
-}
-
-// TestDiscardWithoutNotes: a request that made nothing, and one whose notes
-// cannot be read, which has to be looked at again.
-func TestDiscardWithoutNotes(t *testing.T) {
-	kube := fake.NewClientset(strangers()...)
-	s := aStep(t, hostileID, kube)
-	if err := s.handler.Discard(t.Context(), hostileID); err != nil {
-		t.Error(err)
-	}
-	if err := s.note(spool.Made{Name: "kiln-a"}); err != nil {
-		t.Fatal(err)
-	}
-	made := strings.TrimSuffix(s.handler.State.ContextPath(s.id), "context.tar.gz") + "made.json"
-	if err := os.WriteFile(made, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.handler.Discard(t.Context(), hostileID); err == nil {
-		t.Errorf("notes that cannot be read are no error")
-	}
-	if got := left(t, kube); len(got) != 2 {
-		t.Errorf("left %v", got)
 	}
 }

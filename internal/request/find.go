@@ -29,7 +29,7 @@ func (s *step) find(ctx context.Context, p *plan) (found made, why string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
-	image, err := s.handler.Registry.Image(ctx, p.push)
+	image, err := s.handler.operator.Registry.Image(ctx, p.push)
 	if err == nil {
 		return s.decide(&image)
 	}
@@ -51,7 +51,7 @@ func (s *step) decide(image *registry.Image) (found made, why string) {
 		// As new as what this step would build, whatever the age limit.
 		return made{digest: image.Digest, note: "built by another runner", followed: true, start: &image.Start}, ""
 	}
-	decision := buildkey.Policy{MaxAge: s.handler.Settings.ReuseMaxAge}.Decide(image, time.Now())
+	decision := buildkey.Policy{MaxAge: s.handler.operator.Settings.ReuseMaxAge}.Decide(image, time.Now())
 	if !decision.Reuse {
 		return made{}, decision.Reason
 	}
@@ -70,7 +70,7 @@ func (s *step) isNew(image *registry.Image) bool {
 // keptImage is the outcome of a build whose tag the registry did not let be
 // written again: what it holds there is what runs.
 func (b *build) keptImage(ctx context.Context) (made, error) {
-	image, err := b.step.handler.Registry.Image(ctx, b.plan.push)
+	image, err := b.step.handler.operator.Registry.Image(ctx, b.plan.push)
 	if err != nil {
 		return made{}, failure.New(failure.RegistryDeniedPush, "kiln: the registry keeps the image that has the tag %s and does not show it: %w", b.plan.push, err)
 	}

@@ -19,7 +19,7 @@ import (
 // followGate passes the lines of the gate's log on.
 func (b *build) followGate(ctx context.Context) error {
 	var line []byte
-	return b.step.handler.Pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
+	return b.step.handler.pods.Follow(ctx, b.name, kaniko.ContainerGate, func(chunk []byte) error {
 		line = append(line, chunk...)
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			return nil
@@ -42,7 +42,7 @@ func (b *build) unheard(ctx context.Context, err error) error {
 		return nil //nolint:nilerr // what ended the reading is told elsewhere
 	}
 	b.deaf = fmt.Errorf("read the log of the build pod's gate: %w", err)
-	if pod, err := b.step.handler.Pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
+	if pod, err := b.step.handler.pods.Pod(ctx, b.name); errors.Is(err, podrun.ErrGone) || err == nil && ended(pod) {
 		return nil
 	}
 	return b.deaf
@@ -122,7 +122,7 @@ const maxDenied = 10
 // deny takes a refusal of the gate.
 func (b *build) deny(what string) {
 	b.denied = what
-	b.step.handler.Metrics.GateDenied()
+	b.step.handler.metrics.GateDenied()
 	b.step.logger.Warn("gate denied a request", zap.String("denied", what))
 	if b.denials++; b.denials <= maxDenied {
 		b.step.log.Line("kiln: the gate refused %s", steplog.OneLine(what))

@@ -13,7 +13,7 @@ import (
 // TestTheLineOfAStep: a step that ends at once has its line too.
 func TestTheLineOfAStep(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := &Handler{Logger: zap.New(core)}
+	h := &Handler{logger: zap.New(core)}
 	claim := claimOf(t, spool.Request{Args: []byte(`{}`)})
 	claim.Dropped = time.Now().Add(-time.Minute)
 	if code := h.Handle(t.Context(), claim); code != 1 {

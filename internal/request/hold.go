@@ -74,19 +74,19 @@ func (s *step) letGo(pod *corev1.Pod) {
 		return
 	}
 	s.cleanup("build pod", func(ctx context.Context) error {
-		return s.handler.Pods.Release(ctx, pod.Name, pod.UID, s.owner.UID)
+		return s.handler.pods.Release(ctx, pod.Name, pod.UID, s.owner.UID)
 	})
 }
 
 // releaseBuilds gives up the build pods that an earlier run of the daemon made
 // or followed.
 func (h *Handler) releaseBuilds(ctx context.Context) error {
-	self, err := h.Runner.Read(ctx)
+	self, err := h.runner.Read(ctx)
 	if err != nil {
 		return err
 	}
 	owner := types.UID(self.UID)
-	pods, err := h.Pods.PodsWith(ctx, label.Role, label.RoleBuild)
+	pods, err := h.pods.PodsWith(ctx, label.Role, label.RoleBuild)
 	if err != nil {
 		return err
 	}
@@ -94,10 +94,10 @@ func (h *Handler) releaseBuilds(ctx context.Context) error {
 		return !podrun.Owned(&pod, owner) || h.holds.used(&pod)
 	})
 	for i := range left {
-		if err := h.Pods.Release(ctx, left[i].Name, left[i].UID, owner); err != nil {
+		if err := h.pods.Release(ctx, left[i].Name, left[i].UID, owner); err != nil {
 			return err
 		}
-		h.Logger.Info("gave up a build pod of an earlier run", zap.String("pod", left[i].Name))
+		h.logger.Info("gave up a build pod of an earlier run", zap.String("pod", left[i].Name))
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func TestKeptImage(t *testing.T) {
 	var out strings.Builder
 	b.step.log = steplog.New(&out, "", false)
 	b.plan.push = push
-	b.step.handler = &Handler{Registry: registry.NewClient(registry.ClientConfig{Insecure: []string{host}})}
+	b.step.handler = &Handler{operator: Operator{Registry: registry.NewClient(registry.ClientConfig{Insecure: []string{host}})}}
 	for line := range strings.Lines(said) {
 		b.hear(t.Context(), strings.TrimSuffix(line, "\n"))
 	}

@@ -10,44 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/hook"
-	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
 	"kiln/internal/podwait"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
 )
-
-func TestActionFailure(t *testing.T) {
-	for name, tt := range map[string]struct {
-		end  corev1.ContainerStateTerminated
-		want string
-	}{
-		"well":            {corev1.ContainerStateTerminated{Reason: "Completed"}, ""},
-		"an exit code":    {corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}, "the action acme/lint ended with exit code 3: its own output above says why"},
-		"no entrypoint":   {corev1.ContainerStateTerminated{ExitCode: 127, Reason: "StartError", Message: "exec: \"/x\":\nstat"}, "the action acme/lint could not be started (exit code 127) because its entrypoint is not in the image: check the name in ENTRYPOINT or action.yml, and the interpreter in the script's first line: exec: \"/x\": stat"},
-		"not executable":  {corev1.ContainerStateTerminated{ExitCode: 126, Reason: "StartError"}, "the action acme/lint could not be started (exit code 126) because its entrypoint may not be executed: set its exec bit with git update-index --chmod=+x, and check that it is a program"},
-		"another start":   {corev1.ContainerStateTerminated{ExitCode: 128, Reason: "StartError", Message: "m"}, "the action acme/lint could not be started (exit code 128): m"},
-		"its own 127":     {corev1.ContainerStateTerminated{ExitCode: 127, Reason: "Error"}, "the action acme/lint ended with exit code 127: its own output above says why"},
-		"out of memory":   {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, "the action acme/lint was killed (exit code 137) because it used more memory than it may: let it need less, or an operator raises the limit in the pod template"},
-		"a child's death": {corev1.ContainerStateTerminated{Reason: "OOMKilled"}, ""},
-		"killed":          {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, "the action acme/lint was ended by SIGKILL (exit code 137): a process of it may have run out of memory"},
-		"terminated":      {corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, "the action acme/lint was ended by SIGTERM (exit code 143)"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := ""
-			if err := actionFailure("acme/lint", &tt.end); err != nil {
-				got = err.Error()
-			}
-			if got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
-		})
-	}
-}
 
 func TestActionName(t *testing.T) {
 	for path, want := range map[string]string{
@@ -66,19 +36,11 @@ func TestActionName(t *testing.T) {
 	}
 }
 
-func TestHostPaths(t *testing.T) {
-	container := hook.Container{SystemMountVolumes: []hook.Mount{{SourceVolumePath: "/r/_work/app/app", TargetVolumePath: "/github/workspace"}}}
-	want := []hostpath.Mapping{{Container: "/__w", Host: "/r/_work"}, {Container: "/github/workspace", Host: "/r/_work/app/app"}}
-	if diff := cmp.Diff(want, hostPaths(container, "/r/_work")); diff != "" {
-		t.Errorf("mappings (-want +got):\n%s", diff)
-	}
-}
-
 // stepWith returns a step whose cluster holds the given events, and its log.
 func stepWith(events ...corev1.Event) (*step, *strings.Builder) {
 	var out strings.Builder
 	kube := fake.NewClientset(&corev1.EventList{Items: events})
-	return &step{handler: &Handler{Pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: steplog.New(&out, "", false)}, &out
+	return &step{handler: &Handler{pods: podrun.Client{Kube: kube, Namespace: "ci"}}, log: steplog.New(&out, "", false)}, &out
 }
 
 func TestHeartbeatOfABuild(t *testing.T) {
@@ -158,28 +120,5 @@ func TestRefusalsAreShownUpToALimit(t *testing.T) {
 	}
 	if b.deniedHint() != "; it refused GET /v2/x: not listed" {
 		t.Errorf("hint %q", b.deniedHint())
-	}
-}
-
-// An action that ends by a signal because its pod was deleted, by hand or with its
-// Job, says so, and nothing of memory.
-func TestDeletedAction(t *testing.T) {
-	now := metav1.Now()
-	for name, tt := range map[string]struct {
-		deleted *metav1.Time
-		end     corev1.ContainerStateTerminated
-		want    bool
-	}{
-		"deleted":             {&now, corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, true},
-		"deleted, terminated": {&now, corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, true},
-		"ended by itself":     {&now, corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}, false},
-		"ended well":          {&now, corev1.ContainerStateTerminated{Reason: "Completed"}, false},
-		"out of memory":       {&now, corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, false},
-		"killed":              {nil, corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, false},
-	} {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: tt.deleted}}
-		if got := deleted(pod, &tt.end); got != tt.want {
-			t.Errorf("%s: %v", name, got)
-		}
 	}
 }

@@ -65,7 +65,7 @@ func (s *step) plan(ctx context.Context) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{file: file, keyed: s.handler.Settings.Tag == config.TagContent}
+	p := &plan{file: file, keyed: s.handler.operator.Settings.Tag == config.TagContent}
 	if err := s.resolve(ctx, p); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *step) plan(ctx context.Context) (*plan, error) {
 			return nil, err
 		}
 	}
-	p.push, p.pull = s.handler.Names.Image(s.asked.Workspace, tag)
+	p.push, p.pull = s.handler.operator.Names.Image(s.asked.Workspace, tag)
 	return p, nil
 }
 
@@ -108,7 +108,7 @@ func (s *step) resolve(ctx context.Context, p *plan) error {
 	group.Go(func() { p.executor = s.executor(ctx) })
 	for i, image := range p.file.Images {
 		group.Go(func() {
-			digest, err := s.handler.Registry.Resolve(ctx, image.Reference)
+			digest, err := s.handler.operator.Registry.Resolve(ctx, image.Reference)
 			p.bases[i] = buildkey.Reference{Name: image.Reference, Platform: platform, Digest: digest}
 			errs[i] = err
 		})
@@ -131,14 +131,14 @@ const executorTimeout = 3 * time.Second
 func (s *step) executor(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, executorTimeout)
 	defer cancel()
-	digest, err := s.handler.executors.resolve(ctx, s.handler.Registry, s.handler.Settings.KanikoImage)
+	digest, err := s.handler.executors.resolve(ctx, s.handler.operator.Registry, s.handler.operator.Settings.KanikoImage)
 	if err != nil {
 		s.logger.Info("the digest of the Kaniko image is not known", zap.Error(err))
-		return s.handler.Settings.KanikoImage
+		return s.handler.operator.Settings.KanikoImage
 	}
-	pinned, err := pin(s.handler.Settings.KanikoImage, digest)
+	pinned, err := pin(s.handler.operator.Settings.KanikoImage, digest)
 	if err != nil {
-		return s.handler.Settings.KanikoImage
+		return s.handler.operator.Settings.KanikoImage
 	}
 	return pinned
 }
@@ -146,14 +146,14 @@ func (s *step) executor(ctx context.Context) string {
 // mend returns the files that are sent beside the context, with the Dockerfile as
 // the flavor at hand can build it, and packs them.
 func (s *step) mend(ctx context.Context, p *plan) ([]buildcontext.File, error) {
-	flavor, err := s.handler.Settings.Flavor()
+	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
 	bases := map[string]preflight.Base{}
 	for _, image := range p.file.Shells() {
 		at := slices.IndexFunc(p.bases, func(r buildkey.Reference) bool { return r.Name == image.Reference })
-		base, err := s.handler.Registry.Base(ctx, image.Reference, p.bases[at].Digest, arch)
+		base, err := s.handler.operator.Registry.Base(ctx, image.Reference, p.bases[at].Digest, arch)
 		if err != nil {
 			return nil, s.baseError(image, err)
 		}
@@ -177,13 +177,13 @@ func (s *step) mend(ctx context.Context, p *plan) ([]buildcontext.File, error) {
 
 // key returns the tag of an image that is made of this.
 func (s *step) key(p *plan, content string, files []buildcontext.File) (string, error) {
-	flavor, err := s.handler.Settings.Flavor()
+	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil {
 		return "", err
 	}
 	key := buildkey.New(buildkey.Inputs{
 		Executor:   p.executor,
-		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.handler.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs(), Arch: arch}),
+		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.handler.operator.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs(), Arch: arch}),
 		Platform:   platform,
 		Dockerfile: s.asked.Dockerfile,
 		Files:      files,

@@ -61,7 +61,7 @@ func (s *step) named(p *plan) []base {
 // digest that the Dockerfile names is answered with itself, so an index of which
 // the executor takes another image is refused.
 func (s *step) pinned(ctx context.Context, of base) (string, error) {
-	found, err := s.handler.Registry.Base(ctx, of.reference.Name, of.reference.Digest, arch)
+	found, err := s.handler.operator.Registry.Base(ctx, of.reference.Name, of.reference.Digest, arch)
 	if err != nil {
 		return "", s.baseError(of.image, err)
 	}
@@ -132,7 +132,7 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 // checkTriggers refuses triggers of bases, by the base's reference, that this
 // Kaniko would build otherwise than Docker, and warns of some.
 func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
-	flavor, err := s.handler.Settings.Flavor()
+	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
 // they name. count is that of all images of the build.
 func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic.Int64) ([]string, []base, error) {
 	image, of := p.file.Images[index], p.bases[index]
-	found, err := s.handler.Registry.Base(ctx, of.Name, of.Digest, arch)
+	found, err := s.handler.operator.Registry.Base(ctx, of.Name, of.Digest, arch)
 	if err != nil {
 		return nil, nil, s.baseError(image, err)
 	}
@@ -181,7 +181,7 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 	var references []base
 	for _, further := range named {
 		further.Line = image.Line
-		digest, err := s.handler.Registry.Resolve(ctx, further.Reference)
+		digest, err := s.handler.operator.Registry.Resolve(ctx, further.Reference)
 		if err != nil {
 			return nil, nil, s.baseError(further, err)
 		}
@@ -194,7 +194,7 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 // does not fetch: it looks for them in the Dockerfile alone
 // (pkg/executor/build.go, fetchExtraStages).
 func (s *step) unbuildable(base preflight.Image, named []preflight.Image) error {
-	flavor, err := s.handler.Settings.Flavor()
+	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil || flavor.Name != preflight.Chainguard || len(named) == 0 {
 		return err
 	}

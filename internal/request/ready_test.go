@@ -31,19 +31,19 @@ func TestTriggersAreChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, log := stepWith()
-			s.handler.Settings = failedBuild(t, corev1.ContainerStateTerminated{}).step.handler.Settings
-			s.handler.Settings.KanikoFlavor = "osscontainertools@1.28"
+			s.handler.operator.Settings = failedBuild(t, corev1.ContainerStateTerminated{}).step.handler.operator.Settings
+			s.handler.operator.Settings.KanikoFlavor = "osscontainertools@1.28"
 			s.asked = spool.Request{Path: "/w/app/app/Dockerfile", Workspace: "/w/app/app"}
 			state, err := spool.OpenState(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.handler.State, s.id = state, "abcdefghijklmnop"
+			s.handler.state, s.id = state, "abcdefghijklmnop"
 			file, err := preflight.Parse("Dockerfile", []byte("\nFROM base\n"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			writeContext(t, s.handler.State.ContextPath(s.id))
+			writeContext(t, s.handler.state.ContextPath(s.id))
 			s.log.Shield("Build Dockerfile")
 			err = s.checkTriggers(&plan{file: file}, map[string][]string{"base": {tt.trigger}})
 			if (err != nil) != (tt.says != "") || err != nil && (failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), tt.says)) {

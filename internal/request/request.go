@@ -9,53 +9,28 @@ import (
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"kiln/internal/action"
+	"kiln/internal/actionrun"
 	"kiln/internal/config"
 	"kiln/internal/event"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
-	"kiln/internal/kaniko"
 	"kiln/internal/label"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
-	"kiln/internal/registry"
-	"kiln/internal/resolver"
 	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
 )
 
-// cleanupTimeout bounds the deletion of a step's objects. It does not end
-// with the step's own context.
-const cleanupTimeout = 10 * time.Second
-
-// Handler runs steps. It is safe for concurrent use once its fields are set.
-type Handler struct {
-	// Settings are the operator's.
-	Settings *config.Settings
-	// Names says how images are called.
-	Names registry.Names
-	// Mirrors, Insecure and PlainLogin are the operator's, parsed.
-	Mirrors    registry.Mirrors
-	Insecure   []string
-	PlainLogin registry.PlainLogins
-	// Allow are the repositories that credentials are used for in pulls.
-	Allow registry.Allow
-	// Hosts looks the hosts of registries up; nil goes by the files of the
-	// system.
-	Hosts *resolver.Resolver
-	// Proxy is how builds reach other hosts.
-	Proxy kaniko.Proxy
-	// ActionTemplate and BuildTemplate are the operator's, or nil.
-	ActionTemplate *action.Template
-	BuildTemplate  *kaniko.Template
+// Options are what a [Handler] works with.
+type Options struct {
+	// Operator is the operator's.
+	Operator Operator
 	// Pods reaches the cluster.
 	Pods podrun.Client
-	// Runner reads the runner pod.
+	// Runner reads the runner pod; builds from a shell have none.
 	Runner *runnerpod.Reader
-	// Registry looks images up.
-	Registry *registry.Client
-	// State keeps the contexts.
+	// State keeps the contexts, and remembers objects.
 	State *spool.State
 	// Metrics counts; nil counts nothing.
 	Metrics *metrics.Metrics
@@ -63,13 +38,63 @@ type Handler struct {
 	Events *event.Recorder
 	// Logger is the operator's log.
 	Logger *zap.Logger
+}
+
+// Handler runs steps. It is safe for concurrent use.
+type Handler struct {
+	operator Operator
+	pods     podrun.Client
+	runner   *runnerpod.Reader
+	state    *spool.State
+	metrics  *metrics.Metrics
+	events   *event.Recorder
+	logger   *zap.Logger
+	actions  *actionrun.Runner
+	decoding sync.Mutex // held while a request is read
 
 	holds     holds
 	executors executorMemo
-	decoding  sync.Mutex // held while a request is read
-	mute      mutes
 	users     usersMemo
 }
+
+// New returns a handler. The error names every option that cannot be used.
+func New(o Options) (*Handler, error) {
+	actions, err := actionrun.New(actionOptions(o))
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{
+		operator: o.Operator, pods: o.Pods, runner: o.Runner, state: o.State, metrics: o.Metrics, events: o.Events, logger: o.Logger,
+		actions: actions,
+	}, nil
+}
+
+// actionOptions are those of the runs of actions.
+func actionOptions(o Options) actionrun.Options {
+	settings := o.Operator.Settings
+	options := actionrun.Options{
+		Pods:           o.Pods,
+		State:          o.State,
+		Namespace:      o.Pods.Namespace,
+		Template:       o.Operator.ActionTemplate,
+		Anywhere:       settings.Placement == config.PlacementAnywhere,
+		PendingTimeout: settings.PendingTimeout,
+		StepTimeout:    settings.StepTimeout,
+		RegistrySecret: settings.RegistrySecret,
+		PullSecret:     settings.PullSecret,
+		Allow:          o.Operator.Allow,
+		Metrics:        o.Metrics,
+		Logger:         o.Logger,
+	}
+	if client := o.Operator.Registry; client != nil {
+		options.Registry = client
+	}
+	return options
+}
+
+// cleanupTimeout bounds the deletion of a step's objects. It does not end
+// with the step's own context.
+const cleanupTimeout = 10 * time.Second
 
 // step is one container step on its way, or one build from a shell.
 type step struct {
@@ -98,8 +123,8 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		handler: h,
 		id:      claim.ID,
 		staged:  claim.Context,
-		times:   steplog.NewTimes(h.Metrics),
-		logger:  h.Logger.With(zap.String("request", claim.ID)),
+		times:   steplog.NewTimes(h.metrics),
+		logger:  h.logger.With(zap.String("request", claim.ID)),
 
 		asked:     claim.Request,
 		log:       steplog.New(claim.Log, claim.Request.StopToken, claim.Request.Debug),
@@ -115,7 +140,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	}
 	fields := append(s.times.Fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
-	h.Metrics.StepEnded(s.kind(), code, err)
+	h.metrics.StepEnded(s.kind(), code, err)
 	return code
 }
 
@@ -164,10 +189,12 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 		return 1, bad
 	}
 	var err error
-	if s.self, err = s.handler.Runner.Read(ctx); err != nil {
+	if s.self, err = s.handler.runner.Read(ctx); err != nil {
 		return 1, err
 	}
-	s.leaveOut()
+	run := s.handler.actions.Action(actionrun.Step{
+		ID: s.id, Name: s.actionName(), Container: s.container, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
+	})
 	s.owner = s.self.Owner()
 	ready := image{reference: s.container.Image}
 	if s.container.Dockerfile != "" {
@@ -175,7 +202,7 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 			return 1, err
 		}
 	}
-	code, err := s.runImage(ctx, ready)
+	code, err := s.runImage(ctx, run, ready)
 	if err != nil {
 		return code, err
 	}

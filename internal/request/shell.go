@@ -48,10 +48,10 @@ type Order struct {
 // without a warning, nothing stays either.
 func (h *Handler) Build(ctx context.Context, order Order) (string, error) {
 	s := h.stepOf(order)
-	if err := h.State.Accept(s.id); err != nil {
+	if err := h.state.Accept(s.id); err != nil {
 		return "", s.blame(ctx, err)
 	}
-	defer func() { _ = h.State.Forget(s.id) }()
+	defer func() { _ = h.state.Forget(s.id) }()
 	h.holds.begin(s.id)
 	defer h.holds.end(s.id)
 	defer s.disown()
@@ -69,14 +69,15 @@ func (h *Handler) Build(ctx context.Context, order Order) (string, error) {
 }
 
 // Check reads the context and the Dockerfile of an order and says in its log
-// what a step would be refused and warned of. It asks nobody: neither a registry
-// nor the cluster.
-func (h *Handler) Check(ctx context.Context, order Order) error {
+// what a step would be refused and warned of. It asks nobody, neither a registry
+// nor the cluster, and wants of the options no more than the settings and the state.
+func Check(ctx context.Context, with Options, order Order) error {
+	h := &Handler{operator: with.Operator, state: with.State, metrics: with.Metrics, logger: with.Logger}
 	s := h.stepOf(order)
-	if err := h.State.Accept(s.id); err != nil {
+	if err := h.state.Accept(s.id); err != nil {
 		return s.blame(ctx, err)
 	}
-	defer func() { _ = h.State.Forget(s.id) }()
+	defer func() { _ = h.state.Forget(s.id) }()
 	_, file, err := s.accept()
 	if err != nil {
 		return s.blame(ctx, err)
@@ -95,8 +96,8 @@ func (h *Handler) stepOf(order Order) *step {
 		staged:  func() (*os.File, error) { return os.Open(order.Context) },
 		self:    order.Self,
 		log:     steplog.New(order.Log, order.Request.StopToken, order.Request.Debug),
-		times:   steplog.NewTimes(h.Metrics),
-		logger:  h.Logger.With(zap.String("request", order.ID)),
+		times:   steplog.NewTimes(h.metrics),
+		logger:  h.logger.With(zap.String("request", order.ID)),
 	}
 }
 
@@ -107,7 +108,7 @@ func (s *step) ensureOwner(ctx context.Context) error {
 	if s.owner.UID != "" {
 		return nil
 	}
-	job, err := s.handler.Pods.CreateJob(ctx, s.standIn())
+	job, err := s.handler.pods.CreateJob(ctx, s.standIn())
 	switch {
 	case podrun.Refused(err):
 		return failure.New(failure.Of(err), "kiln: create the Job that the build pod belongs to: %w", err)
@@ -126,7 +127,7 @@ func (s *step) disown() {
 		return
 	}
 	s.cleanup("Job of the build", func(ctx context.Context) error {
-		return s.handler.Pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(label.RoleOwner)}, 0)
+		return s.handler.pods.DeleteJob(ctx, s.standing, podrun.Mark{Labels: s.labels(label.RoleOwner)}, 0)
 	})
 }
 
@@ -137,10 +138,10 @@ func (s *step) standInName() string { return "kiln-" + s.id }
 // standIn is a Job that starts no pod. Kubernetes ends it at its deadline and
 // then deletes it, and with it what belongs to it alone.
 func (s *step) standIn() *batchv1.Job {
-	longest := maxTurns * (s.handler.Settings.PendingTimeout + s.handler.Settings.BuildTimeout)
+	longest := maxTurns * (s.handler.operator.Settings.PendingTimeout + s.handler.operator.Settings.BuildTimeout)
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: s.standInName(), Namespace: s.handler.Pods.Namespace, Labels: s.labels(label.RoleOwner),
+			Name: s.standInName(), Namespace: s.handler.pods.Namespace, Labels: s.labels(label.RoleOwner),
 			Annotations: map[string]string{label.Runner: s.self.Name},
 		},
 		Spec: batchv1.JobSpec{

@@ -35,10 +35,10 @@ func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
 		t.Fatal(err)
 	}
 	return &Handler{
-		Settings: &config.Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute, ContextMaxBytes: 1 << 20, ContextMaxEntries: 9},
-		Pods:     podrun.Client{Kube: kube, Namespace: "ci"},
-		State:    state,
-		Logger:   zap.NewNop(),
+		operator: Operator{Settings: &config.Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute, ContextMaxBytes: 1 << 20, ContextMaxEntries: 9}},
+		pods:     podrun.Client{Kube: kube, Namespace: "ci"},
+		state:    state,
+		logger:   zap.NewNop(),
 	}
 }
 
@@ -105,7 +105,7 @@ func TestRefusedPod(t *testing.T) {
 	} {
 		kube := fake.NewClientset()
 		kube.PrependReactor("create", "pods", func(kubetesting.Action) (bool, runtime.Object, error) { return true, nil, tt.err })
-		_, err := shellHandler(t, kube).Pods.CreatePod(t.Context(), &corev1.Pod{})
+		_, err := shellHandler(t, kube).pods.CreatePod(t.Context(), &corev1.Pod{})
 		if got := createFailure(err); failure.Of(got) != tt.want || !strings.Contains(got.Error(), "create the build pod") {
 			t.Errorf("%v: %s, want %s", got, failure.Of(got), tt.want)
 		}
@@ -144,10 +144,10 @@ func TestARefusedBuildMakesNothing(t *testing.T) {
 	}
 	built := log.String()
 	log.Reset()
-	if err := h.Check(t.Context(), order); err == nil || afterToken(log.String()) != afterToken(built) {
+	if err := Check(t.Context(), Options{Operator: h.operator, State: h.state, Logger: h.logger}, order); err == nil || afterToken(log.String()) != afterToken(built) {
 		t.Errorf("check says otherwise, %v:\n%s", err, &log)
 	}
-	if ids, err := h.State.Accepted(); err != nil || len(ids) > 0 {
+	if ids, err := h.state.Accepted(); err != nil || len(ids) > 0 {
 		t.Errorf("left in the state: %v, %v", ids, err)
 	}
 	if actions := kube.Actions(); len(actions) > 0 {

@@ -3,10 +3,12 @@ package request
 import (
 	"strings"
 
+	"go.uber.org/zap"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"kiln/internal/action"
+	"kiln/internal/actionrun"
+	"kiln/internal/podrun"
 	"kiln/internal/preflight"
 	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
@@ -20,29 +22,29 @@ type Specimen struct {
 	Action *batchv1.Job
 }
 
-// Specimen returns the objects of a step in the runner pod self, with the
-// operator's settings and templates: what the cluster lets through of them, it
-// lets through of every step's. The Job's image does not exist. It makes
-// nothing.
-func (h *Handler) Specimen(self runnerpod.Self) (Specimen, error) {
+// SpecimenOf returns the objects of a step in the runner pod self of a namespace, with
+// the operator's settings and templates: what the cluster lets through of them, it
+// lets through of every step's. The Job's image does not exist. It makes nothing.
+func SpecimenOf(operator Operator, namespace string, self runnerpod.Self) (Specimen, error) {
+	options := Options{Operator: operator, Pods: podrun.Client{Namespace: namespace}, Logger: zap.NewNop()}
+	id := spool.NewID()
 	s := &step{
-		handler: h,
-		id:      spool.NewID(),
+		handler: &Handler{operator: operator, pods: options.Pods},
+		id:      id,
 		asked:   spool.Request{Dockerfile: "Dockerfile"},
 		owner:   self.Owner(),
 		self:    self,
 	}
-	p := &plan{file: &preflight.Dockerfile{}, executor: h.Settings.KanikoImage}
-	p.push, p.pull = h.Names.Image("kiln-specimen", "r-specimen")
+	p := &plan{file: &preflight.Dockerfile{}, executor: operator.Settings.KanikoImage}
+	p.push, p.pull = operator.Names.Image("kiln-specimen", "r-specimen")
 	build, err := s.buildPod(p, nil)
 	if err != nil {
 		return Specimen{}, err
 	}
-	job, err := action.Job(s.actionStep(newName(), image{reference: repository(p.pull) + "@sha256:" + strings.Repeat("0", 64), built: true}))
+	none := "@sha256:" + strings.Repeat("0", 64)
+	image := actionrun.Image{Reference: repository(p.pull) + none, Pushed: repository(p.push) + none}
+	job, err := actionOptions(options).Specimen(actionrun.Step{ID: id, Runner: self}, image)
 	if err != nil {
-		return Specimen{}, err
-	}
-	if _, err := h.ActionTemplate.Apply(job); err != nil {
 		return Specimen{}, err
 	}
 	return Specimen{Build: build, Action: job}, nil

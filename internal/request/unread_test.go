@@ -3,7 +3,6 @@ package request
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -11,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"kiln/internal/action"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 	"kiln/internal/steplog"
@@ -24,52 +22,6 @@ func exited(container string, code int32) *corev1.Pod {
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
 			Name: container, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}},
 		}}},
-	}
-}
-
-// TestAnUnreadableLogEndsNoAction: its exit code is the action's own, unless
-// that says that all went well.
-func TestAnUnreadableLogEndsNoAction(t *testing.T) {
-	unread := errors.New("log of container job may be incomplete:\nforbidden")
-	const warning = "::warning::kiln: the action's output cannot be read any further: log of container job may be incomplete:%0Aforbidden\n"
-	for name, tt := range map[string]struct {
-		err  error
-		exit int32
-		code int
-		said string
-		why  string
-	}{
-		"read":        {nil, 0, 0, "", ""},
-		"unread":      {unread, 0, 1, warning, "forbidden"},
-		"own code":    {unread, 42, 42, warning, "exit code 42"},
-		"pod removed": {fmt.Errorf("log: %w", podrun.ErrGone), 3, 3, "", "exit code 3"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var out strings.Builder
-			s := &step{handler: &Handler{}, log: steplog.New(&out, "", false), times: steplog.NewTimes(nil)}
-			r := &actionRun{step: s, pod: exited(action.ContainerName, tt.exit), following: true}
-			if err := r.ended(t.Context(), tt.err); err != nil {
-				t.Fatal(err)
-			}
-			code, over, err := r.outcome()
-			if code != tt.code || !over || (err == nil) != (tt.why == "") || err != nil && !strings.Contains(err.Error(), tt.why) {
-				t.Errorf("outcome = %d, %v, %v; want %d and %q", code, over, err, tt.code, tt.why)
-			}
-			if said, _, _ := strings.Cut(out.String(), "kiln: "+s.times.String()); said != tt.said {
-				t.Errorf("log %q, want %q", said, tt.said)
-			}
-		})
-	}
-}
-
-func TestACancelledLogSaysWhy(t *testing.T) {
-	var out strings.Builder
-	r := &actionRun{step: &step{log: steplog.New(&out, "", false)}}
-	mine := errors.New("mine")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(mine)
-	if err := r.ended(ctx, context.Canceled); !errors.Is(err, mine) || out.Len() > 0 {
-		t.Errorf("error %v, log %q", err, out.String())
 	}
 }
 
@@ -92,7 +44,7 @@ func TestUnheard(t *testing.T) {
 		"step was stopped": {cancelled, running, forbidden, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &build{step: &step{handler: &Handler{Pods: podrun.Client{Kube: fake.NewClientset(tt.pod), Namespace: "ci"}}}, name: "kiln-1"}
+			b := &build{step: &step{handler: &Handler{pods: podrun.Client{Kube: fake.NewClientset(tt.pod), Namespace: "ci"}}}, name: "kiln-1"}
 			if err := b.unheard(tt.ctx, tt.err); (err != nil) != tt.want || tt.want && !errors.Is(err, forbidden) {
 				t.Errorf("error %v, want one: %v", err, tt.want)
 			}

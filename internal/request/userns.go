@@ -47,7 +47,7 @@ func (m *usersMemo) ask(probe func() (bool, error)) bool {
 // or refused where the operator wants all pods to have one.
 func (s *step) ownUsers(p *plan) (bool, error) {
 	line := p.file.Devices()
-	switch s.handler.Settings.BuildUserns {
+	switch s.handler.operator.Settings.BuildUserns {
 	case config.UsernsOn:
 		if line == 0 {
 			return true, nil
@@ -65,7 +65,7 @@ func (s *step) ownUsers(p *plan) (bool, error) {
 // probeUsers looks at the cluster's release and at the kernel of the runner's
 // node.
 func (s *step) probeUsers() (bool, error) {
-	server, err := s.handler.Pods.Kube.Discovery().ServerVersion()
+	server, err := s.handler.pods.Kube.Discovery().ServerVersion()
 	if err != nil {
 		return false, fmt.Errorf("ask the API server for its release: %w", err)
 	}
@@ -79,7 +79,7 @@ func (s *step) probeUsers() (bool, error) {
 // withoutUsers acts on the error of a build whose pod has a user namespace of
 // its own because the cluster seems to have them: it names the pod that has none.
 func (s *step) withoutUsers(p *plan, spec *corev1.Pod, err error) (again bool, renamed error) {
-	if !errors.Is(err, podwait.ErrNoUsers) || !p.users || s.handler.Settings.BuildUserns != config.UsernsAuto {
+	if !errors.Is(err, podwait.ErrNoUsers) || !p.users || s.handler.operator.Settings.BuildUserns != config.UsernsAuto {
 		return false, nil
 	}
 	p.users = false

@@ -16,7 +16,7 @@ import (
 func usersStep(t *testing.T, mode, dockerfile string) (*step, *plan) {
 	t.Helper()
 	s, _ := stepWith()
-	s.handler.Settings = &config.Settings{BuildUserns: mode}
+	s.handler.operator.Settings = &config.Settings{BuildUserns: mode}
 	s.asked = spool.Request{Path: "/w/app/app/Dockerfile", Workspace: "/w/app/app"}
 	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
 	if err != nil {

@@ -131,17 +131,20 @@ func (b *build) explain(ctx context.Context) error {
 func (b *build) late(ctx context.Context) error {
 	switch {
 	case b.working:
-		return failure.New(failure.Deadline, "the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.step.handler.Settings.BuildTimeout, b.doing())
+		return failure.New(failure.Deadline, "the build took longer than %s (KILN_BUILD_TIMEOUT); it was %s", b.step.handler.operator.Settings.BuildTimeout, b.doing())
 	case b.waitsForContext():
 		b.step.log.Line("kiln: whoever began the build has not sent its context for %s, beginning anew", contextGrace)
 		return b.step.remove(ctx, b.pod)
 	}
-	return b.why.Late("the build pod", b.step.handler.Settings.PendingTimeout)
+	return b.why.Late("the build pod", b.step.handler.operator.Settings.PendingTimeout)
 }
 
 // startError is the reason of a container whose process the runtime did not
 // start (kuberuntime_container.go).
 const startError = "StartError"
+
+// exitKilled is the exit code of a process that SIGKILL ended (docker run's).
+const exitKilled = 137
 
 // failure explains a build whose container ended by itself.
 func (b *build) failure() error {
@@ -171,7 +174,7 @@ func (b *build) failure() error {
 	case failure.RegistryUnreachable:
 		found.Message += b.noted()
 	case failure.RegistryDeniedPush:
-		found.Message += "; " + pushHint(repository(b.plan.push), b.step.handler.Settings.RegistrySecret)
+		found.Message += "; " + pushHint(repository(b.plan.push), b.step.handler.operator.Settings.RegistrySecret)
 	}
 	return b.about(found)
 }

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"kiln/internal/config"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 	"kiln/internal/request"
@@ -16,28 +17,38 @@ import (
 	"kiln/internal/runnerpod"
 )
 
-// reach connects handler with the cluster and says in order whom the build is
-// for.
-func (o Options) reach(ctx context.Context, dir string, handler *request.Handler, order *request.Order) error {
+// reach returns the handler that builds in the cluster, and says in order whom the
+// build is for.
+func (o Options) reach(ctx context.Context, dir string, with request.Options, order *request.Order) (*request.Handler, error) {
+	var found reached
 	var err error
 	if o.inPod() {
-		err = o.reachInside(ctx, handler, order)
+		found, err = o.reachInside(ctx, order)
 	} else {
-		err = o.reachOutside(ctx, dir, handler, order)
+		found, err = o.reachOutside(ctx, dir, order)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if order.Self.Image = cmp.Or(o.Image, order.Self.Image); order.Self.Image == "" {
-		return usage("no kiln container runs in the namespace %s whose image the gate of the build could have: name kiln's image with --image", handler.Pods.Namespace)
+		return nil, usage("no kiln container runs in the namespace %s whose image the gate of the build could have: name kiln's image with --image", found.pods.Namespace)
 	}
-	if err := handler.Settings.ValidateBuild(); err != nil {
-		return &UsageError{Err: err}
+	if err := found.settings.ValidateBuild(); err != nil {
+		return nil, &UsageError{Err: err}
 	}
-	if err := handler.Prepare(); err != nil {
-		return &UsageError{Err: err}
+	if with.Operator, err = request.Parse(found.settings, found.network); err != nil {
+		return nil, &UsageError{Err: err}
 	}
-	return nil
+	with.Pods = found.pods
+	return request.New(with)
+}
+
+// reached is a cluster, how registries are reached beside it, and the settings that
+// hold there.
+type reached struct {
+	settings *config.Settings
+	pods     podrun.Client
+	network  request.Network
 }
 
 // inPod reports whether the process is that of a runner pod's kiln container,
@@ -48,59 +59,61 @@ func (o Options) inPod() bool {
 }
 
 // reachInside uses what the kiln container has.
-func (o Options) reachInside(ctx context.Context, handler *request.Handler, order *request.Order) error {
+func (o Options) reachInside(ctx context.Context, order *request.Order) (reached, error) {
+	found := reached{settings: o.Settings, network: request.Network{Proxy: kaniko.ProxyFromEnvironment(os.Getenv)}}
 	cluster, namespace, err := podrun.InCluster(o.Settings.Namespace)
 	if err != nil {
-		return err
+		return reached{}, err
 	}
-	if handler.Pods, err = podrun.NewClient(cluster, namespace); err != nil {
-		return err
+	if found.pods, err = podrun.NewClient(cluster, namespace); err != nil {
+		return reached{}, err
 	}
 	// The daemon's way to find hosts, where there is one.
 	if hosts, err := resolver.Kept(o.Settings.State); err == nil {
-		handler.Hosts = hosts
+		found.network.Hosts = hosts
 	}
-	handler.Proxy = kaniko.ProxyFromEnvironment(os.Getenv)
-	reader := runnerpod.Reader{Pods: handler.Pods, PodName: o.Settings.PodName}
+	reader := runnerpod.Reader{Pods: found.pods, PodName: o.Settings.PodName}
 	order.Self, err = reader.Read(ctx)
-	return err
+	return found, err
 }
 
 // reachOutside uses what the person has, and what the namespace's runners have
 // where that says nothing. Proxies are those of the runners: a build does not
 // run where the person is.
-func (o Options) reachOutside(ctx context.Context, dir string, handler *request.Handler, order *request.Order) error {
+func (o Options) reachOutside(ctx context.Context, dir string, order *request.Order) (reached, error) {
 	cluster, namespace, err := podrun.Kubeconfig(o.Kubeconfig, o.Context, o.Settings.Namespace)
 	switch {
 	case clientcmd.IsEmptyConfig(err):
-		return usage("no kubeconfig says where the cluster is: name one with --kubeconfig, or read the Dockerfile alone with --check")
+		return reached{}, usage("no kubeconfig says where the cluster is: name one with --kubeconfig, or read the Dockerfile alone with --check")
 	case err != nil:
-		return usage("read the kubeconfig: %w", err)
+		return reached{}, usage("read the kubeconfig: %w", err)
 	}
-	if handler.Pods, err = podrun.NewClient(cluster, namespace); err != nil {
-		return err
-	}
-	found, err := look(ctx, handler.Pods)
+	pods, err := podrun.NewClient(cluster, namespace)
 	if err != nil {
-		return err
+		return reached{}, err
+	}
+	found, err := look(ctx, pods)
+	if err != nil {
+		return reached{}, err
 	}
 	fmt.Fprintf(o.Stdout, "kiln: building in the namespace %s%s\n", namespace, found.said())
 	if o.Settings.BuildTemplate == "" {
-		if err := found.keepTemplate(ctx, handler.Pods, dir); err != nil {
-			return err
+		if err := found.keepTemplate(ctx, pods, dir); err != nil {
+			return reached{}, err
 		}
 	}
-	if handler.Settings, err = o.Refine(found.settings()); err != nil {
-		return &UsageError{Err: fmt.Errorf("the settings of the namespace %s: %w", namespace, err)}
+	settings, err := o.Refine(found.settings())
+	if err != nil {
+		return reached{}, &UsageError{Err: fmt.Errorf("the settings of the namespace %s: %w", namespace, err)}
 	}
-	handler.Settings.DockerConfig = ownDockerConfig(handler.Settings.DockerConfig)
-	handler.Settings.IdentityToken = "" // a file of the runner pod
-	handler.Proxy = kaniko.ProxyFromEnvironment(func(name string) string { return found.values[name] })
+	settings.DockerConfig = ownDockerConfig(settings.DockerConfig)
+	settings.IdentityToken = "" // a file of the runner pod
 	order.Self = found.self
 	order.Self.Image = cmp.Or(order.Self.Image, found.values["KILN_IMAGE"])
 	host, _ := os.Hostname() // only for a person to read
 	order.Self.Name = "a shell on " + cmp.Or(host, "an unknown machine")
-	return nil
+	proxy := kaniko.ProxyFromEnvironment(func(name string) string { return found.values[name] })
+	return reached{settings: settings, pods: pods, network: request.Network{Proxy: proxy}}, nil
 }
 
 // ownDockerConfig returns the file with the person's credentials where the one

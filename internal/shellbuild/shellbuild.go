@@ -91,11 +91,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	handler := &request.Handler{Settings: o.Settings, State: state, Logger: o.Log}
+	with := request.Options{Operator: request.Operator{Settings: o.Settings}, State: state, Logger: o.Log}
 	if o.Check {
-		return o.check(building, handler, order)
+		return o.check(building, with, order)
 	}
-	if err := o.reach(building, dir, handler, &order); err != nil {
+	handler, err := o.reach(building, dir, with, &order)
+	if err != nil {
 		return err
 	}
 	image, err := handler.Build(building, order)
@@ -107,11 +108,11 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // check is Run for a Dockerfile that is only read.
-func (o Options) check(ctx context.Context, handler *request.Handler, order request.Order) error {
+func (o Options) check(ctx context.Context, with request.Options, order request.Order) error {
 	if _, err := o.Settings.Flavor(); err != nil {
 		return &UsageError{Err: err}
 	}
-	if err := handler.Check(ctx, order); err != nil {
+	if err := request.Check(ctx, with, order); err != nil {
 		return ErrFailed
 	}
 	return nil

@@ -1,10 +1,11 @@
-package request
+package actionrun
 
 import (
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -49,15 +50,15 @@ func TestPrepareStart(t *testing.T) {
 		t.Run(tag, func(t *testing.T) {
 			reference := host + "/app:" + tag
 			push(t, reference, tt.config)
-			s := aStep(t, hostileID, fake.NewClientset())
-			s.handler.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
-			s.container = tt.container
-			s.container.Image = reference
-			job, err := action.Job(s.actionStep("kiln-x", image{reference: reference}))
+			a := anAction(t, hostileID, fake.NewClientset())
+			a.runner.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+			a.step.Container = tt.container
+			a.step.Container.Image = reference
+			job, err := action.Job(a.spec("kiln-x", Image{Reference: reference}))
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = s.prepareStart(t.Context(), image{reference: reference}, job)
+			err = a.prepareStart(t.Context(), Image{Reference: reference}, job)
 			if failure.Of(err) != tt.reason || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error = %q %v, want %q %q", failure.Of(err), err, tt.reason, tt.says)
 			}
@@ -80,7 +81,7 @@ func push(t *testing.T, reference string, config v1.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: arch, Config: config})
+	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, Config: config})
 	if err == nil {
 		img, err = mutate.AppendLayers(img, static.NewLayer([]byte("not an archive"), types.DockerLayer))
 	}
@@ -102,15 +103,15 @@ func TestPrepareStartGoesWithout(t *testing.T) {
 	}))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
-	s := aStep(t, hostileID, fake.NewClientset())
-	s.handler.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
-	job, err := action.Job(s.actionStep("kiln-x", image{reference: host + "/app"}))
+	a := anAction(t, hostileID, fake.NewClientset())
+	a.runner.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+	job, err := action.Job(a.spec("kiln-x", Image{Reference: host + "/app"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		before := asked
-		if err := s.prepareStart(t.Context(), image{reference: host + "/app"}, job); err != nil {
+		if err := a.prepareStart(t.Context(), Image{Reference: host + "/app"}, job); err != nil {
 			t.Error(err)
 		}
 		if before > 0 && asked > before {

@@ -1,4 +1,4 @@
-package request
+package actionrun
 
 import (
 	"testing"
@@ -6,7 +6,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"kiln/internal/config"
 	"kiln/internal/registry"
 	"kiln/internal/runnerpod"
 )
@@ -31,7 +30,7 @@ func TestWithSecret(t *testing.T) {
 	}
 }
 
-// A workflow that names a ready image, also one of the registry that kiln pushes
+// A workflow that names a ready Image, also one of the registry that kiln pushes
 // to, gets what FROM gets, and never the registry's Secret.
 func TestPullSecrets(t *testing.T) {
 	allow, err := registry.ParseAllow([]string{"ghcr.io/acme/**"})
@@ -39,26 +38,24 @@ func TestPullSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
-		ready image
+		ready Image
 		pull  string // the setting
 		allow registry.Allow
 		want  []string
 	}{
-		"built":               {image{reference: "registry:5000/app@sha256:1", built: true}, "pull", allow, []string{"runner", "push"}},
-		"ready":               {image{reference: "ghcr.io/other/app"}, "", nil, []string{"runner"}},
-		"ready of registry":   {image{reference: "registry:5000/app:k1-0"}, "", nil, []string{"runner"}},
-		"ready, pull Secret":  {image{reference: "registry:5000/app:k1-0"}, "pull", nil, []string{"runner", "pull"}},
-		"ready and allowed":   {image{reference: "ghcr.io/acme/app:v1"}, "pull", allow, []string{"runner", "pull"}},
-		"ready, not allowed":  {image{reference: "ghcr.io/other/app:v1"}, "pull", allow, nil},
-		"ready of Docker Hub": {image{reference: "alpine"}, "pull", allow, nil},
-		"no name":             {image{reference: "ghcr.io/acme/UPPER"}, "pull", nil, nil},
+		"built":               {Image{Reference: "registry:5000/app@sha256:1", Pushed: "registry:5000/app@sha256:1"}, "pull", allow, []string{"runner", "push"}},
+		"ready":               {Image{Reference: "ghcr.io/other/app"}, "", nil, []string{"runner"}},
+		"ready of registry":   {Image{Reference: "registry:5000/app:k1-0"}, "", nil, []string{"runner"}},
+		"ready, pull Secret":  {Image{Reference: "registry:5000/app:k1-0"}, "pull", nil, []string{"runner", "pull"}},
+		"ready and allowed":   {Image{Reference: "ghcr.io/acme/app:v1"}, "pull", allow, []string{"runner", "pull"}},
+		"ready, not allowed":  {Image{Reference: "ghcr.io/other/app:v1"}, "pull", allow, nil},
+		"ready of Docker Hub": {Image{Reference: "alpine"}, "pull", allow, nil},
+		"no name":             {Image{Reference: "ghcr.io/acme/UPPER"}, "pull", nil, nil},
 	} {
-		s := &step{
-			handler: &Handler{Settings: &config.Settings{RegistrySecret: "push", PullSecret: tt.pull}, Allow: tt.allow},
-			self:    runnerpod.Self{PullSecrets: []corev1.LocalObjectReference{{Name: "runner"}}},
-		}
+		runner := &Runner{options: Options{RegistrySecret: "push", PullSecret: tt.pull, Allow: tt.allow}}
+		a := &Action{runner: runner, step: Step{Runner: runnerpod.Self{PullSecrets: []corev1.LocalObjectReference{{Name: "runner"}}}}}
 		var got []string
-		for _, secret := range s.pullSecrets(tt.ready) {
+		for _, secret := range a.pullSecrets(tt.ready) {
 			got = append(got, secret.Name)
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {

@@ -1,11 +1,14 @@
-package request
+package actionrun
 
 import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 
+	"kiln/internal/action"
 	"kiln/internal/failure"
+	"kiln/internal/podrun"
+	"kiln/internal/podwait"
 	"kiln/internal/steplog"
 )
 
@@ -44,4 +47,40 @@ func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 		return failure.New(failure.ActionFailed, "%swas ended by SIGTERM %s", what, code)
 	}
 	return failure.New(failure.ActionFailed, "%sended with exit code %d: its own output above says why", what, end.ExitCode)
+}
+
+// outcome returns the action's exit code once everything is known.
+func (r *run) outcome() (code int, over bool, err error) {
+	if r.pod == nil {
+		return 0, false, nil
+	}
+	if reason, lost := podrun.Lost(r.pod, action.ContainerName); lost {
+		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
+	}
+	if !podrun.Over(r.pod, action.ContainerName) || r.phase == running {
+		return 0, false, nil
+	}
+	r.action.step.Times.Mark("run")
+	r.action.step.Log.Line("kiln: %s", r.action.step.Times)
+	if reason, failed := podrun.Failed(r.pod); failed {
+		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
+	}
+	end, ok := podrun.Terminated(r.pod, action.ContainerName)
+	if !ok {
+		return 1, true, failure.New(failure.Internal, "the action's pod ended without running the action")
+	}
+	if deleted(r.pod, end) {
+		return 1, true, podwait.Lost("action's pod", podrun.ErrGone)
+	}
+	if r.unread != nil && end.ExitCode == 0 {
+		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
+	}
+	return int(end.ExitCode), true, actionFailure(r.action.step.Name, end)
+}
+
+// deleted reports whether a container was ended because somebody deleted its
+// pod, or the Job. Whatever kiln deletes it deletes after the outcome is known.
+func deleted(pod *corev1.Pod, end *corev1.ContainerStateTerminated) bool {
+	signal := end.ExitCode == exitKilled || end.ExitCode == exitTerminated
+	return pod.DeletionTimestamp != nil && signal && end.Reason != "OOMKilled"
 }

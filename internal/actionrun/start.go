@@ -1,8 +1,9 @@
-package request
+package actionrun
 
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,9 @@ const startTimeout = 3 * time.Second
 
 // maxSilent bounds how many registries are remembered that did not answer.
 const maxSilent = 100
+
+// muteTime is how long a registry that did not answer is left alone.
+const muteTime = 5 * time.Minute
 
 // mutes remembers for a while which registries do not answer this daemon: a
 // cluster whose nodes alone reach one must not cost every step the time of it. The
@@ -49,25 +53,25 @@ func (m *mutes) note(registry string, answered bool) {
 	if m.until == nil || len(m.until) >= maxSilent {
 		m.until = map[string]time.Time{}
 	}
-	m.until[registry] = time.Now().Add(executorRetry)
+	m.until[registry] = time.Now().Add(muteTime)
 }
 
 // prepareStart does for job what `docker run` does at the start of a container
 // and the kubelet does not, and refuses what Docker refuses. It goes by the image's
 // configuration, and does nothing where that cannot be read.
-func (s *step) prepareStart(ctx context.Context, ready image, job *batchv1.Job) error {
-	start, known := s.startOf(ctx, ready)
+func (a *Action) prepareStart(ctx context.Context, image Image, job *batchv1.Job) error {
+	start, known := a.startOf(ctx, image)
 	if !known {
 		return nil
 	}
-	if !start.Command && s.container.EntryPoint == "" && len(job.Spec.Template.Spec.Containers[0].Args) == 0 {
-		return failure.New(failure.ActionFailed, "no command specified: the image of the action %s has neither ENTRYPOINT nor CMD, and the step names none; give the Dockerfile an ENTRYPOINT, or action.yml an entrypoint or args", steplog.OneLine(s.actionName()))
+	if !start.Command && a.step.Container.EntryPoint == "" && len(job.Spec.Template.Spec.Containers[0].Args) == 0 {
+		return failure.New(failure.ActionFailed, "no command specified: the image of the action %s has neither ENTRYPOINT nor CMD, and the step names none; give the Dockerfile an ENTRYPOINT, or action.yml an entrypoint or args", steplog.OneLine(a.step.Name))
 	}
 	if action.Chosen(job) {
 		return nil // by the operator
 	}
 	user := action.ParseUser(start.User)
-	files, err := s.userFiles(ctx, ready, user)
+	files, err := a.userFiles(ctx, image, user)
 	if err != nil {
 		return err
 	}
@@ -83,56 +87,49 @@ func (s *step) prepareStart(ctx context.Context, ready image, job *batchv1.Job) 
 // image that kiln has built it is read with the rights to push it, of a ready one
 // with those to pull base images. The pull secrets of the runner pod are the
 // nodes' alone.
-func (s *step) startOf(ctx context.Context, ready image) (registry.Start, bool) {
-	if ready.start != nil {
-		return *ready.start, true
+func (a *Action) startOf(ctx context.Context, image Image) (registry.Start, bool) {
+	if image.Start != nil {
+		return *image.Start, true
 	}
-	host, err := registry.HostOf(ready.reference)
-	if err != nil || s.handler.Registry == nil || s.handler.mute.of(host) {
+	host, err := registry.HostOf(image.Reference)
+	if err != nil || a.runner.options.Registry == nil || a.runner.mute.of(host) {
 		return registry.Start{}, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	var start registry.Start
-	if s.planned != nil {
+	if image.Pushed != "" {
 		var found registry.Image
-		found, err = s.handler.Registry.Image(ctx, s.pushed(ready))
+		found, err = a.runner.options.Registry.Image(ctx, image.Pushed)
 		start = found.Start
 	} else {
-		start, err = s.handler.Registry.Start(ctx, ready.reference, arch)
+		start, err = a.runner.options.Registry.Start(ctx, image.Reference, runtime.GOARCH)
 	}
 	lookup, _ := errors.AsType[*registry.LookupError](err)
-	s.handler.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
+	a.runner.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
 	if err != nil {
-		s.logger.Info("the configuration of the image is not known", zap.Error(err))
-		s.log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
+		a.step.Logger.Info("the configuration of the image is not known", zap.Error(err))
+		a.step.Log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
 		return registry.Start{}, false
 	}
 	return start, true
 }
 
-// pushed is the reference by digest of an image that kiln has built, where it was
-// pushed to.
-func (s *step) pushed(ready image) string {
-	_, digest, _ := strings.Cut(ready.reference, "@")
-	return repository(s.planned.push) + "@" + digest
-}
-
 // userFiles reads the files of the image that tell the numbers of user.
-func (s *step) userFiles(ctx context.Context, ready image, user action.User) (map[string]string, error) {
+func (a *Action) userFiles(ctx context.Context, image Image, user action.User) (map[string]string, error) {
 	names := user.Files()
 	if len(names) == 0 {
 		return nil, nil
 	}
-	reference, built := ready.reference, s.planned != nil
+	reference, built := image.Reference, image.Pushed != ""
 	if built {
-		reference = s.pushed(ready)
+		reference = image.Pushed
 	}
-	files, err := s.handler.Registry.Files(ctx, reference, arch, built, names...)
+	files, err := a.runner.options.Registry.Files(ctx, reference, runtime.GOARCH, built, names...)
 	if err != nil {
 		return nil, failure.New(failure.UnsupportedInstruction,
 			"the image of the action %s has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %w; write numbers, as in USER 1001:121",
-			steplog.OneLine(s.actionName()), steplog.OneLine(user.String()), strings.Join(names, " and /"), err)
+			steplog.OneLine(a.step.Name), steplog.OneLine(user.String()), strings.Join(names, " and /"), err)
 	}
 	return files, nil
 }

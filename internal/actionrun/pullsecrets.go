@@ -1,4 +1,4 @@
-package request
+package actionrun
 
 import (
 	"slices"
@@ -13,22 +13,22 @@ import (
 // would else run any that it can read. A ready image has the rights of a base
 // image: the runner pod's own Secrets and the one for pulls, and those for the
 // repositories of KILN_PULL_ALLOW only.
-func (s *step) pullSecrets(ready image) []corev1.LocalObjectReference {
-	inherited := s.self.PullSecrets
+func (a *Action) pullSecrets(image Image) []corev1.LocalObjectReference {
+	inherited := a.step.Runner.PullSecrets
 	switch {
-	case ready.built:
-		return withSecret(inherited, s.handler.Settings.RegistrySecret)
-	case !s.mayPull(ready.reference):
+	case image.Pushed != "":
+		return withSecret(inherited, a.runner.options.RegistrySecret)
+	case !a.runner.mayPull(image.Reference):
 		return nil
 	}
-	return withSecret(inherited, s.handler.Settings.PullSecret)
+	return withSecret(inherited, a.runner.options.PullSecret)
 }
 
 // mayPull reports whether credentials may be used to pull an image. One whose
 // name cannot be read gets none; the node says what is wrong with it.
-func (s *step) mayPull(reference string) bool {
+func (r *Runner) mayPull(reference string) bool {
 	parsed, err := name.ParseReference(reference)
-	return err == nil && s.handler.Allow.Allows(parsed.Context())
+	return err == nil && r.options.Allow.Allows(parsed.Context())
 }
 
 // withSecret adds the Secret called name, if there is one, to those that are

@@ -1,0 +1,213 @@
+package actionrun
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"kiln/internal/action"
+	"kiln/internal/hook"
+	"kiln/internal/label"
+	"kiln/internal/podrun"
+	"kiln/internal/registry"
+	"kiln/internal/runnerpod"
+	"kiln/internal/spool"
+	"kiln/internal/steplog"
+)
+
+// Step is the step that an action is run for.
+type Step struct {
+	// ID is the request's, which workflow code chooses: it is a label of objects and
+	// no part of a name.
+	ID string
+	// Name is how the author knows the action.
+	Name string
+	// Container is what the runner asks for.
+	Container hook.Container
+	// Runner is the runner pod.
+	Runner runnerpod.Self
+	// Log is the author's, Times are the step's, Logger is the operator's log of it.
+	Log    *steplog.Log
+	Times  *steplog.Times
+	Logger *zap.Logger
+}
+
+// Image is what an action runs.
+type Image struct {
+	// Reference is how nodes pull it.
+	Reference string
+	// Pushed is where kiln pushed it, by digest; empty for an image that is a
+	// workflow's own choice.
+	Pushed string
+	// Reused says that it was built for an earlier step, and may have gone since.
+	Reused bool
+	// Start is how its containers start; nil where that is not known yet.
+	Start *registry.Start
+}
+
+// Action is the action of one step. It is not safe for concurrent use.
+type Action struct {
+	runner *Runner
+	step   Step
+	made   []spool.Made // in the cluster, as the state has it
+}
+
+// Action returns the action of a step, without those mounts that it cannot have.
+func (r *Runner) Action(step Step) *Action {
+	shared, other := action.Shared(step.Container.SystemMountVolumes, step.Runner.WorkMount)
+	step.Container.SystemMountVolumes = shared
+	if len(other) > 0 {
+		var left []string
+		for _, mount := range other {
+			left = append(left, fmt.Sprintf("%q at %q", mount.SourceVolumePath, mount.TargetVolumePath))
+		}
+		step.Log.Debug("not mounted, since it does not lie below the work folder %s: %s", step.Runner.WorkMount, strings.Join(left, ", "))
+	}
+	return &Action{runner: r, step: step}
+}
+
+// ErrImageMissing says that a reused image is not where the nodes pull it.
+var ErrImageMissing = errors.New("the image is not in the registry")
+
+// Run runs an image as a Job and returns the action's exit code; with an error it is
+// no 0. It may be called again where the error is [ErrImageMissing]. What it makes is
+// deleted when it returns.
+func (a *Action) Run(ctx context.Context, image Image) (int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	spec := a.spec(newName(), image)
+	job, err := a.runner.job(spec, a.step.Logger)
+	if err != nil {
+		return 1, err
+	}
+	if err := a.prepareStart(ctx, image, job); err != nil {
+		return 1, err
+	}
+	secret, skipped, err := action.Secret(spec)
+	if err != nil {
+		return 1, err
+	}
+	if len(skipped) > 0 {
+		a.step.Log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", hook.EscapeData(strings.Join(skipped, ", ")))
+	}
+	return a.runJob(ctx, secret, job, image.Reused)
+}
+
+// job is the Job of a specification, with the operator's template.
+func (r *Runner) job(spec action.Step, logger *zap.Logger) (*batchv1.Job, error) {
+	job, err := action.Job(spec)
+	if err != nil {
+		return nil, err
+	}
+	ignored, err := r.options.Template.Apply(job)
+	if err != nil {
+		return nil, err
+	}
+	if len(ignored) > 0 {
+		logger.Warn("the hook template sets what belongs to actions", zap.Strings("ignored", ignored))
+	}
+	return job, nil
+}
+
+// jobPodGrace is how many seconds the action of a cancelled step has between
+// SIGTERM and SIGKILL. The runner gives a cancelled hook ten seconds in all.
+const jobPodGrace = 3
+
+// runJob creates the step's Secret and Job, sees the Job's pod through and
+// deletes both. What an error leaves unclear is deleted too.
+func (a *Action) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job, reused bool) (int, error) {
+	pods := a.runner.options.Pods
+	if err := a.note(spool.Made{Name: secret.Name}); err != nil {
+		return 1, err
+	}
+	kept, err := pods.CreateSecret(ctx, secret)
+	if !podrun.Refused(err) {
+		defer a.cleanup("step Secret", func(ctx context.Context) error { return pods.DeleteSecret(ctx, kept) })
+	}
+	if err != nil {
+		return 1, fmt.Errorf("create the step's Secret: %w", err)
+	}
+	if err := a.note(spool.Made{Name: secret.Name, SecretUID: string(kept.UID)}); err != nil {
+		return 1, err
+	}
+	made, err := pods.CreateJob(ctx, job)
+	if !podrun.Refused(err) {
+		known := podrun.Object{Name: job.Name}
+		if err == nil {
+			known.UID = made.UID
+		}
+		defer a.cleanup("action Job", func(ctx context.Context) error {
+			return pods.DeleteJob(ctx, known, mark(a.step.ID, types.UID(a.step.Runner.UID)), jobPodGrace)
+		})
+	}
+	if err != nil {
+		return 1, fmt.Errorf("create the action's Job: %w", err)
+	}
+	return a.follow(job.Name, reused).run(ctx)
+}
+
+// spec collects what the action's Job is made of.
+func (a *Action) spec(name string, image Image) action.Step {
+	runner := a.step.Runner
+	return action.Step{
+		Name:             name,
+		Namespace:        a.runner.options.Namespace,
+		Image:            image.Reference,
+		Container:        a.step.Container,
+		Claim:            runner.Claim,
+		WorkMount:        runner.WorkMount,
+		NodeName:         a.nodeName(),
+		Arch:             runtime.GOARCH,
+		Tolerations:      runner.Tolerations,
+		SELinux:          runner.SELinux,
+		SELinuxChange:    runner.SELinuxChange,
+		ImagePullSecrets: a.pullSecrets(image),
+		Labels:           label.Of(a.step.Container.EnvironmentVariables, a.step.ID, label.RoleAction),
+		OwnerReferences:  []metav1.OwnerReference{runner.Owner()},
+	}
+}
+
+// nodeName is the node that actions must run on, or empty.
+func (a *Action) nodeName() string {
+	if a.runner.options.Anywhere {
+		return ""
+	}
+	return a.step.Runner.NodeName
+}
+
+// note remembers what is made, before it is made: a daemon that comes after this
+// one finds it. Without that the step cannot go on.
+func (a *Action) note(made spool.Made) error {
+	for i := range a.made {
+		if a.made[i].Name == made.Name {
+			a.made[i] = made
+			return a.runner.options.State.Note(a.step.ID, a.made)
+		}
+	}
+	a.made = append(a.made, made)
+	return a.runner.options.State.Note(a.step.ID, a.made)
+}
+
+// cleanupTimeout bounds the deletion of a step's objects. It does not end
+// with the step's own context.
+const cleanupTimeout = 10 * time.Second
+
+// cleanup deletes one object of the step with a context of its own: the
+// step's may have ended.
+func (a *Action) cleanup(what string, remove func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	if err := remove(ctx); err != nil {
+		a.runner.options.Metrics.CleanupFailed()
+		a.step.Logger.Warn("cleanup failed, the owner reference will collect it", zap.String("what", what), zap.Error(err))
+	}
+}
