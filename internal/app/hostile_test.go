@@ -35,7 +35,7 @@ func dropArgs(t *testing.T, exchange *spool.Exchange, args string) *spool.Draft 
 // TestACrowdIsTold: requests that are more than kilnd takes up at once are named at
 // /readyz, take no memory while they wait, and are served once there is room.
 func TestACrowdIsTold(t *testing.T) {
-	const crowd, size = 103, 1 << 20
+	const crowd, size = 103, 256 << 10
 	release := make(chan struct{})
 	exchange, a := daemon(t, &scripted{handle: func(_ context.Context, claim *spool.Claim) int {
 		claim.Load()
@@ -52,7 +52,7 @@ func TestACrowdIsTold(t *testing.T) {
 	ready := func() string { return get(t, a.Addr("/readyz").String(), "/readyz") }
 	eventually(t, func() bool { return strings.Contains(ready(), "3 requests are not taken up") })
 	if took := live() - before; took > 20*size {
-		t.Errorf("%d requests of 1 MiB hold %d MiB, and 2 run", crowd, took>>20)
+		t.Errorf("%d requests of %d KiB hold %d KiB, and 2 run", crowd, size>>10, took>>10)
 	}
 	close(release)
 	for _, draft := range drafts {

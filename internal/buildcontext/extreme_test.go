@@ -79,7 +79,8 @@ func TestStageSparseFile(t *testing.T) {
 }
 
 // As many entries as the limit allows are taken; one more is refused.
-func TestManyEntries(t *testing.T) {
+func TestBoundsOfEntries(t *testing.T) {
+	skipUnderRaceDetector(t)
 	limit := buildcontext.DefaultLimits().Entries
 	members := make([]member, limit+1)
 	for i := range members {
