@@ -60,21 +60,21 @@ type Log struct {
 	usage     bool     // what follows is usage text
 }
 
-// NewLog returns the log of building dockerfile, whose author's words it gives to
-// instructions that are sent in others. Nil is allowed.
-func NewLog(dockerfile *preflight.Dockerfile) Log { return Log{texts: newTexts(dockerfile)} }
+// NewLog returns the log of building stages, whose author's words it gives to
+// instructions that are sent in others. Without stages it is one of an unknown
+// Dockerfile.
+func NewLog(stages []preflight.Stage) Log { return Log{texts: newTexts(stages)} }
 
 // texts are instructions as their author has them, by what is sent of them.
 type texts map[string]string
 
-func newTexts(dockerfile *preflight.Dockerfile) texts {
+func newTexts(stages []preflight.Stage) texts {
 	t := texts{}
-	if dockerfile == nil {
-		return t
-	}
-	for _, instruction := range dockerfile.Instructions {
-		if instruction.Sent != instruction.Text {
-			t[instruction.Sent] = instruction.Text
+	for _, stage := range stages {
+		for _, instruction := range stage.Instructions {
+			if instruction.Sent != instruction.Text {
+				t[instruction.Sent] = instruction.Text
+			}
 		}
 	}
 	return t

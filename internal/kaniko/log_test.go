@@ -44,8 +44,8 @@ func TestRealLogs(t *testing.T) {
 	}
 }
 
-// dockerfile returns the Dockerfile of a log where it was kept.
-func dockerfile(t *testing.T, name string) *preflight.Dockerfile {
+// dockerfile returns the stages of the Dockerfile of a log where it was kept.
+func dockerfile(t *testing.T, name string) []preflight.Stage {
 	t.Helper()
 	data, err := os.ReadFile("testdata/logs/" + name + ".Dockerfile")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,15 +58,15 @@ func dockerfile(t *testing.T, name string) *preflight.Dockerfile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parsed
+	return parsed.Stages
 }
 
 // read returns what the author sees of a log of which a line arrives every
 // tenth of a second, and why the build failed.
-func read(text string, d *preflight.Dockerfile, code int32) string {
+func read(text string, stages []preflight.Stage, code int32) string {
 	var log kaniko.Log
 	var b strings.Builder
-	progress, now := kaniko.NewProgress(d), time.Time{}
+	progress, now := kaniko.NewProgress(stages), time.Time{}
 	for line := range strings.Lines(text) {
 		now = now.Add(100 * time.Millisecond)
 		for _, kept := range log.Line(strings.TrimSuffix(line, "\n")) {
@@ -90,10 +90,15 @@ func TestMendedInstructions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Mend(preflight.Chainguard, preflight.Given{Bases: map[string]preflight.Base{"a": {}}}); err != nil {
+	report, err := d.Report(preflight.Chainguard, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	log, progress := kaniko.NewLog(d), kaniko.NewProgress(d)
+	sent, err := report.Send(map[string]preflight.Base{"a": {}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, progress := kaniko.NewLog(sent.Stages), kaniko.NewProgress(sent.Stages)
 	var shown []string
 	for _, line := range []string{
 		say("Building stage 'a' [idx: '0', base-idx: '-1']"), `{"level":"warning","msg":"No files to copy","time":"t"}`,

@@ -65,10 +65,10 @@ func (s progressStep) output(text string, at time.Time) string {
 	return fmt.Sprintf("%s%.2f %s", s.prefix(), max(0, at.Sub(s.began).Seconds()), text)
 }
 
-// NewProgress returns the progress of building dockerfile, which gives the
-// steps their places in it. Nil is allowed.
-func NewProgress(dockerfile *preflight.Dockerfile) *Progress {
-	p := &Progress{plan: newPlan(dockerfile), texts: newTexts(dockerfile), seen: map[string]bool{}}
+// NewProgress returns the progress of building stages, which give the steps their
+// places. Without any these are not known.
+func NewProgress(stages []preflight.Stage) *Progress {
+	p := &Progress{plan: newPlan(stages), texts: newTexts(stages), seen: map[string]bool{}}
 	for sent := range p.texts {
 		p.beside = p.beside || preflight.CopiesHeredoc(sent)
 	}
@@ -151,6 +151,16 @@ func (p *Progress) first(image string) bool {
 	return true
 }
 
+// timed reports whether the end of an instruction that the executor names is shown:
+// it makes a layer.
+func timed(instruction string) bool {
+	switch strings.ToUpper(strings.Fields(instruction)[0]) {
+	case "ADD", "COPY", "RUN", "WORKDIR":
+		return true
+	}
+	return false
+}
+
 // own shows a line that has the form of the executor's own ones. While a RUN
 // runs, what the executor never says is what the RUN prints: many programs
 // log in the same form.
@@ -166,7 +176,7 @@ func (p *Progress) own(r record, line string, now time.Time) []string {
 	}
 	switch {
 	case isInstruction(r.Msg):
-		return p.begin(p.plan.instruction(r.Msg), p.texts.of(r.Msg), counts(strings.Fields(r.Msg)), now)
+		return p.begin(p.plan.instruction(r.Msg), p.texts.of(r.Msg), timed(r.Msg), now)
 	case pushedPattern.MatchString(r.Msg):
 		return p.Done(now)
 	case runningPattern.MatchString(r.Msg):

@@ -23,14 +23,15 @@ func say(message string) string {
 // show returns what is shown of lines that arrive every half second.
 func show(t *testing.T, dockerfile string, lines ...string) []string {
 	t.Helper()
-	var d *preflight.Dockerfile
+	var stages []preflight.Stage
 	if dockerfile != "" {
-		var err error
-		if d, err = preflight.Parse("Dockerfile", []byte(dockerfile)); err != nil {
+		parsed, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
 			t.Fatal(err)
 		}
+		stages = parsed.Stages
 	}
-	progress, now := kaniko.NewProgress(d), time.Time{}
+	progress, now := kaniko.NewProgress(stages), time.Time{}
 	var shown []string
 	for _, line := range lines {
 		shown = append(shown, progress.Line(line, now)...)
@@ -49,6 +50,17 @@ func TestProgress(t *testing.T) {
 	}{
 		{"nothing", "", nil, nil},
 		{"before any step", "", []string{"kaniko says 127.0.0.1:5001/ghcr__io/a"}, []string{"kaniko says ghcr.io/a"}},
+		{
+			"scratch under other words", "ARG NONE=scratch\nFROM --platform=$BUILDPLATFORM scratch AS Files\nCOPY a b\nFROM $NONE\nCOPY --from=files b c",
+			[]string{
+				say("Building stage 'scratch' [idx: '0', base-idx: '-1']"), say("COPY a b"),
+				say("Building stage 'scratch' [idx: '1', base-idx: '-1']"), say("COPY --from=files b c"),
+			},
+			[]string{
+				"#1 [files 1/1] COPY a b", "#1 DONE 0.5s",
+				"#2 [stage-1 1/1] COPY --from=files b c", "#2 DONE 0.5s",
+			},
+		},
 		{
 			"a stage is left out", "ARG X\nFROM a AS unused\nRUN x\nFROM b AS build\nRUN y\nFROM scratch\nCOPY --from=build y z",
 			[]string{

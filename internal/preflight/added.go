@@ -25,25 +25,35 @@ type addition struct {
 	others bool
 }
 
-// Look is [Dockerfile.Within], and looks into the files that ADD names, for which
-// it reads the canonical context that open opens. What it has found in them is
-// remembered after Within(nil). Errors come from the context.
-func (d *Dockerfile) Look(tree *buildcontext.Tree, open func() (io.ReadCloser, error)) error {
-	d.Within(tree)
-	wanted, err := d.walker.additions()
+// Context is the context with a list of what is in it, as [Listed], of which the
+// files that ADD names are looked into: for them it reads the canonical context that
+// open opens. Errors come from the context, or are of type [*Error] where the
+// Dockerfile is beyond a bound.
+func (f *File) Context(tree *buildcontext.Tree, open func() (io.ReadCloser, error)) (*Context, error) {
+	context := Listed(tree)
+	wanted, err := f.additions(context)
 	if err != nil || len(wanted) == 0 {
-		return err
+		return context, err
 	}
 	src, err := open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer src.Close()
+	if err := context.look(src, wanted); err != nil {
+		return nil, err
+	}
+	return context, nil
+}
+
+// look looks into files of the canonical context.
+func (c *Context) look(canonical io.Reader, wanted map[string]bool) error {
 	watch, left := watchOwn(), tarball.MaxRepacked
-	return buildcontext.Files(src, wanted, func(name string, content io.Reader) error {
+	c.archives, c.repacked = map[string]tarball.Facts{}, map[string][]byte{}
+	return buildcontext.Files(canonical, wanted, func(name string, content io.Reader) error {
 		kept := &keeper{}
 		facts, err := tarball.Look(io.TeeReader(content, kept), watch)
-		d.walker.archives[name] = facts
+		c.archives[name] = facts
 		if err != nil || !facts.Docker || facts.Excess || !facts.Repacked() && !facts.Root {
 			return err
 		}
@@ -52,7 +62,7 @@ func (d *Dockerfile) Look(tree *buildcontext.Tree, open func() (io.ReadCloser, e
 		}
 		if repacked, err := tarball.Repack(kept.content); err == nil && kept.whole() && len(repacked) <= left {
 			left -= len(repacked)
-			d.walker.repacked[name] = repacked
+			c.repacked[name] = repacked
 		}
 		return nil
 	})
@@ -77,13 +87,14 @@ func (k *keeper) Write(p []byte) (int, error) {
 // whole reports whether all of the file was kept.
 func (k *keeper) whole() bool { return !k.over }
 
-// additions finds what ADD takes from the context, and returns the files.
-func (w *walker) additions() (map[string]bool, error) {
-	w.added, w.archives, w.repacked = map[int]addition{}, map[string]tarball.Facts{}, map[string][]byte{}
+// additions notes what ADD takes from the context, and returns the files.
+func (f *File) additions(context *Context) (map[string]bool, error) {
+	context.added = map[int]addition{}
 	wanted := map[string]bool{}
-	err := w.walk(func(s *site) {
+	tree := context.tree
+	err := f.outline.over(context).walk(func(s *site) {
 		c, ok := s.command.(*instructions.AddCommand)
-		if !ok || s.trigger != nil || w.tree == nil {
+		if !ok || s.trigger != nil || tree == nil {
 			return
 		}
 		a := addition{others: len(c.SourceContents) > 0}
@@ -93,11 +104,11 @@ func (w *walker) additions() (map[string]bool, error) {
 				a.others = true
 				continue
 			}
-			s.expander.looks += 1 + w.tree.Len()/100
+			s.expander.looks += 1 + tree.Len()/100
 			if above(path.Clean(value)) {
 				value = inside(value)
 			}
-			matches, err := copysource.Docker(w.tree, value)
+			matches, err := copysource.Docker(tree, value)
 			for _, m := range matches {
 				if err != nil || m.Node.Dir || len(wanted) >= maxAdded {
 					a.others = true
@@ -107,7 +118,7 @@ func (w *walker) additions() (map[string]bool, error) {
 				wanted[m.Node.Path] = true
 			}
 		}
-		w.added[s.line] = a
+		context.added[s.line] = a
 	})
 	return wanted, err
 }
@@ -117,7 +128,7 @@ func (s *site) archives() (files []string, of map[string]tarball.Facts) {
 	if _, ok := s.command.(*instructions.AddCommand); !ok || s.trigger != nil {
 		return nil, nil
 	}
-	return s.walker.added[s.line].files, s.walker.archives
+	return s.walker.context.added[s.line].files, s.walker.context.archives
 }
 
 // finds the first file of an ADD whose content has something.

@@ -32,10 +32,11 @@ func verdictLooked(t *testing.T, dockerfile, flavor string, entries []string) (p
 		t.Fatal(err)
 	}
 	canonical, tree := canonicalOf(t, entries)
-	if err := file.Look(tree, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical)), nil }); err != nil {
+	context, err := file.Context(tree, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical)), nil })
+	if err != nil {
 		t.Fatal(err)
 	}
-	return verdictOf(t, file, dockerfile, flavor)
+	return verdictOf(t, file, dockerfile, flavor, context)
 }
 
 // canonicalOf makes the canonical context of files "name = kind", which are
@@ -198,15 +199,15 @@ func TestAddedArchives(t *testing.T) {
 		{"a = gzip,b = text", "a b /x/", "COPY [\"a\",\"b\",\"/x/\"]"},
 		{"a = gzip", "a https://example.com/x /x/", "tries to unpack it"},
 		{"a = gzip", "--chmod=600 a /opt/", "COPY --chmod=600 [\"a\",\"/opt/\"]"},
-		{"a = gzip", "b /x/", ""},
+		{"a = gzip,b = text", "b /x/", ""},
 	} {
 		_, text := verdictLooked(t, "FROM busybox\nADD "+tt.add+"\n", preflight.Chainguard, strings.Split(tt.context, ","))
 		if (tt.want == "") != (text == "") || !strings.Contains(text, tt.want) {
-			t.Errorf("ADD %s of %s: Check says %q, want %q", tt.add, tt.context, text, tt.want)
+			t.Errorf("ADD %s of %s: Report says %q, want %q", tt.add, tt.context, text, tt.want)
 		}
 		_, text = verdictLooked(t, "FROM busybox\nCOPY "+tt.add+"\n", preflight.Chainguard, strings.Split(tt.context, ","))
 		if text != "" && !strings.Contains(tt.add, "https:") {
-			t.Errorf("COPY %s of %s: Check says %q", tt.add, tt.context, text)
+			t.Errorf("COPY %s of %s: Report says %q", tt.add, tt.context, text)
 		}
 	}
 }

@@ -2,6 +2,16 @@ package preflight
 
 import "github.com/moby/buildkit/frontend/dockerfile/instructions"
 
+// Base is what has to be known of a base image.
+type Base struct {
+	// Shell is the SHELL of its configuration, empty for /bin/sh -c.
+	Shell []string
+	// Triggers are its ONBUILD triggers.
+	Triggers []string
+	// Environment is what is odd about its configuration.
+	Environment BaseEnvironment
+}
+
 // BaseEnvironment is what is odd about the configuration of a base image.
 type BaseEnvironment struct {
 	// NoPath is whether its environment sets something, and no PATH.
@@ -12,19 +22,25 @@ type BaseEnvironment struct {
 	Relative bool
 }
 
-// CheckBase returns an error of type [*Error] if a used stage is built from the
-// image and Kaniko does not complete its configuration as Docker does, or ends
-// with it. Where the stage sets PATH before all else, nothing is missing.
-func (d *Dockerfile) CheckBase(image string, base BaseEnvironment) error {
-	for index, s := range d.walker.stages {
+// Base looks at a base image, by its reference, and returns the external images that
+// its ONBUILD triggers name: they run at the start of every stage that is built from
+// it, and what one takes from a stage of this Dockerfile is no image.
+//
+// The error is of type [*Error]. It refuses an image that a used stage is built from
+// and whose configuration Kaniko does not complete as Docker does, or ends with; where
+// the stage sets PATH before all else, nothing is missing. It is of the kind [Syntax]
+// for triggers that cannot be read, or are beyond the bounds of a Dockerfile: they are
+// as hostile as the image.
+func (f *File) Base(image string, base Base) ([]Image, error) {
+	for index, s := range f.outline.stages {
 		if !s.used || s.base != nil || s.image != image {
 			continue
 		}
-		if e := d.walker.unfitBase(index, base); e != nil {
-			return e
+		if e := f.outline.unfitBase(index, base.Environment); e != nil {
+			return nil, e
 		}
 	}
-	return nil
+	return f.triggers("ONBUILD of "+image, base.Triggers)
 }
 
 // unfitBase is the error of a stage whose base has an odd configuration.

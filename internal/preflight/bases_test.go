@@ -7,7 +7,7 @@ import (
 	"kiln/internal/preflight"
 )
 
-func TestCheckBase(t *testing.T) {
+func TestBase(t *testing.T) {
 	none, noPath := preflight.BaseEnvironment{}, preflight.BaseEnvironment{NoPath: true}
 	for _, tt := range []struct {
 		dockerfile string
@@ -29,7 +29,7 @@ func TestCheckBase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = file.CheckBase("a", tt.base)
+		_, err = file.Base("a", preflight.Base{Environment: tt.base})
 		if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: error = %v, want %q", tt.dockerfile, err, tt.want)
 		}

@@ -107,12 +107,17 @@ func TestBounds(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
 			if err == nil {
-				_, err = file.Check(preflight.Osscontainertools)
-			}
-			if err == nil {
-				_, err = file.Mend(preflight.Chainguard, preflight.Given{Bases: map[string]preflight.Base{"a": {}}})
+				var report *preflight.Report
+				if report, err = file.Report(preflight.Chainguard, nil); err == nil {
+					_, err = report.Send(map[string]preflight.Base{"a": {}}, nil)
+				}
 			}
 			runtime.ReadMemStats(&after)
+			if file != nil {
+				if _, other := file.Report(preflight.Osscontainertools, nil); other != nil {
+					err = other
+				}
+			}
 			bad, refused := errors.AsType[*preflight.Error](err)
 			if refused != (tt.reason != "") || refused && !strings.Contains(bad.Reason, tt.reason) {
 				t.Errorf("error = %.300v, want %q", err, tt.reason)

@@ -10,35 +10,45 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/copysource"
+	"kiln/internal/tarball"
 )
 
 // maxLooks bounds how many entries of the context are compared with patterns,
 // which takes time where many patterns meet many entries.
 const maxLooks = 5_000_000
 
-// Within tells what the build context holds, without which [Dockerfile.Check]
-// does not look at the sources of COPY and ADD. The tree may be nil: then it is
-// not known.
-func (d *Dockerfile) Within(tree *buildcontext.Tree) { d.walker.tree = tree }
+// Context is what is known of a build context. Nothing changes it.
+type Context struct {
+	// tree is what it holds, nil where that is not known.
+	tree *buildcontext.Tree
+	// added are what ADD instructions take from it, by line, and archives what the
+	// files are, by path, where they were looked into.
+	added    map[int]addition
+	archives map[string]tarball.Facts
+	// repacked are those that were written anew.
+	repacked map[string][]byte
+}
 
-// Missing returns an error of type [*Error] if a COPY or ADD names what is not
-// in the build context, with all that do: Docker fails then, and so does kiln.
-// It knows of none before [Dockerfile.Within].
-func (d *Dockerfile) Missing() error {
-	var missing []*Error
-	err := d.walker.walk(func(s *site) {
-		for _, finding := range s.findings() {
-			if finding.Problem == copysource.Missing && len(missing) < maxRefused {
-				missing = append(missing, s.missing(finding))
-			}
-		}
-	})
-	if err != nil || len(missing) == 0 {
-		return err
+// Listed is a context of which no more is known than what is in it: no file was
+// looked into. The tree may be nil, and then nothing is known.
+func Listed(tree *buildcontext.Tree) *Context { return &Context{tree: tree} }
+
+// unlisted is what stays known without the list, which can be large.
+func (c *Context) unlisted() *Context {
+	if c == nil {
+		return nil
 	}
-	first := missing[0]
-	first.More = missing[1:]
-	return first
+	return &Context{added: c.added, archives: c.archives, repacked: c.repacked}
+}
+
+// noteMissing notes the sources of a site that the context does not hold: Docker
+// fails then, and so does kiln.
+func (c *check) noteMissing(s *site) {
+	for _, finding := range s.findings() {
+		if finding.Problem == copysource.Missing && len(c.missing) < maxRefused {
+			c.missing = append(c.missing, s.missing(finding))
+		}
+	}
 }
 
 // missing is the error of a source that is not there.
@@ -48,7 +58,7 @@ func (s *site) missing(finding copysource.Finding) *Error {
 	if finding.Target != "" {
 		e = s.errorf("%s is a symbolic link to %s, which is not in the build context, the directory of the Dockerfile", name, shorten(finding.Target))
 	}
-	e.Advice = "Check the path and .dockerignore."
+	e.Advice, e.Kind = "Check the path and .dockerignore.", Missing
 	if s.trigger == nil {
 		e.Column = s.column(finding, e)
 	}
@@ -68,7 +78,7 @@ func shorten(name string) string {
 // nothing to find where the context is not known.
 func (s *site) findings() []copysource.Finding {
 	c, ok := s.copying()
-	if s.walker.tree == nil || !ok || c.from != "" || len(c.SourcePaths) == 0 {
+	if s.walker.context.tree == nil || !ok || c.from != "" || len(c.SourcePaths) == 0 {
 		return nil
 	}
 	if s.compared {
@@ -90,10 +100,10 @@ func (s *site) findings() []copysource.Finding {
 		}
 	}
 	if slices.ContainsFunc(sources.Paths, copysource.Wild) {
-		s.expander.looks += (1 + s.walker.tree.Len()) * len(sources.Paths)
+		s.expander.looks += (1 + s.walker.context.tree.Len()) * len(sources.Paths)
 	}
 	if s.expander.looks <= maxLooks {
-		s.found = copysource.Compare(s.walker.tree, sources)
+		s.found = copysource.Compare(s.walker.context.tree, sources)
 	}
 	return s.found
 }
@@ -122,7 +132,7 @@ func (s *site) copiesDirectory(c copying) bool {
 	if copiesDirectory(c) {
 		return true
 	}
-	if s.walker.tree == nil || c.from != "" {
+	if s.walker.context.tree == nil || c.from != "" {
 		return false
 	}
 	return slices.ContainsFunc(c.SourcePaths, func(source string) bool {
@@ -130,7 +140,7 @@ func (s *site) copiesDirectory(c copying) bool {
 		if !known || remote.MatchString(value) || copysource.Wild(value) {
 			return false
 		}
-		node, found := s.walker.tree.Follow(value)
+		node, found := s.walker.context.tree.Follow(value)
 		return found && node.Dir
 	})
 }

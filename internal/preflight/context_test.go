@@ -1,7 +1,6 @@
 package preflight_test
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -74,37 +73,9 @@ func TestContext(t *testing.T) {
 			}
 			got, text := verdictWithin(t, tt.dockerfile, preflight.Chainguard, contextOf(t, entries))
 			if (got == preflight.Same) != (tt.want == "") || !strings.Contains(text, tt.want) {
-				t.Errorf("Check says %s\n%s\nwant %q", got, text, tt.want)
+				t.Errorf("Report says %s\n%s\nwant %q", got, text, tt.want)
 			}
 		})
-	}
-}
-
-// A source that is not there has a place in the line.
-func TestMissing(t *testing.T) {
-	const dockerfile = "FROM a\nCOPY f lib/x /x/\nRUN true\nADD ./lost y* /y\nCOPY $UNKNOWN /z\nADD https://example.com/z git@example.com:a/b /z/\n"
-	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Missing(); err != nil {
-		t.Errorf("without a context: %v", err)
-	}
-	file.Within(contextOf(t, []string{"f", "lost -> nowhere"}))
-	bad, ok := errors.AsType[*preflight.Error](file.Missing())
-	if !ok {
-		t.Fatal("nothing is missing")
-	}
-	const want = "Dockerfile:2: lib/x is not in the build context, the directory of the Dockerfile\n" +
-		"  2 | COPY f lib/x /x/\n" +
-		"    |        ^^^^^\n" +
-		"  Check the path and .dockerignore.\n" +
-		"Dockerfile:4: lost is a symbolic link to nowhere, which is not in the build context, the directory of the Dockerfile\n" +
-		"  4 | ADD ./lost y* /y\n" +
-		"    |     ^^^^^^\n" +
-		"  Check the path and .dockerignore."
-	if got := bad.Detail(); got != want {
-		t.Errorf("Detail() =\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -119,9 +90,8 @@ func TestBoundsOfContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file.Within(buildcontext.NewTree(nodes...))
-	_, err = file.Check(preflight.Chainguard)
+	_, err = file.Report(preflight.Chainguard, preflight.Listed(buildcontext.NewTree(nodes...)))
 	if err == nil || !strings.Contains(err.Error(), "too many patterns") {
-		t.Errorf("Check error = %v", err)
+		t.Errorf("Report error = %v", err)
 	}
 }

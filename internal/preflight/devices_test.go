@@ -28,7 +28,7 @@ func TestDevices(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := d.Devices(); got != tt.line {
+			if got := d.Devices; got != tt.line {
 				t.Errorf("line %d, want %d", got, tt.line)
 			}
 		})

@@ -7,20 +7,24 @@
 // work is bounded: the file, the number of instructions, every value that an
 // ARG or ENV expands to and all of them together. A Dockerfile that goes beyond
 // a bound is refused with an [Error], as is one that Docker's parser refuses.
-// The same holds for the ONBUILD triggers of a base image ([Triggers]).
+// The same holds for the ONBUILD triggers of a base image.
 //
 // [Table] is the support table: data, one [Row] for each construct that a
-// flavor of Kaniko does not build as Docker does. [Dockerfile.Check] applies it.
-// [Dockerfile.Mend] returns the Dockerfile to send: the author's, with the places
+// flavor of Kaniko does not build as Docker does.
+//
+// What is known comes in values that nothing changes, each made of the one before
+// and of what was learned meanwhile. [Parse] makes a [File] of the text.
+// [File.Report] applies the table to it, for one Kaniko and one context, and refuses
+// or makes a [Report]. [Report.Send] is told the base images that the report asks for
+// and makes a [Sent]: the Dockerfile to send, the author's with the places
 // whose verdict is [Mend] written so that the flavor builds what Docker builds of
 // the author's. It guarantees that every instruction keeps its line, that all
 // others keep their bytes, and that what was written parses to what was meant; it
-// refuses what it cannot write exactly. [Dockerfile.CheckTriggers] applies the
-// table to the triggers of base images.
+// refuses what it cannot write exactly. A build also has to know its bases:
+// [File.Base] looks at one, [File.Onbuild] applies the table to the triggers of all.
 //
-// The build context decides some of its rows, once [Dockerfile.Within] has told
-// what is in it; [Dockerfile.Missing] tells which sources are not. The files that
-// ADD names are looked into by [Dockerfile.Look].
+// The build context decides some of the rows: [File.Context] lists what is in it and
+// looks into the files that ADD names.
 //
 // Parsing and expansion are BuildKit's own. What only the base image or a
 // running command decides is not known here: a variable that the base may set is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,12 +19,35 @@ var update = flag.Bool("update", false, "write the support table of docs/dockerf
 // supportTable renders the table as Markdown.
 func supportTable() string {
 	var b strings.Builder
-	b.WriteString("| construct | chainguard 1.25.16 | osscontainertools 1.28.3 | why, and what to write |\n|---|---|---|---|\n")
+	b.WriteString("| rule | construct | chainguard 1.25.16 | osscontainertools 1.28.3 | why, and what to write |\n|---|---|---|---|---|\n")
 	for _, row := range preflight.Table() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s. %s |\n",
-			strings.ReplaceAll(row.Name, "`", "\\`"), cell(row, preflight.Chainguard), cell(row, preflight.Osscontainertools), row.Message, row.Advice)
+		fmt.Fprintf(&b, "| %s%s | %s | %s | %s | %s. %s |\n",
+			anchor(row), row.ID, strings.ReplaceAll(row.Name, "`", "\\`"), cell(row, preflight.Chainguard), cell(row, preflight.Osscontainertools), row.Message, row.Advice)
 	}
 	return b.String()
+}
+
+// anchor is what a link to a row leads to.
+func anchor(row preflight.Row) string { return `<a id="` + row.ID + `"></a>` }
+
+// Every rule has a name of its own, which is documented once and can be linked to.
+func TestRuleNames(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "dockerfile.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	word := regexp.MustCompile(`^([A-Z]+[a-z]+)+$`)
+	seen := map[string]bool{}
+	for _, row := range preflight.Table() {
+		if lower := strings.ToLower(row.ID); seen[lower] || !word.MatchString(row.ID) {
+			t.Errorf("%q, of the row %q, is no name of its own in camel case", row.ID, row.Name)
+		} else {
+			seen[lower] = true
+		}
+		if count := strings.Count(string(data), anchor(row)); count != 1 {
+			t.Errorf("docs/dockerfile.md has %d anchors %s; `go test ./internal/preflight -update` writes the table", count, anchor(row))
+		}
+	}
 }
 
 // cell is the verdict of a row for a flavor, and how it is known.

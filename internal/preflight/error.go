@@ -30,8 +30,31 @@ type Error struct {
 	Reason string
 	// Advice is what to write instead, or empty.
 	Advice string
+	// Kind is what sort of mistake it is.
+	Kind Kind
 	// More are further errors of the same Dockerfile.
 	More []*Error
+}
+
+// Kind is a sort of mistake.
+type Kind int
+
+const (
+	// Unsupported is what would be built otherwise than Docker builds it, or is
+	// beyond a bound.
+	Unsupported Kind = iota
+	// Syntax is what cannot be read.
+	Syntax
+	// Missing is a source that the build context does not hold.
+	Missing
+)
+
+// ofSyntax makes an error of this package one of syntax.
+func ofSyntax(err error) error {
+	if bad, ok := errors.AsType[*Error](err); ok {
+		bad.Kind = Syntax
+	}
+	return err
 }
 
 // Error returns "<file>:<line>: <reason>: <text>" without the parts that are
@@ -96,6 +119,24 @@ func quote(line int, text string, column int) []string {
 type source struct {
 	name string
 	data []byte
+	// starts are where its lines begin in data.
+	starts []int
+}
+
+// newSource returns a Dockerfile whose lines can be quoted; it is no larger than
+// errors may be about.
+func newSource(name string, data []byte) source {
+	s := source{name: name, data: data}
+	if len(data) > maxSize {
+		return s
+	}
+	s.starts = make([]int, 1, 1+bytes.Count(data, []byte("\n")))
+	for at := range data {
+		if data[at] == '\n' {
+			s.starts = append(s.starts, at+1)
+		}
+	}
+	return s
 }
 
 func (s source) errorf(line int, format string, args ...any) *Error {
@@ -152,17 +193,10 @@ func column(text, reason string) int {
 }
 
 func (s source) line(number int) string {
-	if number < 1 {
+	if number < 1 || number > len(s.starts) {
 		return ""
 	}
-	rest := s.data
-	for range number - 1 {
-		var found bool
-		if _, rest, found = bytes.Cut(rest, []byte("\n")); !found {
-			return ""
-		}
-	}
-	text, _, _ := bytes.Cut(rest, []byte("\n"))
+	text, _, _ := bytes.Cut(s.data[s.starts[number-1]:], []byte("\n"))
 	return strings.TrimSpace(printable(string(text[:min(len(text), 4*maxText)])))
 }
 

@@ -23,78 +23,51 @@ const (
 	maxLine = 60 << 10
 )
 
-// Base is what Mend has to know of a base image.
-type Base struct {
-	// Shell is the SHELL of its configuration, empty for /bin/sh -c.
-	Shell []string
-	// Triggers are its ONBUILD triggers.
-	Triggers []string
+// Sent is what Kaniko gets of a Dockerfile. Its fields are for reading.
+type Sent struct {
+	// Files stand beside the context: the Dockerfile, which comes first, its
+	// .dockerignore, and the heredocs and archives that it copies.
+	Files []buildcontext.File
+	// Stages are those of the [File] with their instructions as they are sent.
+	Stages []Stage
 }
 
-// Given is what Mend has to know beside the Dockerfile.
-type Given struct {
-	// Bases are the images that Shells names, by reference.
-	Bases map[string]Base
-	// Ignore is the content of the .dockerignore that belongs to the
-	// Dockerfile. The context is filtered already, but for the Dockerfile and
-	// the .dockerignore themselves.
-	Ignore []byte
-}
-
-// Shells returns the base images whose [Base] Mend needs. It is known after
-// [Dockerfile.Check].
-func (d *Dockerfile) Shells() []Image {
-	var images []Image
-	for _, image := range d.Images {
-		if d.shells[image.Reference] {
-			images = append(images, image)
-		}
-	}
-	return images
-}
-
-// Mend writes the places that the flavor cannot build in another way which it
-// can, with exactly Docker's result. What has nothing to mend comes out byte for byte. Every instruction begins in
-// the line in which the author has it, and [Instruction.Sent] says how it is
-// written now.
+// Send writes the places that the flavor cannot build in another way which it can,
+// with exactly Docker's result. What has nothing of that comes out byte for byte.
+// Every instruction begins in the line in which the author has it.
+//
+// Bases are the images that Shells names, by reference. Ignore is the content of the
+// .dockerignore that belongs to the Dockerfile: the context is filtered already, but
+// for the Dockerfile and the .dockerignore themselves.
 //
 // What is written is read again, and has to be what was meant: the Dockerfile
-// is hostile. After a [Dockerfile.Check] for the same flavor Mend goes by what
-// that has found, which may have known the context. The error, of type [*Error],
-// refuses what cannot be mended. Mend is for one goroutine at a time.
-//
-// The files stand beside the context: the Dockerfile, which comes first, its
-// .dockerignore, and the heredocs that it copies.
-func (d *Dockerfile) Mend(flavor string, given Given) ([]buildcontext.File, error) {
-	c := d.newCheck(flavor)
-	if d.foundFlavor == flavor {
-		c.before = d.found
-	}
-	c.bases = map[string]Base{}
-	for image, base := range given.Bases {
+// is hostile. The error, of type [*Error], refuses what cannot be written so.
+func (r *Report) Send(bases map[string]Base, ignore []byte) (Sent, error) {
+	c := newCheck(r.file.outline.source, r.flavor)
+	c.before, c.bases = r.found, map[string]Base{}
+	for image, base := range bases {
 		if !setsShell(base.Triggers) { // else its shell is not known
 			c.bases[image] = base
 		}
 	}
-	if err := c.run(d.walker); err != nil {
-		return nil, err
+	w := r.file.outline.over(r.context)
+	if err := c.run(w); err != nil {
+		return Sent{}, err
 	}
-	d.walker.repacked = nil // the files have them now
-	text := d.walker.data
+	text, stages := w.data, r.file.Stages
 	if len(c.edits) > 0 {
 		var ok bool
-		if text, ok = d.write(c.edits); !ok {
+		if text, stages, ok = r.file.write(c.edits); !ok {
 			for _, e := range c.edits {
 				c.refused = append(c.refused, e.refusal)
 			}
-			return nil, c.verdict()
+			return Sent{}, c.verdict()
 		}
 	}
-	ignore := given.Ignore
 	if len(c.files) > 0 {
 		ignore = slices.Concat(ignore, []byte(readmitted))
 	}
-	return append(sent(text, ignore), c.files...), nil
+	return Sent{Files: append(sent(text, ignore), c.files...), Stages: stages}, nil
 }
 
 // readmitted lets Kaniko copy heredocs whatever a .dockerignore says: it looks
@@ -102,7 +75,7 @@ func (d *Dockerfile) Mend(flavor string, given Given) ([]buildcontext.File, erro
 const readmitted = "\n!**/" + heredocDirectory + "/*/*\n"
 
 // AsIs returns the files for a Dockerfile that is sent as its author has it.
-func (d *Dockerfile) AsIs(ignore []byte) []buildcontext.File { return sent(d.walker.data, ignore) }
+func (f *File) AsIs(ignore []byte) []buildcontext.File { return sent(f.outline.data, ignore) }
 
 // sent are the files that stand beside every context.
 func sent(dockerfile, ignore []byte) []buildcontext.File {
@@ -128,14 +101,15 @@ type edit struct {
 }
 
 // write returns the Dockerfile with the edits made, in lines of the same
-// numbers, and whether it says what is meant.
-func (d *Dockerfile) write(edits []edit) ([]byte, bool) {
+// numbers, its stages as they are then, and whether it says what is meant.
+func (f *File) write(edits []edit) ([]byte, []Stage, bool) {
+	w := f.outline
 	slices.SortFunc(edits, func(a, b edit) int { return a.node.StartLine - b.node.StartLine })
 	var out bytes.Buffer
-	out.Grow(len(d.walker.data))
-	rest, at := d.walker.data, 1
+	out.Grow(len(w.data))
+	rest, at := w.data, 1
 	for _, e := range edits {
-		lines := d.walker.ends[e.node.StartLine] - e.node.StartLine + 1
+		lines := w.ends[e.node.StartLine] - e.node.StartLine + 1
 		var kept []byte
 		kept, rest = cutLines(rest, e.node.StartLine-at)
 		out.Write(kept)
@@ -145,7 +119,11 @@ func (d *Dockerfile) write(edits []edit) ([]byte, bool) {
 		at = e.node.StartLine + lines
 	}
 	out.Write(rest)
-	return out.Bytes(), out.Len() <= maxSize && d.holds(out.Bytes(), edits)
+	if out.Len() > maxSize {
+		return nil, nil, false
+	}
+	stages, ok := f.holds(out.Bytes(), edits)
+	return out.Bytes(), stages, ok
 }
 
 // cutLines splits text after n lines.
@@ -162,28 +140,35 @@ func cutLines(text []byte, n int) (lines, rest []byte) {
 }
 
 // holds reports whether text is the Dockerfile with nothing but the edits made,
-// and notes how its instructions are written.
-func (d *Dockerfile) holds(text []byte, edits []edit) bool {
+// and returns the stages with the instructions as they are written.
+func (f *File) holds(text []byte, edits []edit) ([]Stage, bool) {
 	result, err := parser.Parse(bytes.NewReader(text))
-	if err != nil || result.EscapeToken != d.walker.escape || len(result.AST.Children) != len(d.Instructions) {
-		return false
+	if err != nil || result.EscapeToken != f.outline.escape || len(result.AST.Children) != len(f.Instructions) {
+		return nil, false
 	}
 	edited := make(map[int]edit, len(edits))
 	for _, e := range edits {
 		edited[e.node.StartLine] = e
 	}
+	written := make(map[int]string, len(edits))
 	for i, node := range result.AST.Children {
-		if node.StartLine != d.Instructions[i].Line {
-			return false
+		if node.StartLine != f.Instructions[i].Line {
+			return nil, false
 		}
-		if e, found := edited[node.StartLine]; found && !e.holds(node) || !found && !d.walker.same(node) {
-			return false
+		if e, found := edited[node.StartLine]; found && !e.holds(node) || !found && !f.outline.same(node) {
+			return nil, false
+		}
+		written[node.StartLine] = strings.TrimSpace(node.Original)
+	}
+	stages := slices.Clone(f.Stages)
+	for i := range stages {
+		stages[i].Instructions = slices.Clone(stages[i].Instructions)
+		for j := range stages[i].Instructions {
+			instruction := &stages[i].Instructions[j]
+			instruction.Sent = written[instruction.Line]
 		}
 	}
-	for i, node := range result.AST.Children {
-		d.Instructions[i].Sent = strings.TrimSpace(node.Original)
-	}
-	return true
+	return stages, true
 }
 
 // holds reports whether an instruction that was read is what was meant.

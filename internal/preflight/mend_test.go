@@ -20,18 +20,22 @@ func mend(t *testing.T, dockerfile, flavor string, bases map[string]preflight.Ba
 	if err != nil {
 		t.Fatal(err)
 	}
-	mended, err := file.Mend(flavor, preflight.Given{Bases: bases})
+	report, err := file.Report(flavor, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	sent, err := report.Send(bases, nil)
 	if err != nil {
 		return "", nil, err
 	}
 	var files map[string]string
-	for _, f := range mended[2:] {
+	for _, f := range sent.Files[2:] {
 		if files == nil {
 			files = map[string]string{}
 		}
 		files[f.Name] = string(f.Content)
 	}
-	return string(mended[0].Content), files, nil
+	return string(sent.Files[0].Content), files, nil
 }
 
 func TestMend(t *testing.T) {
@@ -193,7 +197,7 @@ func TestMendRefuses(t *testing.T) {
 	}
 }
 
-// Mend knows of the context what Check has found, although it is gone by then.
+// What is sent goes by what the report has found in the context.
 func TestMendAfterContext(t *testing.T) {
 	tree := buildcontext.NewTree(buildcontext.Node{Path: "d", Dir: true, Mode: 0o755})
 	for _, dockerfile := range []string{"FROM a\nARG A=.\nCOPY d /new/$A\n", "FROM a\nCOPY d /new/.\n"} {
@@ -201,17 +205,16 @@ func TestMendAfterContext(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		file.Within(tree)
-		if _, err := file.Check(preflight.Chainguard); err != nil {
+		report, err := file.Report(preflight.Chainguard, preflight.Listed(tree))
+		if err != nil {
 			t.Fatal(err)
 		}
-		file.Within(nil)
-		mended, err := file.Mend(preflight.Chainguard, preflight.Given{})
+		sent, err := report.Send(nil, nil)
 		if err != nil {
-			t.Errorf("Check lets pass what Mend refuses: %v", err)
+			t.Errorf("Report lets pass what Send refuses: %v", err)
 			continue
 		}
-		if got := string(mended[0].Content); got != dockerfile {
+		if got := string(sent.Files[0].Content); got != dockerfile {
 			t.Errorf("%q became %q", dockerfile, got)
 		}
 	}
@@ -224,11 +227,15 @@ func TestMendIgnore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mended, err := file.Mend(preflight.Chainguard, preflight.Given{Ignore: []byte("*")})
+		report, err := file.Report(preflight.Chainguard, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := mended[1]; got.Name != "Dockerfile.dockerignore" || string(got.Content) != want {
+		sent, err := report.Send(nil, []byte("*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sent.Files[1]; got.Name != "Dockerfile.dockerignore" || string(got.Content) != want {
 			t.Errorf("%q: %s has %q, want %q", dockerfile, got.Name, got.Content, want)
 		}
 	}
@@ -240,23 +247,29 @@ func TestMendNamesInstructions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.Check(preflight.Chainguard); err != nil {
+	report, err := file.Report(preflight.Chainguard, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if got := file.Shells(); len(got) != 1 || got[0].Reference != "a" {
-		t.Errorf("Shells() = %v", got)
+	if got := report.Shells; len(got) != 1 || got[0].Reference != "a" {
+		t.Errorf("Shells = %v", got)
 	}
-	if _, err := file.Mend(preflight.Chainguard, preflight.Given{Bases: map[string]preflight.Base{"a": {}}}); err != nil {
+	before := slices.Clone(file.Instructions)
+	sent, err := report.Send(map[string]preflight.Base{"a": {}}, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := []preflight.Instruction{
-		{Text: "FROM a", Sent: "FROM a", Line: 1},
-		{Text: "RUN <<EOF", Sent: `RUN ["/bin/sh","-c","x\n"]`, Line: 2},
-		{Text: "COPY ../a   b", Sent: `COPY ["a","b"]`, Line: 5},
-		{Text: "RUN y", Sent: "RUN y", Line: 7},
+	want := []preflight.Stage{{Name: "stage-0", Instructions: []preflight.Instruction{
+		{Text: "FROM a", Sent: "FROM a", Line: 1, Layer: true},
+		{Text: "RUN <<EOF", Sent: `RUN ["/bin/sh","-c","x\n"]`, Line: 2, Layer: true},
+		{Text: "COPY ../a   b", Sent: `COPY ["a","b"]`, Line: 5, Layer: true},
+		{Text: "RUN y", Sent: "RUN y", Line: 7, Layer: true},
+	}}}
+	if diff := cmp.Diff(want, sent.Stages); diff != "" {
+		t.Errorf("stages (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want, file.Instructions); diff != "" {
-		t.Errorf("instructions (-want +got):\n%s", diff)
+	if diff := cmp.Diff(before, file.Instructions); diff != "" {
+		t.Errorf("the file's own instructions (-before +after):\n%s", diff)
 	}
 }
 
@@ -273,43 +286,54 @@ func FuzzMend(f *testing.F) {
 			if err != nil {
 				return
 			}
-			_, checked := file.Check(flavor)
-			bases := map[string]preflight.Base{}
-			for _, image := range file.Shells() {
-				bases[image.Reference] = preflight.Base{}
-			}
-			mended, err := file.Mend(flavor, preflight.Given{Bases: bases})
+			report, err := file.Report(flavor, nil)
 			if err != nil {
-				if bad, ok := errors.AsType[*preflight.Error](err); !ok || bad.Line == 0 && checked == nil {
+				if _, ok := errors.AsType[*preflight.Error](err); !ok {
 					t.Errorf("error = %#v", err)
 				}
 				continue
 			}
-			if checked != nil {
-				t.Errorf("Mend lets pass what Check refuses: %v", checked)
+			bases := map[string]preflight.Base{}
+			for _, image := range report.Shells {
+				bases[image.Reference] = preflight.Base{}
 			}
-			holds(t, file, mended)
+			sent, err := report.Send(bases, nil)
+			if err != nil {
+				if bad, ok := errors.AsType[*preflight.Error](err); !ok || bad.Line == 0 {
+					t.Errorf("error = %#v", err)
+				}
+				continue
+			}
+			holds(t, file, sent)
 		}
 	})
 }
 
-func holds(t *testing.T, file *preflight.Dockerfile, mended []buildcontext.File) {
+func holds(t *testing.T, file *preflight.File, sent preflight.Sent) {
 	t.Helper()
-	again, err := preflight.Parse("Dockerfile", mended[0].Content)
+	again, err := preflight.Parse("Dockerfile", sent.Files[0].Content)
 	if err != nil {
-		t.Fatalf("what is sent cannot be read: %v\n%s", err, mended[0].Content)
+		t.Fatalf("what is sent cannot be read: %v\n%s", err, sent.Files[0].Content)
 	}
-	if !slices.EqualFunc(file.Instructions, again.Instructions, func(a, b preflight.Instruction) bool { return a.Line == b.Line && a.Sent == b.Text }) {
-		t.Errorf("instructions %v became %v", file.Instructions, again.Instructions)
+	if !slices.EqualFunc(sent.Stages, again.Stages, sameInstructions) {
+		t.Errorf("stages %v became %v", sent.Stages, again.Stages)
 	}
 	if !cmp.Equal(file.Images, again.Images) {
 		t.Errorf("images %v became %v", file.Images, again.Images)
 	}
 	seen := map[string]bool{}
-	for _, f := range mended {
+	for _, f := range sent.Files {
 		if seen[f.Name] || strings.Contains(f.Name, "..") || strings.HasPrefix(f.Name, "/") || strings.HasPrefix(f.Name, "context") {
 			t.Errorf("the file %q is not one beside the context", f.Name)
 		}
 		seen[f.Name] = true
 	}
+}
+
+// sameInstructions reports whether the instructions of a stage that is sent are those
+// of one that was read.
+func sameInstructions(sent, read preflight.Stage) bool {
+	return slices.EqualFunc(sent.Instructions, read.Instructions, func(a, b preflight.Instruction) bool {
+		return a.Line == b.Line && a.Sent == b.Text
+	})
 }

@@ -23,15 +23,9 @@ func newPlatformUse() platformUse {
 	return platformUse{global: map[string]bool{}, own: map[string]bool{}, given: map[string]bool{}}
 }
 
-// OwnArgs returns the variables of the platform that the Dockerfile gives values
-// of its own, in order: the executor must not be told them. A zero Dockerfile has
-// none.
-func (d *Dockerfile) OwnArgs() []string {
-	if d.walker == nil {
-		return nil
-	}
-	use := d.walker.platform
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(use.own)), func(name string) bool { return use.given[name] })
+// ownArgs are those that have a value of their own and need no other, in order.
+func (u platformUse) ownArgs() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(u.own)), func(name string) bool { return u.given[name] })
 }
 
 // noteGlobals notes what the ARGs before the first FROM set.
@@ -88,6 +82,7 @@ func (s *site) otherPlatform(pair instructions.KeyValuePairOptional) bool {
 // platformRows are the constructs of the variables of the platform.
 func platformRows() []Row {
 	return []Row{{
+		ID:                "ArgPlatform",
 		Name:              "ARG that gives a variable of the platform another value, beside one without a value",
 		Example:           "FROM busybox AS a\nARG TARGETARCH=x\nRUN true\nFROM a\nARG TARGETARCH\nRUN true\n",
 		Chainguard:        Refuse,

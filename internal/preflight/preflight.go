@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
@@ -30,62 +29,60 @@ type Image struct {
 	Line int
 }
 
-// Instruction is one instruction of the Dockerfile.
-type Instruction struct {
-	// Text is the instruction without its continuation characters, ARGs not
-	// expanded; a heredoc's content is not part of it.
-	Text string
-	// Sent is the instruction as Kaniko gets and names it: Text, or what
-	// [Dockerfile.Mend] has made of it.
-	Sent string
-	// Line is where it starts.
-	Line int
-	// Unused is whether it belongs to a stage that the last one does not need.
-	Unused bool
-}
-
-// Dockerfile is what kiln has to know of a Dockerfile. Its fields are for
-// reading.
-type Dockerfile struct {
+// File is a Dockerfile that was parsed: what it says by itself. Nothing changes it,
+// so it is safe for concurrent use; its fields are for reading. The zero value is of
+// no Dockerfile.
+type File struct {
 	// Images are the external images that the last stage needs, each reference
 	// once, in file order.
 	Images []Image
-	// Instructions are all instructions in file order.
+	// Instructions are all instructions in file order, those before the first FROM
+	// too.
 	Instructions []Instruction
+	// Stages are all stages in file order.
+	Stages []Stage
 	// Unused is whether there is a stage that the last one does not need.
 	Unused bool
-	// Warnings are what the author should know whatever builds the image.
-	Warnings []Problem
+	// OwnArgs are the variables of the platform that the Dockerfile gives values of
+	// its own, in order: the executor must not be told them.
+	OwnArgs []string
+	// Devices is the line of the first RUN that is built and names a program that
+	// makes device nodes, or 0. A script that the RUN calls may do so too and is not
+	// read.
+	Devices int
 
-	walker *walker
-	// shells are the base images whose SHELL matters to Mend.
-	shells map[string]bool
-	// found is where Check has found something for a flavor, foundFlavor.
-	found       map[place]bool
-	foundFlavor string
+	// warnings are what the author should know whatever builds the image.
+	warnings []Problem
+	outline  *walker
 }
 
 // Parse reads the Dockerfile in data, at most 1 MiB and 1,000 instructions, with
 // bounds on their heredocs and words.
-// The name is used in errors, all of which are of type [*Error].
+// The name is used in errors, all of which are of type [*Error] and of the kind
+// [Syntax].
 //
 // The platform that a FROM line may ask for is that of the running process.
-func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
-	src := source{name: name, data: data}
-	if len(data) > maxSize {
+func Parse(name string, data []byte) (*File, error) {
+	src := newSource(name, data)
+	file, err := parse(src)
+	return file, ofSyntax(err)
+}
+
+func parse(src source) (file *File, err error) {
+	if len(src.data) > maxSize {
 		return nil, src.errorf(0, "the Dockerfile is larger than %d bytes", maxSize)
 	}
-	measured := measure(data)
+	measured := measure(src.data)
 	if excess := measured.excess(); excess != "" {
 		return nil, src.errorf(0, "the Dockerfile has %s", excess)
 	}
 	// A parser that trips over hostile input must not take the process down.
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			dockerfile, err = nil, src.errorf(0, "the Dockerfile cannot be parsed: %v", recovered)
+			file, err = nil, src.errorf(0, "the Dockerfile cannot be parsed: %v", recovered)
 		}
 	}()
-	result, err := parser.Parse(bytes.NewReader(data))
+	result, err := parser.Parse(bytes.NewReader(src.data))
 	if err != nil {
 		return nil, src.wrap(err)
 	}
@@ -102,15 +99,23 @@ func Parse(name string, data []byte) (dockerfile *Dockerfile, err error) {
 	if err := w.resolve(args); err != nil {
 		return nil, err
 	}
-	d := &Dockerfile{Images: w.images(), Instructions: w.list(result.AST), Unused: w.unused(), walker: w}
-	err = w.walk(func(s *site) {
+	return w.file(result.AST)
+}
+
+// file tells what is known of a Dockerfile whose stages are resolved.
+func (w *walker) file(root *parser.Node) (*File, error) {
+	f := &File{Images: w.images(), Unused: w.unused(), outline: w}
+	f.Instructions, f.Stages = w.list(root)
+	f.Devices = w.devices(f.Instructions)
+	err := w.over(nil).walk(func(s *site) {
 		s.notePlatform()
-		d.Warnings = append(d.Warnings, s.warnings()...)
+		f.warnings = append(f.warnings, s.warnings()...)
 	})
+	f.OwnArgs = w.platform.ownArgs()
 	if err != nil {
 		return nil, err
 	}
-	return d, nil
+	return f, nil
 }
 
 // oneLine makes every instruction one line long and returns where they end, by
@@ -123,21 +128,6 @@ func oneLine(root *parser.Node) map[int]int {
 		node.EndLine = node.StartLine
 	}
 	return ends
-}
-
-// list returns all instructions in file order.
-func (w *walker) list(root *parser.Node) []Instruction {
-	listed := make([]Instruction, 0, len(root.Children))
-	stage := -1
-	for _, node := range root.Children {
-		if strings.EqualFold(node.Value, "from") {
-			stage++
-		}
-		text := strings.TrimSpace(node.Original)
-		unused := stage >= 0 && !w.stages[stage].used
-		listed = append(listed, Instruction{Text: text, Sent: text, Line: node.StartLine, Unused: unused})
-	}
-	return listed
 }
 
 // newWalker returns a walker over parsed stages.

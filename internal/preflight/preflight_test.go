@@ -118,11 +118,11 @@ func TestParseListsInstructions(t *testing.T) {
 	}
 	want := []preflight.Instruction{
 		{Text: "ARG A", Sent: "ARG A", Line: 2},
-		{Text: "FROM busybox", Sent: "FROM busybox", Line: 3, Unused: true},
-		{Text: "RUN x", Sent: "RUN x", Line: 4, Unused: true},
-		{Text: "FROM alpine", Sent: "FROM alpine", Line: 5},
-		{Text: "RUN one &&   two", Sent: "RUN one &&   two", Line: 7},
-		{Text: "COPY . /", Sent: "COPY . /", Line: 9},
+		{Text: "FROM busybox", Sent: "FROM busybox", Line: 3, Unused: true, Layer: true},
+		{Text: "RUN x", Sent: "RUN x", Line: 4, Unused: true, Layer: true},
+		{Text: "FROM alpine", Sent: "FROM alpine", Line: 5, Layer: true},
+		{Text: "RUN one &&   two", Sent: "RUN one &&   two", Line: 7, Layer: true},
+		{Text: "COPY . /", Sent: "COPY . /", Line: 9, Layer: true},
 	}
 	if diff := cmp.Diff(want, got.Instructions); diff != "" {
 		t.Errorf("instructions (-want +got):\n%s", diff)
@@ -212,15 +212,18 @@ func parseError(t *testing.T, dockerfile string) *preflight.Error {
 	return got
 }
 
-// checked calls Check for every flavor and looks at what it says.
-func checked(t *testing.T, dockerfile *preflight.Dockerfile) {
+// checked reports for every flavor and looks at what is said.
+func checked(t *testing.T, file *preflight.File, context *preflight.Context) {
 	t.Helper()
 	for _, flavor := range []string{preflight.Chainguard, preflight.Osscontainertools, ""} {
-		warned, err := dockerfile.Check(flavor)
-		if bad, ok := errors.AsType[*preflight.Error](err); err != nil && (!ok || bad.Detail() == "") {
-			t.Fatalf("error %#v", err)
+		report, err := file.Report(flavor, context)
+		if err != nil {
+			if bad, ok := errors.AsType[*preflight.Error](err); !ok || bad.Detail() == "" || bad.Reason == "" || bad.Line < 1 && bad.Kind == preflight.Missing {
+				t.Fatalf("error %#v", err)
+			}
+			continue
 		}
-		for _, w := range append(warned, dockerfile.Warnings...) {
+		for _, w := range report.Warnings {
 			if w.Line < 1 || w.Message == "" || w.Detail("Dockerfile") == "" {
 				t.Fatalf("warning %+v", w)
 			}
@@ -250,15 +253,9 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		checked(t, dockerfile)
-		dockerfile.Within(contextOf(t, []string{"a", "b/ 700", "b/a", "l -> b", "b/l -> ../../l", "x -> /x", "y -> /b/../a"}))
-		checked(t, dockerfile)
-		if err := dockerfile.Missing(); err != nil {
-			if problem, ok := errors.AsType[*preflight.Error](err); !ok || problem.Reason == "" || problem.Line < 1 {
-				t.Fatalf("error %#v", err)
-			}
-		}
-		if _, err := dockerfile.Triggers("base", []string{string(data)}); err != nil {
+		checked(t, dockerfile, nil)
+		checked(t, dockerfile, preflight.Listed(contextOf(t, []string{"a", "b/ 700", "b/a", "l -> b", "b/l -> ../../l", "x -> /x", "y -> /b/../a"})))
+		if _, err := dockerfile.Base("base", preflight.Base{Triggers: []string{string(data)}}); err != nil {
 			if _, ok := errors.AsType[*preflight.Error](err); !ok {
 				t.Fatalf("error %#v", err)
 			}

@@ -13,6 +13,7 @@ import (
 func fileRows() []Row {
 	return []Row{
 		{
+			ID:                "SyntaxFrontend",
 			Name:              "# syntax= of another frontend",
 			Example:           "# syntax=example.com/acme/frontend:1\nFROM busybox\n",
 			Chainguard:        Refuse,
@@ -22,6 +23,7 @@ func fileRows() []Row {
 			match:             otherFrontend,
 		},
 		{
+			ID:                "EscapeBacktick",
 			Name:              "# escape=` with values that hold a backslash or a backtick",
 			Example:           "# escape=`\nFROM busybox\nENV A=a\\b\n",
 			Chainguard:        Refuse,
@@ -56,6 +58,7 @@ func otherFrontend(s *site) bool {
 func configRows() []Row {
 	return []Row{
 		{
+			ID:                "ExposeRange",
 			Name:              "EXPOSE of a range, of a protocol in capitals, or with zeros in front",
 			Example:           "FROM busybox\nEXPOSE 8000-8002\n",
 			Chainguard:        Mend,
@@ -66,6 +69,7 @@ func configRows() []Row {
 			match:             exposes(func(value string) bool { return !port.MatchString(value) && !otherProtocol.MatchString(value) }),
 		},
 		{
+			ID:                "ExposeProtocol",
 			Name:              "EXPOSE of another protocol than tcp and udp",
 			Example:           "FROM busybox\nEXPOSE 80/sctp\n",
 			Chainguard:        Refuse,
@@ -75,6 +79,7 @@ func configRows() []Row {
 			match:             exposes(otherProtocol.MatchString),
 		},
 		{
+			ID:                "HealthcheckStartInterval",
 			Name:              "HEALTHCHECK --start-interval",
 			Example:           "FROM busybox\nHEALTHCHECK --start-interval=1s CMD true\n",
 			Chainguard:        Refuse,
@@ -87,6 +92,7 @@ func configRows() []Row {
 			},
 		},
 		{
+			ID:         "ArgAfterEnv",
 			Name:       "ARG after an ENV of the same name",
 			Example:    "FROM busybox\nENV A=env\nARG A=arg\nRUN echo $A > /a\n",
 			Chainguard: Refuse,
@@ -95,6 +101,7 @@ func configRows() []Row {
 			match:      argAfterEnv,
 		},
 		{
+			ID:         "ArgOfOtherStage",
 			Name:       "a variable that only another stage declares",
 			Example:    "FROM busybox AS a\nARG A=arg\nRUN true\nFROM busybox\nCOPY --from=a /bin/true /t\nRUN echo x$A > /a\n",
 			Chainguard: Refuse,
@@ -103,6 +110,7 @@ func configRows() []Row {
 			match:      leakedArg,
 		},
 		{
+			ID:                "ArgVariableName",
 			Name:              "ARG with a variable in its name",
 			Example:           "FROM busybox\nENV A=B\nARG $A=arg\nRUN true\n",
 			Chainguard:        Refuse,

@@ -12,6 +12,7 @@ import (
 func metaRows() []Row {
 	return []Row{
 		{
+			ID:                "LabelQuotes",
 			Name:              "LABEL with quotes, backslashes or dollar signs in what comes of it",
 			Example:           "FROM busybox\nLABEL a=\"it's\"\n",
 			Osscontainertools: Mend,
@@ -26,6 +27,7 @@ func metaRows() []Row {
 			mend: mendLabels,
 		},
 		{
+			ID:                "GlobalArgQuotes",
 			Name:              "ARG before the first FROM with quotes, backslashes or dollar signs in what comes of it",
 			Example:           "ARG A='say \"hi\"'\nFROM busybox\nARG A\nRUN echo \"$A\" > /a\n",
 			Chainguard:        Refuse,
@@ -40,6 +42,7 @@ func metaRows() []Row {
 			},
 		},
 		{
+			ID:                "CmdKept",
 			Name:              "CMD in a stage that one with an ENTRYPOINT is built from",
 			Example:           "FROM busybox AS a\nCMD [\"x\"]\nFROM a\nENTRYPOINT [\"/e\"]\n",
 			Chainguard:        Mend, // it keeps one for an ENTRYPOINT of ONBUILD
@@ -56,6 +59,7 @@ func metaRows() []Row {
 			},
 		},
 		{
+			ID:                "ShellFormShared",
 			Name:              "CMD or ENTRYPOINT in shell form for a SHELL of three words, or of five to seven",
 			Example:           "FROM busybox\nSHELL [\"/bin/sh\", \"-e\", \"-c\"]\nENTRYPOINT a\nCMD b\n",
 			Chainguard:        Mend,

@@ -9,42 +9,17 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
-// pathRows are constructs whose target makes the difference.
+// pathRows are the constructs of VOLUME, of WORKDIR, and of stages, by the paths and
+// numbers that they name.
 func pathRows() []Row {
-	return slices.Concat(containerRows(), volumeRows(), otherPathRows())
-}
-
-// containerRows are the constructs of paths that the builder or the container has
-// of its own.
-func containerRows() []Row {
-	return []Row{
-		{
-			Name:              "COPY, ADD or WORKDIR below /kaniko",
-			Example:           "FROM busybox\nCOPY a /kaniko/a\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
-			Message:           "/kaniko belongs to the builder: what is written there can be missing from the image, or break the build",
-			Advice:            "Use another directory.",
-			match:             targets(func(_ *site, target string) bool { return below(target, "/kaniko") }),
-		},
-		{
-			Name:              "COPY, ADD or WORKDIR below a path of the container itself",
-			Example:           "FROM busybox\nCOPY a /etc/hosts\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
-			Message:           "the path belongs to the running container: what is written there can be missing from the image",
-			Advice:            "Use another path, or write the file in the action's entrypoint.",
-			match: targets(func(_ *site, target string) bool {
-				return slices.ContainsFunc(containerPaths(), func(own string) bool { return below(target, own) })
-			}),
-		},
-	}
+	return slices.Concat(stageRows(), workdirOwnerRows(), workdirRows(), volumeRows(), otherPathRows())
 }
 
 // volumeRows are the constructs of VOLUME, and of what is below one.
 func volumeRows() []Row {
 	return []Row{
 		{
+			ID:         "VolumeNewDirectory",
 			Name:       "VOLUME of a new directory before COPY, ADD, WORKDIR or RUN",
 			Example:    "FROM busybox\nVOLUME /new\nCOPY a /a\n",
 			Chainguard: Refuse,
@@ -58,6 +33,7 @@ func volumeRows() []Row {
 			},
 		},
 		{
+			ID:                "TargetVolume",
 			Name:              "COPY, ADD or WORKDIR below a VOLUME",
 			Example:           "FROM busybox\nWORKDIR /data\nVOLUME /data\nCOPY a /data/a\n",
 			Osscontainertools: Refuse,
@@ -68,6 +44,7 @@ func volumeRows() []Row {
 			}),
 		},
 		{
+			ID:                "RunNamesVolume",
 			Name:              "RUN that names a VOLUME of an earlier line",
 			Example:           "FROM busybox\nVOLUME /tmp\nRUN echo a > /tmp/a\n",
 			Chainguard:        Refuse,
@@ -79,6 +56,7 @@ func volumeRows() []Row {
 			}),
 		},
 		{
+			ID:                "RunAfterVolume",
 			Name:              "RUN after VOLUME",
 			Example:           "FROM busybox\nWORKDIR /data\nVOLUME /data\nRUN echo a > /a\n",
 			Chainguard:        Warn,
@@ -96,6 +74,7 @@ func volumeRows() []Row {
 func otherPathRows() []Row {
 	return []Row{
 		{
+			ID:         "WorkdirSeveralAfterUser",
 			Name:       "WORKDIR that makes several directories after USER",
 			Example:    "FROM busybox\nUSER 1000:1000\nWORKDIR /new/a\n",
 			Chainguard: Refuse,
@@ -107,6 +86,7 @@ func otherPathRows() []Row {
 			},
 		},
 		{
+			ID:                "WindowsPath",
 			Name:              "Windows paths",
 			Example:           "# escape=`\nFROM busybox\nWORKDIR C:\\app\n",
 			Chainguard:        Refuse,
@@ -125,10 +105,6 @@ func (s *site) namesVolume() bool {
 		return volume != "/" && s.speaks(s.text(), volume)
 	})
 }
-
-// containerPaths are mounted into every container by the kubelet, or left out
-// by the executor (util.defaultIgnoreList in its source).
-func containerPaths() []string { return slices.Concat(ownFiles(), ownDirectories()) }
 
 // below reports whether target is directory or below it. Both are clean.
 func below(target, directory string) bool {

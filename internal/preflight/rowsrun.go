@@ -18,6 +18,7 @@ func heredocRows() []Row {
 	const advice = "Write the commands in one RUN with && between them, or COPY a script and run it."
 	return []Row{
 		{
+			ID:         "RunHeredoc",
 			Name:       "RUN with a heredoc and a command",
 			Example:    "FROM busybox\nRUN cat <<EOF > /a\na\nEOF\n",
 			Chainguard: Mend,
@@ -27,6 +28,7 @@ func heredocRows() []Row {
 			mend:       mendScript,
 		},
 		{
+			ID:                "RunHeredocAlone",
 			Name:              "RUN heredoc without a command",
 			Example:           "FROM busybox\nRUN <<EOF\nA=a; echo $A > /a\nEOF\n",
 			Chainguard:        Mend,
@@ -37,6 +39,7 @@ func heredocRows() []Row {
 			mend:              mendScript,
 		},
 		{
+			ID:                "RunHeredocProgram",
 			Name:              "RUN heredoc that begins with #!",
 			Example:           "FROM busybox\nRUN <<EOF\n#!/bin/sh\necho a > /a\nEOF\n",
 			Chainguard:        Refuse,
@@ -51,6 +54,7 @@ func heredocRows() []Row {
 func mountRows() []Row {
 	return []Row{
 		{
+			ID:         "RunMountBind",
 			Name:       "RUN --mount=type=bind",
 			Example:    "FROM busybox\nRUN --mount=target=/src cp /src/a /a\n",
 			Chainguard: Refuse,
@@ -59,6 +63,7 @@ func mountRows() []Row {
 			match:      mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeBind }),
 		},
 		{
+			ID:                "RunMountFrom",
 			Name:              "RUN --mount with from",
 			Example:           "FROM busybox AS a\nRUN echo 1 > /1\nFROM busybox\nRUN --mount=from=a,target=/a cp /a/1 /1\n",
 			Chainguard:        Refuse,
@@ -68,6 +73,7 @@ func mountRows() []Row {
 			match:             mounts(func(m *instructions.Mount) bool { return m.From != "" }),
 		},
 		{
+			ID:                "RunMountRelative",
 			Name:              "RUN --mount with a relative target",
 			Example:           "FROM busybox\nWORKDIR /w\nRUN --mount=target=src ls src\n",
 			Chainguard:        Refuse,
@@ -79,6 +85,7 @@ func mountRows() []Row {
 			}),
 		},
 		{
+			ID:         "RunMountCache",
 			Name:       "RUN --mount=type=cache",
 			Example:    "FROM busybox\nRUN --mount=type=cache,target=/cache echo 1 > /cache/1\n",
 			Chainguard: Refuse,
@@ -87,6 +94,7 @@ func mountRows() []Row {
 			match:      mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeCache }),
 		},
 		{
+			ID:                "RunMountTmpfs",
 			Name:              "RUN --mount=type=tmpfs",
 			Example:           "FROM busybox\nRUN --mount=type=tmpfs,target=/scratch echo 1 > /scratch/1\n",
 			Chainguard:        Refuse,
@@ -96,6 +104,7 @@ func mountRows() []Row {
 			match:             mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeTmpfs }),
 		},
 		{
+			ID:                "RunMountRequired",
 			Name:              "RUN --mount=type=secret or ssh, required",
 			Example:           "FROM busybox\nRUN --mount=type=secret,id=token,required=true cat /run/secrets/token\n",
 			Chainguard:        Refuse,
@@ -110,6 +119,7 @@ func mountRows() []Row {
 func isolationRows() []Row {
 	return []Row{
 		{
+			ID:                "RunNetwork",
 			Name:              "RUN --network",
 			Example:           "FROM busybox\nRUN --network=none true\n",
 			Chainguard:        Refuse,
@@ -122,6 +132,7 @@ func isolationRows() []Row {
 			}),
 		},
 		{
+			ID:                "RunSecurity",
 			Name:              "RUN --security or --device",
 			Example:           "FROM busybox\nRUN --security=insecure true\n",
 			Chainguard:        Refuse,
@@ -134,6 +145,7 @@ func isolationRows() []Row {
 			}),
 		},
 		{
+			ID:                "RunNamesKaniko",
 			Name:              "RUN that names /kaniko",
 			Example:           "FROM busybox\nRUN mkdir -p /kaniko/x\n",
 			Chainguard:        Refuse,

@@ -10,13 +10,11 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
-
-	"kiln/internal/buildcontext"
-	"kiln/internal/tarball"
 )
 
-// walker knows how the stages of one Dockerfile hang together, and walks over
-// their instructions. It is for one goroutine.
+// walker knows how the stages of one Dockerfile hang together. That of a [File] is
+// the outline, which nothing changes any more; a walk over the instructions is one
+// [walker.over] it, which has the stages' state and is for one goroutine.
 type walker struct {
 	source
 	lex     *shell.Lex
@@ -33,14 +31,26 @@ type walker struct {
 	size size
 	// platform is complete once the Dockerfile is parsed.
 	platform platformUse
-	// tree is the build context, nil where it is not known.
-	tree *buildcontext.Tree
-	// added are what ADD instructions take from it, by line, and archives what the
-	// files are, by path, once they were looked into.
-	added    map[int]addition
-	archives map[string]tarball.Facts
-	// repacked are those that were written anew.
-	repacked map[string][]byte
+	// context is the build context, the zero value where nothing is known of it.
+	context Context
+}
+
+// over returns a walker of its own over the same Dockerfile, with what is known of
+// the context; nil is nothing.
+func (w *walker) over(context *Context) *walker {
+	own := *w
+	if context != nil {
+		own.context = *context
+	}
+	own.stages = make([]*stage, len(w.stages))
+	for i, s := range w.stages {
+		fresh := *s
+		if s.base != nil {
+			fresh.base = own.stages[s.base.index]
+		}
+		own.stages[i] = &fresh
+	}
+	return &own
 }
 
 // stage is one stage: what it needs, and what is known of it at the

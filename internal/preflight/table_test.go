@@ -12,7 +12,7 @@ import (
 // flavors are those of the table.
 func flavors() []string { return []string{preflight.Chainguard, preflight.Osscontainertools} }
 
-// verdict returns what Check says of a Dockerfile, and its messages.
+// verdict returns what a report says of a Dockerfile, and its messages.
 func verdict(t *testing.T, dockerfile, flavor string) (preflight.Verdict, string) {
 	t.Helper()
 	return verdictWithin(t, dockerfile, flavor, nil)
@@ -25,38 +25,37 @@ func verdictWithin(t *testing.T, dockerfile, flavor string, tree *buildcontext.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	file.Within(tree)
-	return verdictOf(t, file, dockerfile, flavor)
+	return verdictOf(t, file, dockerfile, flavor, preflight.Listed(tree))
 }
 
 // verdictOf is verdict of what was parsed.
-func verdictOf(t *testing.T, file *preflight.Dockerfile, dockerfile, flavor string) (preflight.Verdict, string) {
+func verdictOf(t *testing.T, file *preflight.File, dockerfile, flavor string, context *preflight.Context) (preflight.Verdict, string) {
 	t.Helper()
-	warned, err := file.Check(flavor)
-	var text strings.Builder
-	for _, w := range warned {
-		text.WriteString(w.Detail("Dockerfile") + "\n")
-	}
+	report, err := file.Report(flavor, context)
 	if err != nil {
 		bad, ok := errors.AsType[*preflight.Error](err)
 		if !ok {
-			t.Fatalf("Check error = %v, want a *preflight.Error", err)
+			t.Fatalf("Report error = %v, want a *preflight.Error", err)
 		}
-		return preflight.Refuse, text.String() + bad.Detail()
+		return preflight.Refuse, bad.Detail()
 	}
-	if len(warned) > 0 {
+	if len(report.Warnings) > 0 {
+		var text strings.Builder
+		for _, w := range report.Warnings {
+			text.WriteString(w.Detail("Dockerfile") + "\n")
+		}
 		return preflight.Warn, text.String()
 	}
 	bases := map[string]preflight.Base{}
-	for _, image := range file.Shells() {
+	for _, image := range report.Shells {
 		bases[image.Reference] = preflight.Base{}
 	}
-	mended, err := file.Mend(flavor, preflight.Given{Bases: bases})
+	sent, err := report.Send(bases, nil)
 	if err != nil {
-		t.Fatalf("Check lets pass what Mend refuses: %v", err)
+		t.Fatalf("Report lets pass what Send refuses: %v", err)
 	}
-	if string(mended[0].Content) != dockerfile {
-		return preflight.Mend, string(mended[0].Content)
+	if got := string(sent.Files[0].Content); got != dockerfile {
+		return preflight.Mend, got
 	}
 	return preflight.Same, ""
 }
@@ -79,14 +78,14 @@ func TestTableExamples(t *testing.T) {
 			for _, flavor := range flavors() {
 				got, text := verdictLooked(t, row.Example, flavor, row.Context)
 				if got != row.Verdict(flavor) {
-					t.Errorf("%s: Check says %s, the table %s\n%s", flavor, got, row.Verdict(flavor), text)
+					t.Errorf("%s: Report says %s, the table %s\n%s", flavor, got, row.Verdict(flavor), text)
 				}
-				if got != preflight.Same && got != preflight.Mend && (!strings.Contains(text, row.Message) || !strings.Contains(text, row.Advice)) {
-					t.Errorf("%s: Check says\n%s\nwithout %q", flavor, text, row.Message)
+				if got != preflight.Same && got != preflight.Mend && (!strings.Contains(text, row.Message+" (rule "+row.ID+")") || !strings.Contains(text, row.Advice)) {
+					t.Errorf("%s: Report says\n%s\nwithout %q", flavor, text, row.Message)
 				}
 			}
 			if got, _ := verdictLooked(t, row.Example, "other", row.Context); got != max(row.Chainguard, row.Osscontainertools) {
-				t.Errorf("an unknown flavor: Check says %s", got)
+				t.Errorf("an unknown flavor: Report says %s", got)
 			}
 		})
 	}
@@ -155,7 +154,7 @@ func TestTableNearMisses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, text := verdict(t, tt.dockerfile, tt.flavor); got != preflight.Same {
-				t.Errorf("Check says %s\n%s", got, text)
+				t.Errorf("Report says %s\n%s", got, text)
 			}
 		})
 	}
@@ -191,7 +190,7 @@ func TestTableForms(t *testing.T) {
 			}
 			continue
 		}
-		_, err = file.Check(preflight.Osscontainertools)
+		_, err = file.Report(preflight.Osscontainertools, nil)
 		if (tt.message == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.message) {
 			t.Errorf("%q: error = %v, want %q", tt.dockerfile, err, tt.message)
 		}
@@ -204,20 +203,20 @@ func TestCheckTellsAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = file.Check(preflight.Chainguard)
+	_, err = file.Report(preflight.Chainguard, nil)
 	bad, ok := errors.AsType[*preflight.Error](err)
 	if !ok || len(bad.More) != 1 {
 		t.Fatalf("error = %#v", err)
 	}
-	const line = "Dockerfile:2: Kaniko ignores --parents: the files would all land in one directory: COPY --parents x /x/ (and 1 more)"
+	const line = "Dockerfile:2: Kaniko ignores --parents: the files would all land in one directory (rule CopyParents): COPY --parents x /x/ (and 1 more)"
 	if got := bad.Error(); got != line {
 		t.Errorf("Error() = %q, want %q", got, line)
 	}
-	const detail = "Dockerfile:2: Kaniko ignores --parents: the files would all land in one directory\n" +
+	const detail = "Dockerfile:2: Kaniko ignores --parents: the files would all land in one directory (rule CopyParents)\n" +
 		"  2 | COPY --parents x /x/\n" +
 		"    | ^^^^\n" +
 		"  Write one COPY for each directory.\n" +
-		"Dockerfile:4: /kaniko belongs to the builder: what is written there can be missing from the image, or break the build\n" +
+		"Dockerfile:4: /kaniko belongs to the builder: what is written there can be missing from the image, or break the build (rule TargetKaniko)\n" +
 		"  4 | COPY y /kaniko/y\n" +
 		"    | ^^^^\n" +
 		"  Use another directory."
@@ -252,8 +251,12 @@ func TestWarnings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		report, err := file.Report(preflight.Osscontainertools, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var got strings.Builder
-		for _, w := range file.Warnings {
+		for _, w := range report.Warnings {
 			got.WriteString(w.Detail("Dockerfile"))
 		}
 		if (want == "") != (got.Len() == 0) || !strings.Contains(got.String(), want) {

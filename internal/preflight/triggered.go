@@ -6,30 +6,30 @@ import (
 	"unicode/utf8"
 )
 
-// CheckTriggers is [Dockerfile.Check] with the ONBUILD triggers of base images,
-// by the reference of the image: each is looked at as if it stood behind the
-// FROM, in whose line its problems are. What would be rewritten is refused too,
-// since the image has the trigger. So is what an instruction of the Dockerfile
-// does by a trigger before it alone. Both builders take the triggers in front of
-// the stage.
+// Onbuild looks at a Dockerfile that has a [Report] with the ONBUILD triggers of its
+// base images, by the reference of the image: each is looked at as if it stood
+// behind the FROM, in whose line its problems are. What would be rewritten is refused
+// too, since the image has the trigger. So is what an instruction of the Dockerfile
+// does by a trigger before it alone. Both builders take the triggers in front of the
+// stage. It returns warnings, and an error of type [*Error] with all that is refused.
 //
 // Triggers are as hostile as the Dockerfile: those of all stages together are
-// within the bounds of one. CheckTriggers is for one goroutine at a time.
-func (d *Dockerfile) CheckTriggers(flavor string, onbuild map[string][]string) (warned []Problem, err error) {
+// within the bounds of one.
+func (f *File) Onbuild(flavor string, context *Context, onbuild map[string][]string) (warned []Problem, err error) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			warned, err = nil, d.walker.errorf(0, "an ONBUILD trigger of a base image cannot be parsed: %v", recovered)
+			warned, err = nil, f.outline.errorf(0, "an ONBUILD trigger of a base image cannot be parsed: %v", recovered)
 		}
 	}()
-	c := &triggerCheck{check: d.newCheck(flavor), own: map[place]bool{}}
-	if err := d.walker.walk(c.note); err != nil {
+	c := &triggerCheck{check: newCheck(f.outline.source, flavor), own: map[place]bool{}}
+	if err := f.outline.over(context).walk(c.note); err != nil {
 		return nil, err
 	}
-	defer d.walker.untrigger() // no other walk knows of them
-	if err := d.walker.trigger(onbuild); err != nil {
+	w := f.outline.over(context)
+	if err := w.trigger(onbuild); err != nil {
 		return nil, err
 	}
-	if err := d.walker.walk(c.visit); err != nil {
+	if err := w.walk(c.visit); err != nil {
 		return nil, err
 	}
 	return c.warned, c.verdict()
@@ -44,7 +44,7 @@ func (w *walker) trigger(onbuild map[string][]string) error {
 			continue
 		}
 		line := startLine(w.parsed[index].Location)
-		parsed, err := triggers(source{name: w.name}, texts)
+		parsed, err := parseTriggers(source{name: w.name}, texts)
 		if err != nil {
 			return err
 		}
@@ -97,15 +97,6 @@ func (w *walker) tooManyTriggers(line int) *Error {
 		maxInstructions, maxHeredocs, maxWords, maxSize)
 }
 
-// untrigger takes the triggers of base images away again.
-func (w *walker) untrigger() {
-	for _, s := range w.stages {
-		if s.base == nil {
-			s.triggers = nil
-		}
-	}
-}
-
 // triggerCheck is a look at a Dockerfile with the triggers of its bases.
 type triggerCheck struct {
 	*check
@@ -116,7 +107,7 @@ type triggerCheck struct {
 // place is a row at a line of the Dockerfile.
 type place struct {
 	line int
-	row  string
+	row  string // its id
 }
 
 // note notes the rows of a site, before there are triggers.
@@ -126,7 +117,7 @@ func (c *triggerCheck) note(s *site) {
 			continue
 		}
 		if _, found := row.look(s); found {
-			c.own[place{s.line, row.Name}] = true
+			c.own[place{s.line, row.ID}] = true
 		}
 	}
 }
@@ -149,9 +140,9 @@ func (c *triggerCheck) visit(s *site) {
 func (c *triggerCheck) asks(row Row, s *site) bool {
 	verdict := row.Verdict(c.flavor)
 	if s.given() {
-		return s.command != nil && verdict >= Mend && !c.own[place{s.line, row.Name}]
+		return s.command != nil && verdict >= Mend && !c.own[place{s.line, row.ID}]
 	}
-	return verdict >= Mend || verdict == Warn && !c.told[row.Name]
+	return verdict >= Mend || verdict == Warn && !c.told[row.ID]
 }
 
 // given reports whether a site is in the Dockerfile, as the triggers of its
@@ -161,11 +152,11 @@ func (s *site) given() bool { return s.trigger == nil || s.trigger.ofStage }
 // report refuses a site or warns of it.
 func (c *triggerCheck) report(s *site, row Row, message string) {
 	if row.Verdict(c.flavor) == Warn {
-		c.told[row.Name] = true
-		c.warned = append(c.warned, s.warn(message, row.Advice))
+		c.told[row.ID] = true
+		c.warned = append(c.warned, s.warnOf(row, message))
 		return
 	}
-	e := s.refuse(message, row.Advice)
+	e := s.refuse(row, message)
 	if s.given() {
 		e.Reason = fmt.Sprintf("behind the ONBUILD triggers of %s: %s", shorten(printable(s.stage.root().image)), e.Reason)
 	}
@@ -182,11 +173,19 @@ func (s *site) warn(message, advice string) Problem {
 	return problem
 }
 
-// refuse is the error of a site that cannot be built.
-func (s *site) refuse(message, advice string) *Error {
+// warnOf is the problem of a site that a row warns of.
+func (s *site) warnOf(row Row, message string) Problem {
+	problem := s.warn(message, row.Advice)
+	problem.Message += row.mark()
+	return problem
+}
+
+// refuse is the error of a site that a row has something against.
+func (s *site) refuse(row Row, message string) *Error {
 	e := s.errorf("%s", message)
-	if e.Advice = advice; s.trigger != nil {
-		e.Advice = s.trigger.advice(advice)
+	e.Reason += row.mark()
+	if e.Advice = row.Advice; s.trigger != nil {
+		e.Advice = s.trigger.advice(row.Advice)
 	}
 	return e
 }

@@ -14,7 +14,7 @@ import (
 	"kiln/internal/preflight"
 )
 
-// checkTriggers returns what CheckTriggers says of triggers of busybox and of
+// checkTriggers returns what Onbuild says of triggers of busybox and of
 // "a".
 func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.Tree, onbuild ...string) (preflight.Verdict, string) {
 	t.Helper()
@@ -22,11 +22,11 @@ func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	file.Within(tree)
-	if _, err := file.Check(flavor); err != nil {
+	context := preflight.Listed(tree)
+	if _, err := file.Report(flavor, context); err != nil {
 		t.Fatal(err)
 	}
-	warned, err := file.CheckTriggers(flavor, map[string][]string{"a": onbuild, "busybox": onbuild})
+	warned, err := file.Onbuild(flavor, context, map[string][]string{"a": onbuild, "busybox": onbuild})
 	var text strings.Builder
 	for _, w := range warned {
 		text.WriteString(w.Detail("Dockerfile") + "\n")
@@ -34,7 +34,7 @@ func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.T
 	bad, ok := errors.AsType[*preflight.Error](err)
 	switch {
 	case err != nil && !ok:
-		t.Fatalf("CheckTriggers error = %v, want a *preflight.Error", err)
+		t.Fatalf("Onbuild error = %v, want a *preflight.Error", err)
 	case err != nil:
 		return preflight.Refuse, text.String() + bad.Detail()
 	case len(warned) > 0:
@@ -89,11 +89,11 @@ func TestTriggersOfTable(t *testing.T) {
 				}
 				got, text := checkTriggers(t, dockerfile, flavor, contextOf(t, row.Context), onbuild...)
 				if got != want {
-					t.Errorf("%s: CheckTriggers says %s, want %s\n%s", flavor, got, want, text)
+					t.Errorf("%s: Onbuild says %s, want %s\n%s", flavor, got, want, text)
 				}
 				for _, part := range []string{"a trigger of busybox: ", row.Message, row.Advice, "| FROM busybox"} {
 					if want != preflight.Same && !strings.Contains(text, part) {
-						t.Errorf("%s: CheckTriggers says\n%s\nwithout %q", flavor, text, part)
+						t.Errorf("%s: Onbuild says\n%s\nwithout %q", flavor, text, part)
 					}
 				}
 			}
@@ -134,7 +134,7 @@ func TestTriggersInContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, text := checkTriggers(t, tt.dockerfile, preflight.Chainguard, tree, tt.onbuild...)
 			if (got == preflight.Refuse) != (tt.want != "") || !strings.Contains(text, tt.want) || strings.ContainsRune(text, '\x1b') {
-				t.Errorf("CheckTriggers says %s, want %q\n%s", got, tt.want, text)
+				t.Errorf("Onbuild says %s, want %q\n%s", got, tt.want, text)
 			}
 		})
 	}
@@ -143,17 +143,17 @@ func TestTriggersInContext(t *testing.T) {
 func TestTriggersDetail(t *testing.T) {
 	_, text := checkTriggers(t, "ARG V=1\nFROM a AS b\n", preflight.Osscontainertools, nil, "COPY --parents a/b /x/", "RUN --network=none "+strings.Repeat("x ", 100))
 	want := strings.Join([]string{
-		"Dockerfile:2: ONBUILD COPY --parents a/b /x/, a trigger of a: Kaniko ignores --parents: the files would all land in one directory",
+		"Dockerfile:2: ONBUILD COPY --parents a/b /x/, a trigger of a: Kaniko ignores --parents: the files would all land in one directory (rule CopyParents)",
 		"  2 | FROM a AS b",
 		"    |      ^",
 		"  Use another base image, or change the trigger in this one. Write one COPY for each directory.",
-		"Dockerfile:2: ONBUILD RUN --network=none " + strings.Repeat("x ", 30) + "x..., a trigger of a: Kaniko ignores --network: the RUN would have the build pod's network",
+		"Dockerfile:2: ONBUILD RUN --network=none " + strings.Repeat("x ", 30) + "x..., a trigger of a: Kaniko ignores --network: the RUN would have the build pod's network (rule RunNetwork)",
 		"  2 | FROM a AS b",
 		"    |      ^",
 		"  Use another base image, or change the trigger in this one. Remove the flag; a NetworkPolicy of the operator limits what build pods reach.",
 	}, "\n")
 	if diff := cmp.Diff(want, text); diff != "" {
-		t.Errorf("CheckTriggers (-want +got):\n%s", diff)
+		t.Errorf("Onbuild (-want +got):\n%s", diff)
 	}
 }
 
@@ -164,11 +164,11 @@ func TestTriggersLeaveNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := file.CheckTriggers(preflight.Chainguard, map[string][]string{"a": {"ENV A=1"}}); err == nil {
-			t.Error("CheckTriggers has no error")
+		if _, err := file.Onbuild(preflight.Chainguard, nil, map[string][]string{"a": {"ENV A=1"}}); err == nil {
+			t.Error("Onbuild has no error")
 		}
-		if _, err := file.Check(preflight.Chainguard); err != nil {
-			t.Errorf("Check: %v", err)
+		if _, err := file.Report(preflight.Chainguard, nil); err != nil {
+			t.Errorf("Report: %v", err)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestTriggersBounds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = file.CheckTriggers(preflight.Chainguard, map[string][]string{"a": tt.onbuild})
+			_, err = file.Onbuild(preflight.Chainguard, nil, map[string][]string{"a": tt.onbuild})
 			if _, ok := errors.AsType[*preflight.Error](err); !ok || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want %q", err, tt.want)
 			}
@@ -243,7 +243,7 @@ func TestTriggersOfStages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
 			if err == nil {
-				_, err = file.Check(preflight.Chainguard)
+				_, err = file.Report(preflight.Chainguard, nil)
 			}
 			if _, refused := errors.AsType[*preflight.Error](err); refused != (tt.want != "") || refused && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want %q", err, tt.want)
@@ -251,8 +251,8 @@ func TestTriggersOfStages(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if _, err := file.CheckTriggers(preflight.Chainguard, nil); err != nil {
-				t.Errorf("CheckTriggers: %v", err)
+			if _, err := file.Onbuild(preflight.Chainguard, nil, nil); err != nil {
+				t.Errorf("Onbuild: %v", err)
 			}
 		})
 	}
@@ -287,7 +287,7 @@ func TestTriggersOfStagesBehindImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, text := checkTriggers(t, tt.dockerfile, preflight.Chainguard, nil, tt.trigger)
 			if (got == preflight.Refuse) != (tt.want != "") || !strings.Contains(text, tt.want) {
-				t.Errorf("CheckTriggers says %s\n%s\nwant %q", got, text, tt.want)
+				t.Errorf("Onbuild says %s\n%s\nwant %q", got, text, tt.want)
 			}
 		})
 	}
@@ -296,9 +296,10 @@ func TestTriggersOfStagesBehindImages(t *testing.T) {
 // A trigger of an image is within the bounds before it is parsed.
 func TestTriggersOfManyHeredocs(t *testing.T) {
 	many := "COPY" + series(8000, " <<%[1]x\\\n") + " /a/\n" + series(8000, "%[1]x\n")
+	file := plainFile(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := preflight.Triggers("a", []string{many})
+	_, err := file.Base("a", preflight.Base{Triggers: []string{many}})
 	runtime.ReadMemStats(&after)
 	if err == nil || !strings.Contains(err.Error(), "it has more than 2000 heredocs") {
 		t.Errorf("error = %v", err)

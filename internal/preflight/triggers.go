@@ -9,32 +9,23 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// Triggers returns the external images that the ONBUILD triggers of a base
-// image name: they run at the start of every stage that is built from it. The
-// triggers are as hostile as the base and read within the same bounds. The
-// name tells in errors, of type [*Error], whose triggers they are.
-//
-// What a trigger takes from a stage counts as an image: use
-// [Dockerfile.Triggers] where the stages are known.
-func Triggers(name string, onbuild []string) ([]Image, error) {
-	return (&Dockerfile{walker: &walker{}}).Triggers(name, onbuild)
+// triggers returns the external images that triggers name. The name tells in errors
+// whose they are.
+func (f *File) triggers(name string, onbuild []string) ([]Image, error) {
+	images, err := imagesOf(&walker{source: source{name: name}, parsed: f.outline.parsed}, onbuild)
+	return images, ofSyntax(err)
 }
 
-// Triggers is [Triggers] for a base of this Dockerfile: what a trigger takes
-// from one of its stages is no image. It changes nothing and may be called by
-// several goroutines.
-func (d *Dockerfile) Triggers(name string, onbuild []string) (images []Image, err error) {
-	src := source{name: name}
+func imagesOf(w *walker, onbuild []string) (images []Image, err error) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
-			images, err = nil, src.errorf(0, "an ONBUILD trigger cannot be parsed: %v", recovered)
+			images, err = nil, w.errorf(0, "an ONBUILD trigger cannot be parsed: %v", recovered)
 		}
 	}()
-	commands, err := triggers(src, onbuild)
+	commands, err := parseTriggers(w.source, onbuild)
 	if err != nil {
 		return nil, err
 	}
-	w := &walker{source: src, parsed: d.walker.parsed}
 	// A trigger may run in any stage, so it may take from any.
 	s := &stage{index: len(w.parsed), used: true}
 	for _, t := range commands {
@@ -57,8 +48,8 @@ type trigger struct {
 	size    size
 }
 
-// triggers parses ONBUILD triggers as BuildKit does: each is one instruction.
-func triggers(src source, onbuild []string) ([]trigger, error) {
+// parseTriggers parses ONBUILD triggers as BuildKit does: each is one instruction.
+func parseTriggers(src source, onbuild []string) ([]trigger, error) {
 	if len(onbuild) > maxInstructions {
 		return nil, src.errorf(0, "the image has %d ONBUILD triggers, more than %d", len(onbuild), maxInstructions)
 	}

@@ -29,14 +29,14 @@ func TestTriggers(t *testing.T) {
 		{Reference: "ghcr.io/acme/tool:1", Registry: "ghcr.io"},
 		{Reference: "quay.io/acme/data", Registry: "quay.io"},
 	}
-	got, err := file.Triggers("acme/base", onbuild)
+	got, err := file.Base("acme/base", preflight.Base{Triggers: onbuild})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
 	}
-	got, err = preflight.Triggers("acme/base", []string{"COPY --from=tools /a /a"})
+	got, err = plainFile(t).Base("acme/base", preflight.Base{Triggers: []string{"COPY --from=tools /a /a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,11 +63,21 @@ func TestTriggersErrors(t *testing.T) {
 		"control":        {[]string{"X\x1b[31m\r::error::"}, "ONBUILD trigger"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := preflight.Triggers("acme/base", tt.onbuild)
+			_, err := plainFile(t).Base("acme/base", preflight.Base{Triggers: tt.onbuild})
 			bad, ok := errors.AsType[*preflight.Error](err)
 			if !ok || !strings.Contains(bad.Error(), tt.want) || strings.ContainsAny(bad.Detail(), "\x1b\r") {
 				t.Errorf("error = %v, want %q", err, tt.want)
 			}
 		})
 	}
+}
+
+// plainFile is a Dockerfile of one stage without a name.
+func plainFile(t *testing.T) *preflight.File {
+	t.Helper()
+	file, err := preflight.Parse("Dockerfile", []byte("FROM busybox\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

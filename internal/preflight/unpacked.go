@@ -23,10 +23,10 @@ type Unpacked struct {
 const maxPaths = 20
 
 // Unpacked returns the images whose layers matter, in the order of
-// [Dockerfile.Images]. One that is only built upon, by COPY of the context and by
+// [File.Images]. One that is only built upon, by COPY of the context and by
 // what changes the configuration, is not among them. Triggers are the images that
 // have ONBUILD triggers: these can run anything.
-func (d *Dockerfile) Unpacked(triggers map[string]bool) ([]Unpacked, error) {
+func (f *File) Unpacked(triggers map[string]bool) ([]Unpacked, error) {
 	found := map[string]*Unpacked{}
 	note := func(image string, copied bool, at string) {
 		if image == "" || image == scratch {
@@ -38,7 +38,7 @@ func (d *Dockerfile) Unpacked(triggers map[string]bool) ([]Unpacked, error) {
 		found[image].Copied = found[image].Copied || copied
 		found[image].Paths = append(found[image].Paths, at)
 	}
-	err := d.walker.walk(func(s *site) {
+	err := f.outline.over(nil).walk(func(s *site) {
 		if s.stage == nil {
 			return
 		}
@@ -64,7 +64,7 @@ func (d *Dockerfile) Unpacked(triggers map[string]bool) ([]Unpacked, error) {
 		}
 	})
 	var all []Unpacked
-	for _, image := range d.Images {
+	for _, image := range f.Images {
 		if u := found[image.Reference]; u != nil {
 			slices.Sort(u.Paths)
 			u.Paths = slices.Compact(u.Paths)

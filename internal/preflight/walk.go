@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
 	"kiln/internal/copysource"
@@ -198,12 +199,20 @@ func (s *stage) begin() {
 }
 
 // mounts has BuildKit read the mounts of a RUN, which it leaves until their
-// variables are known.
+// variables are known and then keeps in the command: in one of the site's own.
 func (s *site) mounts() error {
-	run, ok := s.command.(*instructions.RunCommand)
+	if _, ok := s.command.(*instructions.RunCommand); !ok || len(s.node.Flags) == 0 {
+		return nil
+	}
+	own, err := instructions.ParseInstructionWithLinter(s.node, &linter.Linter{})
+	if err != nil {
+		return err
+	}
+	run, ok := own.(*instructions.RunCommand)
 	if !ok {
 		return nil
 	}
+	s.command = run
 	return run.Expand(func(text string) (string, error) {
 		expanded, err := s.expander.expand(text, s.stage.variables)
 		if err == nil && !expanded.known {
@@ -242,12 +251,22 @@ func (s *site) apply() error {
 
 // note keeps the text of a RUN for those who ask whose files are.
 func (s *stage) note(text string) {
-	if addUser.MatchString(text) {
+	if mayAddUser(text) && addUser.MatchString(text) {
 		s.added = append(s.added, text)
 	}
-	if changesDirectory.MatchString(text) {
+	if mayChange(text) && changesDirectory.MatchString(text) {
 		s.owning = append(s.owning, text)
 	}
+}
+
+// mayAddUser and mayChange are quick looks for what the patterns of these names
+// need.
+func mayAddUser(text string) bool {
+	return strings.Contains(text, "user") || strings.Contains(text, "/etc/passwd")
+}
+
+func mayChange(text string) bool {
+	return slices.ContainsFunc([]string{"ch", "user", "ln", "install", "umask", "mkdir"}, func(word string) bool { return strings.Contains(text, word) })
 }
 
 var addUser = regexp.MustCompile(`\b(adduser|useradd)\b|/etc/passwd`)

@@ -98,7 +98,7 @@ func (s *step) provide(ctx context.Context, p *plan) (image, error) {
 		s.log.Line("kiln: %s %s", found.note, found.reference(p))
 		return image{reference: found.reference(p), reused: found.note, built: true, start: found.start}, nil
 	}
-	s.warn(p.file.Warnings)
+	s.warn(p.warnings)
 	s.log.Shield("Build " + s.dockerfile().File)
 	s.log.Line("kiln: %s", why)
 	s.event(event.BuildStarted, "its image is built")
@@ -140,7 +140,7 @@ func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
 		GateImage:        s.self.Image,
 		GatePullPolicy:   s.self.PullPolicy,
 		Unused:           p.file.Unused,
-		OwnArgs:          p.file.OwnArgs(),
+		OwnArgs:          p.file.OwnArgs,
 		Push:             p.push,
 		Pulls:            pulls,
 		Inspect:          p.inspect,

@@ -37,7 +37,7 @@ func failedBuild(t *testing.T, end corev1.ContainerStateTerminated, log ...strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &plan{file: file, push: "registry.example.com/ci/app:k1-0"}
+	p := &plan{file: file, stages: file.Stages, push: "registry.example.com/ci/app:k1-0"}
 	b := newBuild(s, p, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "kiln-1", UID: "1"}}, creator)
 	b.pod = &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 		{Name: kaniko.ContainerKaniko, State: corev1.ContainerState{Terminated: &end}},

@@ -77,7 +77,7 @@ type build struct {
 
 // newBuild returns the build in the given pod.
 func newBuild(s *step, p *plan, pod *corev1.Pod, as role) *build {
-	output := newKanikoLog(s.log, p.file, s.asked.Debug)
+	output := newKanikoLog(s.log, p.stages, s.asked.Debug)
 	why := podwait.Begin(s.log, s.handler.pods, podwait.Wait{Kind: "Pod", Name: pod.Name, Image: failure.KanikoImagePull, OwnUsers: pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers})
 	return &build{
 		step:     s,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -22,7 +23,7 @@ import (
 // tar, and reads the Dockerfile out of the copy. From here on nothing of the
 // request's files is looked at again. It returns the digest of the context's
 // content too.
-func (s *step) accept() (content string, file *preflight.Dockerfile, err error) {
+func (s *step) accept() (content string, read *dockerfile, err error) {
 	summary, tree, err := s.copyContext()
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: read the build context: %w", err)
@@ -35,47 +36,53 @@ func (s *step) accept() (content string, file *preflight.Dockerfile, err error) 
 	if err != nil {
 		return "", nil, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
-	file, err = s.check(data, tree)
+	read, err = s.check(data, tree)
 	s.times.Mark("preflight")
-	return summary.Digest, file, err
+	return summary.Digest, read, err
+}
+
+// dockerfile is a Dockerfile that may be built.
+type dockerfile struct {
+	file   *preflight.File
+	report *preflight.Report
+	// warnings are those of the report and of the Kaniko.
+	warnings []preflight.Problem
 }
 
 // check reads the Dockerfile and refuses what this Kaniko would build otherwise
 // than Docker of this context, and what neither builds.
-func (s *step) check(data []byte, tree *buildcontext.Tree) (*preflight.Dockerfile, error) {
+func (s *step) check(data []byte, tree *buildcontext.Tree) (*dockerfile, error) {
 	file, err := preflight.Parse(s.dockerfile().File, data)
 	if err != nil {
-		return nil, s.refuse(failure.DockerfileSyntax, 0, err)
+		return nil, s.refuse(0, err)
 	}
 	flavor, err := s.handler.operator.Settings.Flavor()
 	if err != nil {
 		return nil, err
 	}
-	defer file.Within(nil) // the file lives as long as the step, and a tree can be large
-	if err := file.Look(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.state.ContextPath(s.id)) }); err != nil {
+	context, err := file.Context(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.state.ContextPath(s.id)) })
+	if err != nil {
 		if _, ok := errors.AsType[*preflight.Error](err); ok {
-			return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+			return nil, s.refuse(0, err)
 		}
 		return nil, fmt.Errorf("look into what ADD names: %w", err)
 	}
-	warnings, err := file.Check(flavor.Name)
+	report, err := file.Report(flavor.Name, context)
 	if err != nil {
-		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+		return nil, s.refuse(0, err)
 	}
-	if err := file.Missing(); err != nil {
-		return nil, s.refuse(failure.SourceMissing, 0, err)
-	}
-	file.Warnings = append(file.Warnings, warnings...)
+	read := &dockerfile{file: file, report: report, warnings: report.Warnings}
 	if newer := flavor.Newer(); newer != "" {
-		file.Warnings = append(file.Warnings, preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."})
+		problem := preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."}
+		read.warnings = append(slices.Clone(read.warnings), problem)
 	}
-	return file, nil
+	return read, nil
 }
 
 // refuse shows what is wrong with a Dockerfile, with the lines that are, and
 // returns the error in one line, at the place that it names or else at line.
 // The lines are the Dockerfile's own words, so they are shielded.
-func (s *step) refuse(reason failure.Reason, line int, err error) error {
+func (s *step) refuse(line int, err error) error {
 	bad, ok := errors.AsType[*preflight.Error](err)
 	if !ok {
 		return err
@@ -91,7 +98,18 @@ func (s *step) refuse(reason failure.Reason, line int, err error) error {
 	if bad.Advice != "" {
 		text += "; " + bad.Advice
 	}
-	return &steplog.PlacedError{Place: at, Err: failure.New(reason, "%s", text)}
+	return &steplog.PlacedError{Place: at, Err: failure.New(reasonOf(bad.Kind), "%s", text)}
+}
+
+// reasonOf is the class of a mistake in a Dockerfile.
+func reasonOf(kind preflight.Kind) failure.Reason {
+	switch kind {
+	case preflight.Syntax:
+		return failure.DockerfileSyntax
+	case preflight.Missing:
+		return failure.SourceMissing
+	}
+	return failure.UnsupportedInstruction
 }
 
 // warn tells the author what the Dockerfile's reader found, each at its line.

@@ -37,8 +37,8 @@ type kanikoLog struct {
 	broken    bool // the log cannot be read
 }
 
-// newKanikoLog returns a log that is shown in log.
-func newKanikoLog(log *steplog.Log, dockerfile *preflight.Dockerfile, debug bool) *kanikoLog {
+// newKanikoLog returns a log, of building stages, that is shown in log.
+func newKanikoLog(log *steplog.Log, stages []preflight.Stage, debug bool) *kanikoLog {
 	return &kanikoLog{
 		log:        log,
 		debug:      debug,
@@ -46,8 +46,8 @@ func newKanikoLog(log *steplog.Log, dockerfile *preflight.Dockerfile, debug bool
 		pushed:     make(chan struct{}),
 		incomplete: make(chan struct{}),
 		done:       make(chan struct{}),
-		read:       kaniko.NewLog(dockerfile),
-		progress:   kaniko.NewProgress(dockerfile),
+		read:       kaniko.NewLog(stages),
+		progress:   kaniko.NewProgress(stages),
 	}
 }
 

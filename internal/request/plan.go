@@ -25,7 +25,10 @@ import (
 
 // plan is what a build makes and of what, known before anything is built.
 type plan struct {
-	file *preflight.Dockerfile
+	file *preflight.File
+	// warnings are for its author, and stages as they are sent.
+	warnings []preflight.Problem
+	stages   []preflight.Stage
 	// executor is the Kaniko image, by digest where that is known.
 	executor string
 	// bases are the external images that the Dockerfile names, with the
@@ -61,15 +64,15 @@ const (
 // plan reads the staged context and the Dockerfile and finds out what would be
 // built.
 func (s *step) plan(ctx context.Context) (*plan, error) {
-	content, file, err := s.accept()
+	content, read, err := s.accept()
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{file: file, keyed: s.handler.operator.Settings.Tag == config.TagContent}
+	p := &plan{file: read.file, warnings: read.warnings, keyed: s.handler.operator.Settings.Tag == config.TagContent}
 	if err := s.resolve(ctx, p); err != nil {
 		return nil, err
 	}
-	files, err := s.mend(ctx, p)
+	files, err := s.mend(ctx, p, read.report)
 	if err != nil {
 		return nil, err
 	}
@@ -145,13 +148,9 @@ func (s *step) executor(ctx context.Context) string {
 
 // mend returns the files that are sent beside the context, with the Dockerfile as
 // the flavor at hand can build it, and packs them.
-func (s *step) mend(ctx context.Context, p *plan) ([]buildcontext.File, error) {
-	flavor, err := s.handler.operator.Settings.Flavor()
-	if err != nil {
-		return nil, err
-	}
+func (s *step) mend(ctx context.Context, p *plan, report *preflight.Report) ([]buildcontext.File, error) {
 	bases := map[string]preflight.Base{}
-	for _, image := range p.file.Shells() {
+	for _, image := range report.Shells {
 		at := slices.IndexFunc(p.bases, func(r buildkey.Reference) bool { return r.Name == image.Reference })
 		base, err := s.handler.operator.Registry.Base(ctx, image.Reference, p.bases[at].Digest, arch)
 		if err != nil {
@@ -163,16 +162,16 @@ func (s *step) mend(ctx context.Context, p *plan) ([]buildcontext.File, error) {
 	if err != nil {
 		return nil, failure.New(failure.BadRequest, "kiln: %w", err)
 	}
-	mended, err := p.file.Mend(flavor.Name, preflight.Given{Bases: bases, Ignore: ignore})
+	sent, err := report.Send(bases, ignore)
 	if err != nil {
-		return nil, s.refuse(failure.UnsupportedInstruction, 0, err)
+		return nil, s.refuse(0, err)
 	}
 	var head bytes.Buffer
-	if err := buildcontext.Head(&head, mended); err != nil {
+	if err := buildcontext.Head(&head, sent.Files); err != nil {
 		return nil, err
 	}
-	p.head = head.Bytes()
-	return mended, nil
+	p.head, p.stages = head.Bytes(), sent.Stages
+	return sent.Files, nil
 }
 
 // key returns the tag of an image that is made of this.
@@ -183,7 +182,7 @@ func (s *step) key(p *plan, content string, files []buildcontext.File) (string, 
 	}
 	key := buildkey.New(buildkey.Inputs{
 		Executor:   p.executor,
-		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.handler.operator.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs(), Arch: arch}),
+		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.handler.operator.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs, Arch: arch}),
 		Platform:   platform,
 		Dockerfile: s.asked.Dockerfile,
 		Files:      files,

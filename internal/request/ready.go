@@ -78,7 +78,7 @@ func (s *step) pinned(ctx context.Context, of base) (string, error) {
 
 // inspections says which layers the gate looks through: those that matter for
 // what is built. Triggers copy from images that they name.
-func inspections(file *preflight.Dockerfile, onbuild map[string]bool, triggers []string) ([]string, error) {
+func inspections(file *preflight.File, onbuild map[string]bool, triggers []string) ([]string, error) {
 	unpacked, err := file.Unpacked(onbuild)
 	if err != nil {
 		return nil, err
@@ -140,11 +140,9 @@ func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
 	if err != nil {
 		return failure.New(failure.BadRequest, "kiln: %w", err)
 	}
-	p.file.Within(tree)
-	defer p.file.Within(nil)
-	warnings, err := p.file.CheckTriggers(flavor.Name, onbuild)
+	warnings, err := p.file.Onbuild(flavor.Name, preflight.Listed(tree), onbuild)
 	if err != nil {
-		return s.refuse(failure.UnsupportedInstruction, 0, err)
+		return s.refuse(0, err)
 	}
 	if len(warnings) > 0 {
 		s.log.Unshield()
@@ -162,15 +160,9 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 	if err != nil {
 		return nil, nil, s.baseError(image, err)
 	}
-	if err := p.file.CheckBase(image.Reference, preflight.BaseEnvironment(found.Environment)); err != nil {
-		return nil, nil, s.refuse(failure.UnsupportedInstruction, 0, err)
-	}
-	if len(found.Triggers) == 0 {
-		return nil, nil, nil
-	}
-	named, err := p.file.Triggers("ONBUILD of "+image.Reference, found.Triggers)
+	named, err := p.file.Base(image.Reference, preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment)})
 	if err != nil {
-		return nil, nil, s.refuse(failure.DockerfileSyntax, image.Line, err)
+		return nil, nil, s.refuse(image.Line, err)
 	}
 	if err := s.unbuildable(image, named); err != nil {
 		return nil, nil, err

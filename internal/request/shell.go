@@ -78,11 +78,11 @@ func Check(ctx context.Context, with Options, order Order) error {
 		return s.blame(ctx, err)
 	}
 	defer func() { _ = h.state.Forget(s.id) }()
-	_, file, err := s.accept()
+	_, read, err := s.accept()
 	if err != nil {
 		return s.blame(ctx, err)
 	}
-	s.warn(file.Warnings)
+	s.warn(read.warnings)
 	s.log.Line("kiln: nothing in %s is refused", steplog.OneLine(s.dockerfile().File))
 	return s.log.Err()
 }

@@ -35,7 +35,7 @@ func SpecimenOf(operator Operator, namespace string, self runnerpod.Self) (Speci
 		owner:   self.Owner(),
 		self:    self,
 	}
-	p := &plan{file: &preflight.Dockerfile{}, executor: operator.Settings.KanikoImage}
+	p := &plan{file: &preflight.File{}, executor: operator.Settings.KanikoImage}
 	p.push, p.pull = operator.Names.Image("kiln-specimen", "r-specimen")
 	build, err := s.buildPod(p, nil)
 	if err != nil {

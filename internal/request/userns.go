@@ -46,7 +46,7 @@ func (m *usersMemo) ask(probe func() (bool, error)) bool {
 // device node can be made in one: a Dockerfile that makes any is built without,
 // or refused where the operator wants all pods to have one.
 func (s *step) ownUsers(p *plan) (bool, error) {
-	line := p.file.Devices()
+	line := p.file.Devices
 	switch s.handler.operator.Settings.BuildUserns {
 	case config.UsernsOn:
 		if line == 0 {

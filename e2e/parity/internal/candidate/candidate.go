@@ -133,7 +133,8 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
-	if err := parsed.Look(tree, func() (io.ReadCloser, error) { return os.Open(context) }); err != nil {
+	looked, err := parsed.Context(tree, func() (io.ReadCloser, error) { return os.Open(context) })
+	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
 	mirrors, err := k.mirrors()
@@ -148,7 +149,7 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	for _, image := range parsed.Images {
 		pulls = append(pulls, image.Reference)
 	}
-	head, err := k.mend(ctx, parsed, ignore, mirrors)
+	head, err := k.head(ctx, dockerfileIn{file: parsed, context: looked, ignore: ignore}, mirrors)
 	if err == nil {
 		pulls, err = k.pins(ctx, pulls, mirrors)
 	}
@@ -156,14 +157,14 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 		Name: "parity", Namespace: "parity",
 		KanikoImage: "kaniko", GateImage: "kiln",
 		Flavor: k.Flavor, Rights: kaniko.RightsDocker, SnapshotMode: kaniko.SnapshotFull,
-		Unused: parsed.Unused, OwnArgs: parsed.OwnArgs(), Push: push, Pulls: pulls, Inspect: inspect,
+		Unused: parsed.Unused, OwnArgs: parsed.OwnArgs, Push: push, Pulls: pulls, Inspect: inspect,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
 	}, head, err
 }
 
 // inspections are the layers that the gate looks through, as the daemon has it.
-func inspections(parsed *preflight.Dockerfile) ([]string, error) {
+func inspections(parsed *preflight.File) ([]string, error) {
 	unpacked, err := parsed.Unpacked(nil)
 	if err != nil {
 		return nil, &Refusal{err}
@@ -176,7 +177,7 @@ func inspections(parsed *preflight.Dockerfile) ([]string, error) {
 }
 
 // read reads a Dockerfile, and its .dockerignore, out of a context.
-func read(context, name string) (dockerfile *preflight.Dockerfile, ignore []byte, err error) {
+func read(context, name string) (dockerfile *preflight.File, ignore []byte, err error) {
 	file, err := os.Open(context)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the context: %w", err)
@@ -193,47 +194,52 @@ func read(context, name string) (dockerfile *preflight.Dockerfile, ignore []byte
 	return dockerfile, ignore, err
 }
 
-// mend checks the Dockerfile and packs what stands beside the context. Unchecked,
-// a Dockerfile that is refused is sent as it is.
-func (k *Kiln) mend(ctx context.Context, parsed *preflight.Dockerfile, ignore []byte, mirrors registry.Mirrors) (*bytes.Buffer, error) {
-	files := parsed.AsIs(ignore)
-	_, err := parsed.Check(k.Flavor.Name)
-	if err == nil {
-		err = parsed.Missing()
-	}
+// dockerfileIn is a Dockerfile in its context.
+type dockerfileIn struct {
+	file    *preflight.File
+	context *preflight.Context
+	ignore  []byte
+}
+
+// head packs what stands beside the context. Unchecked, a Dockerfile that is refused
+// is sent as it is.
+func (k *Kiln) head(ctx context.Context, d dockerfileIn, mirrors registry.Mirrors) (*bytes.Buffer, error) {
+	report, err := d.file.Report(k.Flavor.Name, d.context)
 	if err != nil && !k.Unchecked {
 		return nil, &Refusal{err}
 	}
+	files := d.file.AsIs(d.ignore)
 	if err == nil {
-		bases, err := k.bases(ctx, parsed, mirrors)
-		if err != nil {
+		if files, err = k.send(ctx, d, report, mirrors); err != nil {
 			return nil, err
-		}
-		mended, err := parsed.Mend(k.Flavor.Name, preflight.Given{Bases: bases, Ignore: ignore})
-		if err != nil {
-			return nil, &Refusal{err}
-		}
-		files = mended
-		if err := checkTriggers(parsed, k.Flavor.Name, bases); err != nil && !k.Unchecked {
-			return nil, &Refusal{err}
 		}
 	}
 	head := &bytes.Buffer{}
 	return head, buildcontext.Head(head, files)
 }
 
-// checkTriggers refuses ONBUILD triggers of bases.
-func checkTriggers(parsed *preflight.Dockerfile, flavor string, bases map[string]preflight.Base) error {
+// send returns what is sent of a Dockerfile that has a report.
+func (k *Kiln) send(ctx context.Context, d dockerfileIn, report *preflight.Report, mirrors registry.Mirrors) ([]buildcontext.File, error) {
+	bases, err := k.bases(ctx, d.file, mirrors)
+	if err != nil {
+		return nil, err
+	}
+	sent, err := report.Send(bases, d.ignore)
+	if err != nil {
+		return nil, &Refusal{err}
+	}
 	onbuild := map[string][]string{}
 	for reference, base := range bases {
 		onbuild[reference] = base.Triggers
 	}
-	_, err := parsed.CheckTriggers(flavor, onbuild)
-	return err
+	if _, err := d.file.Onbuild(k.Flavor.Name, d.context, onbuild); err != nil && !k.Unchecked {
+		return nil, &Refusal{err}
+	}
+	return sent.Files, nil
 }
 
 // bases reads the configuration of base images. One that is not there is refused.
-func (k *Kiln) bases(ctx context.Context, parsed *preflight.Dockerfile, mirrors registry.Mirrors) (map[string]preflight.Base, error) {
+func (k *Kiln) bases(ctx context.Context, parsed *preflight.File, mirrors registry.Mirrors) (map[string]preflight.Base, error) {
 	insecure, err := registry.ParseInsecure([]string{k.Registry})
 	if err != nil {
 		return nil, err
@@ -249,8 +255,9 @@ func (k *Kiln) bases(ctx context.Context, parsed *preflight.Dockerfile, mirrors 
 		if err != nil {
 			return nil, &Refusal{err}
 		}
-		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
-		if err := parsed.CheckBase(image.Reference, preflight.BaseEnvironment(base.Environment)); err != nil && !k.Unchecked {
+		of := preflight.Base{Shell: base.Shell, Triggers: base.Triggers, Environment: preflight.BaseEnvironment(base.Environment)}
+		bases[image.Reference] = of
+		if _, err := parsed.Base(image.Reference, of); err != nil && !k.Unchecked {
 			return nil, &Refusal{err}
 		}
 	}

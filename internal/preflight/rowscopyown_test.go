@@ -73,7 +73,7 @@ func TestOwnPaths(t *testing.T) {
 		})
 		got, text := verdictWithin(t, tt.dockerfile, preflight.Chainguard, tree)
 		if (tt.want == "") != (got == preflight.Same) || !strings.Contains(text, tt.want) {
-			t.Errorf("%q: Check says %s, want %q\n%s", tt.dockerfile, got, tt.want, text)
+			t.Errorf("%q: Report says %s, want %q\n%s", tt.dockerfile, got, tt.want, text)
 		}
 	}
 }

@@ -1,16 +1,82 @@
 package preflight
 
 import (
+	"path"
 	"slices"
+	"strings"
 
 	"kiln/internal/copysource"
 )
+
+func copySourceRows() []Row {
+	return []Row{
+		{
+			ID:                "CopyAboveContext",
+			Name:              "COPY or ADD of ../",
+			Example:           "FROM busybox\nCOPY ../a /a\n",
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
+			Message:           "Docker takes ../ at the top of the context for the top, Kaniko fails",
+			Advice:            "Leave the ../ out: nothing above the directory of the Dockerfile is in the context.",
+			mend:              mendAbove,
+			match: copies(func(s *site, c copying) bool {
+				return c.from == "" && slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+					value, known := s.expand(source)
+					return known && above(path.Clean(value))
+				})
+			}),
+		},
+		{
+			ID:                "CopySeveral",
+			Name:              "COPY or ADD of several files to a path without a slash at its end",
+			Example:           "FROM busybox\nCOPY a b /new\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko copies several files only to a directory that is there or to a path that ends in a slash",
+			Advice:            "Write a slash at the end of the target.",
+			match: copies(func(s *site, c copying) bool {
+				target, slash, known := s.path(c.DestPath)
+				return len(c.SourcePaths)+len(c.SourceContents) > 1 && known && !slash && !s.exists(target)
+			}),
+		},
+		{
+			ID:                "CopyTargetDot",
+			Name:              "COPY or ADD to a new directory that is written with /. at its end",
+			Example:           "FROM busybox\nCOPY a /new/.\n",
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
+			Message:           "Docker makes the target a directory, Kaniko can make it a file",
+			Advice:            "Write the target with / instead of /. at its end.",
+			mend:              mendDot,
+			match: copies(func(s *site, c copying) bool {
+				value, _ := s.expand(c.DestPath)
+				target, _, known := s.path(c.DestPath)
+				return known && strings.HasSuffix(value, "/.") && !s.copiesDirectory(c) && !s.exists(target)
+			}),
+		},
+		{
+			ID:                "CopyChownGroup",
+			Name:              "COPY or ADD --chown with a group alone",
+			Example:           "FROM busybox\nCOPY --chown=:12 a /a\n",
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
+			Message:           "Kaniko fails without a user in --chown",
+			Advice:            "Name the user too, for example --chown=0:12.",
+			mend:              mendGroup,
+			match: copies(func(s *site, c copying) bool {
+				owner, known := s.expand(c.chown)
+				return known && strings.HasPrefix(owner, ":")
+			}),
+		},
+	}
+}
 
 // contextRows are the constructs that the build context decides. Their
 // messages follow what they are about.
 func contextRows() []Row {
 	return []Row{
 		{
+			ID:                "CopyLinkFollowed",
 			Name:              "COPY or ADD of a symbolic link, by its name or by a pattern",
 			Example:           "FROM busybox\nCOPY l /l\n",
 			Context:           []string{"f", "l -> f"},
@@ -21,6 +87,7 @@ func contextRows() []Row {
 			find:              finds(copysource.Link),
 		},
 		{
+			ID:                "CopyBehindLink",
 			Name:              "COPY or ADD of what lies behind a symbolic link to a directory, by a pattern or beside one, or where the link leads out of the context",
 			Example:           "FROM busybox\nCOPY l/* /x/\n",
 			Context:           []string{"d/", "d/f", "l -> d"},
@@ -31,6 +98,7 @@ func contextRows() []Row {
 			find:              finds(copysource.Lost),
 		},
 		{
+			ID:                "CopyPatternWhole",
 			Name:              "COPY or ADD of a pattern such as * that the name of the context's own directory matches",
 			Example:           "FROM busybox\nCOPY * /x/\n",
 			Context:           []string{"d/", "d/f", "f"},
@@ -41,6 +109,7 @@ func contextRows() []Row {
 			find:              finds(copysource.Whole),
 		},
 		{
+			ID:                "CopyPatternNothing",
 			Name:              "COPY or ADD of a pattern that matches nothing",
 			Example:           "FROM busybox\nCOPY x* /x/\n",
 			Context:           []string{"f"},
@@ -51,6 +120,7 @@ func contextRows() []Row {
 			find:              finds(copysource.Nothing),
 		},
 		{
+			ID:                "CopyPatternSeveral",
 			Name:              "COPY or ADD of a pattern that matches several files to a path without a slash at its end",
 			Example:           "FROM busybox\nCOPY f* /new\n",
 			Context:           []string{"f1", "f2"},
@@ -61,6 +131,7 @@ func contextRows() []Row {
 			find:              severalToFile,
 		},
 		{
+			ID:         "CopyDirectoryMode",
 			Name:       "COPY or ADD of a directory whose own mode is not 755",
 			Example:    "FROM busybox\nCOPY d /d\n",
 			Context:    []string{"d/ 775"},

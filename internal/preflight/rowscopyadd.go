@@ -3,17 +3,88 @@ package preflight
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/copysource"
 	"kiln/internal/tarball"
 )
 
-// archiveRows are about the files of the context that ADD unpacks.
+// addRows are the constructs of ADD alone.
+func addRows() []Row {
+	return []Row{
+		{
+			ID:                "AddChecksum",
+			Name:              "ADD --checksum",
+			Example:           "FROM busybox\nADD --checksum=sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 https://example.com/a /a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko does not verify --checksum: whatever the server sends would be taken",
+			Advice:            "Download and verify in a RUN, for example with sha256sum -c.",
+			match:             adds(func(_ *site, c *instructions.AddCommand) bool { return c.Checksum != "" }),
+		},
+		{
+			ID:                "AddGit",
+			Name:              "ADD of a Git repository",
+			Example:           "FROM busybox\nADD https://example.com/a.git /a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko does not clone Git repositories: it would add the web page of that address, or fail",
+			Advice:            "Use git clone in a RUN.",
+			match: adds(func(s *site, c *instructions.AddCommand) bool {
+				return c.KeepGitDir != nil || slices.ContainsFunc(c.SourcePaths, s.gitSource)
+			}),
+		},
+		{
+			ID:                "AddUnpack",
+			Name:              "ADD --unpack",
+			Example:           "FROM busybox\nADD --unpack=true https://example.com/a.tar /a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko does not know --unpack",
+			Advice:            "Download and unpack in a RUN; use COPY for an archive that is to stay one.",
+			match:             adds(func(_ *site, c *instructions.AddCommand) bool { return c.Unpack != nil }),
+		},
+		{
+			ID:                "AddArchiveOwner",
+			Name:              "ADD --chown or --chmod of an archive",
+			Example:           "FROM busybox\nADD --chown=1000:1000 a.tar /a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko unpacks an archive with the owners that it holds, whatever --chown and --chmod say",
+			Advice:            "Change owner and mode in a RUN.",
+			match: copies(func(s *site, c copying) bool {
+				return c.add && (c.chown != "" || c.chmod != "") && slices.ContainsFunc(c.SourcePaths, func(source string) bool {
+					name, known := s.expand(source)
+					return known && archive.MatchString(name) && !strings.Contains(name, "://")
+				})
+			}),
+		},
+	}
+}
+
+// archive finds the names of archives that ADD unpacks.
+var archive = regexp.MustCompile(`\.(tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$`)
+
+// gitReference finds the sources that Docker clones (Dockerfile reference, "ADD:
+// Adding files from a Git repository").
+var gitReference = regexp.MustCompile(`^(git://|git@|ssh://|https?://[^#?]+\.git([#?]|$))`)
+
+func (s *site) gitSource(source string) bool {
+	value, known := s.expand(source)
+	return known && gitReference.MatchString(value)
+}
+
+// archiveRows are about the files of the context that ADD unpacks, by how they are
+// packed.
 func archiveRows() []Row {
 	return []Row{
 		{
+			ID:                "AddPlainCompressed",
 			Name:              "ADD of a compressed file that is no archive",
 			Example:           "FROM busybox\nADD dump.sql.gz /d/\n",
 			Context:           []string{"dump.sql.gz = gzip"},
@@ -27,6 +98,7 @@ func archiveRows() []Row {
 			},
 		},
 		{
+			ID:                "AddXzOrZstd",
 			Name:              "ADD of an archive that xz or zstd compressed",
 			Example:           "FROM busybox\nADD a.tar.xz /x/\n",
 			Context:           []string{"a.tar.xz = xz"},
@@ -40,6 +112,7 @@ func archiveRows() []Row {
 			},
 		},
 		{
+			ID:         "AddArchiveTop",
 			Name:       "ADD of an archive whose entry for its own top directory is not root's of mode 755",
 			Example:    "FROM busybox\nADD a.tar /x/\n",
 			Context:    []string{"a.tar = root"},
@@ -51,7 +124,14 @@ func archiveRows() []Row {
 				return s.adds(func(f tarball.Facts) bool { return f.Root })
 			},
 		},
+	}
+}
+
+// archiveEntryRows are about the same files by what is in them.
+func archiveEntryRows() []Row {
+	return []Row{
 		{
+			ID:                "AddArchiveSpecial",
 			Name:              "ADD of an archive with named pipes, devices, whiteouts, sparse files, names or links that lead out of it",
 			Example:           "FROM busybox\nADD a.tar /x/\n",
 			Context:           []string{"a.tar = fifo"},
@@ -64,6 +144,7 @@ func archiveRows() []Row {
 			},
 		},
 		{
+			ID:                "AddArchiveContainerPath",
 			Name:              "ADD of an archive with files for paths of the container itself",
 			Example:           "FROM busybox\nADD a.tar /\n",
 			Context:           []string{"a.tar = hosts"},
@@ -74,6 +155,7 @@ func archiveRows() []Row {
 			find:              unpacksOwn,
 		},
 		{
+			ID:                "AddArchiveTooLarge",
 			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 4 MiB",
 			Example:           "FROM busybox\nADD a.tar.gz /x/\n",
 			Context:           []string{"a.tar.gz = excess"},
@@ -107,7 +189,7 @@ func unpacksOwn(s *site) (copysource.Finding, bool) {
 // mendPlain makes a COPY of an ADD that unpacks nothing.
 func mendPlain(s *site, r *rewrite) bool {
 	files, facts := s.archives()
-	if s.walker.added[s.line].others {
+	if s.walker.context.added[s.line].others {
 		return false
 	}
 	r.copying.add = false
@@ -121,11 +203,11 @@ func mendPlain(s *site, r *rewrite) bool {
 // where all that an ADD names is such.
 func mendArchives(s *site, r *rewrite) bool {
 	files, _ := s.archives()
-	if s.walker.added[s.line].others || len(r.archives) > 0 {
+	if s.walker.context.added[s.line].others || len(r.archives) > 0 {
 		return len(r.archives) > 0 // by the row before
 	}
 	for i, name := range files {
-		content, found := s.walker.repacked[name]
+		content, found := s.walker.context.repacked[name]
 		if !found || i >= maxDocuments {
 			return false
 		}

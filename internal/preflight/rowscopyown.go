@@ -2,24 +2,47 @@ package preflight
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
 	"kiln/internal/copysource"
 )
 
-// ownRows are the constructs that meet what every container has of its own:
-// what its runtime mounts, and what the executor leaves out for that reason.
-func ownRows() []Row {
-	return slices.Concat(ownSourceRows(), ownTargetRows(), specialRows())
-}
-
-func ownSourceRows() []Row {
+// containerRows are the constructs of paths that the builder or the container has
+// of its own.
+func containerRows() []Row {
 	return []Row{
 		{
+			ID:                "TargetKaniko",
+			Name:              "COPY, ADD or WORKDIR below /kaniko",
+			Example:           "FROM busybox\nCOPY a /kaniko/a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "/kaniko belongs to the builder: what is written there can be missing from the image, or break the build",
+			Advice:            "Use another directory.",
+			match:             targets(func(_ *site, target string) bool { return below(target, "/kaniko") }),
+		},
+		{
+			ID:                "TargetContainerPath",
+			Name:              "COPY, ADD or WORKDIR below a path of the container itself",
+			Example:           "FROM busybox\nCOPY a /etc/hosts\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "the path belongs to the running container: what is written there can be missing from the image",
+			Advice:            "Use another path, or write the file in the action's entrypoint.",
+			match: targets(func(_ *site, target string) bool {
+				return slices.ContainsFunc(containerPaths(), func(own string) bool { return below(target, own) })
+			}),
+		},
+	}
+}
+
+// copyOwnRows are the constructs that meet what every container has of its own: what
+// its runtime mounts, and what the executor leaves out for that reason.
+func copyOwnRows() []Row {
+	return []Row{
+		{
+			ID:                "CopyFromContainerPath",
 			Name:              "COPY --from of a stage's directory in which the container has files of its own, such as /etc",
 			Example:           "FROM busybox AS a\nRUN true\nFROM busybox\nCOPY --from=a /etc /out\n",
 			Chainguard:        Refuse,
@@ -35,23 +58,7 @@ func ownSourceRows() []Row {
 			}),
 		},
 		{
-			Name:              "RUN that writes /etc/mtab or uses /etc/hostname",
-			Example:           "FROM busybox\nRUN ln -sf /proc/mounts /etc/mtab\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
-			Message:           "the file belongs to the running container: what a RUN writes there is missing from the image, and what it reads is of the build pod",
-			Advice:            "Leave it out; the container that runs the image has both files.",
-			match: run(func(s *site, _ *instructions.RunCommand) bool {
-				return strings.Contains(s.text(), "/etc/hostname") && ownName.MatchString(s.text()) ||
-					strings.Contains(s.text(), "mtab") && writesMtab.MatchString(s.text())
-			}),
-		},
-	}
-}
-
-func ownTargetRows() []Row {
-	return []Row{
-		{
+			ID:                "CopyDirectoryContainerPath",
 			Name:              "COPY or ADD of a directory with files for paths of the container itself",
 			Example:           "FROM busybox\nCOPY root /\n",
 			Context:           []string{"root/", "root/etc/", "root/etc/hosts"},
@@ -62,6 +69,7 @@ func ownTargetRows() []Row {
 			find:              landsOnOwn,
 		},
 		{
+			ID:                "CopyFromOntoContainerPath",
 			Name:              "COPY --from of a directory to / or /etc that can hold files for paths of the container itself",
 			Example:           "FROM busybox AS a\nRUN mkdir -p /r/etc && echo a > /r/etc/hosts\nFROM busybox\nCOPY --from=a /r /\n",
 			Chainguard:        Refuse,
@@ -69,22 +77,6 @@ func ownTargetRows() []Row {
 			Message:           "/etc/hosts, /etc/hostname and /etc/resolv.conf belong to the running container: what is written there is missing from the image",
 			Advice:            "Do not make these files in the stage, or copy the others by their names.",
 			match:             copies(func(s *site, c copying) bool { return s.bringsOwn(c) }),
-		},
-	}
-}
-
-// specialRows are about pipes and devices, which Kaniko leaves out when it
-// unpacks a stage again, and waits for ever to copy.
-func specialRows() []Row {
-	return []Row{
-		{
-			Name:              "RUN that makes a named pipe or a device in a stage that another one is built from or copies",
-			Example:           "FROM busybox AS a\nRUN mkfifo /q\nFROM busybox\nCOPY --from=a /q /q\n",
-			Chainguard:        Refuse,
-			Osscontainertools: Refuse,
-			Message:           "Kaniko takes no named pipes and devices along from one stage to another: they are missing, or the build hangs",
-			Advice:            "Make it in the last stage, or in the action's entrypoint.",
-			match:             takesSpecial,
 		},
 	}
 }
@@ -99,11 +91,9 @@ func ownDirectories() []string {
 	return []string{"/proc", "/sys", "/dev", "/run/secrets", "/tmp/apt-key-gpghome"}
 }
 
-// ownName finds a use of /etc/hostname in a command.
-var ownName = regexp.MustCompile(`(^|[\s=:;&|"'(<>])/etc/hostname([\s;&|"')]|$)`)
-
-// writesMtab finds a command that makes /etc/mtab.
-var writesMtab = regexp.MustCompile(`\b(ln|cp|mv|tee|touch|install)\b[^;&|\n]*\bmtab\b|>\s*["']?(/etc/)?mtab\b`)
+// containerPaths are mounted into every container by the kubelet, or left out
+// by the executor (util.defaultIgnoreList in its source).
+func containerPaths() []string { return slices.Concat(ownFiles(), ownDirectories()) }
 
 // source returns the stage that a --from names.
 func (s *site) source(from string) (*stage, bool) {
@@ -172,7 +162,7 @@ func matchesPrefix(source, directory string) bool {
 // container has something of its own.
 func landsOnOwn(s *site) (copysource.Finding, bool) {
 	c, ok := s.copying()
-	if s.walker.tree == nil || !ok || c.from != "" {
+	if s.walker.context.tree == nil || !ok || c.from != "" {
 		return copysource.Finding{}, false
 	}
 	target, slash, known := s.path(c.DestPath)
@@ -184,8 +174,8 @@ func landsOnOwn(s *site) (copysource.Finding, bool) {
 		if !known || remote.MatchString(value) {
 			continue
 		}
-		s.expander.looks += 1 + s.walker.tree.Len()/100
-		matches, err := copysource.Docker(s.walker.tree, value)
+		s.expander.looks += 1 + s.walker.context.tree.Len()/100
+		matches, err := copysource.Docker(s.walker.context.tree, value)
 		if err != nil {
 			continue // there is another row for it
 		}
@@ -219,8 +209,8 @@ func (s *site) landing(m copysource.Match, target string) (string, bool) {
 		if !m.Node.Dir {
 			continue
 		}
-		node, found := s.walker.tree.Find(path.Join(m.Node.Path, rest))
-		if found && (!node.Dir || own == "/kaniko" || len(s.walker.tree.Below(node.Path)) > 0) {
+		node, found := s.walker.context.tree.Find(path.Join(m.Node.Path, rest))
+		if found && (!node.Dir || own == "/kaniko" || len(s.walker.context.tree.Below(node.Path)) > 0) {
 			return node.Path, true
 		}
 	}
