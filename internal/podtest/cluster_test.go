@@ -482,7 +482,7 @@ func TestAttach(t *testing.T) {
 					t.Fatal(err)
 				}
 				synctest.Wait()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				client := cluster.Client(t, Once("attach pods", tt.fault))
 				err := client.Attach(ctx, "p", "job", strings.NewReader("0123456789"))

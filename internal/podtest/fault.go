@@ -25,10 +25,11 @@ type Fault struct {
 	// Err is the answer: what the API server says where it is an error of that (an
 	// [apierrors.APIStatus]), else what breaks the connection.
 	Err error
-	// Silent lets the client wait until it gives up by itself.
+	// Silent lets the client wait until it gives up by itself, for a minute at most: so
+	// long an API server takes for a request (--request-timeout).
 	Silent bool
 	// Happened has the request carried out before it fails. Without it the cluster
-	// never hears of it.
+	// never hears of it. What is read has no effect either way.
 	Happened bool
 	// Cut breaks the answer off after so many bytes, and input that is sent to a
 	// container; 0 does not.
@@ -86,5 +87,5 @@ func Always(op string, fault Fault) Faults {
 	}
 }
 
-// patience ends a call that nobody gives up, so that a test fails and does not hang.
-const patience = time.Hour
+// patience is how long a call is silent.
+const patience = time.Minute

@@ -90,6 +90,21 @@ func (l *Life) Pod() *corev1.Pod { return l.pod }
 // Deleted is closed when the pod shall end, or is gone already.
 func (l *Life) Deleted() <-chan struct{} { return l.deleted }
 
+// Gone is closed when the pod is no more.
+func (l *Life) Gone() <-chan struct{} { return l.gone }
+
+// Delete has somebody delete the pod with that many seconds of grace.
+func (l *Life) Delete(grace int64) {
+	l.cluster.mu.Lock()
+	defer l.cluster.mu.Unlock()
+	if pod, ok := l.cluster.objects[key{"pods", l.name}].(*corev1.Pod); ok && !l.left {
+		l.cluster.terminateLocked(pod, grace)
+	}
+}
+
+// Remove takes the pod out of the cluster, as the loss of its node does.
+func (l *Life) Remove() { l.Delete(0) }
+
 // Wait sleeps for d and reports whether the pod may go on after that.
 func (l *Life) Wait(d time.Duration) bool {
 	timer := time.NewTimer(d)

@@ -53,13 +53,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		call.Name = nameIn(body)
 	}
 	fault := t.ask(call)
-	if err := r.Context().Err(); err != nil {
-		return nil, err
+	if r.Context().Err() != nil {
+		return nil, context.Cause(r.Context()) // as http.Transport does
 	}
 	if !fault.fails() {
 		return t.carry(r, body, fault.Cut), nil
 	}
-	if fault.Happened {
+	if fault.Happened && r.Method != http.MethodGet {
 		t.handler.ServeHTTP(httptest.NewRecorder(), again(r.Context(), r, body))
 	}
 	return fail(r, fault)
@@ -110,15 +110,15 @@ func fail(r *http.Request, fault Fault) (*http.Response, error) {
 	return response, nil
 }
 
-// unanswered waits until ctx ends.
+// unanswered waits until ctx ends, or the server's patience.
 func unanswered(ctx context.Context) error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-timer.C:
-		return errors.New("nobody gave the call up")
+		return errors.New("the server did not answer within a minute")
 	}
 }
 
