@@ -5,8 +5,7 @@ import (
 
 	"kiln/e2e/parity/internal/corpus"
 	"kiln/e2e/parity/internal/trial"
-	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
+	kaniko "kiln/internal/executor"
 )
 
 // A limit that is gone fails the run, one that kiln refuses does not.
@@ -23,7 +22,7 @@ func TestConcludeLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			result := trial.Result{Case: corpus.Case{Suite: corpus.Limits, Name: "x"}, Verdict: tc.verdict, Declined: tc.declined}
-			if code, err := conclude(options{flavor: kaniko.Flavor{Name: preflight.Chainguard}}, []trial.Result{result}, 0); code != tc.code || (err == nil) != (code == 0) {
+			if code, err := conclude(options{flavor: kaniko.Flavor{Name: kaniko.Chainguard}}, []trial.Result{result}, 0); code != tc.code || (err == nil) != (code == 0) {
 				t.Errorf("conclude = %d, %v, want %d", code, err, tc.code)
 			}
 		})
@@ -33,7 +32,7 @@ func TestConcludeLimits(t *testing.T) {
 // Results of another flavor are held against those that stand beside the corpus:
 // a difference that those do not name fails the run, in the limits too.
 func TestConcludeExpected(t *testing.T) {
-	o := options{corpus: t.TempDir(), flavor: kaniko.Flavor{Name: preflight.Osscontainertools, Version: "1.28.3"}}
+	o := options{corpus: t.TempDir(), flavor: kaniko.Flavor{Name: kaniko.Osscontainertools, Version: "1.28.3"}}
 	known := trial.Result{Case: corpus.Case{Suite: corpus.Limits, Name: "x"}, Verdict: trial.Differs, Differences: []string{"/a: mode"}}
 	record := o
 	record.record = true

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"kiln/e2e/parity/internal/expected"
-	"kiln/internal/preflight"
+	kaniko "kiln/internal/executor"
 )
 
 // The result to expect of the default executor stands beside every case, and no
 // case has gone that one is expected of.
 func TestEveryCaseIsExpected(t *testing.T) {
 	o := options{corpus: "corpus"}
-	o.flavor.Name = preflight.Osscontainertools
+	o.flavor.Name = kaniko.Osscontainertools
 	results, err := expected.Load(o.expected())
 	if err != nil {
 		t.Fatal(err)

@@ -21,8 +21,7 @@ import (
 
 	"kiln/e2e/parity/internal/executor"
 	"kiln/e2e/parity/internal/sandbox"
-	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
+	kaniko "kiln/internal/executor"
 )
 
 // Exit codes besides 0 and 1.
@@ -62,7 +61,7 @@ type options struct {
 // expected is the file of the results that the flavor is known to have. There is
 // none for the one that docs/parity.md shows in full.
 func (o options) expected() string {
-	if o.flavor.Name == preflight.Chainguard {
+	if o.flavor.Name == kaniko.Chainguard {
 		return ""
 	}
 	return filepath.Join(o.corpus, o.flavor.Name+".txt")
@@ -120,7 +119,7 @@ func run(ctx context.Context) (int, error) {
 
 // other is the file of the results of the flavor that docs/parity.md shows in
 // short.
-func (o options) other() string { return filepath.Join(o.corpus, preflight.Osscontainertools+".txt") }
+func (o options) other() string { return filepath.Join(o.corpus, kaniko.Osscontainertools+".txt") }
 
 // executorPart names the executor's image, inside too.
 const executorPart = "KILN_PART_KANIKO"

@@ -9,6 +9,7 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
+	"kiln/internal/executor"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
@@ -69,7 +70,7 @@ func resultArgs(b Build) []string {
 		"--log-format=json",
 		"--force", // detection of a container differs between runtimes
 	}
-	args = append(args, b.Flavor.args(b.Unused)...)
+	args = append(args, flavorArgs(b.Flavor, b.Unused)...)
 	return append(args, platformArgs(b)...)
 }
 
@@ -79,7 +80,7 @@ func resultArgs(b Build) []string {
 // not among them.
 func ResultFlags(b Build) []string {
 	flags := resultArgs(b)
-	for _, feature := range b.Flavor.env() {
+	for _, feature := range switches(b.Flavor) {
 		flags = append(flags, feature.Name+"="+feature.Value)
 	}
 	return flags
@@ -148,4 +149,15 @@ func gateArgs(b Build) []string {
 		args = append(args, "--"+file.flag+"="+file.path())
 	}
 	return append(args, identityArgs(b)...)
+}
+
+// flavorArgs are the flags that only one flavor needs to build like Docker.
+func flavorArgs(f executor.Flavor, unused bool) []string {
+	// Docker does not build a stage that nothing uses; the other fork has it
+	// built in. This flag also leaves out stages without a name, used or not
+	// (skipUnusedStages in its source).
+	if f.Name != executor.Chainguard || !unused {
+		return nil
+	}
+	return []string{"--skip-unused-stages"}
 }

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/cloudlogin"
+	"kiln/internal/executor"
 	"kiln/internal/registry"
 )
 
@@ -29,16 +30,17 @@ type Build struct {
 	GateImage      string
 	GatePullPolicy corev1.PullPolicy
 	// Executor is the path of the executor in KanikoImage; empty means
-	// DefaultExecutor.
+	// [executor.DefaultPath].
 	Executor string
 	// Flavor is the Kaniko that KanikoImage holds.
-	Flavor Flavor
-	// Rights is RightsDocker or RightsMinimal.
+	Flavor executor.Flavor
+	// Rights is [executor.RightsDocker] or [executor.RightsMinimal].
 	Rights string
 	// OwnUsers gives the pod a user namespace of its own: root in it is nobody
 	// on the node.
 	OwnUsers bool
-	// SnapshotMode is one of SnapshotFull, SnapshotRedo and SnapshotTime.
+	// SnapshotMode is [executor.SnapshotFull], [executor.SnapshotRedo] or
+	// [executor.SnapshotTime].
 	SnapshotMode string
 	// Unused is whether the Dockerfile has a stage that nothing uses.
 	Unused bool

@@ -2,10 +2,6 @@ package kaniko
 
 import corev1 "k8s.io/api/core/v1"
 
-// DefaultExecutor is the executor in the images of both forks (ENTRYPOINT in
-// their deploy/Dockerfile).
-const DefaultExecutor = "/kaniko/executor"
-
 // Where the two containers have the executor's first process, package
 // buildinit. Below /kaniko nothing gets into an image: elsewhere the executor
 // would leave the mounted path out of it.

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/cloudlogin"
+	"kiln/internal/executor"
 	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
 
@@ -44,9 +44,9 @@ func smallBuild() kaniko.Build {
 		Name:             "kiln-build-x",
 		Namespace:        "ci",
 		KanikoImage:      "registry.example.com/kaniko:v1",
-		Flavor:           kaniko.Flavor{Name: preflight.Chainguard, Version: "1.25.16"},
-		Rights:           kaniko.RightsDocker,
-		SnapshotMode:     kaniko.SnapshotFull,
+		Flavor:           executor.Flavor{Name: executor.Chainguard, Version: "1.25.16"},
+		Rights:           executor.RightsDocker,
+		SnapshotMode:     executor.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
 		Unused:           true,
 		OwnUsers:         true,
@@ -62,9 +62,9 @@ func fullBuild() kaniko.Build {
 	b := smallBuild()
 	b.Labels = map[string]string{"kiln.build/kind": "build"}
 	b.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner", UID: "u"}}
-	b.Flavor = kaniko.Flavor{Name: preflight.Osscontainertools}
-	b.SnapshotMode = kaniko.SnapshotRedo
-	b.Rights = kaniko.RightsMinimal
+	b.Flavor = executor.Flavor{Name: executor.Osscontainertools}
+	b.SnapshotMode = executor.SnapshotRedo
+	b.Rights = executor.RightsMinimal
 	b.OwnUsers = false
 	b.GatePullPolicy = corev1.PullIfNotPresent
 	b.Push = "kiln-registry:5000/ci/app:k1-0"

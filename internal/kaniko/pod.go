@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/internal/executor"
 )
 
 // The gate's share of the build pod.
@@ -52,7 +54,7 @@ func Pod(b Build) (*corev1.Pod, error) {
 			Tolerations:      b.Tolerations,
 			ImagePullSecrets: b.ImagePullSecrets,
 			NodeSelector:     map[string]string{corev1.LabelArchStable: b.Arch},
-			Containers:       []corev1.Container{gate(b), executor(b, args, limits)}, // in this order: initHook
+			Containers:       []corev1.Container{gate(b), builder(b, args, limits)}, // in this order: initHook
 			Volumes:          append([]corev1.Volume{initEmptyVolume()}, volumes(b)...),
 		},
 	}
@@ -73,15 +75,15 @@ func executorLimits(b Build) (corev1.ResourceList, error) {
 	return corev1.ResourceList{corev1.ResourceMemory: memory, corev1.ResourceEphemeralStorage: storage}, nil
 }
 
-// executor returns the kaniko container. Its one volume is its own first
+// builder returns the kaniko container. Its one volume is its own first
 // process: the executor leaves every mounted path out of the image.
-func executor(b Build, args []string, limits corev1.ResourceList) corev1.Container {
+func builder(b Build, args []string, limits corev1.ResourceList) corev1.Container {
 	return corev1.Container{
 		Name:         ContainerKaniko,
 		Image:        b.KanikoImage,
-		Command:      initCommand(cmp.Or(b.Executor, DefaultExecutor)),
+		Command:      initCommand(cmp.Or(b.Executor, executor.DefaultPath)),
 		Args:         args,
-		Env:          append(b.Flavor.env(), b.Proxy.withoutCredentials().environment()...), // for ADD
+		Env:          append(switches(b.Flavor), b.Proxy.withoutCredentials().environment()...), // for ADD
 		Stdin:        true,
 		StdinOnce:    true,
 		VolumeMounts: []corev1.VolumeMount{initMount()},

@@ -5,8 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kiln/internal/executor"
 	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
 )
 
 // TestResultFlags: where things come from and go to is no part of a build key,
@@ -14,7 +14,7 @@ import (
 func TestResultFlags(t *testing.T) {
 	flags := func(change func(*kaniko.Build)) []string {
 		b := fullBuild()
-		b.Flavor.Name = preflight.Chainguard
+		b.Flavor.Name = executor.Chainguard
 		change(&b)
 		return kaniko.ResultFlags(b)
 	}
@@ -34,9 +34,9 @@ func TestResultFlags(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*kaniko.Build){
-		"snapshot mode": func(b *kaniko.Build) { b.SnapshotMode = kaniko.SnapshotTime },
+		"snapshot mode": func(b *kaniko.Build) { b.SnapshotMode = executor.SnapshotTime },
 		"platform":      func(b *kaniko.Build) { b.Arch = "riscv64" },
-		"flavor":        func(b *kaniko.Build) { b.Flavor.Name = preflight.Osscontainertools },
+		"flavor":        func(b *kaniko.Build) { b.Flavor.Name = executor.Osscontainertools },
 		"unused stages": func(b *kaniko.Build) { b.Unused = !b.Unused },
 		"own arguments": func(b *kaniko.Build) { b.OwnArgs = []string{"TARGETARCH"} },
 	} {

@@ -5,7 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"kiln/internal/preflight"
+	"kiln/internal/executor"
 )
 
 // feature is a switch of osscontainertools, FF_KANIKO_ with its name. It is set
@@ -47,10 +47,10 @@ func features() []feature {
 	}
 }
 
-// env sets the switches of this flavor. None of them is a secret: a RUN can read
+// switches sets those of a flavor. None of them is a secret: a RUN can read
 // them.
-func (f Flavor) env() []corev1.EnvVar {
-	if f.Name != preflight.Osscontainertools {
+func switches(f executor.Flavor) []corev1.EnvVar {
+	if f.Name != executor.Osscontainertools {
 		return nil
 	}
 	var env []corev1.EnvVar

@@ -76,3 +76,22 @@ func TestProductImports(t *testing.T) {
 		}
 	}
 }
+
+// TestGroundFloor keeps what many packages share free of what they are for: a program
+// that reads settings needs neither the Dockerfile's parser nor the build pod.
+func TestGroundFloor(t *testing.T) {
+	refused := map[string]string{
+		"github.com/moby/buildkit": "internal/preflight alone reads Dockerfiles",
+		"kiln/internal/kaniko":     "the words that settings and the build pod share are in internal/executor",
+		"kiln/internal/preflight":  "which Kaniko builds is told by internal/executor",
+	}
+	for _, pattern := range []string{"./internal/config", "./internal/executor"} {
+		for _, path := range dependencies(t, pattern) {
+			for prefix, why := range refused {
+				if path == prefix || strings.HasPrefix(path, prefix+"/") {
+					t.Errorf("%s imports %s: %s", pattern, path, why)
+				}
+			}
+		}
+	}
+}

@@ -124,17 +124,13 @@ func (s *step) warnKept(p *plan, built made) {
 // buildPod returns the specification of the build pod. pulls are the images
 // that may be pulled, pinned to the digests that the key was made of.
 func (s *step) buildPod(p *plan, pulls []string) (*corev1.Pod, error) {
-	flavor, err := s.handler.operator.Settings.Flavor()
-	if err != nil {
-		return nil, err
-	}
 	pod, err := kaniko.Pod(kaniko.Build{
 		Namespace:        s.handler.pods.Namespace,
 		Labels:           s.labels(label.RoleBuild),
 		OwnerReferences:  []metav1.OwnerReference{s.owner},
 		KanikoImage:      p.executor,
 		Executor:         s.handler.operator.Settings.Executor,
-		Flavor:           flavor,
+		Flavor:           s.handler.operator.Flavor,
 		Rights:           s.handler.operator.Settings.BuildRights,
 		SnapshotMode:     s.handler.operator.Settings.SnapshotMode,
 		GateImage:        s.self.Image,

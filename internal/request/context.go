@@ -56,10 +56,6 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*dockerfile, error) 
 	if err != nil {
 		return nil, s.refuse(0, err)
 	}
-	flavor, err := s.handler.operator.Settings.Flavor()
-	if err != nil {
-		return nil, err
-	}
 	context, err := file.Context(tree, func() (io.ReadCloser, error) { return os.Open(s.handler.state.ContextPath(s.id)) })
 	if err != nil {
 		if _, ok := errors.AsType[*preflight.Error](err); ok {
@@ -67,12 +63,12 @@ func (s *step) check(data []byte, tree *buildcontext.Tree) (*dockerfile, error) 
 		}
 		return nil, fmt.Errorf("look into what ADD names: %w", err)
 	}
-	report, err := file.Report(flavor.Name, context)
+	report, err := file.Report(s.handler.operator.Flavor.Name, context)
 	if err != nil {
 		return nil, s.refuse(0, err)
 	}
 	read := &dockerfile{file: file, report: report, warnings: report.Warnings}
-	if newer := flavor.Newer(); newer != "" {
+	if newer := s.handler.operator.Flavor.Newer(); newer != "" {
 		problem := preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."}
 		read.warnings = append(slices.Clone(read.warnings), problem)
 	}

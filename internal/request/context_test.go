@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/executor"
 	"kiln/internal/failure"
 )
 
@@ -25,7 +26,7 @@ func TestCheckLooksIntoTheContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := failedBuild(t, corev1.ContainerStateTerminated{})
-			b.step.handler.operator.Settings.KanikoFlavor = "osscontainertools@1.28"
+			b.step.handler.operator.Flavor = executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}
 			_, err := b.step.check([]byte(tt.dockerfile), tree)
 			if failure.Of(err) != tt.reason || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("check: %q %v, want %q and %q", failure.Of(err), err, tt.reason, tt.says)

@@ -10,6 +10,7 @@ import (
 	"kiln/internal/action"
 	"kiln/internal/cloudlogin"
 	"kiln/internal/config"
+	"kiln/internal/executor"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
 	"kiln/internal/registry"
@@ -19,6 +20,8 @@ import (
 // Operator is what the operator has set, parsed, read and made whole.
 type Operator struct {
 	Settings *config.Settings
+	// Flavor is which Kaniko builds.
+	Flavor executor.Flavor
 	// Names says how images are called.
 	Names registry.Names
 	// Mirrors, Insecure and PlainLogin are about registries.
@@ -53,9 +56,10 @@ func Parse(settings *config.Settings, network Network) (Operator, error) {
 	return o, err
 }
 
-// parse fills in names, mirrors and the registry client.
+// parse fills in the flavor, names, mirrors and the registry client.
 func (o *Operator) parse(network Network) error {
-	var errs [6]error
+	var errs [7]error
+	o.Flavor, errs[6] = o.Settings.Flavor()
 	o.Names, errs[0] = o.Settings.Names()
 	o.Mirrors, errs[1] = registry.ParseMirrors(o.Settings.Mirrors)
 	o.Insecure, errs[2] = registry.ParseInsecure(o.Settings.Insecure)

@@ -176,13 +176,9 @@ func (s *step) mend(ctx context.Context, p *plan, report *preflight.Report) ([]b
 
 // key returns the tag of an image that is made of this.
 func (s *step) key(p *plan, content string, files []buildcontext.File) (string, error) {
-	flavor, err := s.handler.operator.Settings.Flavor()
-	if err != nil {
-		return "", err
-	}
 	key := buildkey.New(buildkey.Inputs{
 		Executor:   p.executor,
-		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: flavor, SnapshotMode: s.handler.operator.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs, Arch: arch}),
+		Flags:      kaniko.ResultFlags(kaniko.Build{Flavor: s.handler.operator.Flavor, SnapshotMode: s.handler.operator.Settings.SnapshotMode, Unused: p.file.Unused, OwnArgs: p.file.OwnArgs, Arch: arch}),
 		Platform:   platform,
 		Dockerfile: s.asked.Dockerfile,
 		Files:      files,

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/buildkey"
+	"kiln/internal/executor"
 	"kiln/internal/failure"
 	"kiln/internal/gate"
 	"kiln/internal/preflight"
@@ -132,15 +133,11 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 // checkTriggers refuses triggers of bases, by the base's reference, that this
 // Kaniko would build otherwise than Docker, and warns of some.
 func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
-	flavor, err := s.handler.operator.Settings.Flavor()
-	if err != nil {
-		return err
-	}
 	tree, err := s.readTree()
 	if err != nil {
 		return failure.New(failure.BadRequest, "kiln: %w", err)
 	}
-	warnings, err := p.file.Onbuild(flavor.Name, preflight.Listed(tree), onbuild)
+	warnings, err := p.file.Onbuild(s.handler.operator.Flavor.Name, preflight.Listed(tree), onbuild)
 	if err != nil {
 		return s.refuse(0, err)
 	}
@@ -186,9 +183,8 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 // does not fetch: it looks for them in the Dockerfile alone
 // (pkg/executor/build.go, fetchExtraStages).
 func (s *step) unbuildable(base preflight.Image, named []preflight.Image) error {
-	flavor, err := s.handler.operator.Settings.Flavor()
-	if err != nil || flavor.Name != preflight.Chainguard || len(named) == 0 {
-		return err
+	if s.handler.operator.Flavor.Name != executor.Chainguard || len(named) == 0 {
+		return nil
 	}
 	at := s.dockerfile()
 	at.Line = base.Line

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/executor"
 	"kiln/internal/failure"
 	"kiln/internal/preflight"
 	"kiln/internal/spool"
@@ -32,7 +33,7 @@ func TestTriggersAreChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, log := stepWith()
 			s.handler.operator.Settings = failedBuild(t, corev1.ContainerStateTerminated{}).step.handler.operator.Settings
-			s.handler.operator.Settings.KanikoFlavor = "osscontainertools@1.28"
+			s.handler.operator.Flavor = executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}
 			s.asked = spool.Request{Path: "/w/app/app/Dockerfile", Workspace: "/w/app/app"}
 			state, err := spool.OpenState(t.TempDir())
 			if err != nil {

@@ -109,7 +109,8 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // check is Run for a Dockerfile that is only read.
 func (o Options) check(ctx context.Context, with request.Options, order request.Order) error {
-	if _, err := o.Settings.Flavor(); err != nil {
+	var err error
+	if with.Operator.Flavor, err = o.Settings.Flavor(); err != nil {
 		return &UsageError{Err: err}
 	}
 	if err := request.Check(ctx, with, order); err != nil {

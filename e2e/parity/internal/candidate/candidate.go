@@ -27,6 +27,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/executor"
 	"kiln/internal/gate"
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
@@ -38,7 +39,7 @@ type Kiln struct {
 	// Executor is the image of the Kaniko executor.
 	Executor v1.Image
 	// Flavor is which Kaniko that is.
-	Flavor kaniko.Flavor
+	Flavor executor.Flavor
 	// Init is the executor's first process, the program kiln-init.
 	Init string
 	// Dir is an empty directory for all that builds write.
@@ -156,7 +157,7 @@ func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tre
 	return kaniko.Build{
 		Name: "parity", Namespace: "parity",
 		KanikoImage: "kaniko", GateImage: "kiln",
-		Flavor: k.Flavor, Rights: kaniko.RightsDocker, SnapshotMode: kaniko.SnapshotFull,
+		Flavor: k.Flavor, Rights: executor.RightsDocker, SnapshotMode: executor.SnapshotFull,
 		Unused: parsed.Unused, OwnArgs: parsed.OwnArgs, Push: push, Pulls: pulls, Inspect: inspect,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",

@@ -16,8 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
-	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
+	kaniko "kiln/internal/executor"
 )
 
 // Flavor tells which Kaniko an image holds: what setting says, in the form of
@@ -28,7 +27,7 @@ func Flavor(image, setting string) (kaniko.Flavor, error) {
 	case setting != "":
 		return kaniko.ParseFlavor(setting)
 	case image == "":
-		return kaniko.Flavor{Name: preflight.Chainguard, Version: "1.25.16"}, nil
+		return kaniko.Flavor{Name: kaniko.Chainguard, Version: "1.25.16"}, nil
 	}
 	flavor, err := kaniko.ImageFlavor(image)
 	if err != nil {

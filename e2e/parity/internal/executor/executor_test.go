@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
-	"kiln/internal/kaniko"
+	kaniko "kiln/internal/executor"
 )
 
 func TestFlavor(t *testing.T) {

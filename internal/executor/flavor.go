@@ -1,4 +1,4 @@
-package kaniko
+package executor
 
 import (
 	"errors"
@@ -9,14 +9,20 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"k8s.io/apimachinery/pkg/util/version"
+)
 
-	"kiln/internal/preflight"
+// Names of the forks of Kaniko that kiln knows.
+const (
+	// Chainguard is github.com/chainguard-dev/kaniko.
+	Chainguard = "chainguard"
+	// Osscontainertools is github.com/osscontainertools/kaniko.
+	Osscontainertools = "osscontainertools"
 )
 
 // Flavor says which Kaniko an executor image holds. The forks differ in their
 // flags and in what they build like Docker.
 type Flavor struct {
-	// Name is preflight.Chainguard or preflight.Osscontainertools.
+	// Name is [Chainguard] or [Osscontainertools].
 	Name string
 	// Version is the release without a leading v, such as "1.28.3"; empty when
 	// the image reference does not tell, which counts as a release that kiln
@@ -36,12 +42,12 @@ func (f Flavor) String() string {
 // the fork that is published there. A mirror that keeps the path is
 // recognized too.
 var publishers = map[string]string{
-	"cgr.dev":              preflight.Chainguard,
-	"chainguard":           preflight.Chainguard,
-	"chainguard-dev":       preflight.Chainguard,
-	"chainguard-forks":     preflight.Chainguard,
-	"osscontainertools":    preflight.Osscontainertools,
-	"martizih":             preflight.Osscontainertools, // on Docker Hub
+	"cgr.dev":              Chainguard,
+	"chainguard":           Chainguard,
+	"chainguard-dev":       Chainguard,
+	"chainguard-forks":     Chainguard,
+	"osscontainertools":    Osscontainertools,
+	"martizih":             Osscontainertools, // on Docker Hub
 	"kaniko-project":       google,
 	"googlecontainertools": google,
 }
@@ -52,14 +58,14 @@ const google = "google"
 // context gets out of its directory (GHSA-6rxq-q92g-4rmf and the forks'
 // release notes).
 var fixed = map[string]string{
-	preflight.Chainguard:        "1.25.10",
-	preflight.Osscontainertools: "1.28.0",
+	Chainguard:        "1.25.10",
+	Osscontainertools: "1.28.0",
 }
 
 // described are the releases that the support table was made with.
 var described = map[string]string{
-	preflight.Chainguard:        "1.25.16",
-	preflight.Osscontainertools: "1.28.3",
+	Chainguard:        "1.25.16",
+	Osscontainertools: "1.28.3",
 }
 
 var errArchived = errors.New("the Kaniko of GoogleContainerTools is archived and has CVE-2026-28406, by which a build context gets out of its directory: " +
@@ -74,7 +80,7 @@ func ParseFlavor(text string) (Flavor, error) {
 		return Flavor{}, errArchived
 	}
 	if _, known := fixed[f.Name]; !known {
-		return Flavor{}, fmt.Errorf("it is %q: write %s@1.25.16 or %s@1.28", text, preflight.Chainguard, preflight.Osscontainertools)
+		return Flavor{}, fmt.Errorf("it is %q: write %s@1.25.16 or %s@1.28", text, Chainguard, Osscontainertools)
 	}
 	return f, f.check()
 }
@@ -90,7 +96,7 @@ func ImageFlavor(image string) (Flavor, error) {
 	switch found {
 	case "":
 		return Flavor{}, fmt.Errorf("%q does not tell which Kaniko it holds: set KILN_KANIKO_FLAVOR to %s@<version> or %s@<version>",
-			image, preflight.Osscontainertools, preflight.Chainguard)
+			image, Osscontainertools, Chainguard)
 	case google:
 		return Flavor{}, errArchived
 	}
@@ -162,15 +168,4 @@ func (f Flavor) Newer() string {
 		return ""
 	}
 	return fmt.Sprintf("%s is newer than %s, with which it was tried what builds as with Docker: it can build otherwise without a word", f, known)
-}
-
-// args are the flags that only this flavor needs to build like Docker.
-func (f Flavor) args(unused bool) []string {
-	// Docker does not build a stage that nothing uses; the other fork has it
-	// built in. This flag also leaves out stages without a name, used or not
-	// (skipUnusedStages in its source).
-	if f.Name != preflight.Chainguard || !unused {
-		return nil
-	}
-	return []string{"--skip-unused-stages"}
 }

@@ -1,35 +1,34 @@
-package kaniko_test
+package executor_test
 
 import (
 	"strings"
 	"testing"
 
-	"kiln/internal/kaniko"
-	"kiln/internal/preflight"
+	"kiln/internal/executor"
 )
 
 func TestChooseFlavor(t *testing.T) {
 	const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	chainguard, oss := preflight.Chainguard, preflight.Osscontainertools
+	chainguard, oss := executor.Chainguard, executor.Osscontainertools
 	for _, tt := range []struct {
 		image, setting string
-		want           kaniko.Flavor
+		want           executor.Flavor
 	}{
-		{"ghcr.io/osscontainertools/kaniko:v1.28.3-slim", "", kaniko.Flavor{Name: oss, Version: "1.28.3"}},
-		{"ghcr.io/osscontainertools/kaniko:v1.28.3-slim" + digest, "", kaniko.Flavor{Name: oss, Version: "1.28.3"}},
-		{"ghcr.io/osscontainertools/kaniko" + digest, "", kaniko.Flavor{Name: oss}},
-		{"ghcr.io/osscontainertools/kaniko-dev:0123456789abcdef", "", kaniko.Flavor{Name: oss}},
-		{"martizih/kaniko:latest", "", kaniko.Flavor{Name: oss}},
-		{"docker.io/martizih/kaniko:v1.29.0", "", kaniko.Flavor{Name: oss, Version: "1.29.0"}},
-		{"mirror.example.com:5000/ghcr.io/osscontainertools/kaniko:v1.28", "", kaniko.Flavor{Name: oss, Version: "1.28"}},
-		{"cgr.dev/acme/kaniko:1.25.16", "", kaniko.Flavor{Name: chainguard, Version: "1.25.16"}},
-		{"r.example.com/chainguard-dev/kaniko:v1.25.16", "", kaniko.Flavor{Name: chainguard, Version: "1.25.16"}},
-		{"kiln-registry:5000/kaniko/executor:v1.25.16", "chainguard@1.25.16", kaniko.Flavor{Name: chainguard, Version: "1.25.16"}},
-		{"r.example.com/kaniko", "osscontainertools@v1.28", kaniko.Flavor{Name: oss, Version: "1.28"}},
-		{"r.example.com/kaniko", "chainguard", kaniko.Flavor{Name: chainguard}},
-		{"cgr.dev/acme/kaniko:1.25.16", "osscontainertools@1.28.3", kaniko.Flavor{Name: oss, Version: "1.28.3"}},
+		{"ghcr.io/osscontainertools/kaniko:v1.28.3-slim", "", executor.Flavor{Name: oss, Version: "1.28.3"}},
+		{"ghcr.io/osscontainertools/kaniko:v1.28.3-slim" + digest, "", executor.Flavor{Name: oss, Version: "1.28.3"}},
+		{"ghcr.io/osscontainertools/kaniko" + digest, "", executor.Flavor{Name: oss}},
+		{"ghcr.io/osscontainertools/kaniko-dev:0123456789abcdef", "", executor.Flavor{Name: oss}},
+		{"martizih/kaniko:latest", "", executor.Flavor{Name: oss}},
+		{"docker.io/martizih/kaniko:v1.29.0", "", executor.Flavor{Name: oss, Version: "1.29.0"}},
+		{"mirror.example.com:5000/ghcr.io/osscontainertools/kaniko:v1.28", "", executor.Flavor{Name: oss, Version: "1.28"}},
+		{"cgr.dev/acme/kaniko:1.25.16", "", executor.Flavor{Name: chainguard, Version: "1.25.16"}},
+		{"r.example.com/chainguard-dev/kaniko:v1.25.16", "", executor.Flavor{Name: chainguard, Version: "1.25.16"}},
+		{"kiln-registry:5000/kaniko/executor:v1.25.16", "chainguard@1.25.16", executor.Flavor{Name: chainguard, Version: "1.25.16"}},
+		{"r.example.com/kaniko", "osscontainertools@v1.28", executor.Flavor{Name: oss, Version: "1.28"}},
+		{"r.example.com/kaniko", "chainguard", executor.Flavor{Name: chainguard}},
+		{"cgr.dev/acme/kaniko:1.25.16", "osscontainertools@1.28.3", executor.Flavor{Name: oss, Version: "1.28.3"}},
 	} {
-		got, err := kaniko.ChooseFlavor(tt.image, tt.setting)
+		got, err := executor.ChooseFlavor(tt.image, tt.setting)
 		if err != nil || got != tt.want {
 			t.Errorf("ChooseFlavor(%q, %q) = %v, %v, want %v", tt.image, tt.setting, got, err, tt.want)
 		}
@@ -49,16 +48,16 @@ func TestChooseFlavorErrors(t *testing.T) {
 		{"r.example.com/kaniko", "buildah", `KILN_KANIKO_FLAVOR: it is "buildah": write chainguard@1.25.16 or osscontainertools@1.28`},
 		{"", "", `"" is not an image reference`},
 	} {
-		if _, err := kaniko.ChooseFlavor(tt.image, tt.setting); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := executor.ChooseFlavor(tt.image, tt.setting); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("ChooseFlavor(%q, %q) error = %v, want %q", tt.image, tt.setting, err, tt.want)
 		}
 	}
 }
 
 func TestFlavorText(t *testing.T) {
-	for text, flavor := range map[string]kaniko.Flavor{
-		"chainguard":             {Name: preflight.Chainguard},
-		"osscontainertools@1.28": {Name: preflight.Osscontainertools, Version: "1.28"},
+	for text, flavor := range map[string]executor.Flavor{
+		"chainguard":             {Name: executor.Chainguard},
+		"osscontainertools@1.28": {Name: executor.Osscontainertools, Version: "1.28"},
 	} {
 		if got := flavor.String(); got != text {
 			t.Errorf("String = %q, want %q", got, text)
@@ -78,7 +77,7 @@ func TestNewer(t *testing.T) {
 		"osscontainertools@1.29.0": true,
 		"osscontainertools@2.0":    true,
 	} {
-		flavor, err := kaniko.ParseFlavor(text)
+		flavor, err := executor.ParseFlavor(text)
 		if err != nil {
 			t.Fatal(err)
 		}
