@@ -140,43 +140,45 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 }
 
 // AwaitNamespaceGone waits until a namespace that is being deleted does not exist
-// any more.
+// any more, five minutes at most.
 func (c *Cluster) AwaitNamespaceGone(ctx context.Context, name string) error {
-	for {
+	err := Eventually(ctx, 5*time.Minute, func(ctx context.Context) error {
 		_, err := c.Kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
+		switch {
+		case apierrors.IsNotFound(err):
 			return nil
+		case err == nil:
+			err = errors.New("it is still there")
 		}
-		select {
-		case <-time.After(250 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("wait until namespace %s is gone: %w", name, errors.Join(ctx.Err(), err))
-		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait until namespace %s is gone: %w", name, err)
 	}
+	return nil
 }
+
+// errLeft says that something is left in a namespace.
+var errLeft = errors.New("something is left")
 
 // Leftovers names the pods, Jobs and Secrets in a namespace that this package
 // did not create, once there are none or the time is up.
 func (c *Cluster) Leftovers(ctx context.Context, namespace string, within time.Duration) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
 	var left []string
-	for {
+	err := Eventually(ctx, within, func(ctx context.Context) error {
 		now, err := c.listForeign(ctx, namespace)
-		switch {
-		case ctx.Err() != nil:
-			return left, nil
-		case err != nil:
-			return nil, fmt.Errorf("list leftovers: %w", err)
-		case len(now) == 0:
-			return nil, nil
+		if err != nil {
+			return err
 		}
-		left = now
-		select {
-		case <-time.After(250 * time.Millisecond):
-		case <-ctx.Done():
+		if left = now; len(left) > 0 {
+			return errLeft
 		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errLeft) {
+		return nil, fmt.Errorf("list leftovers: %w", err)
 	}
+	return left, nil
 }
 
 func (c *Cluster) listForeign(ctx context.Context, namespace string) ([]string, error) {

@@ -2,6 +2,8 @@ package harness
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,6 +28,7 @@ type Sighting struct {
 type Observer struct {
 	mu        sync.Mutex
 	sightings []Sighting
+	more      chan struct{} // closed with the next sighting
 	watch     watch.Interface
 	done      chan struct{}
 }
@@ -36,9 +39,13 @@ func (c *Cluster) Observe(ctx context.Context, namespace string) (*Observer, err
 	if err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
-	o := &Observer{watch: w, done: make(chan struct{})}
+	return newObserver(w), nil
+}
+
+func newObserver(w watch.Interface) *Observer {
+	o := &Observer{watch: w, more: make(chan struct{}), done: make(chan struct{})}
 	go o.record()
-	return o, nil
+	return o
 }
 
 func (o *Observer) record() {
@@ -47,6 +54,8 @@ func (o *Observer) record() {
 		if pod, ok := e.Object.(*corev1.Pod); ok {
 			o.mu.Lock()
 			o.sightings = append(o.sightings, Sighting{At: time.Now(), Type: e.Type, Pod: pod})
+			close(o.more)
+			o.more = make(chan struct{})
 			o.mu.Unlock()
 		}
 	}
@@ -63,6 +72,55 @@ func (o *Observer) Sightings() []Sighting {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.sightings)
+}
+
+// Of returns the states of the last pod that has a container of that name and the marker
+// in its specification, oldest first.
+func (o *Observer) Of(container, marker string) []Sighting {
+	var states []Sighting
+	for _, s := range o.Sightings() {
+		if !HasContainer(s.Pod, container) {
+			continue
+		}
+		spec, err := json.Marshal(s.Pod.Spec)
+		if err != nil || !strings.Contains(string(spec), marker) {
+			continue
+		}
+		if len(states) > 0 && states[0].Pod.UID != s.Pod.UID {
+			states = nil
+		}
+		states = append(states, s)
+	}
+	return states
+}
+
+// Last returns the last state that [Observer.Of] has.
+func (o *Observer) Last(container, marker string) (last Sighting, found bool) {
+	states := o.Of(container, marker)
+	if len(states) == 0 {
+		return Sighting{}, false
+	}
+	return states[len(states)-1], true
+}
+
+// Await asks after each sighting, and once before, whether what was seen is enough. It
+// returns an error when ctx ends or nothing is recorded any more.
+func (o *Observer) Await(ctx context.Context, enough func() bool) error {
+	for {
+		o.mu.Lock()
+		more := o.more
+		o.mu.Unlock()
+		if enough() {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-o.done:
+			return errors.New("pods are no longer watched")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // With returns the last state seen of each pod that has a container of that
@@ -118,6 +176,16 @@ func (o *Observer) Most(container string) int {
 // HasContainer says whether a pod has a main container of that name.
 func HasContainer(pod *corev1.Pod, name string) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name })
+}
+
+// Container returns a pod's main container of that name, or an empty one.
+func Container(pod *corev1.Pod, name string) corev1.Container {
+	for _, c := range pod.Spec.Containers {
+		if c.Name == name {
+			return c
+		}
+	}
+	return corev1.Container{}
 }
 
 // Running returns a state for [Observer.First]: the container runs or has run.
