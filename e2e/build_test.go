@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -22,45 +21,44 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"kiln/e2e/harness"
-	"kiln/e2e/runner"
+	"kiln/e2e/outcome"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
 
 // TestBuildCommand builds from a shell, on this machine and in a kiln container,
 // what steps of the same namespace build.
 func TestBuildCommand(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "shell", nil)
-	near := f.reachable(t)
-	s := near.laptop(t)
+	f := suite.New(t, "shell", nil)
+	near := reachable(t, f)
+	s := newLaptop(t, near)
 
-	words := greeter("from a shell")
-	dir := s.write(t, words, greeterDir)
+	step, words := sample.Greeter("from a shell")
+	dir := s.write(t, words, sample.GreeterDir)
 	first := s.build(t, dir)
 	first.want(t, 0, " the runner pod near\n", "::group::Build acme/greeter/v1/Dockerfile\n", "kiln: not built yet\n", "kiln: built ", "::endgroup::\nkiln: context ")
 	image := regexp.MustCompile(`\n(\S+/app@sha256:[0-9a-f]{64})\n$`).FindStringSubmatch(first.log.String())
 	if image == nil {
-		t.Fatalf("the last line is no image by digest:\n%s", &first.log)
+		t.Fatalf("the last line is no image by digest:\n%s", first.log)
 	}
-	before := len(f.buildPods())
+	before := len(f.BuildPods())
 	t.Run("again", func(t *testing.T) {
 		again := s.build(t, dir)
 		again.want(t, 0, "kiln: reused (built ", "\n"+image[1]+"\n")
 	})
 	t.Run("a step", func(t *testing.T) {
-		result, err := near.Step(t.Context(), greeterStep(), words, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantSuccess(t, []*harness.Result{result})
-		wantLog(t, result, "kiln: reused (built ", image[1]+"\n", "\nfrom a shell\n")
+		result := near.Play(t, step, words)
+		outcome.Success(t, result)
+		outcome.Log(t, result, "kiln: reused (built ", image[1]+"\n", "\nfrom a shell\n")
 	})
-	if n := f.podsSince(before); n != 0 {
+	if n := podsSince(f, before); n != 0 {
 		t.Errorf("%d build pods for an image that is there", n)
 	}
-	t.Run("a RUN fails", func(t *testing.T) { near.failsAlike(t, s) })
-	t.Run("cancelled", func(t *testing.T) { near.shellCancels(t, s) })
-	t.Run("in a kiln container", near.buildsInside)
-	f.wantNothingLeft(t)
+	t.Run("a RUN fails", func(t *testing.T) { failsAlike(t, near, s) })
+	t.Run("cancelled", func(t *testing.T) { shellCancels(t, near, s) })
+	t.Run("in a kiln container", func(t *testing.T) { buildsInside(t, near) })
+	f.WantNothingLeft(t)
 }
 
 // TestBuildCommandKilled kills a build from a shell: Kubernetes deletes by itself
@@ -68,12 +66,12 @@ func TestBuildCommand(t *testing.T) {
 func TestBuildCommandKilled(t *testing.T) {
 	t.Parallel()
 	long(t)
-	f := newFixture(t, "killed", nil)
-	near := f.reachable(t)
-	s := near.laptop(t)
-	_, files := shared("killed", ticking(600))
-	p := s.start(t, s.write(t, files, "_actions/acme/killed/v1"), "tick 2 of the build", "--pending-timeout=3s", "--build-timeout=3s")
-	<-p.live.seen
+	f := suite.New(t, "killed", nil)
+	near := reachable(t, f)
+	s := newLaptop(t, near)
+	_, files := sample.Shared("killed", sample.Ticking(600))
+	p := s.start(t, s.write(t, files, "_actions/acme/killed/v1"), "--pending-timeout=3s", "--build-timeout=3s")
+	p.await(t, "tick 2 of the build")
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -86,16 +84,16 @@ func TestBuildCommandKilled(t *testing.T) {
 
 // reachable starts a runner whose settings name registries that this machine
 // reaches too, by the addresses that pods have for them.
-func (f *fixture) reachable(t *testing.T) *fixture {
+func reachable(t *testing.T, f *suite.Fixture) *suite.Fixture {
 	t.Helper()
 	host, path, _ := strings.Cut(f.Registry, "/")
-	near := f.near(t, host)
+	near := nearby(t, f, host)
 	address := near
 	if path != "" {
 		address += "/" + path
 	}
-	kaniko := f.pinned(t, f.KanikoImage)
-	return f.another(t, "near", func(o *harness.PodOptions) {
+	kaniko := pinned(t, f, f.KanikoImage)
+	return f.Another(t, "near", func(o *harness.PodOptions) {
 		o.DaemonEnv = map[string]string{
 			"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PUSH": address + "/" + f.Namespace,
 			"KILN_REGISTRY_MIRRORS":                                 strings.ReplaceAll(f.Mirrors, host, near),
@@ -105,8 +103,8 @@ func (f *fixture) reachable(t *testing.T) *fixture {
 	})
 }
 
-// near is a registry's host and port as this machine and pods can name it.
-func (f *fixture) near(t *testing.T, registry string) string {
+// nearby is a registry's host and port as this machine and pods can name it.
+func nearby(t *testing.T, f *suite.Fixture, registry string) string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(registry)
 	if err != nil {
@@ -135,7 +133,7 @@ func (f *fixture) near(t *testing.T, registry string) string {
 
 // pinned names an image of the cluster's registry by its digest: this machine and
 // pods ask different hosts for it, and must build with the same one.
-func (f *fixture) pinned(t *testing.T, image string) string {
+func pinned(t *testing.T, f *suite.Fixture, image string) string {
 	t.Helper()
 	ref, err := name.ParseReference(f.RegistryPush+strings.TrimPrefix(image, f.Registry), name.Insecure)
 	if err != nil {
@@ -153,8 +151,8 @@ type laptop struct {
 	namespace, kilnd, dir string
 }
 
-// laptop returns one for the namespace.
-func (f *fixture) laptop(t *testing.T) *laptop {
+// newLaptop returns one for the namespace.
+func newLaptop(t *testing.T, f *suite.Fixture) *laptop {
 	t.Helper()
 	s := &laptop{namespace: f.Namespace, kilnd: filepath.Join(f.Root, "bin", "e2e", "kilnd"), dir: t.TempDir()}
 	if err := os.MkdirAll(filepath.Join(s.dir, "app"), 0o755); err != nil {
@@ -178,38 +176,54 @@ func (s *laptop) write(t *testing.T, files harness.Files, dir string) string {
 
 // shellBuild is one run of kilnd build.
 type shellBuild struct {
-	cmd  *exec.Cmd
-	log  bytes.Buffer // standard output
-	live *awaited
-	told bytes.Buffer // standard error
+	cmd   *exec.Cmd
+	log   *suite.LiveLog // standard output
+	told  bytes.Buffer   // standard error
+	ended chan error
 }
 
-// start runs kilnd build for a directory; the build's live is told of the text.
-func (s *laptop) start(t *testing.T, dir, text string, flags ...string) *shellBuild {
+// start runs kilnd build for a directory.
+func (s *laptop) start(t *testing.T, dir string, flags ...string) *shellBuild {
 	t.Helper()
-	p := &shellBuild{live: &awaited{text: text, seen: make(chan struct{})}}
+	p := &shellBuild{log: suite.NewLiveLog(), ended: make(chan error, 1)}
 	args := append([]string{"build", dir, "--namespace=" + s.namespace, "--workspace=" + filepath.Join(s.dir, "app")}, flags...)
 	p.cmd = exec.CommandContext(t.Context(), s.kilnd, args...)
-	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(&p.log, p.live), &p.told
+	p.cmd.Stdout, p.cmd.Stderr = p.log, &p.told
 	p.cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+s.dir, "TMPDIR="+t.TempDir())
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		err := p.cmd.Wait()
+		if p.cmd.ProcessState != nil {
+			err = nil // want looks at the exit code
+		}
+		p.log.End()
+		p.ended <- err
+	}()
 	return p
 }
 
 // build runs kilnd build to its end.
 func (s *laptop) build(t *testing.T, dir string) *shellBuild {
 	t.Helper()
-	p := s.start(t, dir, "\x00")
+	p := s.start(t, dir)
 	p.wait(t)
 	return p
+}
+
+// await waits for a text of the log, and ends the test when the build ends without it.
+func (p *shellBuild) await(t *testing.T, text string) {
+	t.Helper()
+	if err := p.log.Await(t.Context(), text); err != nil {
+		t.Fatalf("the build's log: %v; said %q:\n%s", err, &p.told, outcome.Tail(p.log.String()))
+	}
 }
 
 // wait waits for the end.
 func (p *shellBuild) wait(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Wait(); err != nil && p.cmd.ProcessState == nil {
+	if err := <-p.ended; err != nil {
 		t.Fatal(err)
 	}
 }
@@ -219,11 +233,11 @@ func (p *shellBuild) wait(t *testing.T) {
 func (p *shellBuild) want(t *testing.T, code int, texts ...string) {
 	t.Helper()
 	if got := p.cmd.ProcessState.ExitCode(); got != code || p.told.Len() > 0 {
-		t.Errorf("exit code %d, want %d; said %q:\n%s", got, code, &p.told, tail(p.log.String()))
+		t.Errorf("exit code %d, want %d; said %q:\n%s", got, code, &p.told, outcome.Tail(p.log.String()))
 	}
 	for _, text := range texts {
 		if !strings.Contains(p.log.String(), text) {
-			t.Errorf("log has no %q:\n%s", text, tail(p.log.String()))
+			t.Errorf("log has no %q:\n%s", text, outcome.Tail(p.log.String()))
 		}
 	}
 	for _, variable := range p.cmd.Env {
@@ -236,41 +250,37 @@ func (p *shellBuild) want(t *testing.T, code int, texts ...string) {
 }
 
 // failsAlike has a step and a shell build what cannot be built: both say the same.
-func (f *fixture) failsAlike(t *testing.T, s *laptop) {
-	step, files := shared("fails", "echo about to fail && exit 7")
-	result, err := f.Step(t.Context(), step, files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantError(t, result, "[run_failed]")
+func failsAlike(t *testing.T, f *suite.Fixture, s *laptop) {
+	step, files := sample.Shared("fails", "echo about to fail && exit 7")
+	result := f.Play(t, step, files)
+	outcome.Error(t, result, "[run_failed]")
 	failed := s.build(t, s.write(t, files, "_actions/acme/fails/v1"))
 	failed.want(t, 1, "about to fail\n")
-	if got, want := errorLines(failed.log.String()), errorLines(result.Log); len(got) != 1 || len(want) != 1 || got[0] != want[0] {
+	if got, want := outcome.Errors(failed.log.String()), outcome.Errors(result.Log); len(got) != 1 || len(want) != 1 || got[0] != want[0] {
 		t.Errorf("the shell says %q, the step %q", got, want)
 	}
 }
 
 // shellCancels interrupts a build from a shell that a step follows: the step's
 // goes on in its pod. One that nobody follows is gone at once.
-func (f *fixture) shellCancels(t *testing.T, s *laptop) {
-	before := len(f.buildPods())
-	step, files := shared("left", ticking(15))
-	p := s.start(t, s.write(t, files, "_actions/acme/left/v1"), "tick 2 of the build")
-	<-p.live.seen
-	follows := &awaited{text: "tick 2 of the build", seen: make(chan struct{})}
-	follower := f.start(t.Context(), step, files, follows)
-	<-follows.seen
+func shellCancels(t *testing.T, f *suite.Fixture, s *laptop) {
+	before := len(f.BuildPods())
+	step, files := sample.Shared("left", sample.Ticking(15))
+	p := s.start(t, s.write(t, files, "_actions/acme/left/v1"))
+	p.await(t, "tick 2 of the build")
+	follower := f.Start(t.Context(), step, files)
+	follower.Await(t, "tick 2 of the build")
 	p.interrupt(t)
 	p.want(t, 1, "::error::the build was cancelled [cancelled]\n")
-	result := follower.wait(t)
-	wantSuccess(t, []*harness.Result{result})
-	wantLog(t, result, "kiln: following the build that a shell on ", "tick 15 of the build\n", "\nthe action ran\n")
-	if n := f.podsSince(before); n != 1 {
+	result := follower.Wait(t)
+	outcome.Success(t, result)
+	outcome.Log(t, result, "kiln: following the build that a shell on ", "tick 15 of the build\n", "\nthe action ran\n")
+	if n := podsSince(f, before); n != 1 {
 		t.Errorf("%d build pods, want the one of the shell", n)
 	}
-	_, alone := shared("alone", ticking(600))
-	p = s.start(t, s.write(t, alone, "_actions/acme/alone/v1"), "tick 2 of the build")
-	<-p.live.seen
+	_, alone := sample.Shared("alone", sample.Ticking(600))
+	p = s.start(t, s.write(t, alone, "_actions/acme/alone/v1"))
+	p.await(t, "tick 2 of the build")
 	began := time.Now()
 	p.interrupt(t)
 	p.want(t, 1, "::error::the build was cancelled [cancelled]\n")
@@ -290,12 +300,13 @@ func (p *shellBuild) interrupt(t *testing.T) {
 
 // buildsInside runs kilnd build in the kiln container, with the context on
 // standard input, and a step that finds the image.
-func (f *fixture) buildsInside(t *testing.T) {
-	files := greeter("from inside")
+func buildsInside(t *testing.T, f *suite.Fixture) {
+	step, files := sample.Greeter("from inside")
+	step.HookEnv = nil
 	var archive, out, told bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for path, file := range files {
-		header := &tar.Header{Name: "./" + strings.TrimPrefix(path, greeterDir+"/"), Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(file.Data))}
+		header := &tar.Header{Name: "./" + strings.TrimPrefix(path, sample.GreeterDir+"/"), Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(file.Data))}
 		err := w.WriteHeader(header)
 		if err == nil {
 			_, err = w.Write(file.Data)
@@ -319,9 +330,6 @@ func (f *fixture) buildsInside(t *testing.T) {
 	if !strings.Contains(out.String(), "kiln: built ") {
 		t.Errorf("the log:\n%s", &out)
 	}
-	result, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Dockerfile: greeterDir + "/Dockerfile"}, files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantLog(t, result, "kiln: reused (built ", "\nfrom inside\n")
+	result := f.Play(t, step, files)
+	outcome.Log(t, result, "kiln: reused (built ", "\nfrom inside\n")
 }

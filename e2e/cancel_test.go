@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"kiln/e2e/harness"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 )
 
 // TestCancel ends steps from outside, in the ways in which a runner does.
 func TestCancel(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "cancel", nil)
+	f := suite.New(t, "cancel", nil)
 	term := &runner.Interrupt{After: "working", Signals: []runner.TimedSignal{{Name: "TERM", Wait: 10 * time.Second}, {Name: "KILL"}}}
 	kill := &runner.Interrupt{After: "working", Signals: []runner.TimedSignal{{Name: "KILL"}}}
 	tests := []struct {
@@ -31,21 +31,9 @@ func TestCancel(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				action, err := harness.ReadAction(f.testdata(tt.action))
-				if err != nil {
-					t.Fatal(err)
-				}
-				u := harness.Use{Uses: "acme/" + tt.action + "@v1"}
-				files, err := action.Files(u)
-				if err != nil {
-					t.Fatal(err)
-				}
-				step := action.Step(harness.Main, u)
+				step, files := suite.Main(t, f.Testdata(tt.action))
 				step.Interrupt = tt.interrupt
-				result, err := f.Step(t.Context(), step, files, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
+				result := f.Play(t, step, files)
 				if result.ExitCode != tt.wantCode {
 					t.Errorf("exit code = %d (%s), want %d:\n%s", result.ExitCode, result.Signal, tt.wantCode, result.Log)
 				}
@@ -55,5 +43,5 @@ func TestCancel(t *testing.T) {
 			})
 		}
 	})
-	t.Run("nothing is left", f.wantNothingLeft)
+	t.Run("nothing is left", f.WantNothingLeft)
 }

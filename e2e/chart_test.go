@@ -3,9 +3,7 @@
 package e2e_test
 
 import (
-	"crypto/rand"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +12,9 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 	"kiln/internal/scaleset"
 )
 
@@ -25,57 +25,48 @@ func TestChart(t *testing.T) {
 	for mode, program := range map[string]string{scaleset.Sealed: harness.Helm4, scaleset.Kubernetes: harness.Helm3} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			s, err := open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			namespace := "kiln-e2e-chart-" + strings.ToLower(rand.Text()[:6])
-			t.Cleanup(func() { s.close(t, namespace) })
-			if err := s.BareNamespace(t.Context(), namespace); err != nil {
-				t.Fatal(err)
-			}
+			s := suite.Open(t)
+			namespace := s.NewNamespace(t, "chart")
 			o := harness.PodOptions{
-				Name: "my-set-abcde-runner-fghij", Images: s.images,
-				Mode: mode, Delegate: delegateRoot + "/k8s/index.js", RegistryHost: s.Registry + "/" + namespace,
+				Name: "my-set-abcde-runner-fghij", Images: s.Images,
+				Mode: mode, Delegate: suite.DelegateRoot + "/k8s/index.js", RegistryHost: s.Registry + "/" + namespace,
 			}
 			if mode == scaleset.Sealed && s.AuthRegistry != "" {
 				o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, harness.PullSecret
 			}
-			if o.Installed, err = s.Install(t.Context(), program, namespace, o); err != nil {
+			installed, err := s.Install(t.Context(), program, namespace, o)
+			if err != nil {
 				t.Fatal(err)
 			}
-			s.useChart(t, namespace, o)
+			o.Installed = installed
+			useChart(t, s, namespace, o)
 			if err := s.Helm(t.Context(), program, "uninstall", harness.Release, "--wait", "--namespace", namespace); err != nil {
 				t.Fatal(err)
 			}
-			s.wantUninstalled(t, namespace)
+			wantUninstalled(t, s, namespace)
 		})
 	}
 }
 
 // useChart plays steps in a runner pod made from the overlay as it is, and ends the runner.
-func (s stage) useChart(t *testing.T, namespace string, o harness.PodOptions) {
+func useChart(t *testing.T, s suite.Stage, namespace string, o harness.PodOptions) {
 	t.Helper()
 	pod, err := s.StartRunner(t.Context(), namespace, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{stage: s, Runner: pod, installed: o.Installed}
-	results := f.use(t, s.example("hello-shell"), harness.Use{With: map[string]string{"who-to-greet": "Mona Lisa"}}, delegateFiles())
-	wantLog(t, results[0], "Mona Lisa")
+	f := &suite.Fixture{Stage: s, Runner: pod, Installed: o.Installed}
+	results := f.Use(t, s.Example("hello-shell"), harness.Use{With: map[string]string{"who-to-greet": "Mona Lisa"}}, suite.DelegateFiles())
+	outcome.Log(t, results[0], "Mona Lisa")
 	if results[0].ExitCode != 0 {
 		t.Errorf("exit code = %d, want 0", results[0].ExitCode)
 	}
 	prepare := runner.Step{Raw: []byte(`{"command":"prepare_job","args":{"container":{"image":"node:22"},"services":[]},"state":null}` + "\n")}
 	if o.Mode == scaleset.Kubernetes {
-		f.wantDelegated(t, prepare, nil)
+		f.WantDelegated(t, prepare, nil)
 	} else {
-		prepare.Repository = "acme/app"
-		result, err := f.Step(t.Context(), prepare, nil, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantError(t, result, "container")
+		result := f.Play(t, prepare, nil)
+		outcome.Error(t, result, "container")
 	}
 	if err := s.Kube.CoreV1().Pods(namespace).Delete(t.Context(), pod.Pod, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))}); err != nil {
 		t.Fatal(err)
@@ -83,7 +74,7 @@ func (s stage) useChart(t *testing.T, namespace string, o harness.PodOptions) {
 }
 
 // wantUninstalled fails the test if the namespace has more than before the chart.
-func (s stage) wantUninstalled(t *testing.T, namespace string) {
+func wantUninstalled(t *testing.T, s suite.Stage, namespace string) {
 	t.Helper()
 	client, err := metadata.NewForConfig(s.Config)
 	if err != nil {

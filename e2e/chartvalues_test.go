@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +20,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // helms are the programs of both versions of Helm below bin/.
@@ -28,7 +29,7 @@ var helms = []string{"helm", "helm3"}
 
 // helmIn runs Helm in a namespace, away from the settings of whoever runs the test,
 // and returns all that it says.
-func (s stage) helmIn(t *testing.T, program, namespace string, args ...string) (string, error) {
+func helmIn(t *testing.T, s suite.Stage, program, namespace string, args ...string) (string, error) {
 	t.Helper()
 	home := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(s.Root, "bin", program), append(args, "--namespace", namespace)...)
@@ -37,27 +38,13 @@ func (s stage) helmIn(t *testing.T, program, namespace string, args ...string) (
 	return string(out), err
 }
 
-// newNamespace makes a namespace with the Secret of the registry that wants basic auth.
-func (s stage) newNamespace(t *testing.T, word string) string {
-	t.Helper()
-	namespace := "kiln-e2e-" + word + "-" + strings.ToLower(rand.Text()[:6])
-	t.Cleanup(func() { s.close(t, namespace) })
-	if err := s.BareNamespace(t.Context(), namespace); err != nil {
-		t.Fatal(err)
-	}
-	return namespace
-}
-
 // TestChartObjects has objects in the namespace that cannot be what values name: no
 // installation is made, and its message says which object, what it is and what to do.
 // What a later installation finds, its notes do not ask for.
 func TestChartObjects(t *testing.T) {
 	t.Parallel()
-	s, err := open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	namespace := s.newNamespace(t, "objects")
+	s := suite.Open(t)
+	namespace := s.NewNamespace(t, "objects")
 	meta := metav1.ObjectMeta{Name: "wrong"}
 	if _, err := s.Kube.CoreV1().Secrets(namespace).Create(t.Context(), &corev1.Secret{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -65,7 +52,7 @@ func TestChartObjects(t *testing.T) {
 	if _, err := s.Kube.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	install := []string{"install", "kiln", filepath.Join(s.Root, "charts", "kiln"), "--set", "image=" + s.images.Kiln + ",registry.host=" + s.Registry + "/" + namespace}
+	install := []string{"install", "kiln", filepath.Join(s.Root, "charts", "kiln"), "--set", "image=" + s.Images.Kiln + ",registry.host=" + s.Registry + "/" + namespace}
 	for _, program := range helms {
 		for set, want := range map[string]string{
 			"registry.secretName=wrong":     `registry.secretName names the Secret "wrong" of type Opaque, which nodes and builds cannot use`,
@@ -74,17 +61,17 @@ func TestChartObjects(t *testing.T) {
 			"proxy.secretName=wrong":        `proxy.secretName names the Secret "wrong" without a proxy: give it the keys HTTP_PROXY and HTTPS_PROXY`,
 			"registry.caConfigMap=wrong":    `registry.caConfigMap names the ConfigMap "wrong" without authorities: give it the key ca.crt`,
 		} {
-			out, err := s.helmIn(t, program, namespace, append(install, "--set", set)...)
+			out, err := helmIn(t, s, program, namespace, append(install, "--set", set)...)
 			if err == nil || !strings.Contains(out, want) {
 				t.Errorf("%s with %s: error %v, want %q in:\n%s", program, set, err, want, out)
 			}
 		}
 		for secret, asks := range map[string]bool{harness.PullSecret: s.AuthRegistry == "", "none-yet": true} {
-			out, err := s.helmIn(t, program, namespace, append(install, "--set", "registry.secretName="+secret)...)
+			out, err := helmIn(t, s, program, namespace, append(install, "--set", "registry.secretName="+secret)...)
 			if err != nil || strings.Contains(out, "kubectl create secret generic "+secret) != asks {
 				t.Errorf("%s with the Secret %s: error %v, asks for it: want %v, in:\n%s", program, secret, err, asks, out)
 			}
-			if out, err := s.helmIn(t, program, namespace, "uninstall", "kiln", "--wait"); err != nil {
+			if out, err := helmIn(t, s, program, namespace, "uninstall", "kiln", "--wait"); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 		}
@@ -97,45 +84,42 @@ func TestChartObjects(t *testing.T) {
 // and gates have the pull Secret's credentials.
 func TestChartReach(t *testing.T) {
 	t.Parallel()
-	s, err := open()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := suite.Open(t)
 	push := os.Getenv("KILN_E2E_AUTH_REGISTRY_PUSH")
 	if s.AuthRegistry == "" || push == "" {
 		t.Skip("KILN_E2E_AUTH_REGISTRY or KILN_E2E_AUTH_REGISTRY_PUSH is not set")
 	}
-	namespace := s.newNamespace(t, "reach")
+	namespace := s.NewNamespace(t, "reach")
 	seen, err := s.Observe(context.Background(), namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(seen.Stop)
-	if err := s.copyBase(t.Context(), push+"/"+namespace+"/base:v1"); err != nil {
+	if err := copyBase(t.Context(), s, push+"/"+namespace+"/base:v1"); err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.helmIn(t, "helm", namespace, "install", "kiln", filepath.Join(s.Root, "charts", "kiln"), "--values", s.reachValues(t, namespace))
+	out, err := helmIn(t, s, "helm", namespace, "install", "kiln", filepath.Join(s.Root, "charts", "kiln"), "--values", reachValues(t, s, namespace))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	f := &fixture{stage: s, Runner: s.sealedRunner(t, namespace), seen: seen}
+	f := &suite.Fixture{Stage: s, Runner: sealedRunner(t, s, namespace), Seen: seen}
 	action := t.TempDir()
 	dockerfile := "FROM " + s.AuthRegistry + "/" + namespace + "/base:v1\nENTRYPOINT [\"/bin/echo\", \"greetings\"]\n"
 	if err := os.WriteFile(filepath.Join(action, "Dockerfile"), []byte(dockerfile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	results := f.use(t, action, harness.Use{}, nil)
-	wantSuccess(t, results)
-	wantLog(t, results[0], "greetings\n")
-	f.wantReach(t)
-	if out, err := s.helmIn(t, "helm", namespace, "uninstall", "kiln", "--wait"); err != nil {
+	results := f.Use(t, action, harness.Use{}, nil)
+	outcome.Success(t, results...)
+	outcome.Log(t, results[0], "greetings\n")
+	wantReach(t, f)
+	if out, err := helmIn(t, s, "helm", namespace, "uninstall", "kiln", "--wait"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // copyBase copies a small image into the registry that wants basic auth.
-func (s stage) copyBase(ctx context.Context, target string) error {
+func copyBase(ctx context.Context, s suite.Stage, target string) error {
 	from, err := name.ParseReference(s.RegistryPush+"/library/busybox:latest", name.Insecure)
 	if err != nil {
 		return err
@@ -154,7 +138,7 @@ func (s stage) copyBase(ctx context.Context, target string) error {
 
 // reachValues writes the values of TestChartReach to a file. Nobody listens at the
 // proxy's address, in no container.
-func (s stage) reachValues(t *testing.T, namespace string) string {
+func reachValues(t *testing.T, s suite.Stage, namespace string) string {
 	t.Helper()
 	const proxy = "http://127.0.0.1:9"
 	var direct []string
@@ -172,11 +156,11 @@ func (s stage) reachValues(t *testing.T, namespace string) string {
 		}
 	}
 	data, err := yaml.Marshal(map[string]any{
-		"image": s.images.Kiln, "imagePullSecrets": []string{harness.PullSecret}, "settings": settings,
+		"image": s.Images.Kiln, "imagePullSecrets": []string{harness.PullSecret}, "settings": settings,
 		"registry": map[string]any{"host": s.Registry + "/" + namespace, "secretName": "", "pullSecretName": harness.PullSecret},
 		"proxy":    map[string]any{"http": proxy, "https": proxy, "noProxy": direct},
 		"sidecar":  map[string]any{"resources": map[string]any{"limits": map[string]any{"memory": "256Mi"}}},
-		"runner":   map[string]any{"image": s.images.Runner, "workSize": "1Gi", "storageClass": s.StorageClass},
+		"runner":   map[string]any{"image": s.Images.Runner, "workSize": "1Gi", "storageClass": s.StorageClass},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +173,7 @@ func (s stage) reachValues(t *testing.T, namespace string) string {
 }
 
 // sealedRunner starts a runner pod from the overlay of sealed mode that the chart shows.
-func (s stage) sealedRunner(t *testing.T, namespace string) *harness.Runner {
+func sealedRunner(t *testing.T, s suite.Stage, namespace string) *harness.Runner {
 	t.Helper()
 	overlays, err := s.Kube.CoreV1().ConfigMaps(namespace).Get(t.Context(), "kiln-overlays", metav1.GetOptions{})
 	if err != nil {
@@ -216,9 +200,9 @@ func (s stage) sealedRunner(t *testing.T, namespace string) *harness.Runner {
 }
 
 // wantReach looks at what the pods of builds and of actions have of the values.
-func (f *fixture) wantReach(t *testing.T) {
+func wantReach(t *testing.T, f *suite.Fixture) {
 	t.Helper()
-	builds, jobs := f.seen.With("kaniko"), f.seen.With("job")
+	builds, jobs := f.Seen.With("kaniko"), f.Seen.With("job")
 	if len(builds) != 1 || len(jobs) != 1 {
 		t.Fatalf("%d build pods and %d pods of actions, want one of each", len(builds), len(jobs))
 	}
@@ -228,7 +212,7 @@ func (f *fixture) wantReach(t *testing.T) {
 			t.Errorf("pod %s has the pull secrets %v", pod.Name, pod.Spec.ImagePullSecrets)
 		}
 	}
-	gate := container(builds[0], "gate")
+	gate := harness.Container(builds[0], "gate")
 	for _, e := range gate.Env {
 		if e.Name == "NO_PROXY" && strings.Contains(e.Value, "$") {
 			t.Errorf("the address of the API server is not put in: %s", e.Value)

@@ -11,7 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 	"kiln/internal/scaleset"
 )
 
@@ -28,8 +31,8 @@ const (
 // that are cancelled running; of kiln's, nothing is left.
 func TestCleanup(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "cleanup", func(_ stage, o *harness.PodOptions) {
-		o.Mode, o.Delegate = scaleset.Kubernetes, delegateRoot+"/k8s/index.js"
+	f := suite.New(t, "cleanup", func(_ suite.Stage, o *harness.PodOptions) {
+		o.Mode, o.Delegate = scaleset.Kubernetes, suite.DelegateRoot+"/k8s/index.js"
 	})
 	jobs := fewJobs
 	if isLong() {
@@ -38,15 +41,12 @@ func TestCleanup(t *testing.T) {
 	steps := cleanupSteps()
 	for i := range jobs {
 		step := steps[i%len(steps)]
-		own := f.jobPod(t, fmt.Sprintf("runner-workflow-%d", i))
-		result, err := f.Step(t.Context(), step.step, step.files, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		own := jobPod(t, f, fmt.Sprintf("runner-workflow-%d", i))
+		result := f.Play(t, step.step, step.files)
 		if result.ExitCode != step.code {
-			t.Fatalf("job %d, %s: exit code = %d, want %d:\n%s", i, step.name, result.ExitCode, step.code, tail(result.Log))
+			t.Fatalf("job %d, %s: exit code = %d, want %d:\n%s", i, step.name, result.ExitCode, step.code, outcome.Tail(result.Log))
 		}
-		deleted, err := f.stockCleanup(t.Context())
+		deleted, err := stockCleanup(t.Context(), f)
 		if err != nil {
 			t.Errorf("job %d, %s: cleanup_job fails: %v", i, step.name, err)
 		}
@@ -54,7 +54,7 @@ func TestCleanup(t *testing.T) {
 			t.Errorf("job %d, %s: cleanup_job deleted %v, want the job's own pod alone", i, step.name, deleted)
 		}
 	}
-	t.Run("nothing is left", f.wantNothingLeft)
+	t.Run("nothing is left", f.WantNothingLeft)
 }
 
 // cleanupStep is a step and the code that it ends with.
@@ -75,7 +75,7 @@ func cleanupSteps() []cleanupStep {
 		s.Interrupt = runner.Cancel("working")
 		return s
 	}
-	build, files := plainBuild("FROM busybox\nENTRYPOINT [\"true\"]\n")("cleanup")
+	build, files := sample.Build("cleanup", "FROM busybox\nENTRYPOINT [\"true\"]\n")
 	return []cleanupStep{
 		{name: "ended", step: play("echo done")},
 		{name: "failed", step: play("exit 3"), code: 3},
@@ -87,14 +87,14 @@ func cleanupSteps() []cleanupStep {
 
 // jobPod stands in for the pod of a job as prepare_job makes it: with the label
 // by which cleanup_job finds it.
-func (f *fixture) jobPod(t *testing.T, name string) string {
+func jobPod(t *testing.T, f *suite.Fixture, name string) string {
 	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"runner-pod": f.Pod}},
 		Spec: corev1.PodSpec{
 			// Nothing has to run in it, so no node takes it.
 			NodeSelector: map[string]string{"kiln-e2e": "nowhere"},
-			Containers:   []corev1.Container{{Name: "main", Image: f.Registry + "/library/busybox:latest"}},
+			Containers:   []corev1.Container{{Name: "main", Image: f.Busybox()}},
 		},
 	}
 	if _, err := f.Kube.CoreV1().Pods(f.Namespace).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
@@ -107,7 +107,7 @@ func (f *fixture) jobPod(t *testing.T, name string) string {
 // then the Secrets, with the runner's label and deletes each of them, the pods
 // without grace. What is gone meanwhile fails it (actions/runner-container-hooks,
 // packages/k8s/src/k8s/index.ts, prunePods and pruneSecrets).
-func (f *fixture) stockCleanup(ctx context.Context) (deleted []string, err error) {
+func stockCleanup(ctx context.Context, f *suite.Fixture) (deleted []string, err error) {
 	label := metav1.ListOptions{LabelSelector: "runner-pod=" + f.Pod}
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).List(ctx, label)
 	if err != nil {

@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -15,119 +14,38 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
-
-const workFolder = "/home/runner/_work"
-
-// image packs the programs of testdata with an image configuration.
-func (f *fixture) image(t *testing.T, config v1.Config) string {
-	t.Helper()
-	files := map[string]string{}
-	for _, name := range []string{"show", "files", "mounts", "meet"} {
-		files[name] = filepath.Join(f.Root, "e2e", "testdata", "programs", name)
-	}
-	files["other"] = files["show"]
-	image, err := f.PackImage(t.Context(), config, files)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
-}
-
-// step plays a step of the workflow's own repository.
-func (f *fixture) step(t *testing.T, s runner.Step) *harness.Result {
-	t.Helper()
-	s.Repository = "acme/app"
-	result, err := f.Step(t.Context(), s, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return result
-}
-
-// edited plays a step whose message is changed on its way: what the stand-in
-// would not write itself.
-func (f *fixture) edited(t *testing.T, s runner.Step, edit func(message, args map[string]any)) *harness.Result {
-	t.Helper()
-	s.Repository = "acme/app"
-	if s.ID == "" {
-		s.ID = strings.ToLower(strings.Map(alphanumeric, t.Name()))
-	}
-	data, err := runner.WorkFolder(workFolder).Message(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	message := map[string]any{}
-	if err := json.Unmarshal(data, &message); err != nil {
-		t.Fatal(err)
-	}
-	args, ok := message["args"].(map[string]any)
-	if !ok {
-		t.Fatalf("message has no args: %s", data)
-	}
-	edit(message, args)
-	if s.Raw, err = json.Marshal(message); err != nil {
-		t.Fatal(err)
-	}
-	s.Raw = append(s.Raw, '\n')
-	return f.step(t, s)
-}
-
-func alphanumeric(r rune) rune {
-	if r < '0' || r > 'z' || r > '9' && r < 'A' || r > 'Z' && r < 'a' {
-		return '-'
-	}
-	return r
-}
-
-// own are the lines of a log that are not kiln's.
-func own(log string) string {
-	var lines strings.Builder
-	for line := range strings.Lines(log) {
-		if !strings.HasPrefix(line, "kiln: ") && !strings.HasPrefix(line, "::") {
-			lines.WriteString(line)
-		}
-	}
-	return lines.String()
-}
-
-func wantOwnLog(t *testing.T, result *harness.Result, want string) {
-	t.Helper()
-	if result.ExitCode != 0 {
-		t.Errorf("exit code = %d, want 0:\n%s", result.ExitCode, tail(result.Log))
-	}
-	if diff := cmp.Diff(want, own(result.Log)); diff != "" {
-		t.Errorf("the action's log (-want +got):\n%s", diff)
-	}
-}
 
 // TestConformance plays what the runner may ask of a hook, and looks at what
 // the action gets of it. The images are ready ones, for the sake of speed.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "conform", nil)
-	entry := f.image(t, v1.Config{Entrypoint: []string{"/show", "entry point"}, Cmd: []string{"cmd", "two words"}})
-	plain := f.image(t, v1.Config{Cmd: []string{"/bin/sh"}})
+	f := suite.New(t, "conform", nil)
+	entry := f.Image(t, v1.Config{Entrypoint: []string{"/show", "entry point"}, Cmd: []string{"cmd", "two words"}})
+	plain := f.Image(t, v1.Config{Cmd: []string{"/bin/sh"}})
 	t.Run("cases", func(t *testing.T) {
-		t.Run("arguments", func(t *testing.T) { t.Parallel(); f.testArguments(t, entry) })
-		t.Run("odd quoting", func(t *testing.T) { t.Parallel(); f.testQuoting(t, entry) })
-		t.Run("exit codes", func(t *testing.T) { t.Parallel(); f.testExitCodes(t, plain) })
-		t.Run("modes", func(t *testing.T) { t.Parallel(); f.testModes(t) })
-		t.Run("users", func(t *testing.T) { t.Parallel(); f.testUsers(t) })
-		t.Run("environment", func(t *testing.T) { t.Parallel(); f.testEnvironment(t, plain) })
-		t.Run("file commands", func(t *testing.T) { t.Parallel(); f.testFileCommands(t) })
-		t.Run("mounts", func(t *testing.T) { t.Parallel(); f.testMounts(t, plain, workFolder) })
-		t.Run("log", func(t *testing.T) { t.Parallel(); f.testLog(t, plain) })
-		t.Run("workflow commands", func(t *testing.T) { t.Parallel(); f.testCommands(t, plain) })
-		t.Run("stock scenarios", func(t *testing.T) { t.Parallel(); f.testStock(t) })
+		t.Run("arguments", func(t *testing.T) { t.Parallel(); testArguments(t, f, entry) })
+		t.Run("odd quoting", func(t *testing.T) { t.Parallel(); testQuoting(t, f, entry) })
+		t.Run("exit codes", func(t *testing.T) { t.Parallel(); testExitCodes(t, f, plain) })
+		t.Run("modes", func(t *testing.T) { t.Parallel(); testModes(t, f) })
+		t.Run("users", func(t *testing.T) { t.Parallel(); testUsers(t, f) })
+		t.Run("environment", func(t *testing.T) { t.Parallel(); testEnvironment(t, f, plain) })
+		t.Run("file commands", func(t *testing.T) { t.Parallel(); testFileCommands(t, f) })
+		t.Run("mounts", func(t *testing.T) { t.Parallel(); testMounts(t, f, plain, suite.WorkFolder) })
+		t.Run("log", func(t *testing.T) { t.Parallel(); testLog(t, f, plain) })
+		t.Run("workflow commands", func(t *testing.T) { t.Parallel(); testCommands(t, f, plain) })
+		t.Run("stock scenarios", func(t *testing.T) { t.Parallel(); testStock(t, f) })
 	})
-	t.Run("nothing is left", f.wantNothingLeft)
+	t.Run("nothing is left", f.WantNothingLeft)
 }
 
 // testArguments has all combinations of an entry point and arguments, against
 // an image with both, and text that a kubelet would expand.
-func (f *fixture) testArguments(t *testing.T, image string) {
+func testArguments(t *testing.T, f *suite.Fixture, image string) {
 	literal := []string{"$(HOME)", "$$", "$HOME", "${HOME}", "$(GITHUB_JOB) $$(HOME)", "`id`", `say "hi"`, "it's", "*", "", "ä ö"}
 	tests := []struct {
 		name, entryPoint string
@@ -144,8 +62,8 @@ func (f *fixture) testArguments(t *testing.T, image string) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			result := f.step(t, runner.Step{Image: image, EntryPoint: tt.entryPoint, Args: tt.args})
-			wantOwnLog(t, result, shown(tt.program, tt.want))
+			result := f.Play(t, runner.Step{Image: image, EntryPoint: tt.entryPoint, Args: tt.args}, nil)
+			outcome.OwnLog(t, result, shown(tt.program, tt.want))
 		})
 	}
 }
@@ -161,7 +79,7 @@ func shown(program string, args []string) string {
 }
 
 // testQuoting has argument lines that no shell would take.
-func (f *fixture) testQuoting(t *testing.T, image string) {
+func testQuoting(t *testing.T, f *suite.Fixture, image string) {
 	tests := []struct {
 		name      string
 		fragments []any
@@ -175,17 +93,17 @@ func (f *fixture) testQuoting(t *testing.T, image string) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			result := f.edited(t, runner.Step{Image: image, EntryPoint: "/other"}, func(_, args map[string]any) {
+			result := f.PlayEdited(t, runner.Step{Image: image, EntryPoint: "/other"}, func(_, args map[string]any) {
 				args["entryPointArgs"] = tt.fragments
 			})
-			wantOwnLog(t, result, shown("/other", tt.want))
+			outcome.OwnLog(t, result, shown("/other", tt.want))
 		})
 	}
 }
 
 // testExitCodes has codes of the action's own and those of one that cannot be
 // started, as Docker tells them.
-func (f *fixture) testExitCodes(t *testing.T, image string) {
+func testExitCodes(t *testing.T, f *suite.Fixture, image string) {
 	type exit struct {
 		name, entryPoint string
 		args             []string
@@ -204,33 +122,33 @@ func (f *fixture) testExitCodes(t *testing.T, image string) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			result := f.step(t, runner.Step{Image: image, EntryPoint: tt.entryPoint, Args: tt.args})
+			result := f.Play(t, runner.Step{Image: image, EntryPoint: tt.entryPoint, Args: tt.args}, nil)
 			if result.ExitCode != tt.want {
 				t.Errorf("exit code = %d, want %d:\n%s", result.ExitCode, tt.want, result.Log)
 			}
 			if tt.want != 0 {
-				wantError(t, result, tt.says)
+				outcome.Error(t, result, tt.says)
 			}
 		})
 	}
 }
 
 // testModes builds an action twice, with its script's exec bit and without.
-func (f *fixture) testModes(t *testing.T) {
+func testModes(t *testing.T, f *suite.Fixture) {
 	script := []byte("#!/bin/sh\necho \"it runs\"\n")
 	t.Run("with the exec bit", func(t *testing.T) {
 		t.Parallel()
-		results := f.use(t, f.testdata("modes"), harness.Use{Uses: "acme/modes@v1"}, nil)
+		results := f.Use(t, f.Testdata("modes"), harness.Use{Uses: "acme/modes@v1"}, nil)
 		wantOwnRun(t, results[0])
 	})
 	t.Run("without it", func(t *testing.T) {
 		t.Parallel()
-		results := f.use(t, f.testdata("modes"), harness.Use{Uses: "acme/modes@v2"},
+		results := f.Use(t, f.Testdata("modes"), harness.Use{Uses: "acme/modes@v2"},
 			harness.Files{"_actions/acme/modes/v2/run.sh": {Data: script, Mode: 0o644}})
 		if code := results[0].ExitCode; code != 126 {
-			t.Errorf("exit code = %d, want 126:\n%s", code, tail(results[0].Log))
+			t.Errorf("exit code = %d, want 126:\n%s", code, outcome.Tail(results[0].Log))
 		}
-		wantError(t, results[0], "may not be executed")
+		outcome.Error(t, results[0], "may not be executed")
 	})
 }
 
@@ -239,13 +157,13 @@ func wantOwnRun(t *testing.T, result *harness.Result) {
 	if result.ExitCode != 0 {
 		t.Errorf("exit code = %d, want 0", result.ExitCode)
 	}
-	wantLog(t, result, "it runs\n")
+	outcome.Log(t, result, "it runs\n")
 }
 
 // testMounts looks from the runner's side for the marks that an action left in
 // the directories that it shares with the runner.
-func (f *fixture) testMounts(t *testing.T, image, work string) {
-	result := f.step(t, runner.Step{Image: image, EntryPoint: "/mounts"})
+func testMounts(t *testing.T, f *suite.Fixture, image, work string) {
+	result := f.Play(t, runner.Step{Image: image, EntryPoint: "/mounts"}, nil)
 	want := "directory: /github/workspace\n"
 	marks := map[string]string{
 		"/github/workspace":     "app/app",
@@ -261,7 +179,7 @@ func (f *fixture) testMounts(t *testing.T, image, work string) {
 	want += "mounted: /__w\n" +
 		"environment: /github/workspace /github/home /github/workflow/event.json /github/runner_temp\n" +
 		"socket: absent\n"
-	wantOwnLog(t, result, want)
+	outcome.OwnLog(t, result, want)
 	for target, source := range marks {
 		got, err := f.Run(t.Context(), "cat", filepath.Join(work, source, "mark"))
 		if err != nil || got != target+"\n" {
@@ -272,14 +190,14 @@ func (f *fixture) testMounts(t *testing.T, image, work string) {
 
 // testLog has an action's lines arrive as the runner would see them: containerd
 // drops the "\r" of a "\r\n", which ends the same line for the runner.
-func (f *fixture) testLog(t *testing.T, image string) {
+func testLog(t *testing.T, f *suite.Fixture, image string) {
 	const script = `printf 'bad: \377\376 \303\050\n'; head -c 100000 /dev/zero | tr '\0' y; ` +
 		`printf '\n\n  indented\ttab\r\none\rtwo\n\033[31mred\033[0m\nno end'`
-	result := f.step(t, shell(image, script))
-	wantOwnLog(t, result, "bad: \xff\xfe \xc3\x28\n"+strings.Repeat("y", 100_000)+
+	result := f.Play(t, sample.Shell(image, script), nil)
+	outcome.OwnLog(t, result, "bad: \xff\xfe \xc3\x28\n"+strings.Repeat("y", 100_000)+
 		"\n\n  indented\ttab\none\rtwo\n\x1b[31mred\x1b[0m\nno end\n")
 	if !strings.Contains(result.Log, "no end\nkiln: ") {
-		t.Errorf("what kiln says last is no line of its own:\n%q", tail(result.Log))
+		t.Errorf("what kiln says last is no line of its own:\n%q", outcome.Tail(result.Log))
 	}
 }
 
@@ -288,13 +206,13 @@ func (f *fixture) testLog(t *testing.T, image string) {
 // that is too busy for ten seconds to hand its log out loses lines whoever reads
 // them: nothing else runs beside this, and the step runs again, twice at most.
 func TestLongLog(t *testing.T) {
-	f := newFixture(t, "long", nil)
+	f := suite.New(t, "long", nil)
 	const lines = 500_000
-	step := shell(f.Registry+"/library/busybox:latest", `exec awk 'BEGIN {
+	step := sample.Shell(f.Busybox(), `exec awk 'BEGIN {
 		fill = sprintf("%90s", ""); gsub(/ /, "x", fill)
 		for (i = 1; i <= 500000; i++) printf "%08d %s\n", i, fill }'`)
 	for range 2 {
-		result := f.step(t, step)
+		result := f.Play(t, step, nil)
 		missing, err := missingLines(result.Log, lines)
 		if err == nil && missing == 0 && result.ExitCode == 0 {
 			return
@@ -304,9 +222,9 @@ func TestLongLog(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	result := f.step(t, step)
-	wantSuccess(t, []*harness.Result{result})
-	wantNumberedLines(t, result.Log, lines)
+	result := f.Play(t, step, nil)
+	outcome.Success(t, result)
+	outcome.Numbered(t, result, lines)
 }
 
 // missingLines counts the numbered lines that a log has not. A line out of order
@@ -327,16 +245,8 @@ func missingLines(log string, lines int) (missing int, err error) {
 	return lines - found, nil
 }
 
-// shell is a step that runs a script as it is: arguments lose some spaces.
-func shell(image, script string) runner.Step {
-	return runner.Step{
-		Image: image, EntryPoint: "/bin/sh", Args: []string{"-c", `eval "$SCRIPT"`},
-		Env: map[string]string{"SCRIPT": script},
-	}
-}
-
 // testCommands has an action talk to the runner.
-func (f *fixture) testCommands(t *testing.T, image string) {
+func testCommands(t *testing.T, f *suite.Fixture, image string) {
 	const script = `echo "::notice title=T::from the action"
 echo "::add-mask::hunter2"
 echo "::set-output name=a::b"
@@ -345,18 +255,18 @@ echo "::error file=/github/workspace/main.go,line=3::wrong"
 echo "::group::G"
 echo "::endgroup::"
 `
-	result := f.step(t, shell(image, script))
+	result := f.Play(t, sample.Shell(image, script), nil)
 	want := []runner.Command{
 		{Name: "notice", Properties: "title=T", Data: "from the action"},
 		{Name: "add-mask", Data: "hunter2"},
 		{Name: "set-output", Properties: "name=a", Data: "b"},
-		{Name: "add-matcher", Data: workFolder + "/app/app/matcher.json"},
-		{Name: "error", Properties: "file=" + workFolder + "/app/app/main.go,line=3", Data: "wrong"},
+		{Name: "add-matcher", Data: suite.WorkFolder + "/app/app/matcher.json"},
+		{Name: "error", Properties: "file=" + suite.WorkFolder + "/app/app/main.go,line=3", Data: "wrong"},
 		{Name: "group", Data: "G"},
 		{Name: "endgroup"},
 	}
 	if diff := cmp.Diff(want, runner.Commands(result.Log)); diff != "" {
-		t.Errorf("what the runner carries out (-want +got):\n%s\n%s", diff, tail(result.Log))
+		t.Errorf("what the runner carries out (-want +got):\n%s\n%s", diff, outcome.Tail(result.Log))
 	}
 }
 
@@ -364,10 +274,10 @@ echo "::endgroup::"
 // run: four are built, of two actions, and six are of one ready image.
 func TestTenAtOnce(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "ten", nil)
+	f := suite.New(t, "ten", nil)
 	const steps, built = 10, 4
-	play := []runner.Step{f.unpackMeet(t, "a"), f.unpackMeet(t, "b")}
-	image := f.image(t, v1.Config{Entrypoint: []string{"/meet"}})
+	play := []runner.Step{unpackMeet(t, f, "a"), unpackMeet(t, f, "b")}
+	image := f.Image(t, v1.Config{Entrypoint: []string{"/meet"}})
 	results := make(chan error, steps)
 	for i := range steps {
 		step := runner.Step{Image: image}
@@ -386,17 +296,17 @@ func TestTenAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := f.seen.Most("job"); n != steps {
+	if n := f.Seen.Most("job"); n != steps {
 		t.Errorf("at most %d action pods were there at the same time, want %d", n, steps)
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // unpackMeet brings the files of an action to the runner before any step needs
 // them, on the back of a message that fails, and returns the action's step.
-func (f *fixture) unpackMeet(t *testing.T, name string) runner.Step {
+func unpackMeet(t *testing.T, f *suite.Fixture, name string) runner.Step {
 	t.Helper()
-	action, err := harness.ReadAction(f.testdata("meet"))
+	action, err := harness.ReadAction(f.Testdata("meet"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,9 +316,7 @@ func (f *fixture) unpackMeet(t *testing.T, name string) runner.Step {
 		t.Fatal(err)
 	}
 	files["_actions/acme/meet-"+name+"/v1/name.txt"] = harness.File{Data: []byte(name)}
-	if _, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte("{}\n")}, files, nil); err != nil {
-		t.Fatal(err)
-	}
+	f.Play(t, runner.Step{Raw: []byte("{}\n")}, files)
 	return action.Step(harness.Main, u)
 }
 
@@ -417,7 +325,7 @@ func met(result *harness.Result, err error, who string) error {
 		return err
 	}
 	if result.ExitCode != 0 || !strings.Contains(result.Log, "met: "+who+"\n") {
-		return fmt.Errorf("%s: exit code %d after %v:\n%s", who, result.ExitCode, result.Duration.Round(time.Second), tail(result.Log))
+		return fmt.Errorf("%s: exit code %d after %v:\n%s", who, result.ExitCode, result.Duration.Round(time.Second), outcome.Tail(result.Log))
 	}
 	return nil
 }
@@ -426,12 +334,12 @@ func met(result *harness.Result, err error, who string) error {
 func TestOtherWorkFolder(t *testing.T) {
 	t.Parallel()
 	const work = "/srv/actions/job folder"
-	f := newFixture(t, "folder", func(_ stage, o *harness.PodOptions) { o.WorkFolder = work })
-	f.testMounts(t, f.image(t, v1.Config{Cmd: []string{"/bin/sh"}}), work)
-	results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "./.github/actions/hello", With: map[string]string{"who-to-greet": "folder"}}, nil)
-	wantSuccess(t, results)
+	f := suite.New(t, "folder", func(_ suite.Stage, o *harness.PodOptions) { o.WorkFolder = work })
+	testMounts(t, f, f.Image(t, v1.Config{Cmd: []string{"/bin/sh"}}), work)
+	results := f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "./.github/actions/hello", With: map[string]string{"who-to-greet": "folder"}}, nil)
+	outcome.Success(t, results...)
 	if got := results[0].Outputs["greeting"]; got != "Hello, folder!" {
 		t.Errorf("output greeting = %q", got)
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }

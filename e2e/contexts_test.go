@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 	"kiln/internal/failure"
 )
 
@@ -24,24 +26,24 @@ const listContext = "FROM busybox\nCOPY . /context\n" +
 // file is in the way.
 func TestContexts(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "contexts", func(_ stage, o *harness.PodOptions) {
+	f := suite.New(t, "contexts", func(_ suite.Stage, o *harness.PodOptions) {
 		o.DaemonEnv = map[string]string{"KILN_CONTEXT_MAX_BYTES": "1048576"}
 	})
 	t.Run("cases", func(t *testing.T) {
-		t.Run("links and names", func(t *testing.T) { t.Parallel(); f.contextOfLinks(t) })
-		t.Run("ignore file of a Dockerfile", func(t *testing.T) { t.Parallel(); f.contextOfNamedFile(t) })
-		t.Run("action in the runner's cache", func(t *testing.T) { t.Parallel(); f.contextInCache(t) })
-		t.Run("100,000 files", func(t *testing.T) { long(t); t.Parallel(); f.contextOfManyFiles(t) })
+		t.Run("links and names", func(t *testing.T) { t.Parallel(); contextOfLinks(t, f) })
+		t.Run("ignore file of a Dockerfile", func(t *testing.T) { t.Parallel(); contextOfNamedFile(t, f) })
+		t.Run("action in the runner's cache", func(t *testing.T) { t.Parallel(); contextInCache(t, f) })
+		t.Run("100,000 files", func(t *testing.T) { long(t); t.Parallel(); contextOfManyFiles(t, f) })
 		for _, c := range unusableContexts() {
-			t.Run(c.name, func(t *testing.T) { t.Parallel(); f.unusableContext(t, c) })
+			t.Run(c.name, func(t *testing.T) { t.Parallel(); unusableContext(t, f, c) })
 		}
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // contextOfLinks has the stand-in, which is user 1001, hold every kind of file
 // that a context can have.
-func (f *fixture) contextOfLinks(t *testing.T) {
+func contextOfLinks(t *testing.T, f *suite.Fixture) {
 	long := strings.Repeat("n", 255)
 	files := harness.Files{
 		"Dockerfile": {Data: []byte(listContext)}, ".dockerignore": {Data: []byte("*.log\n!keep.log\npipe\n.dockerignore\nDockerfile\n")},
@@ -49,10 +51,10 @@ func (f *fixture) contextOfLinks(t *testing.T) {
 		"absolute": {Link: "/etc/passwd"}, "dangling": {Link: "nowhere"}, "to-dir": {Link: "dir"}, "up": {Link: "../x"},
 	}
 	dir := runner.ActionDir("acme/links@v1")
-	if _, err := f.Run(t.Context(), "sh", "-c", `mkdir -p "$1" && mkfifo "$1/pipe" && perl -MIO::Socket::UNIX -e 'chdir $ARGV[0]; IO::Socket::UNIX->new(Local => "socket", Listen => 1) or die' "$1"`, "sh", workFolder+"/"+dir); err != nil {
+	if _, err := f.Run(t.Context(), "sh", "-c", `mkdir -p "$1" && mkfifo "$1/pipe" && perl -MIO::Socket::UNIX -e 'chdir $ARGV[0]; IO::Socket::UNIX->new(Local => "socket", Listen => 1) or die' "$1"`, "sh", suite.WorkFolder+"/"+dir); err != nil {
 		t.Fatal(err)
 	}
-	result := f.fromContext(t, dir, "Dockerfile", files)
+	result := fromContext(t, f, dir, "Dockerfile", files)
 	want := []string{
 		"lrwxrwxrwx 0:0 './absolute' -> '/etc/passwd'",
 		"lrwxrwxrwx 0:0 './dangling' -> 'nowhere'",
@@ -71,13 +73,13 @@ func (f *fixture) contextOfLinks(t *testing.T) {
 
 // contextOfNamedFile has an ignore file of the Dockerfile's own, which alone
 // counts.
-func (f *fixture) contextOfNamedFile(t *testing.T) {
+func contextOfNamedFile(t *testing.T, f *suite.Fixture) {
 	files := harness.Files{
 		"my.Dockerfile":              {Data: []byte(strings.Replace(listContext, "COPY . ", "COPY . /context/\nRUN touch /context/raw$(printf '\\377')\nCOPY wanted ", 1))},
 		"my.Dockerfile.dockerignore": {Data: []byte("*\n!wanted\n")}, ".dockerignore": {Data: []byte("wanted\n")},
 		"wanted": {}, "unwanted": {},
 	}
-	result := f.fromContext(t, runner.ActionDir("acme/named@v1"), "my.Dockerfile", files)
+	result := fromContext(t, f, runner.ActionDir("acme/named@v1"), "my.Dockerfile", files)
 	wantListing(t, result, []string{"-rw-r--r-- 0:0 ./wanted", "raw name"})
 }
 
@@ -85,53 +87,50 @@ func (f *fixture) contextOfNamedFile(t *testing.T) {
 // with ACTIONS_RUNNER_SYMLINK_CACHED_ACTIONS: the directory of a ref is a link out
 // of the work folder, to what no other pod can mount (actions/runner,
 // ActionManager.cs).
-func (f *fixture) contextInCache(t *testing.T) {
+func contextInCache(t *testing.T, f *suite.Fixture) {
 	dir := runner.ActionDir("acme/cached@v1")
 	const script = `mkdir -p "$1" /tmp/action-cache/acme_cached/sha/docker && cd /tmp/action-cache/acme_cached/sha &&
 		printf 'FROM busybox\nCOPY docker/greeting /\nENTRYPOINT ["cat", "/greeting"]\n' >Dockerfile &&
 		printf 'FROM busybox\nCOPY greeting /\nENTRYPOINT ["cat", "/greeting"]\n' >docker/Dockerfile &&
 		echo "from the cache" >docker/greeting && ln -s /tmp/action-cache/acme_cached/sha "$1/v1"`
-	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", path.Dir(workFolder+"/"+dir)); err != nil {
+	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", path.Dir(suite.WorkFolder+"/"+dir)); err != nil {
 		t.Fatal(err)
 	}
 	for _, dockerfile := range []string{"/Dockerfile", "/docker/Dockerfile"} {
-		result := f.step(t, runner.Step{Dockerfile: dir + dockerfile})
+		result := f.Play(t, runner.Step{Dockerfile: dir + dockerfile}, nil)
 		if result.ExitCode != 0 {
 			t.Errorf("%s: exit code = %d, want 0", dockerfile, result.ExitCode)
 		}
-		wantLog(t, result, "\nfrom the cache\n")
+		outcome.Log(t, result, "\nfrom the cache\n")
 	}
 }
 
 // contextOfManyFiles builds from as many files as the limit allows, and not from
 // more.
-func (f *fixture) contextOfManyFiles(t *testing.T) {
+func contextOfManyFiles(t *testing.T, f *suite.Fixture) {
 	dir := runner.ActionDir("acme/many@v1")
 	const script = `mkdir -p "$1" && cd "$1" && for d in $(seq 99); do mkdir $d; (cd $d && seq 1009 | xargs touch); done && seq 9 | sed s/^/file/ | xargs touch`
-	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", workFolder+"/"+dir); err != nil {
+	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", suite.WorkFolder+"/"+dir); err != nil {
 		t.Fatal(err)
 	}
 	// 99 directories of 1,009 files, 9 files and the Dockerfile.
 	dockerfile := harness.Files{"Dockerfile": {Data: []byte("FROM busybox\nCOPY . /context\nENTRYPOINT [\"sh\", \"-c\", \"find /context -mindepth 1 | wc -l\"]\n")}}
-	result := f.fromContext(t, dir, "Dockerfile", dockerfile)
-	wantSuccess(t, []*harness.Result{result})
-	wantLog(t, result, "\n100000\n")
+	result := fromContext(t, f, dir, "Dockerfile", dockerfile)
+	outcome.Success(t, result)
+	outcome.Log(t, result, "\n100000\n")
 	dockerfile["one-more"] = harness.File{}
-	wantError(t, f.fromContext(t, dir, "Dockerfile", dockerfile), "the build context has more than 100000 entries", failure.BadRequest.Mark())
+	outcome.Error(t, fromContext(t, f, dir, "Dockerfile", dockerfile), "the build context has more than 100000 entries", failure.BadRequest.Mark())
 }
 
 // fromContext plays a step of the Dockerfile in dir.
-func (f *fixture) fromContext(t *testing.T, dir, dockerfile string, files harness.Files) *harness.Result {
+func fromContext(t *testing.T, f *suite.Fixture, dir, dockerfile string, files harness.Files) *harness.Result {
 	t.Helper()
 	below := harness.Files{}
 	for name, file := range files {
 		below[dir+"/"+name] = file
 	}
 	step := runner.Step{Repository: "acme/app", Dockerfile: dir + "/" + dockerfile}
-	result, err := f.Step(t.Context(), step, below, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	result := f.Play(t, step, below)
 	return result
 }
 
@@ -139,7 +138,7 @@ func (f *fixture) fromContext(t *testing.T, dir, dockerfile string, files harnes
 // no text is told from others by the action itself.
 func wantListing(t *testing.T, result *harness.Result, want []string) {
 	t.Helper()
-	wantSuccess(t, []*harness.Result{result})
+	outcome.Success(t, result)
 	_, listed, _ := strings.Cut(result.Log, "::endgroup::\n")
 	var got []string
 	for line := range strings.Lines(listed) {
@@ -151,7 +150,7 @@ func wantListing(t *testing.T, result *harness.Result, want []string) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("what the action found in its image (-want +got):\n%s\n%s", diff, tail(result.Log))
+		t.Errorf("what the action found in its image (-want +got):\n%s\n%s", diff, outcome.Tail(result.Log))
 	}
 }
 
@@ -174,12 +173,12 @@ func unusableContexts() []unusable {
 }
 
 // unusableContext plays a step with a context that says no.
-func (f *fixture) unusableContext(t *testing.T, c unusable) {
+func unusableContext(t *testing.T, f *suite.Fixture, c unusable) {
 	dir := runner.ActionDir("acme/" + strings.ReplaceAll(c.name, " ", "-") + "@v1")
 	script := `mkdir -p "$1" && cd "$1" && echo FROM busybox >Dockerfile && ` + c.script
-	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", workFolder+"/"+dir); err != nil {
+	if _, err := f.Run(t.Context(), "sh", "-c", script, "sh", suite.WorkFolder+"/"+dir); err != nil {
 		t.Fatal(err)
 	}
-	result := f.fromContext(t, dir, "Dockerfile", nil)
-	wantError(t, result, append(c.says, "["+string(failure.BadRequest)+"]")...)
+	result := fromContext(t, f, dir, "Dockerfile", nil)
+	outcome.Error(t, result, append(c.says, "["+string(failure.BadRequest)+"]")...)
 }

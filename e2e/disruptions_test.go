@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 	"kiln/internal/failure"
 )
 
@@ -26,72 +30,67 @@ import (
 // so, and nothing is left.
 func TestDisruptions(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "disruptions", nil)
-	node := f.nodeShell(t)
+	f := suite.New(t, "disruptions", nil)
+	node := startNodeShell(t, f)
 	t.Run("cases", func(t *testing.T) {
 		t.Run("evicted once", func(t *testing.T) {
 			t.Parallel()
-			result := f.disrupt(t, "disrupt-evicted-once", 1, f.evict)
-			wantSuccess(t, []*harness.Result{result})
+			result := disrupt(t, f, "disrupt-evicted-once", 1, evictor(f))
+			outcome.Success(t, result)
 			wantAttempts(t, result, 1, failure.Evicted)
 		})
 		t.Run("evicted every time", func(t *testing.T) {
 			t.Parallel()
-			result := f.disrupt(t, "disrupt-evicted-always", 3, f.evict)
-			wantError(t, result, failure.Evicted.Mark(), "EvictionByEvictionAPI")
+			result := disrupt(t, f, "disrupt-evicted-always", 3, evictor(f))
+			outcome.Error(t, result, failure.Evicted.Mark(), "EvictionByEvictionAPI")
 			wantAttempts(t, result, 2, failure.Evicted)
 		})
 		t.Run("deleted", func(t *testing.T) {
 			t.Parallel()
-			result := f.disrupt(t, "disrupt-deleted", 1, f.deleteNow)
-			wantSuccess(t, []*harness.Result{result})
-			wantLog(t, result, "kiln: the build pod went away, looking again")
+			result := disrupt(t, f, "disrupt-deleted", 1, deleter(f))
+			outcome.Success(t, result)
+			outcome.Log(t, result, "kiln: the build pod went away, looking again")
 		})
 		t.Run("Kaniko killed", func(t *testing.T) {
 			t.Parallel()
-			result := f.disrupt(t, "disrupt-kaniko-killed", 1, node.killer("kaniko", "KILL"))
-			wantSuccess(t, []*harness.Result{result})
+			result := disrupt(t, f, "disrupt-kaniko-killed", 1, node.killer("kaniko", "KILL"))
+			outcome.Success(t, result)
 			wantAttempts(t, result, 1, failure.Evicted)
 		})
 		t.Run("gate killed", func(t *testing.T) {
 			t.Parallel()
-			result := f.disrupt(t, "disrupt-gate-killed", 1, node.killer("gate", "KILL"))
-			wantSuccess(t, []*harness.Result{result})
+			result := disrupt(t, f, "disrupt-gate-killed", 1, node.killer("gate", "KILL"))
+			outcome.Success(t, result)
 			// Kaniko may miss the gate before the node reports its end.
 			wantAttempts(t, result, 1, failure.Evicted, failure.RegistryUnreachable)
 		})
 		t.Run("context cut off", func(t *testing.T) {
 			t.Parallel()
-			f.cutContext(t, node)
+			cutContext(t, f, node)
 		})
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // disrupt plays a build whose RUN takes a while, and calls act for the first
 // build pods of it, one after the other, once that runs.
-func (f *fixture) disrupt(t *testing.T, marker string, times int, act func(context.Context, *corev1.Pod) error) *harness.Result {
+func disrupt(t *testing.T, f *suite.Fixture, marker string, times int, act func(context.Context, *corev1.Pod) error) *harness.Result {
 	t.Helper()
-	step, files := plainBuild("FROM busybox\nRUN echo busy && sleep 6\nENTRYPOINT [\"true\"]\n")(marker)
-	ctx, cancel := context.WithCancel(t.Context())
-	acted := make(chan error, 1)
-	go func() { acted <- f.actOnBuilds(ctx, marker, times, act) }()
-	result, err := f.Step(t.Context(), step, files, nil)
-	cancel()
-	if acting := <-acted; acting != nil {
-		t.Errorf("%v; the step's log:\n%s", acting, tail(result.Log))
-	}
-	if err != nil {
-		t.Fatal(err)
+	step, files := sample.Build(marker, "FROM busybox\nRUN echo busy && sleep 6\nENTRYPOINT [\"true\"]\n")
+	playing := f.Start(t.Context(), step, files)
+	acting := actOnBuilds(playing.While(t.Context()), f, marker, times, act)
+	result := playing.Wait(t)
+	if acting != nil {
+		t.Errorf("%v; the step's log:\n%s", acting, outcome.Tail(result.Log))
 	}
 	return result
 }
 
 // actOnBuilds waits for the RUN of each of the first build pods and acts on it.
-func (f *fixture) actOnBuilds(ctx context.Context, marker string, times int, act func(context.Context, *corev1.Pod) error) error {
+func actOnBuilds(ctx context.Context, f *suite.Fixture, marker string, times int, act func(context.Context, *corev1.Pod) error) error {
 	seen := map[types.UID]bool{}
 	for len(seen) < times {
-		pod, err := f.busyBuild(ctx, marker, "busy\n", seen)
+		pod, err := busyBuild(ctx, f, marker, "busy\n", seen)
 		if err != nil {
 			return fmt.Errorf("after %d of %d disruptions: %w", len(seen), times, err)
 		}
@@ -104,19 +103,18 @@ func (f *fixture) actOnBuilds(ctx context.Context, marker string, times int, act
 }
 
 // busyBuild waits for a build pod with the marker that is not in seen and whose
-// Kaniko has logged text; no text is a container that runs.
-func (f *fixture) busyBuild(ctx context.Context, marker, text string, seen map[types.UID]bool) (*corev1.Pod, error) {
-	for {
-		s, found := f.lastOf("kaniko", marker)
-		if found && !seen[s.Pod.UID] && s.Pod.DeletionTimestamp == nil && running(s.Pod, "kaniko") && f.logged(ctx, s.Pod.Name, "kaniko", text) {
-			return s.Pod, nil
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+// Kaniko runs, and has logged the text if there is one.
+func busyBuild(ctx context.Context, f *suite.Fixture, marker, text string, seen map[types.UID]bool) (*corev1.Pod, error) {
+	var pod *corev1.Pod
+	err := f.Seen.Await(ctx, func() bool {
+		s, found := f.Seen.Last("kaniko", marker)
+		pod = s.Pod
+		return found && !seen[pod.UID] && pod.DeletionTimestamp == nil && running(pod, "kaniko")
+	})
+	if err == nil && text != "" {
+		err = f.AwaitLog(ctx, f.Namespace, pod.Name, "kaniko", text)
 	}
+	return pod, err
 }
 
 // running reports whether a container runs.
@@ -129,75 +127,70 @@ func running(pod *corev1.Pod, name string) bool {
 	return false
 }
 
-// logged reports whether a container's log has the text by now.
-func (f *fixture) logged(ctx context.Context, pod, name, text string) bool {
-	log, err := f.Kube.CoreV1().Pods(f.Namespace).GetLogs(pod, &corev1.PodLogOptions{Container: name}).DoRaw(ctx)
-	return err == nil && bytes.Contains(log, []byte(text))
+// evictor asks for an eviction, as a drain does.
+func evictor(f *suite.Fixture) func(context.Context, *corev1.Pod) error {
+	return func(ctx context.Context, pod *corev1.Pod) error {
+		return f.Kube.PolicyV1().Evictions(f.Namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
+	}
 }
 
-// evict asks for an eviction, as a drain does.
-func (f *fixture) evict(ctx context.Context, pod *corev1.Pod) error {
-	return f.Kube.PolicyV1().Evictions(f.Namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}})
-}
-
-// deleteNow takes a pod out of the API at once, as the garbage collector does
+// deleter takes a pod out of the API at once, as the garbage collector does
 // with those of a node that is gone.
-func (f *fixture) deleteNow(ctx context.Context, pod *corev1.Pod) error {
-	return f.Kube.CoreV1().Pods(f.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+func deleter(f *suite.Fixture) func(context.Context, *corev1.Pod) error {
+	return func(ctx context.Context, pod *corev1.Pod) error {
+		return f.Kube.CoreV1().Pods(f.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+	}
 }
 
 // cutContext kills Kaniko in the middle of its context. On a busy node the
 // context may be faster than the stop; then it is another attempt's turn.
-func (f *fixture) cutContext(t *testing.T, node nodeShell) {
+func cutContext(t *testing.T, f *suite.Fixture, node nodeShell) {
 	t.Helper()
 	var result *harness.Result
 	for try := range 3 {
-		result = f.cutOnce(t, node, fmt.Sprintf("disrupt-context-%d", try))
-		wantSuccess(t, []*harness.Result{result})
+		result = cutOnce(t, f, node, fmt.Sprintf("disrupt-context-%d", try))
+		outcome.Success(t, result)
 		wantAttempts(t, result, 1, failure.ContextTransport, failure.Evicted)
 		if strings.Contains(result.Log, failure.ContextTransport.Mark()) {
 			return
 		}
 	}
-	t.Errorf("no context was cut off:\n%s", tail(result.Log))
+	t.Errorf("no context was cut off:\n%s", outcome.Tail(result.Log))
 }
 
 // cutOnce plays a build whose Kaniko is stopped before it has read its context,
 // and killed when that is stuck half-way.
-func (f *fixture) cutOnce(t *testing.T, node nodeShell, marker string) *harness.Result {
+func cutOnce(t *testing.T, f *suite.Fixture, node nodeShell, marker string) *harness.Result {
 	t.Helper()
-	step, files := plainBuild("FROM busybox\nENTRYPOINT [\"true\"]\n")(marker)
-	dir := workFolder + "/" + strings.TrimSuffix(step.Dockerfile, "/Dockerfile")
+	step, files := sample.Build(marker, "FROM busybox\nENTRYPOINT [\"true\"]\n")
+	dir := suite.WorkFolder + "/" + strings.TrimSuffix(step.Dockerfile, "/Dockerfile")
 	if _, err := f.Run(t.Context(), "sh", "-c", `mkdir -p "$1" && head -c 32M /dev/urandom >"$1/big"`, "sh", dir); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	acted := make(chan error, 1)
-	go func() {
-		acted <- func() error {
-			pod, err := f.busyBuild(ctx, marker, "", nil)
-			if err == nil {
-				err = node.signal(ctx, pod, "kaniko", "STOP")
-			}
-			for err == nil && !f.logged(ctx, pod.Name, "gate", "listening") {
-				err = ctx.Err()
-			}
-			if err != nil {
-				return err
-			}
-			time.Sleep(3 * time.Second) // it takes a moment to get stuck, and tells nobody
-			return node.signal(ctx, pod, "kaniko", "KILL")
-		}()
-	}()
-	result, err := f.Step(t.Context(), step, files, nil)
-	cancel()
-	if acting := <-acted; acting != nil {
-		t.Error(acting)
+	playing := f.Start(t.Context(), step, files)
+	if err := cut(playing.While(t.Context()), t, f, node, marker); err != nil {
+		t.Error(err)
 	}
+	return playing.Wait(t)
+}
+
+// cut stops a build's Kaniko as soon as it runs, and kills it when a part of the context
+// has reached it.
+func cut(ctx context.Context, t *testing.T, f *suite.Fixture, node nodeShell, marker string) error {
+	pod, err := busyBuild(ctx, f, marker, "", nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	return result
+	if err := node.signal(ctx, pod, "kaniko", "STOP"); err != nil {
+		return err
+	}
+	if err := f.AwaitLog(ctx, f.Namespace, pod.Name, "gate", "listening"); err != nil {
+		return err
+	}
+	if err := node.awaitStuck(ctx, pod); err != nil {
+		t.Logf("the context was faster: %v", err)
+	}
+	return node.signal(ctx, pod, "kaniko", "KILL")
 }
 
 // wantAttempts fails the test unless the log tells that many failed attempts
@@ -214,19 +207,19 @@ func wantAttempts(t *testing.T, result *harness.Result, want int, reasons ...fai
 		}
 	}
 	if got != want {
-		t.Errorf("the log tells %d failed attempts, want %d:\n%s", got, want, tail(result.Log))
+		t.Errorf("the log tells %d failed attempts, want %d:\n%s", got, want, outcome.Tail(result.Log))
 	}
 }
 
 // nodeShell is a pod that sees all processes of its node.
 type nodeShell struct {
-	stage
+	*harness.Cluster
 	namespace string
 }
 
-// nodeShell starts such a pod in a namespace of its own, since kiln's does not
+// startNodeShell starts such a pod in a namespace of its own, since kiln's does not
 // let it in.
-func (f *fixture) nodeShell(t *testing.T) nodeShell {
+func startNodeShell(t *testing.T, f *suite.Fixture) nodeShell {
 	t.Helper()
 	namespace := f.Namespace + "-node"
 	labels := map[string]string{"kiln-harness": "true", "pod-security.kubernetes.io/enforce": "privileged"}
@@ -242,10 +235,10 @@ func (f *fixture) nodeShell(t *testing.T) nodeShell {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "shell"},
 		Spec: corev1.PodSpec{
-			NodeName: f.pod(t, f.Pod).Spec.NodeName, HostPID: true, TerminationGracePeriodSeconds: new(int64(0)),
+			NodeName: f.PodNow(t, f.Pod).Spec.NodeName, HostPID: true, TerminationGracePeriodSeconds: new(int64(0)),
 			AutomountServiceAccountToken: new(false),
 			Containers: []corev1.Container{{
-				Name: "shell", Image: f.images.Runner, Command: []string{"sleep", "3600"},
+				Name: "shell", Image: f.Images.Runner, Command: []string{"sleep", "3600"},
 				SecurityContext: &corev1.SecurityContext{Privileged: new(true), RunAsUser: new(int64(0))},
 			}},
 		},
@@ -257,7 +250,7 @@ func (f *fixture) nodeShell(t *testing.T) nodeShell {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return nodeShell{f.stage, namespace}
+	return nodeShell{f.Cluster, namespace}
 }
 
 // killer returns what sends a signal to a container of a pod.
@@ -267,12 +260,7 @@ func (n nodeShell) killer(name, signal string) func(context.Context, *corev1.Pod
 
 // signal sends a signal to every process of a container.
 func (n nodeShell) signal(ctx context.Context, pod *corev1.Pod, name, signal string) error {
-	id := ""
-	for _, status := range pod.Status.ContainerStatuses {
-		if status.Name == name {
-			_, id, _ = strings.Cut(status.ContainerID, "://")
-		}
-	}
+	id := containerID(pod, name)
 	const script = `found=; for p in $(grep -l -- "$1" /proc/[0-9]*/cgroup); do p=${p#/proc/}; kill -s "$2" "${p%/cgroup}" && found=1; done; test "$found"`
 	var out bytes.Buffer
 	err := n.Exec(ctx, harness.Exec{
@@ -283,4 +271,47 @@ func (n nodeShell) signal(ctx context.Context, pod *corev1.Pod, name, signal str
 		return fmt.Errorf("signal %s to container %q: %w: %s", signal, id, err, out.String())
 	}
 	return nil
+}
+
+// unread is a program for perl: how much the standard input of a container's processes
+// holds that none of them has read.
+const unread = `use Fcntl;
+my $most = 0;
+for my $file (glob "/proc/[0-9]*/cgroup") {
+  open my $in, "<", $file or next;
+  next unless join("", <$in>) =~ /$ARGV[0]/;
+  my $pipe = $file =~ s/cgroup$/fd\/0/r;
+  next unless -p $pipe and sysopen my $end, $pipe, O_RDONLY | O_NONBLOCK;
+  my $held = pack "i", 0;
+  ioctl $end, 0x541B, $held or next; # FIONREAD
+  $most = unpack "i", $held if unpack("i", $held) > $most;
+}
+print $most`
+
+// awaitStuck waits until a part of the context has reached a Kaniko that is stopped: the
+// whole has no room on its way. It is an error that nothing comes, as when Kaniko had read
+// all of it before.
+func (n nodeShell) awaitStuck(ctx context.Context, pod *corev1.Pod) error {
+	return harness.Eventually(ctx, 10*time.Second, func(ctx context.Context) error {
+		var out bytes.Buffer
+		err := n.Exec(ctx, harness.Exec{
+			Namespace: n.namespace, Pod: "shell", Container: "shell",
+			Command: []string{"perl", "-e", unread, containerID(pod, "kaniko")}, Stdout: &out, Stderr: &out,
+		})
+		if held, _ := strconv.Atoi(out.String()); err == nil && held == 0 {
+			err = fmt.Errorf("Kaniko's standard input holds %q bytes", out.String())
+		}
+		return err
+	})
+}
+
+// containerID is the runtime's name for a container.
+func containerID(pod *corev1.Pod, name string) string {
+	for _, status := range pod.Status.ContainerStatuses {
+		if status.Name == name {
+			_, id, _ := strings.Cut(status.ContainerID, "://")
+			return id
+		}
+	}
+	return ""
 }

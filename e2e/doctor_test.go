@@ -5,7 +5,6 @@ package e2e_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -22,7 +21,9 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 	"kiln/internal/doctor"
 	"kiln/internal/scaleset"
 )
@@ -37,10 +38,10 @@ type planted struct {
 	// adjust plants faults in the pod, before in the namespace, daemon in the
 	// kiln container, and after once the pod runs. The chart refuses some faults,
 	// and those of before and daemon come after it.
-	adjust func(*testing.T, stage, string, *harness.PodOptions)
-	before func(*testing.T, stage, string)
+	adjust func(*testing.T, suite.Stage, string, *harness.PodOptions)
+	before func(*testing.T, suite.Stage, string)
 	daemon map[string]string
-	after  func(*testing.T, *fixture)
+	after  func(*testing.T, *suite.Fixture)
 	// powerless: kiln may delete nothing any more, so what a step had made stays until
 	// the runner pod goes.
 	powerless bool
@@ -61,7 +62,7 @@ func TestDoctor(t *testing.T) {
 	for _, p := range []planted{strangerPod(), nodesElsewhere(), nowhere(), opaqueSecret(), wrongPassword(), accountOfOld()} {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, "doctor-"+strings.ReplaceAll(p.name, " ", "-"), func(s stage, o *harness.PodOptions) {
+			f := suite.New(t, "doctor-"+strings.ReplaceAll(p.name, " ", "-"), func(s suite.Stage, o *harness.PodOptions) {
 				namespace := path.Base(o.RegistryHost)
 				p.adjust(t, s, namespace, o)
 				p.plant(o, func() {
@@ -73,10 +74,10 @@ func TestDoctor(t *testing.T) {
 			if p.after != nil {
 				p.after(t, f)
 			}
-			wantFaults(t, f.examine(t), f.andPlainLogin(p.inside))
-			wantFaults(t, f.examineOutside(t, f.Namespace), f.andPlainLogin(p.outside))
+			wantFaults(t, examine(t, f), andPlainLogin(f, p.inside))
+			wantFaults(t, examineOutside(t, f.Stage, f.Namespace), andPlainLogin(f, p.outside))
 			if !p.powerless {
-				f.wantNothingLeft(t)
+				f.WantNothingLeft(t)
 			}
 		})
 	}
@@ -104,23 +105,23 @@ func (p planted) plant(o *harness.PodOptions, before func()) {
 // testSound has a runner that has called its hook: in sealed mode with a Secret,
 // in mode kubernetes with a delegate.
 func testSound(t *testing.T, mode string) {
-	f := newFixture(t, "doctor-sound-"+mode, func(s stage, o *harness.PodOptions) {
+	f := suite.New(t, "doctor-sound-"+mode, func(s suite.Stage, o *harness.PodOptions) {
 		o.Mode = mode
 		if mode == scaleset.Kubernetes {
-			o.Delegate = delegateRoot + "/k8s/index.js"
+			o.Delegate = suite.DelegateRoot + "/k8s/index.js"
 		} else if s.AuthRegistry != "" {
 			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+path.Base(o.RegistryHost), harness.PullSecret
 		}
 	})
 	delegate := "none: sealed mode"
 	if mode == scaleset.Kubernetes {
-		delegate = delegateRoot + "/k8s/index.js is there"
-		f.wantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, delegateFiles())
-	} else if _, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil, nil); err != nil {
-		t.Fatal(err)
+		delegate = suite.DelegateRoot + "/k8s/index.js is there"
+		f.WantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, suite.DelegateFiles())
+	} else {
+		f.Play(t, runner.Step{Raw: []byte(prepareJob)}, nil)
 	}
-	inside := f.examine(t)
-	wantFaults(t, inside, f.andPlainLogin(nil))
+	inside := examine(t, f)
+	wantFaults(t, inside, andPlainLogin(f, nil))
 	for check, text := range map[string]string{
 		"exchange": "the runner called the hook last at", "delegate": delegate,
 		"node-pull": "pulls", "kaniko-pull": "has the images of a build pod", "permissions": "all 18 rights",
@@ -131,16 +132,16 @@ func testSound(t *testing.T, mode string) {
 			t.Errorf("%s does not say %q:\n%s", check, text, table(inside))
 		}
 	}
-	wantFaults(t, f.examineOutside(t, f.Namespace), f.andPlainLogin(nil))
-	f.wantNoFailedStarts(t)
+	wantFaults(t, examineOutside(t, f.Stage, f.Namespace), andPlainLogin(f, nil))
+	wantNoFailedStarts(t, f)
 	if mode == scaleset.Sealed {
-		f.interruptDoctor(t)
+		interruptDoctor(t, f)
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // interruptDoctor interrupts an examination that has just created a pod.
-func (f *fixture) interruptDoctor(t *testing.T) {
+func interruptDoctor(t *testing.T, f *suite.Fixture) {
 	t.Helper()
 	pods, err := f.Kube.CoreV1().Pods(f.Namespace).Watch(t.Context(), metav1.ListOptions{LabelSelector: "kiln.build/role=doctor"})
 	if err != nil {
@@ -170,12 +171,12 @@ func (f *fixture) interruptDoctor(t *testing.T) {
 func strangerPod() planted {
 	return planted{
 		name: "stranger pod",
-		before: func(t *testing.T, s stage, namespace string) {
+		before: func(t *testing.T, s suite.Stage, namespace string) {
 			plantSecret(t, s, namespace, corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{Name: "other-key"}, Data: map[string][]byte{"config.json": []byte("{}")},
 			})
 		},
-		adjust: func(_ *testing.T, s stage, namespace string, o *harness.PodOptions) {
+		adjust: func(_ *testing.T, s suite.Stage, namespace string, o *harness.PodOptions) {
 			o.PullSecret = "other-key"
 			o.DaemonEnv = map[string]string{"KILN_KANIKO_IMAGE": s.Registry + "/kaniko/executor:v0"}
 			if s.AuthRegistry != "" {
@@ -197,12 +198,12 @@ func strangerPod() planted {
 			}
 		},
 		daemon: map[string]string{"KILN_TAG": "latest", "KILN_KANIKO_FLAVOUR": "chainguard"},
-		after: func(t *testing.T, f *fixture) {
+		after: func(t *testing.T, f *suite.Fixture) {
 			enforce := []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
 			if _, err := f.Kube.CoreV1().Namespaces().Patch(t.Context(), f.Namespace, types.MergePatchType, enforce, metav1.PatchOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			f.withoutRight(t, "pods/attach")
+			withoutRight(t, f, "pods/attach")
 		},
 		inside: map[string][2]string{
 			"hook":         {"/home/runner/k8s/index.js", "set it to /opt/kiln/hook.sh"},
@@ -236,19 +237,16 @@ func strangerPod() planted {
 func nodesElsewhere() planted {
 	return planted{
 		name: "nodes elsewhere",
-		adjust: func(_ *testing.T, _ stage, _ string, o *harness.PodOptions) {
+		adjust: func(_ *testing.T, _ suite.Stage, _ string, o *harness.PodOptions) {
 			o.RunnerEnv = map[string]string{"KILN_DELEGATE": "/nowhere/k8s-novolume/index.js"}
 		},
 		daemon: map[string]string{
 			"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PULL": "127.0.0.1:1/kiln",
 			"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE":                "/etc/kiln/none.yaml",
 		},
-		after: func(t *testing.T, f *fixture) {
-			result, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wantError(t, result, "/nowhere/k8s-novolume/index.js")
+		after: func(t *testing.T, f *suite.Fixture) {
+			result := f.Play(t, runner.Step{Repository: "acme/app", Raw: []byte(prepareJob)}, nil)
+			outcome.Error(t, result, "/nowhere/k8s-novolume/index.js")
 		},
 		inside: map[string][2]string{
 			"hook":      {"kubernetes-novolume", "sealed mode"},
@@ -268,7 +266,7 @@ func nodesElsewhere() planted {
 func nowhere() planted {
 	return planted{
 		name: "nowhere",
-		adjust: func(_ *testing.T, _ stage, _ string, o *harness.PodOptions) {
+		adjust: func(_ *testing.T, _ suite.Stage, _ string, o *harness.PodOptions) {
 			o.RegistryHost, o.PullSecret = "kiln-nowhere.invalid:5000/x", "absent"
 			o.RunnerEnv = map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOKS": "", "ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER": "true"}
 			o.Adjust = func(pod *corev1.Pod) {
@@ -306,11 +304,11 @@ func nowhere() planted {
 func opaqueSecret() planted {
 	return planted{
 		name: "opaque secret",
-		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
+		adjust: func(t *testing.T, s suite.Stage, namespace string, o *harness.PodOptions) {
 			needAuth(t, s)
 			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, "opaque"
 		},
-		before: func(t *testing.T, s stage, namespace string) {
+		before: func(t *testing.T, s suite.Stage, namespace string) {
 			right, err := s.Kube.CoreV1().Secrets(namespace).Get(t.Context(), harness.PullSecret, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -326,7 +324,7 @@ func opaqueSecret() planted {
 func wrongPassword() planted {
 	return planted{
 		name: "wrong password",
-		adjust: func(t *testing.T, s stage, namespace string, o *harness.PodOptions) {
+		adjust: func(t *testing.T, s suite.Stage, namespace string, o *harness.PodOptions) {
 			needAuth(t, s)
 			if err := s.RegistrySecret(t.Context(), namespace, "old", s.AuthUser, "of-old"); err != nil {
 				t.Fatal(err)
@@ -339,16 +337,12 @@ func wrongPassword() planted {
 
 // testNoRunnerPod examines a namespace before its first runner.
 func testNoRunnerPod(t *testing.T) {
-	s, err := open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	namespace := "kiln-e2e-doctor-empty-" + strings.ToLower(rand.Text()[:6])
-	t.Cleanup(func() { s.close(t, namespace) })
+	s := suite.Open(t)
+	namespace := s.NewNamespace(t, "doctor-empty")
 	if err := s.Namespace(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	wantFaults(t, s.examineOutside(t, namespace), map[string][2]string{
+	wantFaults(t, examineOutside(t, s, namespace), map[string][2]string{
 		"settings":   {"there is no ConfigMap kiln", "install the chart"},
 		"settings 2": {"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST is not set", "write the registry to push to"},
 	})
@@ -359,13 +353,13 @@ func testNoRunnerPod(t *testing.T) {
 	if _, err := s.Kube.CoreV1().ConfigMaps(namespace).Create(t.Context(), settings, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	wantFaults(t, s.examineOutside(t, namespace), nil)
+	wantFaults(t, examineOutside(t, s, namespace), nil)
 }
 
 // andPlainLogin adds the fault of an installation whose registry gets its login
 // without TLS.
-func (f *fixture) andPlainLogin(faults map[string][2]string) map[string][2]string {
-	host, named := f.installed.Settings["KILN_PLAIN_LOGIN"]
+func andPlainLogin(f *suite.Fixture, faults map[string][2]string) map[string][2]string {
+	host, named := f.Installed.Settings["KILN_PLAIN_LOGIN"]
 	if !named {
 		return faults
 	}
@@ -375,14 +369,14 @@ func (f *fixture) andPlainLogin(faults map[string][2]string) map[string][2]strin
 }
 
 // needAuth skips a test that needs a registry with credentials.
-func needAuth(t *testing.T, s stage) {
+func needAuth(t *testing.T, s suite.Stage) {
 	t.Helper()
 	if s.AuthRegistry == "" {
 		t.Skip("KILN_E2E_AUTH_REGISTRY is not set")
 	}
 }
 
-func plantSecret(t *testing.T, s stage, namespace string, secret corev1.Secret) {
+func plantSecret(t *testing.T, s suite.Stage, namespace string, secret corev1.Secret) {
 	t.Helper()
 	secret.Labels = map[string]string{"kiln-harness": "true"}
 	if _, err := s.Kube.CoreV1().Secrets(namespace).Create(t.Context(), &secret, metav1.CreateOptions{}); err != nil {
@@ -391,7 +385,7 @@ func plantSecret(t *testing.T, s stage, namespace string, secret corev1.Secret) 
 }
 
 // withoutRight takes a resource out of kiln's Role.
-func (f *fixture) withoutRight(t *testing.T, resource string) {
+func withoutRight(t *testing.T, f *suite.Fixture, resource string) {
 	t.Helper()
 	roles := f.Kube.RbacV1().Roles(f.Namespace)
 	role, err := roles.Get(t.Context(), "kiln", metav1.GetOptions{})
@@ -405,7 +399,7 @@ func (f *fixture) withoutRight(t *testing.T, resource string) {
 }
 
 // examine runs doctor in the kiln container.
-func (f *fixture) examine(t *testing.T) doctor.Report {
+func examine(t *testing.T, f *suite.Fixture) doctor.Report {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	err := f.Exec(t.Context(), harness.Exec{
@@ -430,7 +424,7 @@ func (f *fixture) examine(t *testing.T) doctor.Report {
 }
 
 // examineOutside runs doctor as on an operator's machine.
-func (s stage) examineOutside(t *testing.T, namespace string) doctor.Report {
+func examineOutside(t *testing.T, s suite.Stage, namespace string) doctor.Report {
 	t.Helper()
 	report, err := doctor.Run(t.Context(), doctor.Options{
 		Place: doctor.Outside, Cluster: s.Config, Namespace: namespace, Patience: time.Minute,

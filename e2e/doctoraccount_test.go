@@ -13,6 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
 
 // accountOfOld is an installation whose service account was made anew under the runner,
@@ -20,8 +23,8 @@ import (
 func accountOfOld() planted {
 	return planted{
 		name:   "account of old",
-		adjust: func(*testing.T, stage, string, *harness.PodOptions) {},
-		after: func(t *testing.T, f *fixture) {
+		adjust: func(*testing.T, suite.Stage, string, *harness.PodOptions) {},
+		after: func(t *testing.T, f *suite.Fixture) {
 			accounts := f.Kube.CoreV1().ServiceAccounts(f.Namespace)
 			if err := accounts.Delete(t.Context(), "kiln", metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
@@ -29,16 +32,16 @@ func accountOfOld() planted {
 			if _, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "kiln"}}, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			f.leaveBehind(t, "my-set-gha-rs-no-permission")
+			leaveBehind(t, f, "my-set-gha-rs-no-permission")
 			// The API server remembers for ten seconds that it took a token.
 			var result *harness.Result
 			for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
-				if result = f.step(t, shell(f.Registry+"/library/busybox:latest", "true")); result.ExitCode != 0 {
+				if result = f.Play(t, sample.Shell(f.Busybox(), "true"), nil); result.ExitCode != 0 {
 					break
 				}
 			}
-			wantError(t, result, "made anew, after the pod had started")
-			wantError(t, result, "[token_refused]")
+			outcome.Error(t, result, "made anew, after the pod had started")
+			outcome.Error(t, result, "[token_refused]")
 		},
 		powerless: true,
 
@@ -49,7 +52,7 @@ func accountOfOld() planted {
 
 // leaveBehind leaves a service account as an upgrade of a scale set does: deleted, and
 // held by the controller's finalizer.
-func (f *fixture) leaveBehind(t *testing.T, name string) {
+func leaveBehind(t *testing.T, f *suite.Fixture, name string) {
 	t.Helper()
 	accounts := f.Kube.CoreV1().ServiceAccounts(f.Namespace)
 	held := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Finalizers: []string{"actions.github.com/cleanup-protection"}}}
@@ -69,7 +72,7 @@ func (f *fixture) leaveBehind(t *testing.T, name string) {
 
 // wantNoFailedStarts fails the test if an event tells of a container of doctor's that
 // could not be started.
-func (f *fixture) wantNoFailedStarts(t *testing.T) {
+func wantNoFailedStarts(t *testing.T, f *suite.Fixture) {
 	t.Helper()
 	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {

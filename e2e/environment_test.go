@@ -14,12 +14,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
 
 // testEnvironment compares what the action's process gets with what the runner
 // sent.
-func (f *fixture) testEnvironment(t *testing.T, image string) {
+func testEnvironment(t *testing.T, f *suite.Fixture, image string) {
 	printed := runner.Step{Image: image, EntryPoint: "/bin/sh", Args: []string{"-c", "base64 -w 0 /proc/1/environ; echo"}}
 	t.Run("names and values", func(t *testing.T) {
 		t.Parallel()
@@ -31,7 +34,7 @@ func (f *fixture) testEnvironment(t *testing.T, image string) {
 		step := printed
 		step.Env = maps.Clone(odd)
 		step.Env["INPUT_Ä"] = "refused"
-		result := f.edited(t, step, func(_, args map[string]any) {
+		result := f.PlayEdited(t, step, func(_, args map[string]any) {
 			if env, ok := args["environmentVariables"].(map[string]any); ok {
 				env["NULL"] = nil
 			}
@@ -62,7 +65,7 @@ func (f *fixture) testEnvironment(t *testing.T, image string) {
 		t.Parallel()
 		step := printed
 		step.Env = map[string]string{"CI": "false"}
-		if got := environment(t, f.step(t, step)); got["CI"] != "false" || got["GITHUB_ACTIONS"] != "true" {
+		if got := environment(t, f.Play(t, step, nil)); got["CI"] != "false" || got["GITHUB_ACTIONS"] != "true" {
 			t.Errorf("CI = %q, GITHUB_ACTIONS = %q; want false, true", got["CI"], got["GITHUB_ACTIONS"])
 		}
 	})
@@ -73,13 +76,13 @@ func (f *fixture) testEnvironment(t *testing.T, image string) {
 		for i := range 9 {
 			step.Env[fmt.Sprintf("LARGE_%d", i)] = strings.Repeat("x", 120<<10)
 		}
-		wantError(t, f.step(t, step), "environment has", "Secret", "through a file")
+		outcome.Error(t, f.Play(t, step, nil), "environment has", "Secret", "through a file")
 	})
 	t.Run("a value over 128 KiB", func(t *testing.T) {
 		t.Parallel()
 		step := printed
 		step.Env = map[string]string{"LARGE": strings.Repeat("x", 128<<10)}
-		wantError(t, f.step(t, step), "the environment variable LARGE has", "through a file")
+		outcome.Error(t, f.Play(t, step, nil), "the environment variable LARGE has", "through a file")
 	})
 }
 
@@ -87,11 +90,11 @@ func (f *fixture) testEnvironment(t *testing.T, image string) {
 func environment(t *testing.T, result *harness.Result) map[string]string {
 	t.Helper()
 	if result.ExitCode != 0 {
-		t.Fatalf("exit code = %d, want 0:\n%s", result.ExitCode, tail(result.Log))
+		t.Fatalf("exit code = %d, want 0:\n%s", result.ExitCode, outcome.Tail(result.Log))
 	}
-	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(own(result.Log)))
+	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(outcome.Own(result.Log)))
 	if err != nil {
-		t.Fatalf("decode environment: %v:\n%s", err, tail(result.Log))
+		t.Fatalf("decode environment: %v:\n%s", err, outcome.Tail(result.Log))
 	}
 	env := map[string]string{}
 	for entry := range strings.SplitSeq(string(data), "\x00") {
@@ -102,19 +105,19 @@ func environment(t *testing.T, result *harness.Result) map[string]string {
 }
 
 // testFileCommands plays the same program as several users.
-func (f *fixture) testFileCommands(t *testing.T) {
+func testFileCommands(t *testing.T, f *suite.Fixture) {
 	t.Run("root", func(t *testing.T) {
 		t.Parallel()
-		f.wantFilesWritten(t, f.image(t, v1.Config{Entrypoint: []string{"/files"}}), "0")
+		wantFilesWritten(t, f, f.Image(t, v1.Config{Entrypoint: []string{"/files"}}), "0")
 	})
 	t.Run("the runner's user", func(t *testing.T) {
 		t.Parallel()
-		f.wantFilesWritten(t, f.image(t, v1.Config{Entrypoint: []string{"/files"}, User: "1001:1001"}), "1001")
+		wantFilesWritten(t, f, f.Image(t, v1.Config{Entrypoint: []string{"/files"}, User: "1001:1001"}), "1001")
 	})
 	t.Run("another user", func(t *testing.T) {
 		t.Parallel()
-		result := f.step(t, runner.Step{Image: f.image(t, v1.Config{Entrypoint: []string{"/files"}, User: "65534:65534"})})
-		wantOwnLog(t, result, filesLog("65534", "denied"))
+		result := f.Play(t, runner.Step{Image: f.Image(t, v1.Config{Entrypoint: []string{"/files"}, User: "65534:65534"})}, nil)
+		outcome.OwnLog(t, result, filesLog("65534", "denied"))
 		if len(result.Outputs) != 0 || result.Summary != "" {
 			t.Errorf("outputs = %v, summary = %q; want none", result.Outputs, result.Summary)
 		}
@@ -132,10 +135,10 @@ func filesLog(user, what string) string {
 
 // wantFilesWritten fails the test unless the runner reads all that the program
 // files wrote.
-func (f *fixture) wantFilesWritten(t *testing.T, image, user string) {
+func wantFilesWritten(t *testing.T, f *suite.Fixture, image, user string) {
 	t.Helper()
-	result := f.step(t, runner.Step{Image: image})
-	wantOwnLog(t, result, filesLog(user, "written"))
+	result := f.Play(t, runner.Step{Image: image}, nil)
+	outcome.OwnLog(t, result, filesLog(user, "written"))
 	got := runner.Report{Outputs: result.Outputs, Env: result.Env, Path: result.Path, State: result.State, Summary: result.Summary}
 	want := runner.Report{
 		Outputs: map[string]string{"plain": "value", "many": "first\nsecond = third"},
@@ -153,20 +156,20 @@ func (f *fixture) wantFilesWritten(t *testing.T, image, user string) {
 // moment that the hook has ended.
 func TestSecretIsGone(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "secret", nil)
-	image := f.Registry + "/library/busybox:latest"
+	f := suite.New(t, "secret", nil)
+	image := f.Busybox()
 	tests := []struct {
 		name string
 		step runner.Step
 	}{
-		{"success", shell(image, "exit 0")},
-		{"failure", shell(image, "exit 3")},
+		{"success", sample.Shell(image, "exit 0")},
+		{"failure", sample.Shell(image, "exit 3")},
 		{"not started", runner.Step{Image: image, EntryPoint: "/not-there"}},
 		{"no such image", runner.Step{Image: f.Registry + "/no/such:image"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f.step(t, tt.step)
+			f.Play(t, tt.step, nil)
 			left, err := f.Kube.CoreV1().Secrets(f.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "kiln.build/request"})
 			if err != nil {
 				t.Fatal(err)
@@ -177,11 +180,11 @@ func TestSecretIsGone(t *testing.T) {
 		})
 	}
 	t.Run("cancelled", func(t *testing.T) {
-		step := shell(image, "echo working; exec sleep 600")
+		step := sample.Shell(image, "echo working; exec sleep 600")
 		step.Interrupt = runner.Cancel("working")
-		if result := f.step(t, step); result.ExitCode != 130 {
-			t.Errorf("exit code = %d, want 130:\n%s", result.ExitCode, tail(result.Log))
+		if result := f.Play(t, step, nil); result.ExitCode != 130 {
+			t.Errorf("exit code = %d, want 130:\n%s", result.ExitCode, outcome.Tail(result.Log))
 		}
-		f.wantNothingLeft(t)
+		f.WantNothingLeft(t)
 	})
 }

@@ -9,7 +9,10 @@ import (
 	"testing"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 	"kiln/internal/failure"
 )
 
@@ -28,51 +31,54 @@ type failureCase struct {
 // nothing.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "failures", nil)
+	f := suite.New(t, "failures", nil)
 	t.Run("runners", func(t *testing.T) {
 		t.Run("default", func(t *testing.T) {
 			t.Parallel()
-			f.failEach(t, f.dockerfileFailures())
+			failEach(t, f, dockerfileFailures(f))
 		})
 		t.Run("small", func(t *testing.T) {
 			t.Parallel()
-			f.another(t, "small", func(o *harness.PodOptions) {
+			g := f.Another(t, "small", func(o *harness.PodOptions) {
 				o.DaemonEnv = map[string]string{"KILN_BUILD_MEMORY": "96Mi", "KILN_BUILD_STORAGE": "40Mi"}
-			}).failEach(t, smallFailures())
+			})
+			failEach(t, g, smallFailures())
 		})
 		t.Run("short", func(t *testing.T) {
 			t.Parallel()
-			f.another(t, "short", func(o *harness.PodOptions) {
+			g := f.Another(t, "short", func(o *harness.PodOptions) {
 				o.DaemonEnv = map[string]string{"KILN_BUILD_TIMEOUT": "3s"}
-			}).failEach(t, []failureCase{{
+			})
+			failEach(t, g, []failureCase{{
 				name: "deadline", dockerfile: "FROM busybox\nRUN sleep 600\n",
 				reason: failure.Deadline, says: []string{"took longer than 3s", "KILN_BUILD_TIMEOUT", "RUN sleep 600"},
 			}})
 		})
 		t.Run("wrong credentials", func(t *testing.T) {
 			t.Parallel()
-			f.failWithWrongCredentials(t)
+			failWithWrongCredentials(t, f)
 		})
 		t.Run("registry away", func(t *testing.T) {
 			long(t) // each attempt waits for the gate's own
 			t.Parallel()
-			f.another(t, "away", func(o *harness.PodOptions) {
+			g := f.Another(t, "away", func(o *harness.PodOptions) {
 				const nobody = "127.0.0.1:9" // in the gate's pod
 				o.DaemonEnv = map[string]string{
 					"ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_HOST_PUSH": nobody + "/kiln",
 					"KILN_INSECURE_REGISTRIES":                              f.Insecure + "," + nobody,
 				}
-			}).failEach(t, []failureCase{{
+			})
+			failEach(t, g, []failureCase{{
 				name: "push", dockerfile: "FROM busybox\nENTRYPOINT [\"true\"]\n", attempts: 3,
 				reason: failure.RegistryUnreachable, says: []string{"the image cannot be pushed"},
 			}})
 		})
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // dockerfileFailures are what a Dockerfile can do wrong by itself.
-func (f *fixture) dockerfileFailures() []failureCase {
+func dockerfileFailures(f *suite.Fixture) []failureCase {
 	cases := []failureCase{
 		{
 			name: "base not found", dockerfile: "# none\nFROM " + f.Registry + "/library/busybox:no-such-tag\n",
@@ -153,7 +159,7 @@ func smallFailures() []failureCase {
 }
 
 // failWithWrongCredentials pushes to a registry that knows other credentials.
-func (f *fixture) failWithWrongCredentials(t *testing.T) {
+func failWithWrongCredentials(t *testing.T, f *suite.Fixture) {
 	if f.AuthRegistry == "" {
 		t.Skip("KILN_E2E_AUTH_REGISTRY is not set")
 	}
@@ -161,27 +167,25 @@ func (f *fixture) failWithWrongCredentials(t *testing.T) {
 	if err := f.RegistrySecret(t.Context(), f.Namespace, secret, "mallory", "guessed"); err != nil {
 		t.Fatal(err)
 	}
-	f.another(t, "wrong", func(o *harness.PodOptions) {
+	g := f.Another(t, "wrong", func(o *harness.PodOptions) {
 		o.RegistryHost = f.AuthRegistry + "/" + f.Namespace
 		o.PullSecret = secret
-	}).failEach(t, []failureCase{{
+	})
+	failEach(t, g, []failureCase{{
 		name: "push denied", dockerfile: "FROM busybox\nENTRYPOINT [\"true\"]\n",
 		reason: failure.RegistryDeniedPush, says: []string{"Secret " + secret, f.AuthRegistry},
 	}})
 }
 
 // failEach plays the cases at the same time.
-func (f *fixture) failEach(t *testing.T, cases []failureCase) {
+func failEach(t *testing.T, f *suite.Fixture, cases []failureCase) {
 	t.Run("cases", func(t *testing.T) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				marker := "fail-" + strings.ReplaceAll(c.name, " ", "-")
-				step, files := plainBuild(c.dockerfile)(marker)
-				result, err := f.Step(t.Context(), step, files, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
+				step, files := sample.Build(marker, c.dockerfile)
+				result := f.Play(t, step, files)
 				wantFailure(t, step, result, c)
 			})
 		}
@@ -196,15 +200,15 @@ func wantFailure(t *testing.T, step runner.Step, result *harness.Result, c failu
 	if c.line > 0 {
 		says = append(says, fmt.Sprintf("%s:%d: ", strings.TrimPrefix(step.Dockerfile, "_actions/"), c.line))
 	}
-	wantError(t, result, says...)
+	outcome.Error(t, result, says...)
 	failed := regexp.MustCompile(`(?m)^kiln: attempt \d+ of \d+ failed`).FindAllString(result.Log, -1)
 	if want := max(c.attempts, 1) - 1; len(failed) != want {
-		t.Errorf("%d attempts are said to have failed before the last one, want %d:\n%s", len(failed), want, tail(result.Log))
+		t.Errorf("%d attempts are said to have failed before the last one, want %d:\n%s", len(failed), want, outcome.Tail(result.Log))
 	}
 	if strings.Contains(result.Log, "Usage:") {
-		t.Errorf("the log has Kaniko's usage text:\n%s", tail(result.Log))
+		t.Errorf("the log has Kaniko's usage text:\n%s", outcome.Tail(result.Log))
 	}
 	if t.Failed() {
-		t.Logf("log:\n%s", tail(result.Log))
+		t.Logf("log:\n%s", outcome.Tail(result.Log))
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 )
 
 // heredocsDockerfile has what kiln writes anew before Kaniko gets it: its image
@@ -39,25 +41,22 @@ ENTRYPOINT ["/opt/SCRIPT"]
 // TestHeredocs builds a Dockerfile that Kaniko cannot build as it is.
 func TestHeredocs(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "heredocs", nil)
+	f := suite.New(t, "heredocs", nil)
 	play := func(t *testing.T, id, dockerfile string) *harness.Result {
 		t.Helper()
 		dir := "_actions/acme/" + id + "/v1/"
-		result, err := f.Step(t.Context(), runner.Step{ID: id, Repository: "acme/app", Dockerfile: dir + "Dockerfile"}, harness.Files{
+		result := f.Play(t, runner.Step{ID: id, Repository: "acme/app", Dockerfile: dir + "Dockerfile"}, harness.Files{
 			dir + "Dockerfile": {Data: []byte(dockerfile)}, dir + ".dockerignore": {Data: []byte("*\n!shown\n!Docker*\n")},
 			dir + "hidden": {Data: []byte("x")}, dir + "shown": {Data: []byte("x")},
-		}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		})
 		return result
 	}
 	t.Run("cases", func(t *testing.T) {
 		t.Run("build", func(t *testing.T) {
 			t.Parallel()
 			result := play(t, "heredocs", heredocsDockerfile)
-			wantSuccess(t, []*harness.Result{result})
-			wantLines(t, result.Log,
+			outcome.Success(t, result)
+			outcome.Lines(t, result,
 				`#\d+ ARG GREETING=hello`,
 				`#\d+ \[.*\] COPY <<-SCRIPT <<'TEXT' /opt/`,
 				`#\d+ \[.*\] COPY ../../. /src/`,
@@ -67,25 +66,25 @@ func TestHeredocs(t *testing.T) {
 				`::endgroup::`,
 				`hello, \$literal`, `Dockerfile`, `shown`, `5`,
 			)
-			wantLines(t, result.Log, `#\d+ \d+\.\d\d a heredoc`) // it may come late
-			wantLines(t, result.Log, `#\d+ \d+\.\d\d second`)
+			outcome.Lines(t, result, `#\d+ \d+\.\d\d a heredoc`) // it may come late
+			outcome.Lines(t, result, `#\d+ \d+\.\d\d second`)
 			again := play(t, "heredocs", heredocsDockerfile)
-			wantSuccess(t, []*harness.Result{again})
-			wantLog(t, again, "reused (built ")
+			outcome.Success(t, again)
+			outcome.Log(t, again, "reused (built ")
 		})
 		t.Run("failure", func(t *testing.T) {
 			t.Parallel()
 			result := play(t, "failing", "FROM busybox\nCOPY <<EOF /a\nEOF\nRUN <<EOF\necho before\nexit 7\nEOF\n")
-			wantError(t, result)
-			wantLines(t, result.Log, `#\d+ \d+\.\d\d before`)
-			wantLines(t, result.Log, `#\d+ \[3/3\] RUN <<EOF`, `#\d+ ERROR: exit status 7`,
+			outcome.Error(t, result)
+			outcome.Lines(t, result, `#\d+ \d+\.\d\d before`)
+			outcome.Lines(t, result, `#\d+ \[3/3\] RUN <<EOF`, `#\d+ ERROR: exit status 7`,
 				`::error::acme/failing/v1/Dockerfile:4: RUN <<EOF failed with exit code 7 \[run_failed\]`)
 		})
 		t.Run("refused", func(t *testing.T) {
 			t.Parallel()
 			result := play(t, "refused", "FROM busybox\nRUN <<EOF\n#!/bin/sh\nEOF\n")
-			wantError(t, result, "acme/refused/v1/Dockerfile:2: Docker runs this heredoc as a program of its own", "[unsupported_instruction]")
+			outcome.Error(t, result, "acme/refused/v1/Dockerfile:2: Docker runs this heredoc as a program of its own", "[unsupported_instruction]")
 		})
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // litter is what code in the runner container may leave in the exchange: it
@@ -32,13 +34,13 @@ true
 // beside it.
 func TestHostileExchange(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "hostile", nil)
+	f := suite.New(t, "hostile", nil)
 	if out, err := f.Run(t.Context(), "bash", "-c", litter); err != nil {
 		t.Fatalf("litter the exchange: %v\n%s", err, out)
 	}
 	for _, ref := range []string{"v1", "v2"} {
-		results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@" + ref}, nil)
-		wantSuccess(t, results)
+		results := f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@" + ref}, nil)
+		outcome.Success(t, results...)
 	}
 	log, err := f.DaemonLog(t.Context())
 	if err != nil {
@@ -46,6 +48,6 @@ func TestHostileExchange(t *testing.T) {
 	}
 	// What cannot be served or removed is worth a line, not a line each time.
 	if n := strings.Count(log, "\n"); n > 40 {
-		t.Errorf("the daemon wrote %d lines about two steps and some litter:\n%s", n, tail(log))
+		t.Errorf("the daemon wrote %d lines about two steps and some litter:\n%s", n, outcome.Tail(log))
 	}
 }

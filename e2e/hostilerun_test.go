@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // hit is what the probe says of a credential that it found.
@@ -23,22 +25,22 @@ const hit = "probe: found in "
 // files that it shares with the gate, and open a raw socket.
 func TestHostileRun(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "hostilerun", authRegistry(t, harness.PullSecret))
-	words := harness.Files{"_actions/acme/hostile-run/v1/words": {Data: []byte(f.backwards())}}
-	results := f.use(t, f.testdata("hostile-run"), harness.Use{Uses: "acme/hostile-run@v1"}, words)
-	wantSuccess(t, results)
+	f := suite.New(t, "hostilerun", suite.AuthRegistry(t, harness.PullSecret))
+	words := harness.Files{"_actions/acme/hostile-run/v1/words": {Data: []byte(backwards(f))}}
+	results := f.Use(t, f.Testdata("hostile-run"), harness.Use{Uses: "acme/hostile-run@v1"}, words)
+	outcome.Success(t, results...)
 	log := results[0].Log
-	wantLog(t, results[0], "probe: looked at ", "probe: end")
+	outcome.Log(t, results[0], "probe: looked at ", "probe: end")
 	if strings.Contains(log, hit) {
-		t.Errorf("a RUN step found a credential:\n%s", tail(log))
+		t.Errorf("a RUN step found a credential:\n%s", outcome.Tail(log))
 	}
 	wantRefusals(t, log)
 	registry, _, _ := strings.Cut(f.AuthRegistry, ":")
-	wantLog(t, results[0], "probe: rewrote the names", "probe: heard 0 bytes for "+registry+"\n", "probe: raw socket: ")
+	outcome.Log(t, results[0], "probe: rewrote the names", "probe: heard 0 bytes for "+registry+"\n", "probe: raw socket: ")
 	if raw := regexp.MustCompile(`probe: raw socket: .*`).FindString(log); !strings.Contains(strings.ToLower(raw), "not permitted") {
 		t.Errorf("a RUN step may open a raw socket: %s", raw)
 	}
-	f.wantHarmlessBuildPods(t)
+	f.WantHarmlessBuildPods(t)
 }
 
 // wantRefusals fails the test unless the gate refused every request of the
@@ -47,7 +49,7 @@ func wantRefusals(t *testing.T, log string) {
 	t.Helper()
 	answers := regexp.MustCompile(`probe: ([A-Z]+) (/\S+): (\d*)`).FindAllStringSubmatch(log, -1)
 	if len(answers) != 16 {
-		t.Errorf("the probe had %d answers, want 16:\n%s", len(answers), tail(log))
+		t.Errorf("the probe had %d answers, want 16:\n%s", len(answers), outcome.Tail(log))
 	}
 	for _, answer := range answers {
 		want := "403"
@@ -61,7 +63,7 @@ func wantRefusals(t *testing.T, log string) {
 	rule := regexp.MustCompile(`kiln: the gate refused [A-Z]+ /v2/\S*: (not a request that a build needs|the Dockerfile |a build pushes |a manifest |the manifest )`)
 	refusals, named := strings.Count(log, "kiln: the gate refused "), len(rule.FindAllString(log, -1))
 	if refusals != 10 || named != refusals {
-		t.Errorf("the log has %d refusals and %d with a rule, want 10 of both:\n%s", refusals, named, tail(log))
+		t.Errorf("the log has %d refusals and %d with a rule, want 10 of both:\n%s", refusals, named, outcome.Tail(log))
 	}
 }
 
@@ -69,8 +71,8 @@ func wantRefusals(t *testing.T, log string) {
 // without kiln needs them to be: mounted into its container.
 func TestHostileRunFinds(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "hostilerunfinds", authRegistry(t, harness.PullSecret))
-	probe, err := harness.ReadAction(f.testdata("hostile-run"))
+	f := suite.New(t, "hostilerunfinds", suite.AuthRegistry(t, harness.PullSecret))
+	probe, err := harness.ReadAction(f.Testdata("hostile-run"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func TestHostileRunFinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := string(files["_actions/acme/hostile-run/v1/probe.sh"].Data)
-	_, err = f.Kube.CoreV1().Pods(f.Namespace).Create(t.Context(), f.probePod(script), metav1.CreateOptions{})
+	_, err = f.Kube.CoreV1().Pods(f.Namespace).Create(t.Context(), probePod(f, script), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,13 +97,13 @@ func TestHostileRunFinds(t *testing.T) {
 	}
 	for _, want := range []string{hit + "/kaniko/.docker/", hit + "environment", "probe: end"} {
 		if !strings.Contains(string(log), want) {
-			t.Errorf("the probe does not say %q:\n%s", want, tail(string(log)))
+			t.Errorf("the probe does not say %q:\n%s", want, outcome.Tail(string(log)))
 		}
 	}
 }
 
 // probePod is a pod that runs the probe beside the registry's Secret.
-func (f *fixture) probePod(script string) *corev1.Pod {
+func probePod(f *suite.Fixture, script string) *corev1.Pod {
 	const start = `printf %s "$1" > /tmp/probe.sh; printf %s "$2" > /tmp/words; exec sh /tmp/probe.sh /tmp/words`
 	secret := corev1.LocalObjectReference{Name: harness.PullSecret}
 	return &corev1.Pod{
@@ -113,8 +115,8 @@ func (f *fixture) probePod(script string) *corev1.Pod {
 				Secret: &corev1.SecretVolumeSource{SecretName: secret.Name},
 			}}},
 			Containers: []corev1.Container{{
-				Name: "kaniko", Image: f.Registry + "/library/busybox:latest",
-				Command: []string{"sh", "-c", start, "sh", script, f.backwards()},
+				Name: "kaniko", Image: f.Busybox(),
+				Command: []string{"sh", "-c", start, "sh", script, backwards(f)},
 				Env: []corev1.EnvVar{{Name: "CONFIG", ValueFrom: &corev1.EnvVarSource{
 					SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: secret, Key: corev1.DockerConfigJsonKey},
 				}}},
@@ -126,7 +128,7 @@ func (f *fixture) probePod(script string) *corev1.Pod {
 
 // backwards are the words that the probe looks for: the password, as it is and
 // in base64, where what is before it moves it by up to two bytes.
-func (f *fixture) backwards() string {
+func backwards(f *suite.Fixture) string {
 	words := []string{f.AuthPassword, base64.StdEncoding.EncodeToString([]byte(f.AuthUser + ":" + f.AuthPassword))}
 	for shift := range 3 {
 		moved := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", shift) + f.AuthPassword))

@@ -23,6 +23,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // TestPrometheus has a real Prometheus scrape a runner pod through a build and a
@@ -30,11 +32,11 @@ import (
 // events tell of both.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "metrics", nil)
-	p := f.startPrometheus(t)
+	f := suite.New(t, "metrics", nil)
+	p := startPrometheus(t, f)
 	p.await(t, `sum(kiln_builds_total)`, "0") // the series are there before anything happened
-	wantSuccess(t, f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil))
-	wantSuccess(t, f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil))
+	outcome.Success(t, f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)...)
+	outcome.Success(t, f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)...)
 	p.await(t, `sum(kiln_builds_total{outcome="built"})`, "1")
 	p.await(t, `sum(kiln_builds_total{outcome="reused"})`, "1")
 	p.await(t, `sum(kiln_requests_total{outcome="succeeded"})`, "2")
@@ -44,8 +46,8 @@ func TestPrometheus(t *testing.T) {
 	p.await(t, `sum(kiln_requests_in_flight + kiln_waiting_pods)`, "0")
 	p.await(t, `count(kiln_memory_limit_bytes > 64e6)`, "1")
 	p.await(t, `count(kiln_kubernetes_requests_total{code="2xx"} > 3)`, "1")
-	f.wantEvents(t, "KilnBuildStarted", "KilnImageReused")
-	for _, query := range f.dashboardQueries(t) {
+	wantEvents(t, f, "KilnBuildStarted", "KilnImageReused")
+	for _, query := range dashboardQueries(t, f) {
 		if _, err := p.query(t.Context(), query); err != nil {
 			t.Errorf("dashboard: %s: %v", query, err)
 		}
@@ -54,7 +56,7 @@ func TestPrometheus(t *testing.T) {
 }
 
 // wantEvents fails the test unless the runner pod has one event of each reason.
-func (f *fixture) wantEvents(t *testing.T, reasons ...string) {
+func wantEvents(t *testing.T, f *suite.Fixture, reasons ...string) {
 	t.Helper()
 	list, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + f.Pod})
 	if err != nil {
@@ -78,7 +80,7 @@ type prometheus struct{ address string }
 
 // startPrometheus starts a Prometheus that scrapes the runner pod each second and
 // has the chart's alerts.
-func (f *fixture) startPrometheus(t *testing.T) *prometheus {
+func startPrometheus(t *testing.T, f *suite.Fixture) *prometheus {
 	t.Helper()
 	found, err := exec.CommandContext(t.Context(), filepath.Join(f.Root, "hack", "prometheus")).Output()
 	if err != nil {
@@ -94,7 +96,7 @@ scrape_configs:
     static_configs:
       - targets: [%q]
         labels: {namespace: %q, pod: %q}
-`, filepath.Join(f.Root, "charts", "kiln", "files", "alerts.yaml"), f.metricsAddress(t), f.Namespace, f.Pod)
+`, filepath.Join(f.Root, "charts", "kiln", "files", "alerts.yaml"), metricsAddress(t, f), f.Namespace, f.Pod)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +119,7 @@ scrape_configs:
 
 // metricsAddress serves the pod's metrics on this machine, through the API server:
 // the pod network may be out of reach.
-func (f *fixture) metricsAddress(t *testing.T) string {
+func metricsAddress(t *testing.T, f *suite.Fixture) string {
 	t.Helper()
 	transport, err := rest.TransportFor(f.Config)
 	if err != nil {
@@ -148,7 +150,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // dashboardQueries are the dashboard's, with its variables filled in.
-func (f *fixture) dashboardQueries(t *testing.T) []string {
+func dashboardQueries(t *testing.T, f *suite.Fixture) []string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(f.Root, "charts", "kiln", "files", "dashboard.json"))
 	if err != nil {
@@ -216,14 +218,16 @@ func (p *prometheus) query(ctx context.Context, expression string) ([]string, er
 // await waits until an expression has one series of that value.
 func (p *prometheus) await(t *testing.T, expression, want string) {
 	t.Helper()
-	var got []string
-	var err error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		if got, err = p.query(t.Context(), expression); err == nil && len(got) == 1 && got[0] == want {
-			return
+	err := harness.Eventually(t.Context(), 30*time.Second, func(ctx context.Context) error {
+		got, err := p.query(ctx, expression)
+		if err == nil && (len(got) != 1 || got[0] != want) {
+			err = fmt.Errorf("it is %v", got)
 		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("%s, want %s: %v", expression, want, err)
 	}
-	t.Errorf("%s = %v, %v, want %s", expression, got, err, want)
 }
 
 // wantSoundRules fails the test unless every rule was evaluated without an error,

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // TestNodes has two nodes. By default an action is where the runner and its work
@@ -21,11 +23,8 @@ import (
 // credentials that it never saw.
 func TestNodes(t *testing.T) {
 	t.Parallel()
-	s, err := open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	nodes := s.twoNodes(t)
+	s := suite.Open(t)
+	nodes := twoNodes(t, s)
 	for i, name := range []string{"same node", "same node, the other"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -39,7 +38,7 @@ func TestNodes(t *testing.T) {
 }
 
 // twoNodes returns two nodes that have a kubelet, or skips the test.
-func (s stage) twoNodes(t *testing.T) []corev1.Node {
+func twoNodes(t *testing.T, s suite.Stage) []corev1.Node {
 	t.Helper()
 	list, err := s.Kube.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -57,67 +56,67 @@ func (s stage) twoNodes(t *testing.T) []corev1.Node {
 
 // pinTo keeps a pod to a node, which may be one that is kept for the control plane.
 func pinTo(pod *corev1.Pod, node string) {
-	pod.Spec.Affinity = onNode(node)
+	pod.Spec.Affinity = suite.OnNode(node)
 	pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists})
 }
 
 // testSameNode has the whole of an action follow the runner to its node.
 func testSameNode(t *testing.T, node string) {
-	f := newFixture(t, "same", func(_ stage, o *harness.PodOptions) {
+	f := suite.New(t, "same", func(_ suite.Stage, o *harness.PodOptions) {
 		o.Adjust = func(pod *corev1.Pod) { pinTo(pod, node) }
 	})
 	for _, ref := range []string{"v1", "v2", "v3"} {
-		results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@" + ref}, nil)
-		wantSuccess(t, results)
+		results := f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@" + ref}, nil)
+		outcome.Success(t, results...)
 		// The file command has come back over the work volume.
 		if len(results[0].Outputs) == 0 {
-			t.Errorf("the action's outputs are lost:\n%s", tail(results[0].Log))
+			t.Errorf("the action's outputs are lost:\n%s", outcome.Tail(results[0].Log))
 		}
 	}
-	f.wantNode(t, "job", node, 3)
-	f.wantNothingLeft(t)
+	wantNode(t, f, "job", node, 3)
+	f.WantNothingLeft(t)
 }
 
 // testAnywhere has the runner on one node, and builds and actions on the other.
 func testAnywhere(t *testing.T, home string, node corev1.Node) {
 	other := node.Name
 	template := "spec: {nodeSelector: {kubernetes.io/hostname: " + node.Labels[corev1.LabelHostname] + "}}"
-	f := newFixture(t, "anywhere", func(s stage, o *harness.PodOptions) {
+	f := suite.New(t, "anywhere", func(s suite.Stage, o *harness.PodOptions) {
 		namespace := path.Base(o.RegistryHost)
 		if s.AuthRegistry != "" {
 			o.RegistryHost, o.PullSecret = s.AuthRegistry+"/"+namespace, harness.PullSecret
 		}
 		o.DaemonEnv = map[string]string{"KILN_PLACEMENT": "anywhere"}
 		o.BuildTemplate, o.HookTemplate = template, template
-		claim := s.addVolume(t, namespace)
+		claim := s.AddVolume(t, namespace)
 		o.Adjust = func(pod *corev1.Pod) {
-			s.useVolume(pod, claim)
+			s.UseVolume(pod, claim)
 			pinTo(pod, home)
 		}
 	})
-	defer f.clearWork(t)
-	defer f.clearElsewhere(t, other)
-	wantSuccess(t, f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil))
-	f.wantNode(t, "kaniko", other, 1)
-	f.wantNode(t, "job", other, 1)
+	defer f.ClearWork(t)
+	defer clearElsewhere(t, f, other)
+	outcome.Success(t, f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)...)
+	wantNode(t, f, "kaniko", other, 1)
+	wantNode(t, f, "job", other, 1)
 	t.Run("pull secret", func(t *testing.T) {
 		if f.AuthRegistry == "" {
 			t.Skip("KILN_E2E_AUTH_REGISTRY is not set")
 		}
-		job := f.seen.With("job")[0]
+		job := f.Seen.With("job")[0]
 		if !slices.Contains(job.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: harness.PullSecret}) {
 			t.Errorf("pull secrets = %v, want %s", job.Spec.ImagePullSecrets, harness.PullSecret)
 		}
-		f.wantPullRefused(t, container(job, "job").Image, other)
+		wantPullRefused(t, f, harness.Container(job, "job").Image, other)
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // wantNode fails the test unless that many pods with a container of the name were
 // seen, all of them on the node.
-func (f *fixture) wantNode(t *testing.T, container, node string, count int) {
+func wantNode(t *testing.T, f *suite.Fixture, container, node string, count int) {
 	t.Helper()
-	pods := f.seen.With(container)
+	pods := f.Seen.With(container)
 	if len(pods) != count {
 		t.Errorf("saw %d pods with the container %s, want %d", len(pods), container, count)
 	}
@@ -129,9 +128,9 @@ func (f *fixture) wantNode(t *testing.T, container, node string, count int) {
 }
 
 // wantPullRefused fails the test unless the node needs the Secret for the image.
-func (f *fixture) wantPullRefused(t *testing.T, image, node string) {
+func wantPullRefused(t *testing.T, f *suite.Fixture, image, node string) {
 	t.Helper()
-	f.createOn(t, node, corev1.Container{Name: "stranger", Image: image, ImagePullPolicy: corev1.PullAlways}, nil)
+	createOn(t, f, node, corev1.Container{Name: "stranger", Image: image, ImagePullPolicy: corev1.PullAlways}, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := f.Await(ctx, f.Namespace, "stranger", func(pod *corev1.Pod) (bool, error) {
@@ -152,9 +151,9 @@ func (f *fixture) wantPullRefused(t *testing.T, image, node string) {
 }
 
 // clearElsewhere empties the work folder that the node has under the same path.
-func (f *fixture) clearElsewhere(t *testing.T, node string) {
-	f.createOn(t, node, corev1.Container{
-		Name: "clear", Image: f.Registry + "/library/busybox:latest", Command: []string{"sh", "-c", "rm -rf /share/*"},
+func clearElsewhere(t *testing.T, f *suite.Fixture, node string) {
+	createOn(t, f, node, corev1.Container{
+		Name: "clear", Image: f.Busybox(), Command: []string{"sh", "-c", "rm -rf /share/*"},
 		VolumeMounts: []corev1.VolumeMount{{Name: "work", MountPath: "/share"}},
 	}, []corev1.Volume{{Name: "work", VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "everywhere"},
@@ -173,7 +172,7 @@ func (f *fixture) clearElsewhere(t *testing.T, node string) {
 }
 
 // createOn creates a pod of one container, and of its name, on the node.
-func (f *fixture) createOn(t *testing.T, node string, c corev1.Container, volumes []corev1.Volume) {
+func createOn(t *testing.T, f *suite.Fixture, node string, c corev1.Container, volumes []corev1.Volume) {
 	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: c.Name, Labels: map[string]string{"kiln-harness": "true"}},

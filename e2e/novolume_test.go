@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // TestNovolume runs kiln in a runner pod that is set up for containerMode
@@ -19,7 +22,7 @@ import (
 func TestNovolume(t *testing.T) {
 	t.Parallel()
 	const said = "is set up for containerMode kubernetes-novolume (KILN_DELEGATE=/home/runner/k8s-novolume/index.js), which kiln does not support"
-	f := newFixture(t, "novolume", func(_ stage, o *harness.PodOptions) {
+	f := suite.New(t, "novolume", func(_ suite.Stage, o *harness.PodOptions) {
 		o.RunnerEnv = map[string]string{
 			"ACTIONS_RUNNER_IMAGE": "ghcr.io/actions/actions-runner:latest",
 			"KILN_DELEGATE":        "/home/runner/k8s-novolume/index.js",
@@ -32,26 +35,28 @@ func TestNovolume(t *testing.T) {
 			}
 		}
 	})
-	awaitText(t, said, func(ctx context.Context) (string, error) { return f.get(ctx, readyPort, "readyz") })
+	awaitText(t, said, func(ctx context.Context) (string, error) { return f.Page(ctx, suite.ReadyPort, "readyz") })
 	awaitText(t, said, f.DaemonLog)
-	f.wantMetrics(t, "kiln_config_valid 0")
-	results := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
-	wantError(t, results[0], said)
-	if pods := f.buildPods(); len(pods) > 0 {
+	f.WantMetrics(t, "kiln_config_valid 0")
+	results := f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
+	outcome.Error(t, results[0], said)
+	if pods := f.BuildPods(); len(pods) > 0 {
 		t.Errorf("%d build pods", len(pods))
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // awaitText waits until what read returns contains the text.
 func awaitText(t *testing.T, text string, read func(context.Context) (string, error)) {
 	t.Helper()
-	var got string
-	var err error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		if got, err = read(t.Context()); err == nil && strings.Contains(got, text) {
-			return
+	err := harness.Eventually(t.Context(), 30*time.Second, func(ctx context.Context) error {
+		got, err := read(ctx)
+		if err == nil && !strings.Contains(got, text) {
+			err = fmt.Errorf("no %q in %q", text, got)
 		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
-	t.Errorf("no %q in %q, %v", text, got, err)
 }

@@ -5,6 +5,9 @@ package e2e_test
 import (
 	"testing"
 
+	"kiln/e2e/outcome"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 	"kiln/internal/failure"
 )
 
@@ -13,21 +16,18 @@ import (
 // well.
 func TestOddBase(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "odd-base", nil)
+	f := suite.New(t, "odd-base", nil)
 	base, err := f.PipedBase(t.Context(), f.Namespace+"-bases/piped:1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.failEach(t, []failureCase{{
+	failEach(t, f, []failureCase{{
 		name: "piped", dockerfile: "# a pipe\nFROM " + base + "\nRUN test -p /srv/q/pipe\n",
 		reason: failure.UnsupportedInstruction, line: 2, says: []string{"holds a named pipe, /srv/q/pipe"},
 	}})
-	step, files := plainBuild("FROM " + base + "\nCOPY Dockerfile /d\nENTRYPOINT [\"test\", \"-p\", \"/srv/q/pipe\"]\n")("piped-copy")
-	result, err := f.Step(t.Context(), step, files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	step, files := sample.Build("piped-copy", "FROM "+base+"\nCOPY Dockerfile /d\nENTRYPOINT [\"test\", \"-p\", \"/srv/q/pipe\"]\n")
+	result := f.Play(t, step, files)
 	if result.ExitCode != 0 {
-		t.Errorf("exit code %d\n%s", result.ExitCode, tail(result.Log))
+		t.Errorf("exit code %d\n%s", result.ExitCode, outcome.Tail(result.Log))
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
 
 // pendingCase is a step whose pod cannot start, and what the step says of it.
@@ -29,10 +30,10 @@ type pendingCase struct {
 
 // emptyBuild and emptyRun are steps that do nothing.
 func emptyBuild(marker string) (runner.Step, harness.Files) {
-	return plainBuild("FROM busybox\nENTRYPOINT [\"true\"]\n")(marker)
+	return sample.Build(marker, "FROM busybox\nENTRYPOINT [\"true\"]\n")
 }
 
-func emptyRun(marker string) (runner.Step, harness.Files) { return readyStep(marker, "true"), nil }
+func emptyRun(marker string) (runner.Step, harness.Files) { return sample.Ready(marker, "true"), nil }
 
 // pendingTimeout is what the steps here wait at most.
 const pendingTimeout = 8 * time.Second
@@ -41,17 +42,17 @@ const pendingTimeout = 8 * time.Second
 // reason that an operator meets: the step says why and ends with one error.
 func TestPending(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "pending", func(_ stage, o *harness.PodOptions) { setPendingTimeout(o) })
+	f := suite.New(t, "pending", func(_ suite.Stage, o *harness.PodOptions) { setPendingTimeout(o) })
 	t.Run("quota", func(t *testing.T) {
-		f.setQuota(t)
-		f.pendingEach(t, []pendingCase{
+		f.Quota(t, "no-more-pods", "0")
+		pendingEach(t, f, []pendingCase{
 			{name: "build", step: emptyBuild, errors: []string{"[admission_refused]", "exceeded quota", "raise the ResourceQuota of namespace " + f.Namespace}, atMost: pendingTimeout},
 			{name: "run", step: emptyRun, wait: "exceeded quota", errors: []string{"[admission_refused]", "KILN_PENDING_TIMEOUT", "exceeded quota"}, atLeast: pendingTimeout, atMost: 3 * pendingTimeout},
 		})
 	})
 	t.Run("Pod Security", func(t *testing.T) {
-		f.enforce(t, "restricted")
-		f.pendingEach(t, []pendingCase{
+		enforce(t, f, "restricted")
+		pendingEach(t, f, []pendingCase{
 			{name: "build", step: emptyBuild, errors: []string{"[admission_refused]", "violates PodSecurity", "label the namespace " + f.Namespace + " with pod-security.kubernetes.io/enforce=baseline"}, atMost: pendingTimeout},
 			{name: "run", step: emptyRun, errors: []string{"[admission_refused]", "violates PodSecurity", "pod-security.kubernetes.io/enforce=baseline"}, atMost: 3 * pendingTimeout},
 		})
@@ -59,11 +60,11 @@ func TestPending(t *testing.T) {
 	t.Run("runners", func(t *testing.T) {
 		t.Run("unschedulable", func(t *testing.T) {
 			t.Parallel()
-			g := f.another(t, "unschedulable", func(o *harness.PodOptions) {
-				f.giveTemplates(t, o, "spec:\n  nodeSelector: {kiln-e2e/no-such: node}\n", "")
+			g := f.Another(t, "unschedulable", func(o *harness.PodOptions) {
+				f.GiveTemplates(t, o, "spec:\n  nodeSelector: {kiln-e2e/no-such: node}\n", "")
 				setPendingTimeout(o)
 			})
-			g.pendingEach(t, []pendingCase{{
+			pendingEach(t, g, []pendingCase{{
 				name: "build", step: emptyBuild, wait: "no node can take the pod",
 				errors: []string{"[unschedulable]", "KILN_PENDING_TIMEOUT", "no node can take the pod", "node affinity/selector"}, atLeast: pendingTimeout, atMost: 3 * pendingTimeout,
 			}})
@@ -71,35 +72,35 @@ func TestPending(t *testing.T) {
 		t.Run("no Kaniko image", func(t *testing.T) {
 			t.Parallel()
 			image := f.Registry + "/kaniko/none:v1"
-			g := f.another(t, "kaniko", func(o *harness.PodOptions) {
+			g := f.Another(t, "kaniko", func(o *harness.PodOptions) {
 				// The pull is to fail, and not to take too long.
 				o.DaemonEnv = map[string]string{"KILN_KANIKO_IMAGE": image, "KILN_PENDING_TIMEOUT": "1m"}
 			})
-			g.pendingEach(t, []pendingCase{{
+			pendingEach(t, g, []pendingCase{{
 				name: "build", step: emptyBuild, errors: []string{"[kaniko_image_pull]", "the node cannot pull image " + image}, atMost: time.Minute,
 			}})
 		})
 		t.Run("no registry Secret", func(t *testing.T) {
 			t.Parallel()
-			f.pendingWithoutSecret(t)
+			pendingWithoutSecret(t, f)
 		})
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // pendingWithoutSecret names a Secret that does not exist.
-func (f *fixture) pendingWithoutSecret(t *testing.T) {
+func pendingWithoutSecret(t *testing.T, f *suite.Fixture) {
 	const secret = "no-such-secret"
 	if f.AuthRegistry == "" {
 		t.Skip("KILN_E2E_AUTH_REGISTRY is not set")
 	}
-	g := f.another(t, "secret", func(o *harness.PodOptions) {
+	g := f.Another(t, "secret", func(o *harness.PodOptions) {
 		o.RegistryHost = f.AuthRegistry + "/" + f.Namespace
 		o.PullSecret = secret
 		o.DaemonEnv = map[string]string{"KILN_PULL_SECRET_NAME": secret}
 		setPendingTimeout(o)
 	})
-	g.pendingEach(t, []pendingCase{
+	pendingEach(t, g, []pendingCase{
 		{name: "build", step: emptyBuild, errors: []string{"[registry_denied_push]", f.AuthRegistry, secret}, atMost: time.Minute},
 		{
 			name: "run", wait: secret, errors: []string{"[action_image_pull]", "KILN_PENDING_TIMEOUT", f.AuthRegistry, secret},
@@ -119,18 +120,15 @@ func setPendingTimeout(o *harness.PodOptions) {
 }
 
 // pendingEach plays the cases at the same time.
-func (f *fixture) pendingEach(t *testing.T, cases []pendingCase) {
+func pendingEach(t *testing.T, f *suite.Fixture, cases []pendingCase) {
 	t.Run("cases", func(t *testing.T) {
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				step, files := c.step("pending-" + c.name)
-				result, err := f.Step(t.Context(), step, files, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				wantError(t, result, c.errors...)
-				f.wantWait(t, c, result)
+				result := f.Play(t, step, files)
+				outcome.Error(t, result, c.errors...)
+				wantWait(t, c, result)
 			})
 		}
 	})
@@ -138,10 +136,10 @@ func (f *fixture) pendingEach(t *testing.T, cases []pendingCase) {
 
 // wantWait fails the test unless the step waited as long as it had to, and
 // said once why.
-func (f *fixture) wantWait(t *testing.T, c pendingCase, result *harness.Result) {
+func wantWait(t *testing.T, c pendingCase, result *harness.Result) {
 	t.Helper()
 	if result.Duration < c.atLeast || result.Duration > c.atMost {
-		t.Errorf("the step took %v, want %v to %v:\n%s", result.Duration, c.atLeast, c.atMost, tail(result.Log))
+		t.Errorf("the step took %v, want %v to %v:\n%s", result.Duration, c.atLeast, c.atMost, outcome.Tail(result.Log))
 	}
 	said := 0
 	for line := range strings.Lines(result.Log) {
@@ -150,43 +148,13 @@ func (f *fixture) wantWait(t *testing.T, c pendingCase, result *harness.Result) 
 		}
 	}
 	if c.wait != "" && said == 0 {
-		t.Errorf("the log does not say %q while the pod waits:\n%s", c.wait, tail(result.Log))
+		t.Errorf("the log does not say %q while the pod waits:\n%s", c.wait, outcome.Tail(result.Log))
 	}
-}
-
-// setQuota lets no further pod into the namespace until the test ends.
-func (f *fixture) setQuota(t *testing.T) {
-	t.Helper()
-	const name = "no-more-pods"
-	quotas := f.Kube.CoreV1().ResourceQuotas(f.Namespace)
-	quota := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}},
-	}
-	if _, err := quotas.Create(t.Context(), quota, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := quotas.Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	})
-	// It holds once the cluster has counted what there is.
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		quota, err := quotas.Get(t.Context(), name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(quota.Status.Hard) > 0 {
-			return
-		}
-	}
-	t.Fatal("the quota was not counted within 30s")
 }
 
 // enforce has the namespace enforce another Pod Security level until the test
 // ends. Pods that are there stay.
-func (f *fixture) enforce(t *testing.T, level string) {
+func enforce(t *testing.T, f *suite.Fixture, level string) {
 	t.Helper()
 	set := func(ctx context.Context, level string) error {
 		patch := `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"` + level + `"}}}`

@@ -3,13 +3,13 @@
 package e2e_test
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // TestDaemonRestart kills the daemon's worker under a step: the step ends with a
@@ -23,42 +23,23 @@ func TestDaemonRestart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, "restart", func(_ stage, o *harness.PodOptions) { o.ShareProcesses = true })
-			action, err := harness.ReadAction(f.testdata("ticks"))
-			if err != nil {
+			f := suite.New(t, "restart", func(_ suite.Stage, o *harness.PodOptions) { o.ShareProcesses = true })
+			step, files := suite.Main(t, f.Testdata("ticks"))
+			playing := f.Start(t.Context(), step, files)
+			playing.Await(t, tt.after)
+			if err := f.SignalDaemon(t.Context(), harness.Worker, "KILL"); err != nil {
 				t.Fatal(err)
 			}
-			u := harness.Use{Uses: "acme/ticks@v1"}
-			files, err := action.Files(u)
-			if err != nil {
-				t.Fatal(err)
-			}
-			live := &awaited{text: tt.after, seen: make(chan struct{})}
-			killed := make(chan error, 1)
-			go func() {
-				select {
-				case <-live.seen:
-					killed <- f.SignalDaemon(t.Context(), harness.Worker, "KILL")
-				case <-t.Context().Done():
-					killed <- t.Context().Err()
-				}
-			}()
-			result, err := f.Step(t.Context(), action.Step(harness.Main, u), files, live)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := <-killed; err != nil {
-				t.Fatal(err)
-			}
-			wantError(t, result, "restarted")
+			result := playing.Wait(t)
+			outcome.Error(t, result, "restarted")
 			wantTicks(t, result.Log)
-			f.wantNothingLeft(t)
-			next := f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
-			wantSuccess(t, next)
+			f.WantNothingLeft(t)
+			next := f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
+			outcome.Success(t, next...)
 			if restarts, err := f.Restarts(t.Context()); err != nil || restarts != 0 {
 				t.Errorf("the container was restarted %d times, %v", restarts, err)
 			}
-			f.wantNothingLeft(t)
+			f.WantNothingLeft(t)
 		})
 	}
 }
@@ -77,20 +58,4 @@ func wantTicks(t *testing.T, log string) {
 		}
 		next++
 	}
-}
-
-// awaited closes seen once the text was written.
-type awaited struct {
-	text string
-	seen chan struct{}
-	once sync.Once
-	past bytes.Buffer
-}
-
-func (a *awaited) Write(p []byte) (int, error) {
-	a.past.Write(p)
-	if bytes.Contains(a.past.Bytes(), []byte(a.text)) {
-		a.once.Do(func() { close(a.seen) })
-	}
-	return len(p), nil
 }

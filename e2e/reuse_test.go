@@ -3,50 +3,19 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
-
-// buildPods returns the UIDs of the build pods that were seen, oldest first.
-// One name can belong to several pods, one after the other.
-func (f *fixture) buildPods() []types.UID {
-	var uids []types.UID
-	known := map[types.UID]bool{}
-	for _, s := range f.seen.Sightings() {
-		if harness.HasContainer(s.Pod, "kaniko") && !known[s.Pod.UID] {
-			known[s.Pod.UID] = true
-			uids = append(uids, s.Pod.UID)
-		}
-	}
-	return uids
-}
-
-// greeter is an action that prints what was said when its image was built.
-func greeter(words string) harness.Files {
-	return harness.Files{
-		greeterDir + "/Dockerfile": {Data: []byte("FROM busybox\nCOPY words /words\nENTRYPOINT [\"cat\", \"/words\"]\n")},
-		greeterDir + "/words":      {Data: []byte(words + "\n")},
-	}
-}
-
-const greeterDir = "_actions/acme/greeter/v1"
-
-// greeterStep is a step of the greeter with debug logging, which shows the key.
-func greeterStep() runner.Step {
-	return runner.Step{
-		Repository: "acme/app", Dockerfile: greeterDir + "/Dockerfile",
-		HookEnv: map[string]string{"RUNNER_DEBUG": "1"},
-	}
-}
 
 // buildTag returns the tag that follows from the build key in a step's log.
 func buildTag(t *testing.T, log string) string {
@@ -56,7 +25,7 @@ func buildTag(t *testing.T, log string) string {
 			return "k1-" + key[:40]
 		}
 	}
-	t.Fatalf("the log shows no build key:\n%s", tail(log))
+	t.Fatalf("the log shows no build key:\n%s", outcome.Tail(log))
 	return ""
 }
 
@@ -64,21 +33,21 @@ func buildTag(t *testing.T, log string) string {
 // and what has changed is.
 func TestReuse(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "reuse", nil)
-	first := f.greet(t, "one")
-	wantLog(t, first, "kiln: not built yet\n", "\none\n")
-	again := f.greet(t, "one")
-	wantLog(t, again, "kiln: reused (built ", "\none\n")
-	if n := len(f.buildPods()); n != 1 {
+	f := suite.New(t, "reuse", nil)
+	first := greet(t, f, "one")
+	outcome.Log(t, first, "kiln: not built yet\n", "\none\n")
+	again := greet(t, f, "one")
+	outcome.Log(t, again, "kiln: reused (built ", "\none\n")
+	if n := len(f.BuildPods()); n != 1 {
 		t.Errorf("%d build pods for one image, want 1", n)
 	}
-	other := f.greet(t, "two")
-	wantLog(t, other, "kiln: not built yet\n", "\ntwo\n")
+	other := greet(t, f, "two")
+	outcome.Log(t, other, "kiln: not built yet\n", "\ntwo\n")
 
-	f.wantMetrics(t, `kiln_builds_total{outcome="built"} 2`, `kiln_builds_total{outcome="reused"} 1`,
+	f.WantMetrics(t, `kiln_builds_total{outcome="built"} 2`, `kiln_builds_total{outcome="reused"} 1`,
 		`kiln_requests_total{kind="dockerfile",outcome="succeeded"} 3`, `kiln_phase_duration_seconds_count{phase="lookup"} 3`)
 
-	f.wantTimes(t, "queue", "context", "preflight", "lookup", "schedule", "build", "run", "total")
+	wantTimes(t, f, "queue", "context", "preflight", "lookup", "schedule", "build", "run", "total")
 
 	for _, tt := range []struct{ name, setting, value, says string }{
 		{"random tags", "KILN_TAG", "random", "KILN_TAG=random"},
@@ -86,21 +55,21 @@ func TestReuse(t *testing.T) {
 		{"never", "KILN_REUSE_MAX_AGE", "0", "kiln: reuse is off\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := len(f.buildPods())
-			g := f.another(t, strings.ReplaceAll(tt.name, " ", "-"), func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{tt.setting: tt.value} })
-			wantLog(t, g.greet(t, "one"), tt.says, "\none\n")
-			if n := len(f.buildPods()) - before; n != 1 {
+			before := len(f.BuildPods())
+			g := f.Another(t, strings.ReplaceAll(tt.name, " ", "-"), func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{tt.setting: tt.value} })
+			outcome.Log(t, greet(t, g, "one"), tt.says, "\none\n")
+			if n := len(f.BuildPods()) - before; n != 1 {
 				t.Errorf("%d build pods were seen, want 1", n)
 			}
 		})
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // wantTimes fails the test unless the daemon's line about the first step has the
 // times of these phases. The push is told by two logs of a build pod, and may be
 // over before the one that begins it is read.
-func (f *fixture) wantTimes(t *testing.T, phases ...string) {
+func wantTimes(t *testing.T, f *suite.Fixture, phases ...string) {
 	t.Helper()
 	log, err := f.DaemonLog(t.Context())
 	if err != nil {
@@ -120,55 +89,26 @@ func (f *fixture) wantTimes(t *testing.T, phases ...string) {
 	t.Error("the daemon's log has no line of a step")
 }
 
-// Ports of the daemon.
-const (
-	readyPort   = "9464"
-	metricsPort = "9465"
-)
-
-// get asks the daemon for a page that it serves at a port.
-func (f *fixture) get(ctx context.Context, port, page string) (string, error) {
-	data, err := f.Kube.CoreV1().RESTClient().Get().Namespace(f.Namespace).
-		Resource("pods").Name(f.Pod + ":" + port).SubResource("proxy").Suffix(page).DoRaw(ctx)
-	return string(data), err
-}
-
-// wantMetrics fails the test unless the daemon exports the samples.
-func (f *fixture) wantMetrics(t *testing.T, samples ...string) {
-	t.Helper()
-	data, err := f.get(t.Context(), metricsPort, "metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, sample := range samples {
-		if !strings.Contains(data, "\n"+sample+"\n") {
-			t.Errorf("the metrics have no %s:\n%s", sample, data)
-		}
-	}
-}
-
 // greet plays the greeter and returns the step, which succeeded.
-func (f *fixture) greet(t *testing.T, words string) *harness.Result {
+func greet(t *testing.T, f *suite.Fixture, words string) *harness.Result {
 	t.Helper()
-	result, err := f.Step(t.Context(), greeterStep(), greeter(words), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantSuccess(t, []*harness.Result{result})
+	step, files := sample.Greeter(words)
+	result := f.Play(t, step, files)
+	outcome.Success(t, result)
 	return result
 }
 
 // TestStagesBuildOnce plays pre, main and post of one action.
 func TestStagesBuildOnce(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "once", nil)
-	results := f.use(t, f.example("timed-work"), harness.Use{Uses: "acme/timed-work@v1"}, nil)
+	f := suite.New(t, "once", nil)
+	results := f.Use(t, f.Example("timed-work"), harness.Use{Uses: "acme/timed-work@v1"}, nil)
 	checkStages(t, f, results)
-	if n := len(f.buildPods()); n != 1 {
+	if n := len(f.BuildPods()); n != 1 {
 		t.Errorf("%d build pods for three stages, want 1", n)
 	}
 	for _, r := range results[1:] {
-		wantLog(t, r, "kiln: reused (built ")
+		outcome.Log(t, r, "kiln: reused (built ")
 	}
 }
 
@@ -176,16 +116,16 @@ func TestStagesBuildOnce(t *testing.T) {
 // the look-up finds the image, and the node does not.
 func TestReusedImageIsMissing(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "missing", nil)
-	wantLog(t, f.greet(t, "one"), "kiln: not built yet\n")
-	image := f.Registry + "/" + f.Namespace + "/app:" + buildTag(t, f.greet(t, "one").Log)
+	f := suite.New(t, "missing", nil)
+	outcome.Log(t, greet(t, f, "one"), "kiln: not built yet\n")
+	image := f.Registry + "/" + f.Namespace + "/app:" + buildTag(t, greet(t, f, "one").Log)
 	if err := f.BreakImage(t.Context(), image); err != nil {
 		t.Fatal(err)
 	}
-	result := f.greet(t, "one")
-	wantLog(t, result, "kiln: reused (built ", "do not find", "built once more", "\none\n")
-	wantLog(t, f.greet(t, "one"), "kiln: reused (built ", "\none\n")
-	f.wantNothingLeft(t)
+	result := greet(t, f, "one")
+	outcome.Log(t, result, "kiln: reused (built ", "do not find", "built once more", "\none\n")
+	outcome.Log(t, greet(t, f, "one"), "kiln: reused (built ", "\none\n")
+	f.WantNothingLeft(t)
 }
 
 // scribbled is an action with enough content to be caught in the middle; it
@@ -206,23 +146,20 @@ var hashLine = regexp.MustCompile(`(?m)^([0-9a-f]{64})  /words$`)
 // then runs, one build key never stands for two contents.
 func TestHostileStaging(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "staging", nil)
+	f := suite.New(t, "staging", nil)
 	content := map[string]string{} // by key
 	asked := map[string]string{}   // by words
 	play := func(words string) (hash string, ran bool) {
-		step := greeterStep()
+		step, _ := sample.Greeter(words)
 		step.Dockerfile = scribbledDir + "/Dockerfile"
-		result, err := f.Step(t.Context(), step, scribbled(words), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		result := f.Play(t, step, scribbled(words))
 		if result.ExitCode != 0 {
-			wantError(t, result, "kiln: read the build context")
+			outcome.Error(t, result, "kiln: read the build context")
 			return "", false
 		}
 		found := hashLine.FindStringSubmatch(result.Log)
 		if found == nil {
-			t.Fatalf("the action said nothing:\n%s", tail(result.Log))
+			t.Fatalf("the action said nothing:\n%s", outcome.Tail(result.Log))
 		}
 		tag := buildTag(t, result.Log)
 		if known := content[tag]; known != "" && known != found[1] {
@@ -237,7 +174,7 @@ func TestHostileStaging(t *testing.T) {
 	if len(content) != 2 {
 		t.Fatalf("two contents have the keys %v", content)
 	}
-	stop, err := f.scribble(t)
+	stop, err := scribble(t, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +213,7 @@ until (-e $stop) {
 }`
 
 // scribble starts the scribbler in the runner container.
-func (f *fixture) scribble(t *testing.T) (stop func(), err error) {
+func scribble(t *testing.T, f *suite.Fixture) (stop func(), err error) {
 	t.Helper()
 	if _, err := f.Run(t.Context(), "perl", "-e", scribbler); err != nil {
 		return nil, fmt.Errorf("start to scribble: %w", err)
@@ -294,21 +231,21 @@ func (f *fixture) scribble(t *testing.T) (stop func(), err error) {
 // builds as Docker does.
 func TestTriggers(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "triggers", nil)
+	f := suite.New(t, "triggers", nil)
 	for _, tt := range []struct {
 		name, trigger string
 		check         func(*testing.T, *harness.Result)
 	}{
 		{"of the context", "COPY words /from-trigger", func(t *testing.T, r *harness.Result) {
-			wantSuccess(t, []*harness.Result{r})
-			wantLog(t, r, "\nsaid by the context\n")
+			outcome.Success(t, r)
+			outcome.Log(t, r, "\nsaid by the context\n")
 		}},
 		{"of another image", "COPY --from=debian:bookworm-slim /etc/debian_version /from-trigger", func(t *testing.T, r *harness.Result) {
-			wantError(t, r, "acme/triggered/v1/Dockerfile:1: an ONBUILD trigger of ", "copies from debian:bookworm-slim, which this Kaniko does not fetch")
+			outcome.Error(t, r, "acme/triggered/v1/Dockerfile:1: an ONBUILD trigger of ", "copies from debian:bookworm-slim, which this Kaniko does not fetch")
 		}},
 		{"that is refused", "COPY --parents words /from-trigger/", func(t *testing.T, r *harness.Result) {
-			wantError(t, r, "acme/triggered/v1/Dockerfile:1: ONBUILD COPY --parents words /from-trigger/, a trigger of ", "Kaniko ignores --parents")
-			wantLog(t, r, "\n  1 | FROM ")
+			outcome.Error(t, r, "acme/triggered/v1/Dockerfile:1: ONBUILD COPY --parents words /from-trigger/, a trigger of ", "Kaniko ignores --parents")
+			outcome.Log(t, r, "\n  1 | FROM ")
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -317,13 +254,10 @@ func TestTriggers(t *testing.T) {
 				t.Fatal(err)
 			}
 			const dir = "_actions/acme/triggered/v1"
-			result, err := f.Step(t.Context(), runner.Step{Repository: "acme/app", Dockerfile: dir + "/Dockerfile"}, harness.Files{
+			result := f.Play(t, runner.Step{Repository: "acme/app", Dockerfile: dir + "/Dockerfile"}, harness.Files{
 				dir + "/Dockerfile": {Data: []byte("FROM " + base + "\nENTRYPOINT [\"cat\", \"/from-trigger\"]\n")},
 				dir + "/words":      {Data: []byte("said by the context\n")},
-			}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			})
 			tt.check(t, result)
 		})
 	}

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/suite"
 )
 
 // takeNames makes the runner container the registry: by the files that it shares
@@ -31,27 +33,27 @@ exec perl -MIO::Socket::INET -e '
 // nothing is heard.
 func TestRootRunner(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "rootrunner", func(s stage, o *harness.PodOptions) {
-		authRegistry(t, harness.PullSecret)(s, o)
+	f := suite.New(t, "rootrunner", func(s suite.Stage, o *harness.PodOptions) {
+		suite.AuthRegistry(t, harness.PullSecret)(s, o)
 		o.Adjust = func(pod *corev1.Pod) {
 			runner := &pod.Spec.Containers[0]
 			runner.SecurityContext.RunAsUser = new(int64(0))
 		}
 	})
 	host, port, _ := strings.Cut(f.AuthRegistry, ":")
-	said := f.inRunner(t, "bash", "-c", takeNames, "bash", host, port)
+	said := inRunner(t, f, "bash", "-c", takeNames, "bash", host, port)
 	if !strings.Contains(said, "rewrote\n") || !strings.Contains(said, "packet socket: Operation not permitted\n") {
 		t.Errorf("root in the runner container: %q", said)
 	}
-	wantSuccess(t, f.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil))
-	if heard := f.inRunner(t, "cat", "/tmp/heard"); heard != "" {
+	outcome.Success(t, f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)...)
+	if heard := inRunner(t, f, "cat", "/tmp/heard"); heard != "" {
 		t.Errorf("the runner container heard %d bytes for the registry:\n%.200q", len(heard), heard)
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // inRunner runs a command in the runner container and returns what it prints.
-func (f *fixture) inRunner(t *testing.T, command ...string) string {
+func inRunner(t *testing.T, f *suite.Fixture, command ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	err := f.Exec(t.Context(), harness.Exec{

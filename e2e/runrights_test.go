@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 )
 
 // TestRunRights builds Dockerfiles whose RUN needs what Docker gives it: setuid
@@ -15,7 +17,7 @@ import (
 // who reaps what it leaves behind.
 func TestRunRights(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "rights", nil)
+	f := suite.New(t, "rights", nil)
 	for name, dockerfile := range map[string]string{
 		"setuid": "FROM debian:bookworm-slim\nRUN cp /usr/bin/id /usr/bin/rid && chmod 4755 /usr/bin/rid\nUSER daemon\n" +
 			"RUN test \"$(rid -u)\" = 0 && test \"$(id -u)\" = 1\n",
@@ -31,32 +33,32 @@ func TestRunRights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			result := f.rights(t, strings.ReplaceAll(name, " ", "-"), dockerfile)
-			wantSuccess(t, []*harness.Result{result})
+			result := rights(t, f, strings.ReplaceAll(name, " ", "-"), dockerfile)
+			outcome.Success(t, result)
 		})
 	}
 	for signal, reason := range map[string]string{"KILL": "[out_of_memory]", "TERM": "[internal]"} {
 		t.Run("ended by "+signal, func(t *testing.T) {
 			t.Parallel()
-			result := f.rights(t, strings.ToLower(signal), "FROM busybox\nRUN kill -"+signal+" $PPID; sleep 60\n")
-			wantError(t, result)
-			wantLog(t, result, reason)
+			result := rights(t, f, strings.ToLower(signal), "FROM busybox\nRUN kill -"+signal+" $PPID; sleep 60\n")
+			outcome.Error(t, result)
+			outcome.Log(t, result, reason)
 			if strings.Contains(result.Log, "kiln: attempt ") {
-				t.Errorf("a RUN that ends Kaniko is tried again:\n%s", tail(result.Log))
+				t.Errorf("a RUN that ends Kaniko is tried again:\n%s", outcome.Tail(result.Log))
 			}
 		})
 	}
 	t.Run("minimal", func(t *testing.T) {
 		t.Parallel()
-		few := f.another(t, "few", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_BUILD_RIGHTS": "minimal"} })
-		result := few.rights(t, "minimal", "FROM busybox\nRUN chroot / true\n")
-		wantError(t, result)
-		wantLog(t, result, "Operation not permitted", "[run_failed]")
+		few := f.Another(t, "few", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_BUILD_RIGHTS": "minimal"} })
+		result := rights(t, few, "minimal", "FROM busybox\nRUN chroot / true\n")
+		outcome.Error(t, result)
+		outcome.Log(t, result, "Operation not permitted", "[run_failed]")
 	})
 }
 
 // rights builds a Dockerfile and runs it.
-func (f *fixture) rights(t *testing.T, name, dockerfile string) *harness.Result {
+func rights(t *testing.T, f *suite.Fixture, name, dockerfile string) *harness.Result {
 	t.Helper()
-	return f.built(t, runner.Step{ID: name, Dockerfile: "_actions/acme/" + name + "/v1/Dockerfile"}, dockerfile+"ENTRYPOINT [\"true\"]\n")
+	return f.PlayDockerfile(t, runner.Step{ID: name, Dockerfile: "_actions/acme/" + name + "/v1/Dockerfile"}, dockerfile+"ENTRYPOINT [\"true\"]\n")
 }

@@ -14,39 +14,32 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
-	"kiln/e2e/runner"
+	"kiln/e2e/outcome"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
 
 // TestScheduling looks at what is on the pods that kiln makes: what they inherit
 // from the runner pod, and what the operator's templates add.
 func TestScheduling(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "scheduling", nil)
-	class := f.priorityClass(t)
+	f := suite.New(t, "scheduling", nil)
+	class := priorityClass(t, f)
 	t.Run("runners", func(t *testing.T) {
 		t.Run("inherited and templates", func(t *testing.T) {
 			t.Parallel()
-			f.scheduleWithTemplates(t, class)
+			scheduleWithTemplates(t, f, class)
 		})
 		t.Run("template of the runner container", func(t *testing.T) {
 			t.Parallel()
-			step := readyStep("misplaced", "true")
+			step := sample.Ready("misplaced", "true")
 			step.HookEnv = map[string]string{"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE": "/etc/hook.yaml"}
-			result, err := f.Step(t.Context(), step, nil, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wantSuccess(t, []*harness.Result{result})
-			wantLog(t, result, "::warning::ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE is set on the runner container", "kiln container")
+			result := f.Play(t, step, nil)
+			outcome.Success(t, result)
+			outcome.Log(t, result, "::warning::ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE is set on the runner container", "kiln container")
 		})
 	})
-	f.wantNothingLeft(t)
-}
-
-// readyStep is a step of a ready image that runs a shell script. The spec of
-// its pod has the marker.
-func readyStep(marker, script string) runner.Step {
-	return runner.Step{Repository: "acme/app", Image: "busybox", EntryPoint: "sh", Args: []string{"-c", script, marker}}
+	f.WantNothingLeft(t)
 }
 
 // What the operator's templates ask for.
@@ -76,24 +69,21 @@ spec:
 
 // scheduleWithTemplates runs an action with templates, in a runner pod that has
 // a toleration and a pull secret of its own.
-func (f *fixture) scheduleWithTemplates(t *testing.T, class string) {
+func scheduleWithTemplates(t *testing.T, f *suite.Fixture, class string) {
 	const marker, secret, own = "templates", "pull-secret-of-the-runner", "example.com/runner"
 	toleration := corev1.Toleration{Key: own, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}
-	g := f.another(t, marker, func(o *harness.PodOptions) {
+	g := f.Another(t, marker, func(o *harness.PodOptions) {
 		named := strings.NewReplacer("CLASS", class)
-		f.giveTemplates(t, o, named.Replace(buildTemplate), named.Replace(hookTemplate))
-		o.Adjust = both(o.Adjust, func(pod *corev1.Pod) {
+		f.GiveTemplates(t, o, named.Replace(buildTemplate), named.Replace(hookTemplate))
+		o.Adjust = suite.Both(o.Adjust, func(pod *corev1.Pod) {
 			pod.Spec.Tolerations = append(pod.Spec.Tolerations, toleration)
 			pod.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: secret}}
 		})
 	})
-	step, files := plainBuild("FROM busybox\nENTRYPOINT [\"true\"]\n")("of-" + marker)
-	result, err := g.Step(t.Context(), step, files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantSuccess(t, []*harness.Result{result})
-	build, action := f.seenPod(t, "kaniko", "of-"+marker), f.seenPod(t, "job", "of-"+marker)
+	step, files := sample.Build("of-"+marker, "FROM busybox\nENTRYPOINT [\"true\"]\n")
+	result := g.Play(t, step, files)
+	outcome.Success(t, result)
+	build, action := seenPod(t, f, "kaniko", "of-"+marker), seenPod(t, f, "job", "of-"+marker)
 	for _, pod := range []*corev1.Pod{build, action} {
 		wantInherited(t, pod, toleration, secret)
 	}
@@ -105,8 +95,8 @@ func (f *fixture) scheduleWithTemplates(t *testing.T, class string) {
 	if build.Spec.Affinity != nil {
 		t.Errorf("affinity of the build pod = %v, want none", build.Spec.Affinity)
 	}
-	node := f.pod(t, marker).Spec.NodeName
-	if diff := cmp.Diff(onNode(node), action.Spec.Affinity); diff != "" || action.Spec.NodeName != node {
+	node := f.PodNow(t, marker).Spec.NodeName
+	if diff := cmp.Diff(suite.OnNode(node), action.Spec.Affinity); diff != "" || action.Spec.NodeName != node {
 		t.Errorf("the action ran on node %q, want the runner's, %q; affinity (-want +got):\n%s", action.Spec.NodeName, node, diff)
 	}
 }
@@ -125,7 +115,7 @@ func wantTemplate(t *testing.T, pod *corev1.Pod, name string, want templateValue
 	if pod.Spec.NodeSelector[corev1.LabelOSStable] != "linux" {
 		t.Errorf("node selector of %s = %v", pod.Name, pod.Spec.NodeSelector)
 	}
-	got := container(pod, name).Resources
+	got := harness.Container(pod, name).Resources
 	if got.Requests.Cpu().String() != want.cpu || got.Limits.Memory().String() != want.memory {
 		t.Errorf("resources of %s = %v, want cpu %s and memory up to %s", pod.Name, got, want.cpu, want.memory)
 	}
@@ -142,7 +132,7 @@ func wantInherited(t *testing.T, pod *corev1.Pod, toleration corev1.Toleration, 
 }
 
 // priorityClass makes a class of the default priority.
-func (f *fixture) priorityClass(t *testing.T) string {
+func priorityClass(t *testing.T, f *suite.Fixture) string {
 	t.Helper()
 	classes := f.Kube.SchedulingV1().PriorityClasses()
 	class, err := classes.Create(t.Context(), &schedulingv1.PriorityClass{
@@ -159,30 +149,10 @@ func (f *fixture) priorityClass(t *testing.T) string {
 	return class.Name
 }
 
-// onNode is the affinity to one node by its name.
-func onNode(name string) *corev1.Affinity {
-	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-			NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				MatchFields: []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{name}}},
-			}},
-		},
-	}}
-}
-
-func (f *fixture) pod(t *testing.T, name string) *corev1.Pod {
-	t.Helper()
-	pod, err := f.Kube.CoreV1().Pods(f.Namespace).Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pod
-}
-
 // seenPod is the pod with that container whose spec has the marker.
-func (f *fixture) seenPod(t *testing.T, container, marker string) *corev1.Pod {
+func seenPod(t *testing.T, f *suite.Fixture, container, marker string) *corev1.Pod {
 	t.Helper()
-	s, found := f.lastOf(container, marker)
+	s, found := f.Seen.Last(container, marker)
 	if !found {
 		t.Fatalf("no pod with container %s and %q was seen", container, marker)
 	}

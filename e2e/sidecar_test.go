@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
+	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 	"kiln/internal/failure"
 )
 
@@ -25,26 +28,26 @@ import (
 // one line what is wrong, or works.
 func TestSidecar(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "sidecar", nil)
+	f := suite.New(t, "sidecar", nil)
 	t.Run("runners", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T){
-			"worker aborts": f.sidecarAborts, "worker out of memory": f.sidecarOutOfMemory,
-			"container is terminated": f.sidecarTerminated, "pod is deleted": f.sidecarDeleted,
-			"ports are taken": f.sidecarPortsTaken, "litter": f.sidecarLittered,
+		for name, test := range map[string]func(*testing.T, *suite.Fixture){
+			"worker aborts": sidecarAborts, "worker out of memory": sidecarOutOfMemory,
+			"container is terminated": sidecarTerminated, "pod is deleted": sidecarDeleted,
+			"ports are taken": sidecarPortsTaken, "litter": sidecarLittered,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				test(t)
+				test(t, f)
 			})
 		}
 		for _, c := range sidecarCases() {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				f.sidecarRefuses(t, c)
+				sidecarRefuses(t, f, c)
 			})
 		}
 	})
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
 // A sidecarCase is a sidecar that cannot work, and what a step says of it.
@@ -71,31 +74,31 @@ func sidecarCases() []sidecarCase {
 }
 
 // sidecarRefuses starts a runner whose sidecar cannot work.
-func (f *fixture) sidecarRefuses(t *testing.T, c sidecarCase) {
+func sidecarRefuses(t *testing.T, f *suite.Fixture, c sidecarCase) {
 	t.Helper()
-	g := f.sidecar(t, c.name, func(pod *corev1.Pod) {
+	g := sidecar(t, f, c.name, func(pod *corev1.Pod) {
 		daemon := daemonOf(pod)
 		for name, value := range c.settings {
 			daemon.Env = append(daemon.Env, corev1.EnvVar{Name: name, Value: value})
 		}
 		if c.seed != "" {
-			f.seed(pod, c.seed)
+			seed(f, pod, c.seed)
 		}
 	})
-	result := g.step(t, shell(f.Registry+"/library/busybox:latest", "exit 0"))
-	wantError(t, result, c.says)
+	result := g.Play(t, sample.Shell(f.Busybox(), "exit 0"), nil)
+	outcome.Error(t, result, c.says)
 	if c.reason != "" {
-		wantError(t, result, c.reason.Mark())
+		outcome.Error(t, result, c.reason.Mark())
 	}
 	t.Logf("after %v:\n%s", result.Duration, result.Log)
-	g.wantNoRestart(t)
+	wantNoRestart(t, g)
 }
 
 // sidecar starts a further runner pod, whose processes a test may signal. Its
 // steps do not wait long for a daemon.
-func (f *fixture) sidecar(t *testing.T, name string, adjust func(*corev1.Pod)) *fixture {
+func sidecar(t *testing.T, f *suite.Fixture, name string, adjust func(*corev1.Pod)) *suite.Fixture {
 	t.Helper()
-	return f.another(t, strings.ToLower(strings.ReplaceAll(name, " ", "-")), func(o *harness.PodOptions) {
+	return f.Another(t, strings.ToLower(strings.ReplaceAll(name, " ", "-")), func(o *harness.PodOptions) {
 		o.ShareProcesses, o.Adjust = true, adjust
 		o.RunnerEnv = map[string]string{"KILN_DAEMON_GRACE": "5s"}
 	})
@@ -112,20 +115,15 @@ func daemonOf(pod *corev1.Pod) *corev1.Container {
 
 // seed runs a script on the exchange and the state before the sidecar starts, as
 // root, so that some of it is beyond the sidecar's rights.
-func (f *fixture) seed(pod *corev1.Pod, script string) {
-	f.before(pod, corev1.Container{
-		Name: "seed", Image: f.Registry + "/library/busybox:latest", Command: []string{"sh", "-euc", script},
+func seed(f *suite.Fixture, pod *corev1.Pod, script string) {
+	suite.Before(pod, corev1.Container{
+		Name: "seed", Image: f.Busybox(), Command: []string{"sh", "-euc", script},
 		VolumeMounts: []corev1.VolumeMount{{Name: "kiln-exchange", MountPath: "/exchange"}, {Name: "kiln-state", MountPath: "/state"}},
 	})
 }
 
-// before adds an init container that comes before the others.
-func (f *fixture) before(pod *corev1.Pod, c corev1.Container) {
-	pod.Spec.InitContainers = append([]corev1.Container{c}, pod.Spec.InitContainers...)
-}
-
 // wantNoRestart fails the test unless the kubelet has seen nothing.
-func (f *fixture) wantNoRestart(t *testing.T) {
+func wantNoRestart(t *testing.T, f *suite.Fixture) {
 	t.Helper()
 	if restarts, err := f.Restarts(t.Context()); err != nil || restarts != 0 {
 		t.Errorf("the container was restarted %d times, %v", restarts, err)
@@ -133,78 +131,62 @@ func (f *fixture) wantNoRestart(t *testing.T) {
 }
 
 // wantWorks fails the test unless a step works.
-func (f *fixture) wantWorks(t *testing.T) *harness.Result {
+func wantWorks(t *testing.T, f *suite.Fixture) *harness.Result {
 	t.Helper()
-	result := f.step(t, shell(f.Registry+"/library/busybox:latest", "echo alive"))
-	wantSuccess(t, []*harness.Result{result})
-	wantLog(t, result, "alive\n")
+	result := f.Play(t, sample.Shell(f.Busybox(), "echo alive"), nil)
+	outcome.Success(t, result)
+	outcome.Log(t, result, "alive\n")
 	return result
+}
+
+// endless is a step that runs until it is stopped, and says so first.
+func endless(f *suite.Fixture) runner.Step {
+	return sample.Shell(f.Busybox(), "echo running; exec sleep 600")
 }
 
 // during plays a step that runs until it is stopped, and does something once it
 // runs.
-func (f *fixture) during(t *testing.T, act func() error) *harness.Result {
+func during(t *testing.T, f *suite.Fixture, act func() error) *harness.Result {
 	t.Helper()
-	live := &awaited{text: "running\n", seen: make(chan struct{})}
-	acted := make(chan error, 1)
-	go func() {
-		select {
-		case <-live.seen:
-			acted <- act()
-		case <-t.Context().Done():
-			acted <- t.Context().Err()
-		}
-	}()
-	step := shell(f.Registry+"/library/busybox:latest", "echo running; exec sleep 600")
-	step.Repository = "acme/app"
-	result, err := f.Step(t.Context(), step, nil, live)
-	if err != nil {
+	step := f.Start(t.Context(), endless(f), nil)
+	step.Await(t, "running\n")
+	if err := act(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-acted; err != nil {
-		t.Fatal(err)
-	}
-	return result
+	return step.Wait(t)
 }
 
 // sidecarAborts ends the worker as a fault of its own would.
-func (f *fixture) sidecarAborts(t *testing.T) {
-	g := f.sidecar(t, "aborts", nil)
-	result := g.during(t, func() error { return g.SignalDaemon(t.Context(), harness.Worker, "ABRT") })
-	wantError(t, result, "restarted")
-	g.wantWorks(t)
-	g.wantNoRestart(t)
+func sidecarAborts(t *testing.T, f *suite.Fixture) {
+	g := sidecar(t, f, "aborts", nil)
+	result := during(t, g, func() error { return g.SignalDaemon(t.Context(), harness.Worker, "ABRT") })
+	outcome.Error(t, result, "restarted")
+	wantWorks(t, g)
+	wantNoRestart(t, g)
 }
 
 // sidecarOutOfMemory has more large requests at once than the worker has memory
 // for. What the runner container may ask for is bounded, so it takes the smallest
 // container that limits its worker, and a high KILN_MAX_IN_FLIGHT.
-func (f *fixture) sidecarOutOfMemory(t *testing.T) {
+func sidecarOutOfMemory(t *testing.T, f *suite.Fixture) {
 	const crowd = 24
-	g := f.another(t, "memory", func(o *harness.PodOptions) {
+	g := f.Another(t, "memory", func(o *harness.PodOptions) {
 		o.DaemonEnv = map[string]string{"KILN_MAX_IN_FLIGHT": "50"}
 		o.Adjust = func(pod *corev1.Pod) {
 			daemonOf(pod).Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("136Mi")}
 		}
 	})
-	var wg sync.WaitGroup
-	results := make([]*harness.Result, crowd)
-	errs := make([]error, crowd)
-	for i := range crowd {
-		wg.Go(func() {
-			step, files := plainBuild("FROM busybox\nRUN sleep 30\n")("memory")
-			step.Env = map[string]string{"LARGE": strings.Repeat("x", 3<<20)}
-			results[i], errs[i] = g.Step(t.Context(), step, files, nil)
-		})
+	step, files := sample.Build("memory", "FROM busybox\nRUN sleep 30\n")
+	step.Env = map[string]string{"LARGE": strings.Repeat("x", 3<<20)}
+	var all []*suite.Playing
+	for range crowd {
+		all = append(all, g.Start(t.Context(), step, files))
 	}
-	wg.Wait()
 	ended := 0
-	for i := range crowd {
-		if errs[i] != nil {
-			t.Fatal(errs[i])
-		}
-		wantError(t, results[i], "kiln")
-		if strings.Contains(results[i].Log, "restarted") {
+	for _, p := range all {
+		result := p.Wait(t)
+		outcome.Error(t, result, "kiln")
+		if strings.Contains(result.Log, "restarted") {
 			ended++
 		}
 	}
@@ -216,18 +198,18 @@ func (f *fixture) sidecarOutOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log, "the worker ended by itself") || !strings.Contains(log, "out of memory") && !strings.Contains(log, "cannot allocate memory") {
-		t.Errorf("the container's log does not say that the worker ran out of memory:\n%s", tail(log))
+		t.Errorf("the container's log does not say that the worker ran out of memory:\n%s", outcome.Tail(log))
 	}
-	g.wantWorks(t)
-	g.wantNoRestart(t)
+	wantWorks(t, g)
+	wantNoRestart(t, g)
 }
 
 // sidecarTerminated tells the container alone to end. The kubelet starts it
 // again, and the controller sees a sidecar that ended well.
-func (f *fixture) sidecarTerminated(t *testing.T) {
-	g := f.sidecar(t, "terminated", nil)
-	result := g.during(t, func() error { return g.SignalDaemon(t.Context(), harness.Supervisor, "TERM") })
-	wantError(t, result, "kiln's daemon is being stopped")
+func sidecarTerminated(t *testing.T, f *suite.Fixture) {
+	g := sidecar(t, f, "terminated", nil)
+	result := during(t, g, func() error { return g.SignalDaemon(t.Context(), harness.Supervisor, "TERM") })
+	outcome.Error(t, result, "kiln's daemon is being stopped")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := f.Await(ctx, f.Namespace, g.Pod, func(pod *corev1.Pod) (bool, error) {
@@ -240,24 +222,13 @@ func (f *fixture) sidecarTerminated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.wantWorks(t)
+	wantWorks(t, g)
 }
 
 // sidecarDeleted deletes the pod while an action runs.
-func (f *fixture) sidecarDeleted(t *testing.T) {
-	g := f.sidecar(t, "deleted", nil)
-	live := &awaited{text: "running\n", seen: make(chan struct{})}
-	go func() {
-		step := shell(f.Registry+"/library/busybox:latest", "echo running; exec sleep 600")
-		step.Repository = "acme/app"
-		// The runner container ends under it.
-		_, _ = g.Step(t.Context(), step, nil, live)
-	}()
-	select {
-	case <-live.seen:
-	case <-t.Context().Done():
-		t.Fatal(t.Context().Err())
-	}
+func sidecarDeleted(t *testing.T, f *suite.Fixture) {
+	g := sidecar(t, f, "deleted", nil)
+	g.Start(t.Context(), endless(g), nil).Await(t, "running\n") // its runner container ends under it
 	began := time.Now()
 	var last corev1.ContainerStatus
 	if err := f.Kube.CoreV1().Pods(f.Namespace).Delete(t.Context(), g.Pod, metav1.DeleteOptions{}); err != nil {
@@ -281,25 +252,25 @@ func (f *fixture) sidecarDeleted(t *testing.T) {
 }
 
 // sidecarPortsTaken has another sidecar listen first.
-func (f *fixture) sidecarPortsTaken(t *testing.T) {
+func sidecarPortsTaken(t *testing.T, f *suite.Fixture) {
 	const listen = `@s = map { IO::Socket::INET->new(LocalPort => $_, Listen => 128) or die } 9464, 9465; sleep 3600`
 	always := corev1.ContainerRestartPolicyAlways
-	g := f.sidecar(t, "ports", func(pod *corev1.Pod) {
-		f.before(pod, corev1.Container{
-			Name: "first", Image: f.images.Runner, RestartPolicy: &always,
+	g := sidecar(t, f, "ports", func(pod *corev1.Pod) {
+		suite.Before(pod, corev1.Container{
+			Name: "first", Image: f.Images.Runner, RestartPolicy: &always,
 			Command: []string{"perl", "-MIO::Socket::INET", "-e", listen},
 			StartupProbe: &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 60, ProbeHandler: corev1.ProbeHandler{
 				Exec: &corev1.ExecAction{Command: []string{"sh", "-c", "grep -q :24F9 /proc/net/tcp*"}}, // 9465
 			}},
 		})
 	})
-	result := g.wantWorks(t)
-	wantLog(t, result, "kiln's daemon cannot serve /readyz", "kiln's daemon cannot serve /metrics")
-	g.wantNoRestart(t)
+	result := wantWorks(t, g)
+	outcome.Log(t, result, "kiln's daemon cannot serve /readyz", "kiln's daemon cannot serve /metrics")
+	wantNoRestart(t, g)
 }
 
 // sidecarLittered has the exchange and the state full of what no kiln wrote.
-func (f *fixture) sidecarLittered(t *testing.T) {
+func sidecarLittered(t *testing.T, f *suite.Fixture) {
 	const id = "aaaaaaaaaaaaaaaaaaaaaaaaa"
 	script := `cd /exchange
 mkdir -m 777 requests; mkdir -m 777 cancel; mkdir -m 777 responses; mkdir -m 777 tmp
@@ -309,9 +280,9 @@ echo x >requests/ID2; ln -s /etc responses/ID2; mkdir cancel/ID2; ln -s / tmp/ID
 cd /state
 mkdir -m 700 ID1 ID1/deep; echo x >ID1/context.tar.gz; echo x >ID2; ln -s /etc ID3; mkdir ID4; echo x >ID4/context.tar.gz; mkfifo pipe; echo x >file
 `
-	g := f.sidecar(t, "litter", func(pod *corev1.Pod) { f.seed(pod, strings.ReplaceAll(script, "ID", id)) })
-	g.wantWorks(t)
-	results := g.use(t, f.example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
-	wantSuccess(t, results)
-	g.wantNoRestart(t)
+	g := sidecar(t, f, "litter", func(pod *corev1.Pod) { seed(f, pod, strings.ReplaceAll(script, "ID", id)) })
+	wantWorks(t, g)
+	results := g.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)
+	outcome.Success(t, results...)
+	wantNoRestart(t, g)
 }

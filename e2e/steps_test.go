@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -12,32 +11,23 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 )
-
-// errorLines returns what the error commands of a log say, position included.
-func errorLines(log string) []string {
-	var out []string
-	for _, c := range runner.Commands(log) {
-		if c.Name == "error" {
-			out = append(out, strings.TrimSpace(c.Properties+" "+c.Data))
-		}
-	}
-	return out
-}
 
 // stepCase is an action, how it is used, and what must come of it.
 type stepCase struct {
 	name  string
-	dir   func(stage, string) string // stage.example or stage.testdata
+	dir   func(suite.Stage, string) string // suite.Stage.Example or suite.Stage.Testdata
 	dirOf string
 	use   harness.Use
 	files harness.Files
-	check func(*testing.T, *fixture, []*harness.Result)
+	check func(*testing.T, *suite.Fixture, []*harness.Result)
 }
 
 func stepCases() []stepCase {
-	example, testdata := stage.example, stage.testdata
+	example, testdata := suite.Stage.Example, suite.Stage.Testdata
 	return []stepCase{
 		{
 			name: "shell with inputs and outputs", dir: example, dirOf: "hello-shell", check: checkHello,
@@ -61,14 +51,14 @@ func stepCases() []stepCase {
 			files: harness.Files{"app/app/seen.txt": {Data: []byte("seen\n")}},
 		},
 		{name: "ready image", dir: testdata, dirOf: "ready-image", check: logHas("no build at all\n")},
-		{name: "exit code", dir: testdata, dirOf: "exit3", check: func(t *testing.T, _ *fixture, r []*harness.Result) {
+		{name: "exit code", dir: testdata, dirOf: "exit3", check: func(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
 			if r[0].ExitCode != 3 {
 				t.Errorf("exit code = %d, want 3:\n%s", r[0].ExitCode, r[0].Log)
 			}
 		}},
-		{name: "RUN fails", dir: testdata, dirOf: "run-fails", check: func(t *testing.T, _ *fixture, r []*harness.Result) {
-			wantLog(t, r[0], "about to fail")
-			wantError(t, r[0], "Dockerfile", "7")
+		{name: "RUN fails", dir: testdata, dirOf: "run-fails", check: func(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+			outcome.Log(t, r[0], "about to fail")
+			outcome.Error(t, r[0], "Dockerfile", "7")
 		}},
 		{name: "base image missing", dir: testdata, dirOf: "missing-base", check: failsSaying("no-such-image")},
 		{name: "COPY of a missing file", dir: testdata, dirOf: "copy-missing", check: failsSaying("not-there.txt")},
@@ -81,7 +71,7 @@ func stepCases() []stepCase {
 // looks at what the pods were like and at what is left.
 func TestSteps(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "steps", nil)
+	f := suite.New(t, "steps", nil)
 	t.Run("cases", func(t *testing.T) {
 		for _, tt := range stepCases() {
 			t.Run(tt.name, func(t *testing.T) {
@@ -89,10 +79,10 @@ func TestSteps(t *testing.T) {
 				if tt.use.Uses == "" {
 					tt.use.Uses = "acme/" + tt.dirOf + "@v1"
 				}
-				results := f.use(t, tt.dir(f.stage, tt.dirOf), tt.use, tt.files)
+				results := f.Use(t, tt.dir(f.Stage, tt.dirOf), tt.use, tt.files)
 				for again := 0; again < 2 && nodeLostLines(results); again++ {
 					t.Log("the node lost lines of the log, and kiln said so: once more")
-					results = f.use(t, tt.dir(f.stage, tt.dirOf), tt.use, tt.files)
+					results = f.Use(t, tt.dir(f.Stage, tt.dirOf), tt.use, tt.files)
 				}
 				tt.check(t, f, results)
 				for _, r := range results {
@@ -103,10 +93,10 @@ func TestSteps(t *testing.T) {
 			})
 		}
 	})
-	t.Run("nothing is left", f.wantNothingLeft)
-	t.Run("build pods hold no credentials", f.wantHarmlessBuildPods)
-	t.Run("actions run by digest and without a token", f.wantPlainActionPods)
-	t.Run("the runner container has no token", f.wantNoToken)
+	t.Run("nothing is left", f.WantNothingLeft)
+	t.Run("build pods hold no credentials", f.WantHarmlessBuildPods)
+	t.Run("actions run by digest and without a token", func(t *testing.T) { wantPlainActionPods(t, f) })
+	t.Run("the runner container has no token", func(t *testing.T) { wantNoToken(t, f) })
 }
 
 // nodeLostLines says whether kiln found that the node rotated a log file away
@@ -122,7 +112,7 @@ func nodeLostLines(results []*harness.Result) bool {
 // image is built once, and each step runs it.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "two", nil)
+	f := suite.New(t, "two", nil)
 	names := []string{"one", "two"}
 	results := make([][]*harness.Result, len(names))
 	errs := make([]error, len(names))
@@ -130,7 +120,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for i, name := range names {
 		wg.Go(func() {
 			u := harness.Use{Uses: "acme/hello-" + name + "@v1", With: map[string]string{"who-to-greet": name}}
-			results[i], errs[i] = f.play(t.Context(), f.example("hello-shell"), u, nil)
+			results[i], errs[i] = f.Stages(t.Context(), f.Example("hello-shell"), u, nil)
 		})
 	}
 	wg.Wait()
@@ -138,40 +128,31 @@ func TestTwoAtOnce(t *testing.T) {
 		if errs[i] != nil {
 			t.Fatal(errs[i])
 		}
-		wantSuccess(t, results[i])
+		outcome.Success(t, results[i]...)
 		if got, want := results[i][0].Outputs["greeting"], "Hello, "+name+"!"; got != want {
 			t.Errorf("output greeting = %q, want %q", got, want)
 		}
 	}
-	if n := len(f.buildPods()); n != 1 {
+	if n := len(f.BuildPods()); n != 1 {
 		t.Errorf("%d build pods, want 1 for both steps", n)
 	}
-	f.wantNothingLeft(t)
+	f.WantNothingLeft(t)
 }
 
-func logHas(texts ...string) func(*testing.T, *fixture, []*harness.Result) {
-	return func(t *testing.T, _ *fixture, r []*harness.Result) {
-		wantSuccess(t, r)
-		wantLog(t, r[0], texts...)
+func logHas(texts ...string) func(*testing.T, *suite.Fixture, []*harness.Result) {
+	return func(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+		outcome.Success(t, r...)
+		outcome.Log(t, r[0], texts...)
 	}
 }
 
-func failsSaying(texts ...string) func(*testing.T, *fixture, []*harness.Result) {
-	return func(t *testing.T, _ *fixture, r []*harness.Result) { wantError(t, r[0], texts...) }
+func failsSaying(texts ...string) func(*testing.T, *suite.Fixture, []*harness.Result) {
+	return func(t *testing.T, _ *suite.Fixture, r []*harness.Result) { outcome.Error(t, r[0], texts...) }
 }
 
-func wantSuccess(t *testing.T, results []*harness.Result) {
-	t.Helper()
-	for i, r := range results {
-		if r.ExitCode != 0 {
-			t.Fatalf("exit code of step %d = %d, want 0:\n%s", i, r.ExitCode, tail(r.Log))
-		}
-	}
-}
-
-func checkHello(t *testing.T, _ *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
-	wantLog(t, r[0], "HELLO, MONA LISA!\n")
+func checkHello(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
+	outcome.Log(t, r[0], "HELLO, MONA LISA!\n")
 	if got, want := r[0].Outputs["greeting"], "HELLO, MONA LISA!"; got != want {
 		t.Errorf("output greeting = %q, want %q", got, want)
 	}
@@ -180,15 +161,15 @@ func checkHello(t *testing.T, _ *fixture, r []*harness.Result) {
 	}
 }
 
-func checkWordCount(t *testing.T, _ *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
+func checkWordCount(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
 	if got := r[0].Outputs["words"]; got != "4" {
-		t.Errorf("output words = %q, want 4:\n%s", got, tail(r[0].Log))
+		t.Errorf("output words = %q, want 4:\n%s", got, outcome.Tail(r[0].Log))
 	}
 }
 
-func checkLocal(t *testing.T, _ *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
+func checkLocal(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
 	if !strings.Contains(string(r[0].Message), "/app/app/./.github/actions/hello/Dockerfile") {
 		t.Errorf("message has no /./ in its path: %s", r[0].Message)
 	}
@@ -197,14 +178,14 @@ func checkLocal(t *testing.T, _ *fixture, r []*harness.Result) {
 	}
 }
 
-func checkStages(t *testing.T, f *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
+func checkStages(t *testing.T, f *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
 	if len(r) != 3 {
 		t.Fatalf("played %d stages, want 3", len(r))
 	}
-	wantLog(t, r[0], "The clock runs.")
-	wantLog(t, r[1], "Wrote work.txt in /github/workspace")
-	wantLog(t, r[2], "The job took")
+	outcome.Log(t, r[0], "The clock runs.")
+	outcome.Log(t, r[1], "Wrote work.txt in /github/workspace")
+	outcome.Log(t, r[2], "The job took")
 	if r[0].State["started"] == "" || !strings.HasPrefix(r[2].Summary, "Took ") {
 		t.Errorf("state = %v, summary = %q", r[0].State, r[2].Summary)
 	}
@@ -213,9 +194,9 @@ func checkStages(t *testing.T, f *fixture, r []*harness.Result) {
 	}
 }
 
-func checkLookAround(t *testing.T, f *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
-	wantLog(t, r[0],
+func checkLookAround(t *testing.T, f *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
+	outcome.Log(t, r[0],
 		"directory: /github/workspace\n", "home: /github/home\n", "marks: GITHUB_ACTIONS=true CI=true\n",
 		"arguments: 5\n", "argument: <--flag>\n", "argument: <two words>\n", "argument: <>\n",
 		"argument: <$HOME and $(HOME)>\n", "argument: <say \"hi\">\n",
@@ -229,9 +210,9 @@ func checkLookAround(t *testing.T, f *fixture, r []*harness.Result) {
 	}
 }
 
-func checkHostileLog(t *testing.T, _ *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
-	wantLog(t, r[0], "name=EVIL", "text ##[add-matcher]/evil.json")
+func checkHostileLog(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
+	outcome.Log(t, r[0], "name=EVIL", "text ##[add-matcher]/evil.json")
 	said := false
 	for _, c := range runner.Commands(r[0].Log) {
 		switch c.Name {
@@ -247,27 +228,51 @@ func checkHostileLog(t *testing.T, _ *fixture, r []*harness.Result) {
 	}
 }
 
-func checkBigLog(t *testing.T, _ *fixture, r []*harness.Result) {
-	wantSuccess(t, r)
-	wantNumberedLines(t, r[0].Log, 200_000)
+func checkBigLog(t *testing.T, _ *suite.Fixture, r []*harness.Result) {
+	outcome.Success(t, r...)
+	outcome.Numbered(t, r[0], 200_000)
 }
 
-// wantNumberedLines fails the test unless the log has that many lines as the
-// action big-log prints them, in order.
-func wantNumberedLines(t *testing.T, log string, lines int) {
-	t.Helper()
-	fill := strings.Repeat("x", 90)
-	next := 1
-	for line := range strings.Lines(log) {
-		if len(line) < 9 || line[8] != ' ' || !strings.HasSuffix(line, fill+"\n") {
-			continue // not the action's
-		}
-		if want := fmt.Sprintf("%08d %s\n", next, fill); line != want {
-			t.Fatalf("line %d of the action is %q", next, line)
-		}
-		next++
+// wantPlainActionPods looks at every pod of an action Job that was seen. What
+// kiln has built runs by digest; a ready image runs as the action names it.
+func wantPlainActionPods(t *testing.T, f *suite.Fixture) {
+	pods := f.Seen.With("job")
+	if len(pods) == 0 {
+		t.Fatal("no action pod was seen")
 	}
-	if next-1 != lines {
-		t.Errorf("log has %d lines of the action, want %d", next-1, lines)
+	for _, pod := range pods {
+		job := harness.Container(pod, "job")
+		if strings.HasPrefix(job.Image, f.Registry) && !strings.Contains(job.Image, "@sha256:") {
+			t.Errorf("action pod %s runs %s, want a digest", pod.Name, job.Image)
+		}
+		if pod.Spec.AutomountServiceAccountToken == nil || *pod.Spec.AutomountServiceAccountToken {
+			t.Errorf("action pod %s mounts a service account token", pod.Name)
+		}
+		for _, m := range job.VolumeMounts {
+			if strings.Contains(m.MountPath, "docker.sock") {
+				t.Errorf("action pod %s mounts %s", pod.Name, m.MountPath)
+			}
+		}
+		for _, e := range job.Env {
+			if e.Value != "" {
+				t.Errorf("action pod %s has %s in clear in its spec", pod.Name, e.Name)
+			}
+		}
+		suite.WantUnprivileged(t, pod)
+	}
+}
+
+// wantNoToken looks for a token where the runner container could have one.
+func wantNoToken(t *testing.T, f *suite.Fixture) {
+	mounts, err := f.Run(t.Context(), "cat", "/proc/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(mounts, "kubernetes.io") {
+		t.Errorf("the runner container has a token mounted:\n%s", mounts)
+	}
+	found, err := f.Run(t.Context(), "find", "/run", "/var/run/", "/var/lib/kiln", "/home", "/opt", "-name", "*token*")
+	if err == nil || found != "" {
+		t.Errorf("find = %q, %v; want no token and no daemon's state", found, err)
 	}
 }

@@ -9,13 +9,16 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
+	"kiln/e2e/suite"
 )
 
 // testStock plays what the stock hook's own tests ask of a container step, with
 // their way of quoting: the script is one argument in single quotes, cut at its
 // spaces.
-func (f *fixture) testStock(t *testing.T) {
+func testStock(t *testing.T, f *suite.Fixture) {
 	tests := []struct {
 		name      string
 		fragments []any
@@ -28,46 +31,46 @@ func (f *fixture) testStock(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f.wantStockStep(t, tt.fragments, tt.env, 0)
+			wantStockStep(t, f, tt.fragments, tt.env, 0)
 		})
 	}
 	t.Run("a variable that is not set", func(t *testing.T) {
 		t.Parallel()
-		f.wantStockStep(t, tests[1].fragments, nil, 1)
+		wantStockStep(t, f, tests[1].fragments, nil, 1)
 	})
-	t.Run("a mount outside the work folder", func(t *testing.T) { t.Parallel(); f.testOutside(t) })
+	t.Run("a mount outside the work folder", func(t *testing.T) { t.Parallel(); testOutside(t, f) })
 }
 
 // wantStockStep plays a step as it is in a job with a container, whose state
 // kiln does not touch.
-func (f *fixture) wantStockStep(t *testing.T, fragments []any, env map[string]string, code int) {
+func wantStockStep(t *testing.T, f *suite.Fixture, fragments []any, env map[string]string, code int) {
 	t.Helper()
-	step := runner.Step{Image: f.Registry + "/library/busybox:latest", EntryPoint: "sh", Env: env}
-	result := f.edited(t, step, func(message, args map[string]any) {
+	step := runner.Step{Image: f.Busybox(), EntryPoint: "sh", Env: env}
+	result := f.PlayEdited(t, step, func(message, args map[string]any) {
 		message["state"] = map[string]string{"jobPod": "runner-workflow"}
 		args["entryPointArgs"] = fragments
 	})
 	if result.ExitCode != code || result.Response != "" {
-		t.Errorf("exit code = %d, response %q; want %d and none:\n%s", result.ExitCode, result.Response, code, tail(result.Log))
+		t.Errorf("exit code = %d, response %q; want %d and none:\n%s", result.ExitCode, result.Response, code, outcome.Tail(result.Log))
 	}
 }
 
 // testOutside has a mount in the message that the runner never sends, as in the
 // examples of the stock hook: the action goes without it, and only who debugs is
 // told.
-func (f *fixture) testOutside(t *testing.T) {
-	step := shell(f.Registry+"/library/busybox:latest", "test -d /__w && test ! -e /__e && echo runs")
+func testOutside(t *testing.T, f *suite.Fixture) {
+	step := sample.Shell(f.Busybox(), "test -d /__w && test ! -e /__e && echo runs")
 	step.HookEnv = map[string]string{"RUNNER_DEBUG": "1"}
-	result := f.edited(t, step, func(_, args map[string]any) {
+	result := f.PlayEdited(t, step, func(_, args map[string]any) {
 		mounts, _ := args["systemMountVolumes"].([]any)
 		args["systemMountVolumes"] = append(mounts, map[string]any{
 			"sourceVolumePath": "/home/runner/externals", "targetVolumePath": "/__e", "readOnly": true,
 		})
 	})
-	wantOwnLog(t, result, "runs\n")
+	outcome.OwnLog(t, result, "runs\n")
 	const told = `kiln: not mounted, since it does not lie below the work folder /home/runner/_work: "/home/runner/externals" at "/__e"` + "\n"
 	if n := strings.Count(result.Log, told); n != 1 {
-		t.Errorf("the log tells %d times of the mount, want once:\n%s", n, tail(result.Log))
+		t.Errorf("the log tells %d times of the mount, want once:\n%s", n, outcome.Tail(result.Log))
 	}
 }
 
@@ -106,27 +109,27 @@ spec:
 // TestExtension runs steps with a hook extension.
 func TestExtension(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "template", func(_ stage, o *harness.PodOptions) { o.HookTemplate = extension })
+	f := suite.New(t, "template", func(_ suite.Stage, o *harness.PodOptions) { o.HookTemplate = extension })
 	t.Run("merged", func(t *testing.T) {
-		result := f.step(t, shell(f.Registry+"/library/busybox:latest", "echo $ENV1 $HOME $PWD $(id -u)"))
-		wantOwnLog(t, result, "value1 /github/home /github/workspace 1001\n")
-		f.wantExtended(t)
+		result := f.Play(t, sample.Shell(f.Busybox(), "echo $ENV1 $HOME $PWD $(id -u)"), nil)
+		outcome.OwnLog(t, result, "value1 /github/home /github/workspace 1001\n")
+		wantExtended(t, f)
 	})
 	t.Run("exit code beside a sidecar", func(t *testing.T) {
-		if result := f.step(t, shell(f.Registry+"/library/busybox:latest", "exit 3")); result.ExitCode != 3 {
-			t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, tail(result.Log))
+		if result := f.Play(t, sample.Shell(f.Busybox(), "exit 3"), nil); result.ExitCode != 3 {
+			t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, outcome.Tail(result.Log))
 		}
 	})
 	// The operator's way out for images whose user may not write.
 	t.Run("user of the operator", func(t *testing.T) {
-		f.wantFilesWritten(t, f.image(t, v1.Config{Entrypoint: []string{"/files"}, User: "65534:65534"}), "1001")
+		wantFilesWritten(t, f, f.Image(t, v1.Config{Entrypoint: []string{"/files"}, User: "65534:65534"}), "1001")
 	})
-	t.Run("nothing is left", f.wantNothingLeft)
+	t.Run("nothing is left", f.WantNothingLeft)
 }
 
 // wantExtended looks at the pod that was seen.
-func (f *fixture) wantExtended(t *testing.T) {
-	pods := f.seen.With("job")
+func wantExtended(t *testing.T, f *suite.Fixture) {
+	pods := f.Seen.With("job")
 	if len(pods) != 1 {
 		t.Fatalf("saw %d action pods, want 1", len(pods))
 	}
@@ -137,7 +140,7 @@ func (f *fixture) wantExtended(t *testing.T) {
 	if !harness.HasContainer(pod, "side-container") {
 		t.Error("the pod has no side-container")
 	}
-	job := container(pod, "job")
+	job := harness.Container(pod, "job")
 	if job.Resources.Requests.Cpu().String() != "10m" || job.WorkingDir != "/github/workspace" {
 		t.Errorf("container job = %+v", job)
 	}

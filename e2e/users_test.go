@@ -10,13 +10,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/suite"
 )
 
 // testUsers starts images as Docker does: with the group of their USER, and not at
 // all with a USER that they do not know or with nothing to run. What fails does so
 // at once, and says what is wrong.
-func (f *fixture) testUsers(t *testing.T) {
+func testUsers(t *testing.T, f *suite.Fixture) {
 	script := []string{"-c", `echo "user $(id -u), group $(id -g)"`}
 	tests := []struct {
 		name, user string
@@ -36,17 +38,17 @@ func (f *fixture) testUsers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			step := runner.Step{Image: f.image(t, v1.Config{User: tt.user, Entrypoint: tt.command})}
+			step := runner.Step{Image: f.Image(t, v1.Config{User: tt.user, Entrypoint: tt.command})}
 			if tt.want != "" {
 				step.Args = script
 			}
 			began := time.Now()
-			result := f.step(t, step)
+			result := f.Play(t, step, nil)
 			if tt.want != "" {
-				wantOwnLog(t, result, tt.want)
+				outcome.OwnLog(t, result, tt.want)
 				return
 			}
-			wantError(t, result, tt.says...)
+			outcome.Error(t, result, tt.says...)
 			if took := time.Since(began); took > time.Minute {
 				t.Errorf("the step took %v to fail", took)
 			}
@@ -54,11 +56,11 @@ func (f *fixture) testUsers(t *testing.T) {
 	}
 	t.Run("of a Dockerfile", func(t *testing.T) {
 		t.Parallel()
-		results := f.use(t, f.testdata("modes"), harness.Use{Uses: "acme/users@v1"}, harness.Files{
+		results := f.Use(t, f.Testdata("modes"), harness.Use{Uses: "acme/users@v1"}, harness.Files{
 			"_actions/acme/users/v1/Dockerfile": {Data: []byte("FROM busybox\nUSER 1001:121\nENTRYPOINT [\"/bin/sh\", \"-c\", \"echo \\\"user $(id -u), group $(id -g)\\\"\"]\n"), Mode: 0o644},
 		})
 		if log := results[0].Log; results[0].ExitCode != 0 || !strings.Contains(log, "user 1001, group 121\n") {
-			t.Errorf("exit code %d:\n%s", results[0].ExitCode, tail(log))
+			t.Errorf("exit code %d:\n%s", results[0].ExitCode, outcome.Tail(log))
 		}
 	})
 }

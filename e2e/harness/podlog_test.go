@@ -22,7 +22,7 @@ func TestReadUntil(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			var r io.Reader = iotest.OneByteReader(strings.NewReader(tt.log))
+			r := iotest.OneByteReader(strings.NewReader(tt.log))
 			if tt.end != nil {
 				r = io.MultiReader(r, iotest.ErrReader(tt.end))
 			}
