@@ -214,3 +214,8 @@ func serveSPDY(t *testing.T, w http.ResponseWriter, r *http.Request, got chan<- 
 		}
 	}
 }
+
+// failing is a reader that ends with an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -1,4 +1,4 @@
-package podrun
+package podlog
 
 import (
 	"bufio"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +17,8 @@ const (
 	headSize = 1 << 20
 	// readSize is the size of the read buffer; a timestamp always fits.
 	readSize = 64 << 10
+	// foreignMax bounds what is told of text that is not part of the log.
+	foreignMax = 1 << 10
 )
 
 // errCut says that a stream ended inside a timestamp or with text that is not
@@ -61,8 +64,10 @@ type lines struct {
 	cursor    int
 	replaying bool
 
-	// last is the time of the last line begun; zero before the first.
-	last time.Time
+	// last is the time of the last line begun; zero before the first. lastNanos
+	// is the same for other goroutines.
+	last      time.Time
+	lastNanos atomic.Int64
 	// tail is a line that has begun and of which nothing was delivered.
 	tail *tail
 	// open is a long line that was delivered in part.
@@ -109,13 +114,18 @@ func newLines(sink func([]byte) error) *lines {
 	return &lines{sink: sink, headMax: headSize, seen: history{seed: maphash.MakeSeed()}, gap: newGap()}
 }
 
-// since returns where the next stream has to begin, false for the beginning.
-// sinceTime counts whole seconds; one more is for times that step back.
-func (l *lines) since() (time.Time, bool) {
-	if l.last.IsZero() {
-		return time.Time{}, false
+// begun notes the time of a line that is new.
+func (l *lines) begun(at time.Time) {
+	l.last = at
+	l.lastNanos.Store(at.UnixNano())
+}
+
+// lastTime is the time of the last line begun, for any goroutine.
+func (l *lines) lastTime() time.Time {
+	if nanos := l.lastNanos.Load(); nanos != 0 {
+		return time.Unix(0, nanos)
 	}
-	return l.last.Truncate(time.Second).Add(-time.Second), true
+	return time.Time{}
 }
 
 // read takes one stream to its end. nil is a clean end, which proves nothing.
@@ -174,7 +184,8 @@ func cutBy(piece []byte, err error) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 		return fmt.Errorf("read log: %w", err)
 	}
-	return fmt.Errorf("%w: %s", errCut, sentence("", string(piece[:min(len(piece), messageMax)])))
+	text := strings.Join(strings.Fields(string(piece[:min(len(piece), foreignMax)])), " ")
+	return fmt.Errorf("%w: %s", errCut, strings.ToValidUTF8(text, "?"))
 }
 
 // cutTimestamp splits a line as the kubelet writes it: RFC 3339 with
@@ -266,7 +277,8 @@ func (l *lines) recognise(whole bool) error {
 	if err := l.mind(l.at); err != nil {
 		return err
 	}
-	l.last, l.mode = l.at, pass
+	l.begun(l.at)
+	l.mode = pass
 	l.open = &openLine{entry: e}
 	return l.deliver(l.head)
 }
@@ -289,7 +301,8 @@ func (l *lines) acceptHeld() error {
 	if err := l.mind(h.at); err != nil {
 		return err
 	}
-	l.last, l.open = h.at, nil
+	l.begun(h.at)
+	l.open = nil
 	l.seen.add(l.seen.entry(h.at, h.head))
 	return l.send(h.head)
 }
@@ -344,7 +357,8 @@ func (l *lines) cut() error {
 		return err
 	}
 	l.tail = &tail{at: l.at, head: bytes.Clone(l.head)}
-	l.last, l.progress = l.at, true
+	l.begun(l.at)
+	l.progress = true
 	return nil
 }
 

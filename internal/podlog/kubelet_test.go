@@ -1,4 +1,4 @@
-package podrun
+package podlog
 
 import (
 	"bytes"

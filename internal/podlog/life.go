@@ -1,29 +1,23 @@
-package podrun
+package podlog
 
 import (
 	"context"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// phase is what a follower has to know about a container.
+// phase is what is known of a container.
 type phase struct {
-	// ran: its process was started at some time, so there is a log.
-	ran bool
-	// begun is when, as far as that is known.
-	begun time.Time
-	// over: it has ended or never will run.
-	over bool
+	State
 	// err: nothing more will be known, because the pod is gone or may not be
 	// watched.
 	err error
 }
 
 func (p phase) same(q phase) bool {
-	return p.ran == q.ran && p.over == q.over && (p.err == nil) == (q.err == nil)
+	return p.Ran == q.Ran && p.Over == q.Over && (p.err == nil) == (q.err == nil)
 }
 
 // life keeps the latest phase of one container. The watch behind it ends with
@@ -37,14 +31,13 @@ type life struct {
 }
 
 // watchLife starts watching; it ends with ctx at the latest.
-func (c Client) watchLife(ctx context.Context, pod, container string) *life {
+func watchLife(ctx context.Context, source Source) *life {
 	l := &life{changed: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
 		defer close(l.ended)
-		err := c.Watch(ctx, pod, func(p *corev1.Pod) (bool, error) {
-			now := phase{ran: ran(p, container), begun: startedAt(p, container), over: Over(p, container)}
-			l.set(now)
-			return now.over, nil
+		err := source.Watch(ctx, func(now State) bool {
+			l.set(phase{State: now})
+			return now.Over
 		})
 		if err != nil {
 			l.fail(err)
@@ -53,10 +46,14 @@ func (c Client) watchLife(ctx context.Context, pod, container string) *life {
 	return l
 }
 
+// set takes a new phase. A container that ran has a log, whatever becomes of it.
 func (l *life) set(now phase) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now.ran = now.ran || l.latest.ran
+	now.Ran = now.Ran || l.latest.Ran
+	if !l.latest.Begun.IsZero() {
+		now.Begun = l.latest.Begun
+	}
 	if now.same(l.latest) {
 		return
 	}
@@ -80,7 +77,13 @@ func (l *life) get() (phase, <-chan struct{}) {
 
 func (l *life) isOver() bool {
 	now, _ := l.get()
-	return now.over || now.err != nil
+	return now.Over || now.err != nil
+}
+
+// begun is when the container first started, zero where nobody knows.
+func (l *life) begun() time.Time {
+	now, _ := l.get()
+	return now.Begun
 }
 
 // started waits until the container has run, is over, or is lost.

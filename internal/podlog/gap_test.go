@@ -1,4 +1,4 @@
-package podrun
+package podlog
 
 import (
 	"strings"
@@ -48,7 +48,7 @@ func TestGap(t *testing.T) {
 			})
 			l.gap.now = func() time.Time { return l.at.Add(tt.lag) }
 			if tt.begun != 0 {
-				l.gap.begun = second(tt.begun)
+				l.gap.begun = func() time.Time { return second(tt.begun) }
 				l.gap.first = second(0).Add(tt.lag)
 			}
 			for i, stream := range tt.streams {

@@ -1,4 +1,4 @@
-package podrun
+package podlog
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func TestLinesAnyCuts(t *testing.T) {
 		l := newLines(func(p []byte) error { got.Write(p); return nil })
 		l.headMax = rapid.SampledFrom([]int{4, 20, 1000}).Draw(t, "head")
 		for range rapid.IntRange(0, 8).Draw(t, "cuts") {
-			since, resumed := l.since()
+			since, resumed := resume(l)
 			stream := f.stream(since, rapid.IntRange(0, len(f.entries)).Draw(t, "written"))
 			cut := rapid.IntRange(0, len(stream)).Draw(t, "cut")
 			end := io.EOF
@@ -79,7 +79,7 @@ func TestLinesRotation(t *testing.T) {
 		read := 0
 		for range rapid.IntRange(0, 6).Draw(t, "rotations") {
 			read = rapid.IntRange(read, len(f.entries)).Draw(t, "read")
-			since, resumed := l.since()
+			since, resumed := resume(l)
 			_ = l.read(bytes.NewReader(f.stream(since, read)), resumed)
 			f.rotated = splittable(f, rapid.IntRange(f.rotated, read).Draw(t, "rotated"), read, l.headMax < 1000)
 		}
@@ -120,10 +120,16 @@ func distinctTimes(f *logFile) {
 	}
 }
 
+// resume is how the next stream is asked for.
+func resume(l *lines) (since time.Time, resumed bool) {
+	since = sinceOf(l.last)
+	return since, !since.IsZero()
+}
+
 // readToEnd does what Follow does with an ended container.
 func readToEnd(t rapid.TB, f *logFile, l *lines) {
 	for range 3 {
-		since, resumed := l.since()
+		since, resumed := resume(l)
 		l.progress = false
 		if err := l.read(bytes.NewReader(f.stream(since, len(f.entries))), resumed); err != nil {
 			t.Fatalf("last read: %v", err)

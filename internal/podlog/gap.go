@@ -1,4 +1,4 @@
-package podrun
+package podlog
 
 import "time"
 
@@ -21,17 +21,20 @@ const (
 // same, and what is lost in a shorter time is not noticed.
 type gap struct {
 	now func() time.Time
-	// begun is when the container started, zero where nobody knows, and first
-	// when the first stream was opened.
-	begun, first time.Time
+	// begun tells when the container started, zero where nobody knows.
+	begun func() time.Time
+	// first is when the first stream was opened.
+	first time.Time
 	// apart: the present stream has repeated nothing that was delivered before.
 	apart bool
 	// late is how old the last line was when it was read.
 	late time.Duration
 }
 
-// newGap returns a gap finder for real time.
-func newGap() gap { return gap{now: time.Now} }
+// newGap returns a gap finder for a container of which nothing is known.
+func newGap() gap {
+	return gap{now: time.Now, begun: func() time.Time { return time.Time{} }}
+}
 
 // opened begins a stream.
 func (g *gap) opened(resumed bool) {
@@ -52,7 +55,8 @@ func (g *gap) follows(last, at time.Time) bool {
 	g.late, g.apart = g.now().Sub(at), false
 	switch {
 	case last.IsZero():
-		return !g.begun.IsZero() && at.Sub(g.begun) >= leastUnread && g.first.Sub(g.begun) >= leastUnread
+		begun := g.begun()
+		return !begun.IsZero() && at.Sub(begun) >= leastUnread && g.first.Sub(begun) >= leastUnread
 	case apart:
 		return silent >= leastBroken
 	}
