@@ -394,6 +394,7 @@ func TestTheExchangeIsMended(t *testing.T) {
 // TestTheExchangeIsWaitedFor starts over a directory that cannot be served: the
 // start-up probe passes all the same, and kiln serves once it can.
 func TestTheExchangeIsWaitedFor(t *testing.T) {
+	t.Parallel() // it waits to be tried again
 	dir := filepath.Join(t.TempDir(), "exchange")
 	for _, tt := range []struct {
 		name, says string

@@ -73,6 +73,7 @@ func live() int64 {
 // TestAClosedExchangeIsTold: what kilnd cannot mend is named at /readyz for as long
 // as it lasts.
 func TestAClosedExchangeIsTold(t *testing.T) {
+	t.Parallel() // it waits for a sweep
 	dir := t.TempDir()
 	exchange, a := daemon(t, &scripted{handle: func(context.Context, *spool.Claim) int { return 0 }}, func(s *config.Settings) { s.Exchange = dir })
 	eventually(t, exchange.Served)
