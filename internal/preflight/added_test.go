@@ -16,26 +16,33 @@ import (
 	"kiln/internal/preflight"
 )
 
-// looked reports whether a context has files of a kind, "name = kind".
-func looked(context []string) bool {
+// hasKinds reports whether a context has files of a kind, "name = kind".
+func hasKinds(context []string) bool {
 	return slices.ContainsFunc(context, func(entry string) bool { return strings.Contains(entry, " = ") })
 }
 
-// verdictLooked is verdict with a build context whose files were looked into.
-func verdictLooked(t *testing.T, dockerfile, flavor string, entries []string) (preflight.Verdict, string) {
+// looked parses a Dockerfile and looks into its context.
+func looked(t *testing.T, dockerfile string, entries []string) (*preflight.File, *preflight.Context) {
 	t.Helper()
-	if !looked(entries) {
-		return verdictWithin(t, dockerfile, flavor, contextOf(t, entries))
-	}
 	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !hasKinds(entries) {
+		return file, preflight.Listed(contextOf(t, entries))
 	}
 	canonical, tree := canonicalOf(t, entries)
 	context, err := file.Context(tree, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical)), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
+	return file, context
+}
+
+// verdictLooked is verdict with a build context whose files were looked into.
+func verdictLooked(t *testing.T, dockerfile, flavor string, entries []string) (preflight.Verdict, string) {
+	t.Helper()
+	file, context := looked(t, dockerfile, entries)
 	return verdictOf(t, file, dockerfile, flavor, context)
 }
 

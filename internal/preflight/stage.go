@@ -39,6 +39,7 @@ type walker struct {
 // the context; nil is nothing.
 func (w *walker) over(context *Context) *walker {
 	own := *w
+	own.lex = shell.NewLex(w.escape) // it keeps the word that it reads
 	if context != nil {
 		own.context = *context
 	}

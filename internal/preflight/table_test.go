@@ -75,8 +75,9 @@ func TestTableExamples(t *testing.T) {
 			if max(row.Chainguard, row.Osscontainertools) == preflight.Same {
 				t.Error("every flavor builds it as Docker does: the row says nothing")
 			}
+			file, context := looked(t, row.Example, row.Context)
 			for _, flavor := range flavors() {
-				got, text := verdictLooked(t, row.Example, flavor, row.Context)
+				got, text := verdictOf(t, file, row.Example, flavor, context)
 				if got != row.Verdict(flavor) {
 					t.Errorf("%s: Report says %s, the table %s\n%s", flavor, got, row.Verdict(flavor), text)
 				}
@@ -84,7 +85,7 @@ func TestTableExamples(t *testing.T) {
 					t.Errorf("%s: Report says\n%s\nwithout %q", flavor, text, row.Message)
 				}
 			}
-			if got, _ := verdictLooked(t, row.Example, "other", row.Context); got != max(row.Chainguard, row.Osscontainertools) {
+			if got, _ := verdictOf(t, file, row.Example, "other", context); got != max(row.Chainguard, row.Osscontainertools) {
 				t.Errorf("an unknown flavor: Report says %s", got)
 			}
 		})
