@@ -12,6 +12,10 @@ import (
 // unless -run names tests: variants whose kind has another case, whose risk a
 // unit test has, or whose image the parity corpus builds. They are patterns of
 // go test's -skip.
+//
+// The next to go, if the run takes too long again, is TestKeptImage: two builds and
+// a registry pod for what internal/gate.TestImmutableTags and the builds' own tests
+// have between them.
 func longCases() []string {
 	return []string{
 		// Each phase is cancelled with SIGINT; TestCancel has the other signals.
