@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type Registry struct{ handler http.Handler }
 type Image struct {
 	Created time.Time
 	Config  v1.Config
-	// Arch is amd64 where it is empty; the system is linux.
+	// Arch is the machine's own where it is empty; the system is linux.
 	Arch string
 	// Layers are the tar archives of its files, if it has any.
 	Layers [][]byte
@@ -77,7 +78,7 @@ func (i Image) make() (v1.Image, error) {
 	config = config.DeepCopy()
 	config.OS, config.Architecture, config.Config, config.Created = "linux", i.Arch, i.Config, v1.Time{Time: i.Created}
 	if i.Arch == "" {
-		config.Architecture = "amd64"
+		config.Architecture = runtime.GOARCH
 	}
 	return mutate.ConfigFile(made, config)
 }

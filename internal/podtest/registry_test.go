@@ -3,6 +3,7 @@ package podtest
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,9 @@ func TestRegistry(t *testing.T) {
 				if took := time.Since(began); took < tt.took {
 					t.Errorf("took %v, want %v at least", took, tt.took)
 				}
+				if again := r.Put(reference, Image{Created: created, Config: v1.Config{User: "1001", Cmd: []string{"id"}}}); again != digest {
+					t.Errorf("the same image has the digests %s and %s", digest, again)
+				}
 				if tt.want == "" {
 					if err != nil || image.Digest != digest || !image.Created.Equal(created) || image.Start.User != "1001" || !image.Start.Command {
 						t.Errorf("image %+v, %v; want digest %s", image, err, digest)
@@ -65,7 +69,7 @@ func TestRegistryBase(t *testing.T) {
 	if err != nil || got != digest {
 		t.Errorf("digest %s, %v; want %s", got, err, digest)
 	}
-	base, err := client.Base(t.Context(), "base.example.com/base:1", digest, "amd64")
+	base, err := client.Base(t.Context(), "base.example.com/base:1", digest, runtime.GOARCH)
 	if err != nil || len(base.Shell) != 2 {
 		t.Errorf("base %+v, %v", base, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -136,13 +137,22 @@ func (t *transport) carry(r *http.Request, body []byte, cut int64) *http.Respons
 	<-a.begun
 	return &http.Response{
 		StatusCode: a.code, Status: http.StatusText(a.code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.sent, ContentLength: -1, Request: r,
+		Header: a.sent, ContentLength: length(a.sent), Request: r,
 		Body: &closing{Reader: reader, close: func() error {
 			stop()
 			cancel()
 			return reader.Close()
 		}},
 	}
+}
+
+// length is what the handler has said of the body, -1 where it has said nothing.
+func length(header http.Header) int64 {
+	n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
 }
 
 // closing is a body with an end of its own.
