@@ -50,11 +50,16 @@ func (l *Life) CutLog(container string) {
 	l.cluster.wakeLocked()
 }
 
-// Rotate takes what a container has printed out of what the kubelet serves.
-func (l *Life) Rotate(container string) {
+// Lose writes lines to a container's log that the kubelet rotates away, with all before
+// them, while the streams are broken off: nobody reads them.
+func (l *Life) Lose(container string, lines ...string) {
 	l.cluster.mu.Lock()
 	defer l.cluster.mu.Unlock()
-	l.logs[container].rotated = len(l.logs[container].entries)
+	log := l.logs[container]
+	log.entries = append(log.entries, entry{at: time.Now(), data: strings.Join(lines, "\n") + "\n"})
+	log.rotated = len(log.entries)
+	log.cuts++
+	l.cluster.wakeLocked()
 }
 
 // stream is one answer to a request for a log.
@@ -142,6 +147,9 @@ func (s *stream) statusLocked() *corev1.ContainerStatus {
 func (s *stream) readLocked() []byte {
 	var out bytes.Buffer
 	entries := s.life.logs[s.container].entries
+	if s.cuts != s.life.logs[s.container].cuts {
+		return nil
+	}
 	for ; s.next < len(entries); s.next++ {
 		e := entries[s.next]
 		if !e.at.Before(s.since) {
