@@ -31,7 +31,7 @@ type runCommand struct {
 // Run supervises until the process is told to stop.
 func (c *runCommand) Run(arguments []string) error { return supervise(arguments, c.LogLevel) }
 
-// supervise keeps a worker with the arguments of `+"`kilnd run`"+` going. Whether
+// supervise keeps a worker going that has the arguments of `kilnd run`. Whether
 // they can be used is for the worker to tell.
 func supervise(arguments []string, level string) error {
 	log, err := newLogger(level)

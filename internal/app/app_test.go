@@ -229,6 +229,8 @@ func TestTheStopIsTold(t *testing.T) {
 	}
 }
 
+// A step that finds no room says so, which shows that it has not begun, and runs once
+// there is some.
 func TestNoMoreThanTheLimitRunAtOnce(t *testing.T) {
 	running, release := make(chan struct{}, 3), make(chan struct{})
 	exchange, _ := daemon(t, &scripted{handle: func(context.Context, *spool.Claim) int {
@@ -239,16 +241,25 @@ func TestNoMoreThanTheLimitRunAtOnce(t *testing.T) {
 	drafts := []*spool.Draft{drop(t, exchange), drop(t, exchange), drop(t, exchange)}
 	<-running
 	<-running
-	eventually(t, func() bool { return drafts[0].Claimed() && drafts[1].Claimed() && drafts[2].Claimed() })
-	select {
-	case <-running:
-		t.Error("a third step ran beside two")
-	default:
+	var told bytes.Buffer
+	eventually(t, func() bool {
+		for _, draft := range drafts {
+			if _, ended, err := draft.Result(&told); ended || err != nil {
+				t.Fatalf("ended: %v, %v", ended, err)
+			}
+		}
+		return told.Len() > 0
+	})
+	if want := "kiln: waiting: 2 steps of this runner run already (KILN_MAX_IN_FLIGHT)\n"; told.String() != want || len(running) > 0 {
+		t.Errorf("%d more steps run, and one was told %q, want none and %q", len(running), told.String(), want)
 	}
 	close(release)
 	for _, draft := range drafts {
 		result(t, draft)
 		draft.Remove()
+	}
+	if len(running) != 1 {
+		t.Errorf("%d steps ran after the first two, want the third", len(running))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"maps"
 	"slices"
 
 	"kiln/internal/buildcontext"
@@ -14,7 +13,7 @@ import (
 
 // version is the first field of every key. It changes with the rules for what
 // follows, and with what kiln makes of the same inputs.
-const version = "kiln build v3"
+const version = "kiln build v4"
 
 // tagPrefix begins the tag of every key, before 40 hexadecimal digits.
 const tagPrefix = "k1-"
@@ -48,10 +47,6 @@ type Inputs struct {
 	// Context is the digest of the context's content; see
 	// buildcontext.Summary.
 	Context string
-	// BuildArgs are the values of ARGs. Their order means nothing.
-	BuildArgs map[string]string
-	// Target is the stage to build; empty for the last one.
-	Target string
 	// References are the images that the Dockerfile names, those that the
 	// triggers of its bases name included. Their order means nothing.
 	References []Reference
@@ -63,8 +58,8 @@ type Key [sha256.Size]byte
 // New returns the key of inputs: SHA-256 over a list of fields, each preceded
 // by its length in bytes as a 64-bit big-endian number. The fields are those of
 // [Inputs] in their order after the version. A list is preceded by a field with
-// the number of its elements as a 64-bit big-endian number; build arguments and
-// references are sorted.
+// the number of its elements as a 64-bit big-endian number; references are
+// sorted.
 func New(inputs Inputs) Key {
 	return sha256.Sum256(frame(inputs))
 }
@@ -88,11 +83,6 @@ func frame(inputs Inputs) []byte {
 		f.add(file.Name, string(file.Content))
 	}
 	f.add(inputs.Context)
-	f.count(len(inputs.BuildArgs))
-	for _, arg := range slices.Sorted(maps.Keys(inputs.BuildArgs)) {
-		f.add(arg, inputs.BuildArgs[arg])
-	}
-	f.add(inputs.Target)
 	f.count(len(inputs.References))
 	for _, r := range slices.SortedFunc(slices.Values(inputs.References), compare) {
 		f.add(r.Name, r.Platform, r.Digest)

@@ -36,14 +36,19 @@ func TestWhatBuildsOnAFaultIsSkipped(t *testing.T) {
 
 func TestChecksRunAtOnce(t *testing.T) {
 	met := make(chan struct{})
-	meet := func(context.Context) []Finding {
+	meet := func(ctx context.Context) []Finding {
 		select {
 		case met <- struct{}{}:
 		case <-met:
+		case <-ctx.Done():
+			return fail("alone", "")
 		}
 		return ok("met")
 	}
-	runAll(t.Context(), []check{{name: "a", limit: time.Minute, run: meet}, {name: "b", limit: time.Minute, run: meet}})
+	got := runAll(t.Context(), []check{{name: "a", limit: 10 * time.Second, run: meet}, {name: "b", limit: 10 * time.Second, run: meet}})
+	if diff := cmp.Diff([]Finding{{"a", OK, "met", ""}, {"b", OK, "met", ""}}, got); diff != "" {
+		t.Errorf("findings differ (-want +got):\n%s", diff)
+	}
 }
 
 func TestInterruptedChecks(t *testing.T) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
+	"slices"
 	"testing"
 
 	"kiln/internal/failure"
@@ -37,6 +39,27 @@ func TestOnlyInfrastructureIsRetried(t *testing.T) {
 		if r.Retry() != retried[r] {
 			t.Errorf("%s: Retry() = %v", r, r.Retry())
 		}
+		delete(retried, r)
+	}
+	if len(retried) > 0 {
+		t.Errorf("not among the reasons: %v", retried)
+	}
+}
+
+// The set is closed: each constant is in it.
+func TestReasonsAreAll(t *testing.T) {
+	source, err := os.ReadFile("reason.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	constants := regexp.MustCompile(`(?m)^\t\w+ +Reason = "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	for _, constant := range constants {
+		if !slices.Contains(failure.Reasons(), failure.Reason(constant[1])) {
+			t.Errorf("%s is not among the reasons", constant[1])
+		}
+	}
+	if len(constants) != len(failure.Reasons()) || len(constants) == 0 {
+		t.Errorf("%d constants, %d reasons", len(constants), len(failure.Reasons()))
 	}
 }
 

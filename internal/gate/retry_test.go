@@ -11,9 +11,11 @@ import (
 	"kiln/internal/gate"
 )
 
-// failFirst answers the first n requests that match with status.
-func failFirst(n int32, status int, header http.Header, match func(*http.Request) bool) func(http.Handler) http.Handler {
+// failFirst answers the first n requests that match with status; all reports
+// whether there were that many.
+func failFirst(n int32, status int, header http.Header, match func(*http.Request) bool) (wrap func(http.Handler) http.Handler, all func() bool) {
 	var seen atomic.Int32
+	all = func() bool { return seen.Load() >= n }
 	return func(content http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if match(r) && seen.Add(1) <= n {
@@ -23,7 +25,7 @@ func failFirst(n int32, status int, header http.Header, match func(*http.Request
 			}
 			content.ServeHTTP(w, r)
 		})
-	}
+	}, all
 }
 
 func isRead(r *http.Request) bool {
@@ -41,7 +43,8 @@ func TestBusyRegistry(t *testing.T) {
 			"start":    func(r *http.Request) bool { return r.Method == http.MethodPost },
 			"manifest": func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/app/manifests/") },
 		} {
-			target := newUpstream(t, failFirst(1, status, nil, match))
+			wrap, failed := failFirst(1, status, nil, match)
+			target := newUpstream(t, wrap)
 			target.write(t, "base:1")
 			g := start(t, gate.Config{
 				Push:         target.host + "/app:k1-0",
@@ -51,6 +54,9 @@ func TestBusyRegistry(t *testing.T) {
 			})
 			t.Log(name, status)
 			buildThrough(t, g, target.host+"/base:1", target.host+"/app:k1-0")
+			if !failed() {
+				t.Errorf("%s: no request was answered with %d", name, status)
+			}
 		}
 	}
 }
@@ -61,17 +67,22 @@ func TestRetryAfter(t *testing.T) {
 		after    string
 		status   int
 		requests int
-		least    time.Duration
+		least    time.Duration // a pause of the gate's own is a millisecond
 	}{
 		{"1", http.StatusOK, 2, time.Second},
-		{time.Now().Add(3 * time.Second).UTC().Format(http.TimeFormat), http.StatusOK, 2, time.Second},
+		{"in three seconds", http.StatusOK, 2, time.Second},
 		{"21600", http.StatusTooManyRequests, 1, 0},
 		{"soon", http.StatusOK, 2, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.after, func(t *testing.T) {
 			t.Parallel()
-			target := newUpstream(t, failFirst(1, http.StatusTooManyRequests, http.Header{"Retry-After": {tt.after}}, isRead))
+			header := http.Header{"Retry-After": {tt.after}}
+			if tt.after == "in three seconds" { // a date, without fractions of a second
+				header.Set("Retry-After", time.Now().Add(3*time.Second).UTC().Format(http.TimeFormat))
+			}
+			wrap, failed := failFirst(1, http.StatusTooManyRequests, header, isRead)
+			target := newUpstream(t, wrap)
 			target.write(t, "base:1")
 			g := start(t, gate.Config{
 				Push:         target.host + "/app:k1-0",
@@ -81,7 +92,7 @@ func TestRetryAfter(t *testing.T) {
 			})
 			began := time.Now()
 			status, body := g.do(t, "GET", "/v2/"+g.reference(t, target.host+"/base").Context().RepositoryStr()+"/manifests/1", "", "")
-			if status != tt.status || len(target.requests("GET /v2/base/")) != tt.requests || time.Since(began) < tt.least {
+			if status != tt.status || !failed() || len(target.requests("GET /v2/base/")) != tt.requests || time.Since(began) < tt.least {
 				t.Errorf("answer %d %s after %s and %q", status, body, time.Since(began), target.requests("GET /v2/base/"))
 			}
 			if status == http.StatusTooManyRequests && !strings.Contains(body, "slow down") {
@@ -94,7 +105,8 @@ func TestRetryAfter(t *testing.T) {
 // A registry that stays broken is told of with its name, in a way that clients
 // do not answer with more requests.
 func TestBrokenRegistry(t *testing.T) {
-	target := newUpstream(t, failFirst(1000, http.StatusServiceUnavailable, nil, isRead))
+	wrap, _ := failFirst(1000, http.StatusServiceUnavailable, nil, isRead)
+	target := newUpstream(t, wrap)
 	g := start(t, gate.Config{
 		Push:         target.host + "/app:k1-0",
 		Pull:         []string{target.host + "/base:1"},
@@ -114,7 +126,8 @@ func TestBrokenRegistry(t *testing.T) {
 // begin with the layer anew.
 func TestBusyInTheMiddleOfALayer(t *testing.T) {
 	isPatch := func(r *http.Request) bool { return r.Method == http.MethodPatch }
-	target := newUpstream(t, failFirst(1, http.StatusTooManyRequests, nil, isPatch))
+	wrap, failed := failFirst(1, http.StatusTooManyRequests, nil, isPatch)
+	target := newUpstream(t, wrap)
 	target.write(t, "base:1")
 	push := target.host + "/app:k1-0"
 	g := start(t, gate.Config{
@@ -124,4 +137,12 @@ func TestBusyInTheMiddleOfALayer(t *testing.T) {
 		DockerConfig: dockerConfig(t, target.host),
 	})
 	buildThrough(t, g, target.host+"/base:1", push)
+	pieces := len(target.requests("PATCH /v2/app/"))
+	if !failed() || pieces < 2 {
+		t.Errorf("%d pieces of layers were sent, and none was refused: %v", pieces, target.requests("/v2/app/"))
+	}
+	// A layer is begun anew, so there is an upload for each piece.
+	if uploads := len(target.requests("POST /v2/app/blobs/uploads/")); uploads != pieces {
+		t.Errorf("%d uploads for %d pieces", uploads, pieces)
+	}
 }

@@ -27,9 +27,6 @@ type Failure struct {
 	Source string
 }
 
-// ReasonPush is the class of an image that the registry refuses.
-const ReasonPush = failure.RegistryDeniedPush
-
 // Exit codes of the executor. The exit code of a RUN is the executor's too.
 const (
 	exitOwn       = 1   // the executor's own errors; a RUN can have it as well

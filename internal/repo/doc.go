@@ -6,11 +6,15 @@
 //   - names: no package is called after a drawer that things are put in
 //   - size: files, functions and parameter lists stay small
 //   - state: no init functions
-//   - dependencies: the shim stays free of Kubernetes code
+//   - dependencies: the shim stays free of Kubernetes code, and programs of tests
 //   - words: no file promises work or names the place where it was written
-//   - documents: links lead somewhere, commands and named tests exist
-//   - manifests: they decode strictly, and grant what the design lists
+//   - documents: links lead somewhere, commands, packages and named tests exist, and
+//     tables of settings are those of the code
+//   - manifests: they decode strictly, grant what kilnd uses, and agree with the chart
+//   - chart: its schema, defaults and README follow from the code, and its alerts and
+//     dashboard name metrics that there are
+//   - workflows: actions are pinned, and have the least permissions
 //
 // The rules need a work tree with the go command; those that ask git are skipped
-// without it.
+// without it, and those that run Helm or Prometheus without those.
 package repo

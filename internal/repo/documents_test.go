@@ -74,56 +74,6 @@ func TestDocumentLinks(t *testing.T) {
 	}
 }
 
-// TestConformanceTests wants every test that docs/conformance.md names: the function in
-// its package, and the words of each subtest's name in one of the package's tests.
-func TestConformanceTests(t *testing.T) {
-	named := regexp.MustCompile("`(?:([a-z/]+)\\.)?((?:Test|Fuzz)[A-Za-z0-9_]+)((?:/[^/`]+)*)`")
-	text := documents(t)["docs/conformance.md"]
-	matches := named.FindAllStringSubmatch(text, -1)
-	if len(matches) == 0 {
-		t.Fatal("docs/conformance.md names no test")
-	}
-	for _, match := range matches {
-		dir, name, subtests := match[1], match[2], strings.Split(match[3], "/")[1:]
-		if dir == "" {
-			dir = "e2e"
-		}
-		tests := testText(t, dir)
-		if !strings.Contains(tests, "\nfunc "+name+"(") {
-			t.Errorf("docs/conformance.md: %s has no test %s", dir, name)
-		}
-		for _, subtest := range subtests {
-			if !strings.Contains(tests, `"`+subtest+`"`) && !scriptExists(dir, subtest) {
-				t.Errorf("docs/conformance.md: %s has no subtest %q of %s", dir, subtest, name)
-			}
-		}
-	}
-}
-
-// testText returns the text of all tests of a package.
-func testText(t *testing.T, dir string) string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, dir, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all strings.Builder
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all.Write(data)
-	}
-	return all.String()
-}
-
-// scriptExists reports whether a package has a script test of that name.
-func scriptExists(dir, name string) bool {
-	_, err := os.Stat(filepath.Join(root, dir, "testdata", "script", name+".txt"))
-	return err == nil
-}
-
 // TestArchitecturePackages wants a row for each package of internal/.
 func TestArchitecturePackages(t *testing.T) {
 	text := documents(t)["docs/architecture.md"]

@@ -65,7 +65,7 @@ func OpenDir(dir, name string) error {
 	return sub.Close()
 }
 
-// Log returns a log that writes below dir.
+// NewLog returns a log that writes below dir, and what closes the directory.
 func NewLog(dir string, limit int64) (*Log, io.Closer, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
