@@ -177,6 +177,12 @@ verify: ## Check that go.mod and go.sum of every module are tidy
 	  (cd "$$module" && go mod tidy -diff); \
 	done
 
+# What the rendered chart is compared with is rendered after the chart is written.
+.PHONY: generate
+generate: $(HELMS) ## Write all golden files, and the generated parts of documents and chart: read the diff
+	$(STATIC) go test $(shell grep -rl --include='*_test.go' '"kiln/internal/golden"' internal | xargs -n1 dirname | sort -u | sed 's,^,./,') -update
+	$(STATIC) go test -C e2e/helm -run '^TestRender$$' . -update
+
 .PHONY: fmt
 fmt: $(LINT) ## Format the Go code
 	$(LINT) fmt --config .golangci.yml

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
+var update = flag.Bool("update", false, "write the golden files, as make generate does")
 
 const root = "../.."
 
@@ -74,7 +74,7 @@ func TestRender(t *testing.T) {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("differs, see `go test -C e2e/helm . -update` (-want +got):\n%s", diff)
+					t.Errorf("differs, see `make generate` (-want +got):\n%s", diff)
 				}
 			})
 		}

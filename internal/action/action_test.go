@@ -2,10 +2,8 @@ package action_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,10 +17,9 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/failure"
+	"kiln/internal/golden"
 	"kiln/internal/hook"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // step is a step as a runner in a pod sends it.
 func step() action.Step {
@@ -61,26 +58,14 @@ func step() action.Step {
 	}
 }
 
-// golden compares an object with a file of testdata.
-func golden(t *testing.T, name string, object any) {
+// compare compares an object with a file of testdata.
+func compare(t *testing.T, name string, object any) {
 	t.Helper()
 	got, err := yaml.Marshal(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join("testdata", name+".yaml")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s differs (-want +got), -update writes it:\n%s", file, diff)
-	}
+	golden.File(t, filepath.Join("testdata", name+".yaml"), string(got))
 }
 
 func TestGolden(t *testing.T) {
@@ -94,12 +79,12 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+"-job", job)
+			compare(t, name+"-job", job)
 			secret, skipped, err := action.Secret(s)
 			if err != nil || len(skipped) > 0 {
 				t.Fatalf("skipped %v, error = %v", skipped, err)
 			}
-			golden(t, name+"-secret", secret)
+			compare(t, name+"-secret", secret)
 		})
 	}
 }

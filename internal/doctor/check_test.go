@@ -3,12 +3,15 @@ package doctor
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kiln/internal/golden"
 )
 
 // says is a check that finds one thing.
@@ -139,7 +142,7 @@ func TestTable(t *testing.T) {
 	if err := sample().Table(&out); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "table.txt", out.String())
+	golden.File(t, filepath.Join("testdata", "table.txt"), out.String())
 }
 
 func TestJSON(t *testing.T) {
@@ -147,7 +150,7 @@ func TestJSON(t *testing.T) {
 	if err := sample().JSON(&out); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "report.json", out.String())
+	golden.File(t, filepath.Join("testdata", "report.json"), out.String())
 }
 
 func TestOneLine(t *testing.T) {

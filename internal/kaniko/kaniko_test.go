@@ -1,8 +1,6 @@
 package kaniko_test
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,29 +13,10 @@ import (
 
 	"kiln/internal/cloudlogin"
 	"kiln/internal/executor"
+	"kiln/internal/golden"
 	"kiln/internal/kaniko"
 	"kiln/internal/registry"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-// golden compares got with a file of testdata.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", file)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func smallBuild() kaniko.Build {
 	return kaniko.Build{
@@ -104,7 +83,7 @@ func TestPod(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "pod-"+name+".yaml", string(text))
+			golden.File(t, filepath.Join("testdata", "pod-"+name+".yaml"), string(text))
 		})
 	}
 }

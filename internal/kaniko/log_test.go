@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kiln/internal/golden"
 	"kiln/internal/kaniko"
 	"kiln/internal/preflight"
 )
@@ -39,7 +40,7 @@ func TestRealLogs(t *testing.T) {
 			if !given {
 				code = 1
 			}
-			golden(t, "logs/"+name+".txt", read(string(text), dockerfile(t, name), code))
+			golden.File(t, filepath.Join("testdata", "logs", name+".txt"), read(string(text), dockerfile(t, name), code))
 		})
 	}
 }

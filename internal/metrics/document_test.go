@@ -1,21 +1,17 @@
 package metrics_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 
+	"kiln/internal/golden"
 	"kiln/internal/metrics"
 )
-
-var update = flag.Bool("update", false, "write the table of docs/operations.md")
 
 // labelsOf lists the labels of a family with their values, sorted.
 func labelsOf(family *dto.MetricFamily) string {
@@ -60,28 +56,7 @@ func table(t *testing.T) string {
 	return text.String()
 }
 
-// TestDocument holds the table of docs/operations.md to the registry; -update
-// writes it.
+// TestDocument holds the table of docs/operations.md to the registry.
 func TestDocument(t *testing.T) {
-	const file = "../../docs/operations.md"
-	const begin, end = "<!-- metrics: written by go test ./internal/metrics -update -->\n", "<!-- /metrics -->"
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	got, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has no table between %q and %q", file, begin, end)
-	}
-	want := table(t)
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the table is stale, run `go test ./internal/metrics -update` (-want +got):\n%s", diff)
-	}
+	golden.Block(t, "../../docs/operations.md", "metrics", table(t))
 }

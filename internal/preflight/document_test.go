@@ -1,7 +1,6 @@
 package preflight_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,12 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"kiln/internal/golden"
 	"kiln/internal/preflight"
 )
-
-var update = flag.Bool("update", false, "write the support table of docs/dockerfile.md")
 
 // supportTable renders the table as Markdown.
 func supportTable() string {
@@ -45,7 +41,7 @@ func TestRuleNames(t *testing.T) {
 			seen[lower] = true
 		}
 		if count := strings.Count(string(data), anchor(row)); count != 1 {
-			t.Errorf("docs/dockerfile.md has %d anchors %s; `go test ./internal/preflight -update` writes the table", count, anchor(row))
+			t.Errorf("docs/dockerfile.md has %d anchors %s; `make generate` writes the table", count, anchor(row))
 		}
 	}
 }
@@ -73,27 +69,7 @@ func TestReadCells(t *testing.T) {
 	}
 }
 
-// The document shows the table that kiln goes by; -update writes it.
+// The document shows the table that kiln goes by.
 func TestDocument(t *testing.T) {
-	const begin, end = "<!-- table: written by go test ./internal/preflight -update -->\n", "<!-- /table -->"
-	file := filepath.Join("..", "..", "docs", "dockerfile.md")
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	got, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("docs/dockerfile.md has no table between %q and %q", begin, end)
-	}
-	want := supportTable()
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the table is stale, run `go test ./internal/preflight -update` (-want +got):\n%s", diff)
-	}
+	golden.Block(t, filepath.Join("..", "..", "docs", "dockerfile.md"), "table", supportTable())
 }

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"kiln/internal/config"
+	"kiln/internal/golden"
 	"kiln/internal/scaleset"
 )
 
@@ -34,24 +35,9 @@ func chartFile(t *testing.T, name string) string {
 	return string(data)
 }
 
-// held wants a generated file of the chart to be what it is generated from; -update
-// writes it.
-func held(t *testing.T, name, want string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(filepath.Join(chart, name), []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, chartFile(t, name)); diff != "" {
-		t.Errorf("charts/kiln/%s is stale, run `go test ./internal/repo -update` (-want +got):\n%s", name, diff)
-	}
-}
-
 // TestChartOverlay holds the chart's overlays to those of kilnd render-values.
 func TestChartOverlay(t *testing.T) {
-	held(t, "templates/_overlay.tpl", scaleset.Text())
+	golden.File(t, filepath.Join(chart, "templates", "_overlay.tpl"), scaleset.Text())
 }
 
 // fixed are the settings that the chart's other values or the overlay set. The schema
@@ -105,7 +91,7 @@ func TestChartSchema(t *testing.T) {
 	if err := encoder.Encode(schema); err != nil {
 		t.Fatal(err)
 	}
-	held(t, "values.schema.json", out.String())
+	golden.File(t, filepath.Join(chart, "values.schema.json"), out.String())
 }
 
 // TestChartSaysWhere wants the chart to say of each variable that `settings` does not
@@ -154,13 +140,7 @@ func TestChartSchemaCovers(t *testing.T) {
 
 // TestChartReadme writes the chart's table of values from the comments of values.yaml.
 func TestChartReadme(t *testing.T) {
-	const begin, end = "<!-- values: written by go test ./internal/repo -update -->\n", "<!-- /values -->"
-	before, rest, found := strings.Cut(chartFile(t, "README.md"), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("README.md has no table of values between %q and %q", begin, end)
-	}
-	held(t, "README.md", before+begin+valuesTable(t)+end+after)
+	golden.Block(t, filepath.Join(chart, "README.md"), "values", valuesTable(t))
 }
 
 // valuesTable renders each value that has a comment which begins with two dashes.

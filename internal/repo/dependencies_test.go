@@ -62,6 +62,7 @@ func TestShimDependencies(t *testing.T) {
 func TestProductImports(t *testing.T) {
 	refused := map[string]string{
 		"kiln/e2e":                               "the end-to-end suite imports the product, never the other way round",
+		"kiln/internal/golden":                   "it compares files in tests",
 		"github.com/google/go-cmp":               "a test library",
 		"github.com/rogpeppe/go-internal":        "a test library",
 		"pgregory.net/rapid":                     "a test library",

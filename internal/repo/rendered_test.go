@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"kiln/internal/golden"
 	"kiln/internal/scaleset"
 )
 
@@ -57,6 +58,9 @@ func decode(t *testing.T, file string) []runtime.Object {
 // name.
 func rendered(t *testing.T, values string) []runtime.Object {
 	t.Helper()
+	if golden.Updating() {
+		t.Skip("the chart is rendered after it is written")
+	}
 	return decode(t, filepath.Join(root, "e2e", "helm", "testdata", values+".rendered.yaml"))
 }
 

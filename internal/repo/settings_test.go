@@ -1,20 +1,15 @@
 package repo_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"kiln/internal/config"
+	"kiln/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the settings table of the README")
 
 // settingsTable renders the daemon's settings as a Markdown table, from the same tags
 // that kong reads.
@@ -31,27 +26,7 @@ func settingsTable() string {
 	return table.String()
 }
 
-// TestSettingsTable holds the README's table to the settings; -update writes it.
+// TestSettingsTable holds the README's table to the settings.
 func TestSettingsTable(t *testing.T) {
-	const begin, end = "<!-- settings: written by go test ./internal/repo -update -->\n", "<!-- /settings -->"
-	file := filepath.Join(root, "README.md")
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(data), begin)
-	got, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("README.md has no settings table between %q and %q", begin, end)
-	}
-	want := settingsTable()
-	if *update {
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the README's settings table is stale, run `go test ./internal/repo -update` (-want +got):\n%s", diff)
-	}
+	golden.Block(t, filepath.Join(root, "README.md"), "settings", settingsTable())
 }

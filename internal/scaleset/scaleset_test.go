@@ -1,8 +1,6 @@
 package scaleset_test
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,10 +11,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"kiln/internal/golden"
 	"kiln/internal/scaleset"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // full are settings with every optional part of an overlay.
 func full(mode string) scaleset.Settings {
@@ -79,19 +76,7 @@ func TestGolden(t *testing.T) {
 		helm, applied := overlays(t, full(mode))
 		for name, got := range map[string]string{mode + ".yaml": helm, mode + "-apply.yaml": applied} {
 			t.Run(name, func(t *testing.T) {
-				file := filepath.Join("testdata", name)
-				if *update {
-					if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("differs, see `go test ./internal/scaleset -update` (-want +got):\n%s", diff)
-				}
+				golden.File(t, filepath.Join("testdata", name), got)
 			})
 		}
 	}
