@@ -13,6 +13,7 @@ IMAGE ?=
 GO_IMAGE ?= golang:1.26.8
 FUZZTIME ?= 30s
 SOAK ?= 5m
+GOVULNCHECK ?= v1.9.0
 # Another Kaniko for `make parity`: an OCI layout, an archive of docker save, or a reference to
 # pull; and which one it is, as in KILN_KANIKO_FLAVOR, where the reference does not tell.
 KANIKO ?=
@@ -157,6 +158,13 @@ fuzz: ## Run every fuzz test for FUZZTIME (30s) each
 	    echo "== $$name in $$(dirname "$$file")"; \
 	    (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) .); \
 	  done; \
+	done
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities that the programs reach; asks vuln.go.dev
+	@for module in . login; do \
+	  echo "== govulncheck $$module"; \
+	  (cd "$$module" && $(STATIC) go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...); \
 	done
 
 .PHONY: lint
