@@ -175,8 +175,7 @@ func TestFollowRotation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				file := *f
-				var c *container
-				c = newContainer(running(), func(n int, since time.Time, _ bool) (io.Reader, error) {
+				c := newContainer(running(), func(n int, since time.Time, _ bool) (io.Reader, error) {
 					if n == 1 {
 						file.rotated = first
 						return &script{parts: clone(tt.parts)}, nil
@@ -232,7 +231,7 @@ func TestFollowDeadConnection(t *testing.T) {
 func TestFollowQuietContainer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *container
-		c = newContainer(running(), func(_ int, since time.Time, follow bool) (io.Reader, error) {
+		c = newContainer(running(), func(_ int, _ time.Time, follow bool) (io.Reader, error) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if c.opened > 2 {
@@ -319,7 +318,7 @@ func TestFollowNeverRan(t *testing.T) {
 func TestFollowRestarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c *container
-		c = newContainer(running(), func(n int, since time.Time, _ bool) (io.Reader, error) {
+		c = newContainer(running(), func(n int, _ time.Time, _ bool) (io.Reader, error) {
 			switch {
 			case n == 1:
 				time.AfterFunc(time.Second, func() { c.become(State{}, nil) })
