@@ -1,6 +1,7 @@
 package podrun
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -61,4 +62,13 @@ func UserNamespaceRefused(events []corev1.Event) string {
 		}
 	}
 	return ""
+}
+
+// ServerVersion is the release of the API server, as in v1.33.1.
+func (c Client) ServerVersion() (string, error) {
+	server, err := c.Kube.Discovery().ServerVersion()
+	if err != nil {
+		return "", fmt.Errorf("ask the API server for its release: %w", err)
+	}
+	return server.GitVersion, nil
 }

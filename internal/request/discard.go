@@ -10,12 +10,12 @@ import (
 )
 
 // Discard deletes the objects that an earlier run of the daemon made for the
-// request id, for cleanupTimeout at most. They are those that the state names,
+// request id, for discardTimeout at most. They are those that the state names,
 // and of them those that have the marks of that request and of this runner. What
 // does not exist is no error; an error says that something may be left and
 // Discard has to be called again.
 func (h *Handler) Discard(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, discardTimeout)
 	defer cancel()
 	self, err := h.runner.Read(ctx)
 	if err != nil {
@@ -24,7 +24,7 @@ func (h *Handler) Discard(ctx context.Context, id string) error {
 	var errs [2]error
 	var group sync.WaitGroup
 	group.Go(func() { errs[0] = h.actions.Discard(ctx, id, types.UID(self.UID)) })
-	group.Go(func() { errs[1] = h.releaseBuilds(ctx) })
+	group.Go(func() { errs[1] = h.builds.Release(ctx, types.UID(self.UID)) })
 	group.Wait()
 	return errors.Join(errs[:]...)
 }

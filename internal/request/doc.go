@@ -1,6 +1,6 @@
 // Package request carries one container step from the shim's request to its
-// result: it reads the staged context, has the Dockerfile built, runs the
-// action, and composes the log that the step's author reads.
+// result: it reads the staged context, has its image built, runs the action, and
+// writes how that ended.
 //
 // # Phases
 //
@@ -12,16 +12,15 @@
 //	start      the action's Job gets a running pod
 //	run        the action runs
 //
-// Whatever ends a step, its Job, pods and Secret are deleted before the result
-// is written, with a context of their own, so that a cancelled step leaves
-// nothing behind.
+// The context is the package's own; [kiln/internal/imagebuild] goes from preflight to
+// build, and [kiln/internal/actionrun] does the rest. Neither knows of the other, nor
+// of requests.
 //
 // # Guarantees
 //
 // The daemon works on bytes that workflow code cannot change any more: the
-// context is copied first and only the copy is used. The image that runs is
-// named by the digest that the gate reported, never by one that the build
-// printed. A pod that vanishes is a failure, never a success.
+// context is copied first and only the copy is used. Whatever ends a step, what it made
+// in the cluster is deleted before the result is written.
 //
 // # Not guaranteed
 //

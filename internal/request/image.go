@@ -3,33 +3,54 @@ package request
 import (
 	"context"
 	"errors"
-	"strings"
+	"os"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/actionrun"
+	"kiln/internal/imagebuild"
 )
 
-// runImage runs an image as the step's action and returns the action's exit
-// code. An image that was built earlier and that the nodes cannot find is built
-// once more: registries clean up.
-func (s *step) runImage(ctx context.Context, run *actionrun.Action, ready image) (int, error) {
-	code, err := run.Run(ctx, s.runnable(ready))
+// build returns the image of the step's Dockerfile; its build pods go with owner, or,
+// where that has no UID, with what is made for the time of the build.
+func (s *step) build(ctx context.Context, owner metav1.OwnerReference) (imagebuild.Image, error) {
+	source, err := s.accept()
+	if err != nil {
+		s.handler.builds.Refused(ctx, s.asker(owner), err)
+		return imagebuild.Image{}, err
+	}
+	image, err := s.handler.builds.Image(ctx, source, s.asker(owner))
+	if image.Reused == "" { // else it may have to be built all the same
+		_ = os.Remove(s.handler.state.ContextPath(s.id))
+	}
+	return image, err
+}
+
+// asker is the step as who asks for an image.
+func (s *step) asker(owner metav1.OwnerReference) imagebuild.Asker {
+	return imagebuild.Asker{
+		ID: s.id, Environment: s.container.EnvironmentVariables, Runner: s.self, Owner: owner,
+		Log: s.log, Times: s.times, Logger: s.logger,
+	}
+}
+
+// runBuilt runs an image that was built, or found, as the step's action and returns
+// the action's exit code. An image that was built earlier and that the nodes cannot
+// find is built once more: registries clean up.
+func (s *step) runBuilt(ctx context.Context, run *actionrun.Action, image imagebuild.Image) (int, error) {
+	code, err := run.Run(ctx, runnable(image))
 	if !errors.Is(err, actionrun.ErrImageMissing) {
 		return code, err
 	}
-	s.log.Line("kiln: the nodes do not find %s any more: it is built once more", ready.reference)
-	rebuilt, err := s.rebuild(ctx)
+	s.log.Line("kiln: the nodes do not find %s any more: it is built once more", image.Reference)
+	rebuilt, err := s.handler.builds.Again(ctx, image)
 	if err != nil {
 		return 1, err
 	}
-	return run.Run(ctx, s.runnable(rebuilt))
+	return run.Run(ctx, runnable(rebuilt))
 }
 
-// runnable is the image as an action runs it.
-func (s *step) runnable(ready image) actionrun.Image {
-	image := actionrun.Image{Reference: ready.reference, Reused: ready.reused != "", Start: ready.start}
-	if s.planned != nil {
-		_, digest, _ := strings.Cut(ready.reference, "@")
-		image.Pushed = repository(s.planned.push) + "@" + digest
-	}
-	return image
+// runnable is an image that was built, or found, as an action runs it.
+func runnable(image imagebuild.Image) actionrun.Image {
+	return actionrun.Image{Reference: image.Reference, Pushed: image.Pushed, Reused: image.Reused != "", Start: image.Start}
 }

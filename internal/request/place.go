@@ -1,7 +1,6 @@
 package request
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"kiln/internal/steplog"
@@ -10,15 +9,6 @@ import (
 // dockerfile returns the place of the step's Dockerfile.
 func (s *step) dockerfile() steplog.Place {
 	return steplog.PlaceOf(s.asked.Path, s.asked.Workspace)
-}
-
-// doing says what the build is at, and for how long.
-func (b *build) doing() string {
-	title, since := b.output.now()
-	if title == "" {
-		return "sending the build context, " + steplog.Elapsed(b.began)
-	}
-	return fmt.Sprintf("building: %s, %s", title, steplog.Elapsed(since))
 }
 
 // actionName is how the author knows the action.

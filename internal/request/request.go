@@ -2,19 +2,19 @@ package request
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/actionrun"
 	"kiln/internal/config"
 	"kiln/internal/event"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
-	"kiln/internal/label"
+	"kiln/internal/imagebuild"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
@@ -43,30 +43,49 @@ type Options struct {
 // Handler runs steps. It is safe for concurrent use.
 type Handler struct {
 	operator Operator
-	pods     podrun.Client
 	runner   *runnerpod.Reader
 	state    *spool.State
 	metrics  *metrics.Metrics
-	events   *event.Recorder
 	logger   *zap.Logger
+	builds   *imagebuild.Builder
 	actions  *actionrun.Runner
 	decoding sync.Mutex // held while a request is read
-
-	holds     holds
-	executors executorMemo
-	users     usersMemo
 }
 
 // New returns a handler. The error names every option that cannot be used.
 func New(o Options) (*Handler, error) {
-	actions, err := actionrun.New(actionOptions(o))
-	if err != nil {
+	builds, err := imagebuild.New(buildOptions(o))
+	actions, actionsErr := actionrun.New(actionOptions(o))
+	if err := errors.Join(err, actionsErr); err != nil {
 		return nil, err
 	}
 	return &Handler{
-		operator: o.Operator, pods: o.Pods, runner: o.Runner, state: o.State, metrics: o.Metrics, events: o.Events, logger: o.Logger,
-		actions: actions,
+		operator: o.Operator, runner: o.Runner, state: o.State, metrics: o.Metrics, logger: o.Logger,
+		builds: builds, actions: actions,
 	}, nil
+}
+
+// buildOptions are those of the builds.
+func buildOptions(o Options) imagebuild.Options {
+	options := imagebuild.Options{
+		Pods:       o.Pods,
+		Namespace:  o.Pods.Namespace,
+		Settings:   o.Operator.Settings,
+		Flavor:     o.Operator.Flavor,
+		Names:      o.Operator.Names,
+		Mirrors:    o.Operator.Mirrors,
+		Insecure:   o.Operator.Insecure,
+		PlainLogin: o.Operator.PlainLogin,
+		Proxy:      o.Operator.Proxy,
+		Template:   o.Operator.BuildTemplate,
+		Metrics:    o.Metrics,
+		Events:     o.Events,
+		Logger:     o.Logger,
+	}
+	if client := o.Operator.Registry; client != nil {
+		options.Registry = client
+	}
+	return options
 }
 
 // actionOptions are those of the runs of actions.
@@ -92,9 +111,8 @@ func actionOptions(o Options) actionrun.Options {
 	return options
 }
 
-// cleanupTimeout bounds the deletion of a step's objects. It does not end
-// with the step's own context.
-const cleanupTimeout = 10 * time.Second
+// discardTimeout bounds the deletion of what an earlier run of the daemon left.
+const discardTimeout = 10 * time.Second
 
 // step is one container step on its way, or one build from a shell.
 type step struct {
@@ -102,16 +120,11 @@ type step struct {
 	id        string // the request's
 	asked     spool.Request
 	staged    func() (*os.File, error) // opens the staged context
-	owner     metav1.OwnerReference    // with whom build pods go
 	container hook.Container
 	self      runnerpod.Self
 	log       *steplog.Log
 	times     *steplog.Times
 	logger    *zap.Logger
-	planned   *plan         // what the step's image is made of, where it is built
-	missing   string        // the digest of an image that the nodes do not find
-	made      []spool.Made  // in the cluster, as the state has it
-	standing  podrun.Object // the owner, where it was made for this build alone
 }
 
 // Handle carries claim out and returns the exit code for the shim. The step's
@@ -131,8 +144,6 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		container: container,
 	}
 	s.times.Queued(claim.Waited())
-	h.holds.begin(claim.ID)
-	defer h.holds.end(claim.ID)
 	code, err := s.run(ctx, bad)
 	if err != nil {
 		err = s.blame(ctx, err)
@@ -195,21 +206,22 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 	run := s.handler.actions.Action(actionrun.Step{
 		ID: s.id, Name: s.actionName(), Container: s.container, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
 	})
-	s.owner = s.self.Owner()
-	ready := image{reference: s.container.Image}
-	if s.container.Dockerfile != "" {
-		if ready, err = s.build(ctx); err != nil {
-			return 1, err
-		}
-	}
-	code, err := s.runImage(ctx, run, ready)
+	code, err := s.runImage(ctx, run)
 	if err != nil {
 		return code, err
 	}
 	return code, s.log.Err()
 }
 
-// labels returns the labels of an object of this step.
-func (s *step) labels(role string) map[string]string {
-	return label.Of(s.container.EnvironmentVariables, s.id, role)
+// runImage runs the step's image, which is built first if it is a Dockerfile's, and
+// returns the action's exit code.
+func (s *step) runImage(ctx context.Context, run *actionrun.Action) (int, error) {
+	if s.container.Dockerfile == "" {
+		return run.Run(ctx, actionrun.Image{Reference: s.container.Image})
+	}
+	image, err := s.build(ctx, s.self.Owner())
+	if err != nil {
+		return 1, err
+	}
+	return s.runBuilt(ctx, run, image)
 }

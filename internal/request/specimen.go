@@ -9,7 +9,6 @@ import (
 
 	"kiln/internal/actionrun"
 	"kiln/internal/podrun"
-	"kiln/internal/preflight"
 	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 )
@@ -28,21 +27,14 @@ type Specimen struct {
 func SpecimenOf(operator Operator, namespace string, self runnerpod.Self) (Specimen, error) {
 	options := Options{Operator: operator, Pods: podrun.Client{Namespace: namespace}, Logger: zap.NewNop()}
 	id := spool.NewID()
-	s := &step{
-		handler: &Handler{operator: operator, pods: options.Pods},
-		id:      id,
-		asked:   spool.Request{Dockerfile: "Dockerfile"},
-		owner:   self.Owner(),
-		self:    self,
-	}
-	p := &plan{file: &preflight.File{}, executor: operator.Settings.KanikoImage}
-	p.push, p.pull = operator.Names.Image("kiln-specimen", "r-specimen")
-	build, err := s.buildPod(p, nil)
+	build, err := buildOptions(options).Specimen(id, self)
 	if err != nil {
 		return Specimen{}, err
 	}
+	const tag = "r-specimen"
+	push, pull := operator.Names.Image("kiln-specimen", tag)
 	none := "@sha256:" + strings.Repeat("0", 64)
-	image := actionrun.Image{Reference: repository(p.pull) + none, Pushed: repository(p.push) + none}
+	image := actionrun.Image{Reference: strings.TrimSuffix(pull, ":"+tag) + none, Pushed: strings.TrimSuffix(push, ":"+tag) + none}
 	job, err := actionOptions(options).Specimen(actionrun.Step{ID: id, Runner: self}, image)
 	if err != nil {
 		return Specimen{}, err

@@ -1,28 +1,29 @@
-package request
+package imagebuild
 
 import (
 	"errors"
 	"testing"
+
+	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/config"
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podwait"
 	"kiln/internal/preflight"
-	"kiln/internal/spool"
 	"kiln/internal/steplog"
 )
 
-func usersStep(t *testing.T, mode, dockerfile string) (*step, *plan) {
+func usersOrder(t *testing.T, mode, dockerfile string) *order {
 	t.Helper()
-	s, _ := stepWith()
-	s.handler.operator.Settings = &config.Settings{BuildUserns: mode}
-	s.asked = spool.Request{Path: "/w/app/app/Dockerfile", Workspace: "/w/app/app"}
+	o, _ := anOrder(fake.NewClientset())
+	o.builder.options.Settings.BuildUserns = mode
 	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, &plan{file: file}
+	o.plan.file = file
+	return o
 }
 
 const (
@@ -43,15 +44,15 @@ func TestOwnUsers(t *testing.T) {
 		"off":                              {config.UsernsOff, plainBuild, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, p := usersStep(t, tt.mode, tt.dockerfile)
-			s.handler.users.known, s.handler.users.have = true, tt.cluster
-			if got, err := s.ownUsers(p); got != tt.want || err != nil {
+			o := usersOrder(t, tt.mode, tt.dockerfile)
+			o.builder.users.known, o.builder.users.have = true, tt.cluster
+			if got, err := o.ownUsers(); got != tt.want || err != nil {
 				t.Errorf("%v, %v", got, err)
 			}
 		})
 	}
-	s, p := usersStep(t, config.UsernsOn, deviceBuild)
-	_, err := s.ownUsers(p)
+	o := usersOrder(t, config.UsernsOn, deviceBuild)
+	_, err := o.ownUsers()
 	if placed, ok := errors.AsType[*steplog.PlacedError](err); !ok || placed.Place.Line != 3 || failure.Of(err) != failure.UnsupportedInstruction {
 		t.Errorf("a device where all builds have one: %v", err)
 	}
@@ -81,23 +82,23 @@ func TestWithoutUsers(t *testing.T) {
 		"auto": {config.UsernsAuto, true, true}, "of the template": {config.UsernsAuto, false, false}, "on": {config.UsernsOn, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, p := usersStep(t, tt.mode, plainBuild)
-			p.users = tt.own
+			o := usersOrder(t, tt.mode, plainBuild)
+			o.plan.users = tt.own
 			pod := buildSpec()
 			pod.Spec.HostUsers = new(false)
 			err := failure.New(failure.NotStarted, "%w: no", podwait.ErrNoUsers)
-			again, renamed := s.withoutUsers(p, pod, err)
+			again, renamed := o.withoutUsers(pod, err)
 			if again != tt.again || renamed != nil {
 				t.Fatalf("again %v, %v", again, renamed)
 			}
-			if name, err := kaniko.Name(pod); again && (pod.Spec.HostUsers != nil || pod.Name != name || p.users || s.handler.users.ask(nil)) {
+			if name, err := kaniko.Name(pod); again && (pod.Spec.HostUsers != nil || pod.Name != name || o.plan.users || o.builder.users.ask(nil)) {
 				t.Errorf("the next pod is %s, %v", pod.Name, err)
 			}
 		})
 	}
-	_, p := usersStep(t, config.UsernsOn, plainBuild)
-	p.users = true
-	if err := usersDropped(p, buildSpec()); failure.Of(err) != failure.Misconfigured {
+	o := usersOrder(t, config.UsernsOn, plainBuild)
+	o.plan.users = true
+	if err := o.usersDropped(buildSpec()); failure.Of(err) != failure.Misconfigured {
 		t.Errorf("an API server that drops the field: %v", err)
 	}
 }

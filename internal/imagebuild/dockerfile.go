@@ -1,7 +1,12 @@
-package request
+package imagebuild
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -9,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
 	"kiln/internal/executor"
 	"kiln/internal/failure"
@@ -17,17 +23,97 @@ import (
 	"kiln/internal/steplog"
 )
 
-// ready returns the specification of the pod that builds the plan's image. What
+// Check reads a Dockerfile and says in log what is refused and warned of in this
+// context, before anybody is asked: neither registries nor the cluster.
+func Check(source *Source, flavor executor.Flavor, log *steplog.Log) error {
+	a := author{log: log, place: source.Place}
+	read, err := check(source, flavor, a)
+	if err != nil {
+		return err
+	}
+	a.warn(read.warnings)
+	return nil
+}
+
+// dockerfile is a Dockerfile that may be built.
+type dockerfile struct {
+	file   *preflight.File
+	report *preflight.Report
+	// warnings are those of the report and of the Kaniko.
+	warnings []preflight.Problem
+}
+
+// check reads the Dockerfile and refuses what this Kaniko would build otherwise
+// than Docker of this context, and what neither builds.
+func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error) {
+	file, err := preflight.Parse(a.place.File, source.Text)
+	if err != nil {
+		return nil, a.refuse(0, err)
+	}
+	context, err := file.Context(source.Context.Tree, func() (io.ReadCloser, error) { return os.Open(source.Context.Path) })
+	if err != nil {
+		if _, ok := errors.AsType[*preflight.Error](err); ok {
+			return nil, a.refuse(0, err)
+		}
+		return nil, fmt.Errorf("look into what ADD names: %w", err)
+	}
+	report, err := file.Report(flavor.Name, context)
+	if err != nil {
+		return nil, a.refuse(0, err)
+	}
+	read := &dockerfile{file: file, report: report, warnings: report.Warnings}
+	if newer := flavor.Newer(); newer != "" {
+		problem := preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."}
+		read.warnings = append(slices.Clone(read.warnings), problem)
+	}
+	return read, nil
+}
+
+// mend returns the files that are sent beside the context, with the Dockerfile as
+// the flavor at hand can build it, and packs them.
+func (o *order) mend(ctx context.Context, report *preflight.Report) ([]buildcontext.File, error) {
+	p := o.plan
+	bases := map[string]preflight.Base{}
+	for _, image := range report.Shells {
+		at := slices.IndexFunc(p.bases, func(r buildkey.Reference) bool { return r.Name == image.Reference })
+		base, err := o.builder.options.Registry.Base(ctx, image.Reference, p.bases[at].Digest, arch)
+		if err != nil {
+			return nil, o.author().baseError(image, err)
+		}
+		bases[image.Reference] = preflight.Base{Shell: base.Shell, Triggers: base.Triggers}
+	}
+	ignore, err := o.readIgnore()
+	if err != nil {
+		return nil, failure.New(failure.BadRequest, "kiln: %w", err)
+	}
+	sent, err := report.Send(bases, ignore)
+	if err != nil {
+		return nil, o.author().refuse(0, err)
+	}
+	var head bytes.Buffer
+	if err := buildcontext.Head(&head, sent.Files); err != nil {
+		return nil, err
+	}
+	p.head, p.stages = head.Bytes(), sent.Stages
+	return sent.Files, nil
+}
+
+// maxImages bounds the images that one build takes from registries, those of
+// triggers included: each is looked up, and remembered.
+const maxImages = 100
+
+// specify returns the specification of the pod that builds the plan's image. What
 // the ONBUILD triggers of its bases name may be pulled too, once they have been
 // found to build as with Docker.
-func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
-	further, err := s.triggered(ctx, p)
+func (o *order) specify(ctx context.Context) (*corev1.Pod, error) {
+	p := o.plan
+	further, err := o.triggered(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var pulls []string
-	for _, image := range slices.Concat(s.named(p), further) {
-		pinned, err := s.pinned(ctx, image)
+	for _, image := range slices.Concat(o.named(), further) {
+		pinned, err := o.pinned(ctx, image)
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +125,7 @@ func (s *step) ready(ctx context.Context, p *plan) (*corev1.Pod, error) {
 	if p.inspect, err = inspections(p.file, p.onbuild, p.triggers); err != nil {
 		return nil, err
 	}
-	return s.buildPod(p, pulls)
+	return o.builder.options.pod(o, pulls)
 }
 
 // base is an image that a build reads, and where the Dockerfile names it.
@@ -49,7 +135,8 @@ type base struct {
 }
 
 // named are the images that the Dockerfile itself names.
-func (s *step) named(p *plan) []base {
+func (o *order) named() []base {
+	p := o.plan
 	all := make([]base, 0, len(p.bases))
 	for i, reference := range p.bases {
 		all = append(all, base{reference, p.file.Images[i]})
@@ -61,16 +148,16 @@ func (s *step) named(p *plan) []base {
 // image that Docker takes of an index, for the executor takes another of some. A
 // digest that the Dockerfile names is answered with itself, so an index of which
 // the executor takes another image is refused.
-func (s *step) pinned(ctx context.Context, of base) (string, error) {
-	found, err := s.handler.operator.Registry.Base(ctx, of.reference.Name, of.reference.Digest, arch)
+func (o *order) pinned(ctx context.Context, of base) (string, error) {
+	found, err := o.builder.options.Registry.Base(ctx, of.reference.Name, of.reference.Digest, arch)
 	if err != nil {
-		return "", s.baseError(of.image, err)
+		return "", o.author().baseError(of.image, err)
 	}
 	pinned, same, err := found.Pin(of.reference.Name)
 	if err != nil || same {
 		return pinned, err
 	}
-	at := s.dockerfile()
+	at := o.source.Place
 	at.Line = of.image.Line
 	return "", &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
 		"%s: the digest of %s is that of an index, of which Kaniko would not take the image that Docker takes: name the digest of that image, %s",
@@ -96,7 +183,8 @@ func inspections(file *preflight.File, onbuild map[string]bool, triggers []strin
 
 // triggered returns the images that the triggers of the plan's bases name. All
 // bases are asked at once.
-func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
+func (o *order) triggered(ctx context.Context) ([]base, error) {
+	p := o.plan
 	var count atomic.Int64
 	count.Store(int64(len(p.bases)))
 	found := make([][]base, len(p.bases))
@@ -104,7 +192,7 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 	errs := make([]error, len(p.bases))
 	var group sync.WaitGroup
 	for i := range p.bases {
-		group.Go(func() { triggers[i], found[i], errs[i] = s.triggersOf(ctx, p, i, &count) })
+		group.Go(func() { triggers[i], found[i], errs[i] = o.triggersOf(ctx, i, &count) })
 	}
 	group.Wait()
 	onbuild := map[string][]string{}
@@ -121,7 +209,7 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 		p.onbuild[reference] = true
 	}
 	if len(onbuild) > 0 {
-		if err := s.checkTriggers(p, onbuild); err != nil {
+		if err := o.checkTriggers(onbuild); err != nil {
 			return nil, err
 		}
 	}
@@ -132,47 +220,49 @@ func (s *step) triggered(ctx context.Context, p *plan) ([]base, error) {
 
 // checkTriggers refuses triggers of bases, by the base's reference, that this
 // Kaniko would build otherwise than Docker, and warns of some.
-func (s *step) checkTriggers(p *plan, onbuild map[string][]string) error {
-	tree, err := s.readTree()
+func (o *order) checkTriggers(onbuild map[string][]string) error {
+	p := o.plan
+	tree, err := o.readTree()
 	if err != nil {
 		return failure.New(failure.BadRequest, "kiln: %w", err)
 	}
-	warnings, err := p.file.Onbuild(s.handler.operator.Flavor.Name, preflight.Listed(tree), onbuild)
+	warnings, err := p.file.Onbuild(o.builder.options.Flavor.Name, preflight.Listed(tree), onbuild)
 	if err != nil {
-		return s.refuse(0, err)
+		return o.author().refuse(0, err)
 	}
 	if len(warnings) > 0 {
-		s.log.Unshield()
-		s.warn(warnings)
-		s.log.Shield("Build " + s.dockerfile().File)
+		o.who.Log.Unshield()
+		o.author().warn(warnings)
+		o.author().shield()
 	}
 	return nil
 }
 
 // triggersOf returns the triggers of the base with that index, and the images that
 // they name. count is that of all images of the build.
-func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic.Int64) ([]string, []base, error) {
+func (o *order) triggersOf(ctx context.Context, index int, count *atomic.Int64) ([]string, []base, error) {
+	p := o.plan
 	image, of := p.file.Images[index], p.bases[index]
-	found, err := s.handler.operator.Registry.Base(ctx, of.Name, of.Digest, arch)
+	found, err := o.builder.options.Registry.Base(ctx, of.Name, of.Digest, arch)
 	if err != nil {
-		return nil, nil, s.baseError(image, err)
+		return nil, nil, o.author().baseError(image, err)
 	}
 	named, err := p.file.Base(image.Reference, preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment)})
 	if err != nil {
-		return nil, nil, s.refuse(image.Line, err)
+		return nil, nil, o.author().refuse(image.Line, err)
 	}
-	if err := s.unbuildable(image, named); err != nil {
+	if err := o.unbuildable(image, named); err != nil {
 		return nil, nil, err
 	}
 	if count.Add(int64(len(named))) > maxImages {
-		return nil, nil, s.tooMany(image)
+		return nil, nil, o.author().tooMany(image)
 	}
 	var references []base
 	for _, further := range named {
 		further.Line = image.Line
-		digest, err := s.handler.operator.Registry.Resolve(ctx, further.Reference)
+		digest, err := o.builder.options.Registry.Resolve(ctx, further.Reference)
 		if err != nil {
-			return nil, nil, s.baseError(further, err)
+			return nil, nil, o.author().baseError(further, err)
 		}
 		references = append(references, base{buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest}, further})
 	}
@@ -182,11 +272,11 @@ func (s *step) triggersOf(ctx context.Context, p *plan, index int, count *atomic
 // unbuildable refuses triggers that copy from images which the chainguard fork
 // does not fetch: it looks for them in the Dockerfile alone
 // (pkg/executor/build.go, fetchExtraStages).
-func (s *step) unbuildable(base preflight.Image, named []preflight.Image) error {
-	if s.handler.operator.Flavor.Name != executor.Chainguard || len(named) == 0 {
+func (o *order) unbuildable(base preflight.Image, named []preflight.Image) error {
+	if o.builder.options.Flavor.Name != executor.Chainguard || len(named) == 0 {
 		return nil
 	}
-	at := s.dockerfile()
+	at := o.source.Place
 	at.Line = base.Line
 	return &steplog.PlacedError{Place: at, Err: failure.New(failure.UnsupportedInstruction,
 		"%s: an ONBUILD trigger of %s copies from %s, which this Kaniko does not fetch; name that image in a FROM of its own, or have the operator use osscontainertools/kaniko",

@@ -1,4 +1,4 @@
-package request
+package imagebuild
 
 import (
 	"bytes"
@@ -14,12 +14,10 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/fake"
 
-	"kiln/internal/failure"
 	"kiln/internal/gate"
 	"kiln/internal/registry"
-	"kiln/internal/steplog"
 )
 
 // A registry with immutable tags refuses the image of a rebuild: the gate says
@@ -33,23 +31,22 @@ func TestKeptImage(t *testing.T) {
 	}
 	said := pushThroughGate(t, host, rebuilt)
 
-	b := failedBuild(t, corev1.ContainerStateTerminated{})
-	var out strings.Builder
-	b.step.log = steplog.New(&out, "", false)
-	b.plan.push = push
-	b.step.handler = &Handler{operator: Operator{Registry: registry.NewClient(registry.ClientConfig{Insecure: []string{host}})}}
+	o, out := anOrder(fake.NewClientset())
+	o.builder.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+	o.plan.push = push
+	l, _ := aLife(t, out)
 	for line := range strings.Lines(said) {
-		b.hear(t.Context(), strings.TrimSuffix(line, "\n"))
+		l.on(gateSaid{strings.TrimSuffix(line, "\n")})
 	}
-	if !b.kept {
+	if !l.kept {
 		t.Fatalf("the gate says %q, want kept", said)
 	}
-	got, err := b.keptImage(t.Context())
+	got, err := o.keptImage(t.Context())
 	want, _ := old.Digest()
 	if err != nil || got.digest != want.String() || !got.kept {
 		t.Errorf("the outcome is %+v, %v, want the old image %s", got, err, want)
 	}
-	b.step.warnKept(b.plan, got)
+	o.warnKept(got)
 	if text := "::warning::kiln: the registry keeps the image that has the tag " + push; !strings.Contains(out.String(), text) {
 		t.Errorf("the log says %q, want %q", out.String(), text)
 	}
@@ -109,17 +106,4 @@ func parsed(t *testing.T, image string) name.Reference {
 		t.Fatal(err)
 	}
 	return ref
-}
-
-// A layer that the gate has cut off ends the build at the line of its image, for
-// good.
-func TestUnfitBaseEndsTheBuild(t *testing.T) {
-	b := failedBuild(t, corev1.ContainerStateTerminated{ExitCode: 1}, "error building image: error building stage: failed to get filesystem from image: unexpected EOF\n")
-	b.plan.inspect = []string{"{}"}
-	go func() { b.gate <- "unfit base:1 holds a named pipe, /srv/q" }()
-	err := b.verdict(t.Context())
-	const want = "Dockerfile:1: a layer of the image base:1 holds a named pipe, /srv/q: Kaniko unpacks it otherwise than Docker"
-	if failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), want) {
-		t.Errorf("error = %v, want %q", err, want)
-	}
 }

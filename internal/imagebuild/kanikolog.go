@@ -1,4 +1,4 @@
-package request
+package imagebuild
 
 import (
 	"bytes"
@@ -13,50 +13,72 @@ import (
 	"kiln/internal/steplog"
 )
 
+// saying is something that Kaniko's log says at most once.
+type saying int
+
+const (
+	begin saying = iota // it has unpacked the context
+	lack                // the image will lack files
+	push                // it has pushed the image; a RUN can say so too, which costs no more than the last lines of the log
+	end                 // the log has ended
+	sayings
+)
+
 // kanikoLog shows Kaniko's log to the author, as steps or, for debugging, as
 // it is, and keeps its end. Its methods are safe for concurrent use; follow is
 // called once.
 type kanikoLog struct {
-	log    *steplog.Log
-	debug  bool
-	begun  chan struct{} // closed when Kaniko has unpacked the context
-	pushed chan struct{} // closed when Kaniko says that it has pushed
-	// incomplete is closed when Kaniko says that the image will lack files.
-	incomplete chan struct{}
-	done       chan struct{} // closed when the log has ended
+	log  *steplog.Log
+	says chan saying // has room for all
 
 	mu        sync.Mutex
 	read      kaniko.Log
 	progress  *kaniko.Progress
 	line      []byte // the piece of a line that has not ended
-	works     bool   // begun is closed
-	said      bool
-	lacks     bool // incomplete is closed
+	heard     [sayings]bool
 	lacksLine int
 	closed    bool
 	broken    bool // the log cannot be read
 }
 
-// newKanikoLog returns a log, of building stages, that is shown in log.
-func newKanikoLog(log *steplog.Log, stages []preflight.Stage, debug bool) *kanikoLog {
+// newKanikoLog returns a log that is shown in log.
+func newKanikoLog(log *steplog.Log, stages []preflight.Stage) *kanikoLog {
 	return &kanikoLog{
-		log:        log,
-		debug:      debug,
-		begun:      make(chan struct{}),
-		pushed:     make(chan struct{}),
-		incomplete: make(chan struct{}),
-		done:       make(chan struct{}),
-		read:       kaniko.NewLog(stages),
-		progress:   kaniko.NewProgress(stages),
+		log:      log,
+		says:     make(chan saying, sayings),
+		read:     kaniko.NewLog(stages),
+		progress: kaniko.NewProgress(stages),
 	}
+}
+
+// tellLocked says what once.
+func (k *kanikoLog) tellLocked(what saying) {
+	if !k.heard[what] {
+		k.heard[what] = true
+		k.says <- what
+	}
+}
+
+// said reports whether the log has said that.
+func (k *kanikoLog) said(what saying) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.heard[what]
+}
+
+// whole reports whether the log has ended, and was read to its end.
+func (k *kanikoLog) whole() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.heard[end] && !k.broken
 }
 
 // follow shows what read passes to its sink.
 func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
-	defer close(k.done)
 	err := read(k.sink)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	defer k.tellLocked(end)
 	if len(k.line) > 0 && !k.closed {
 		k.showLocked(string(k.line))
 	}
@@ -81,7 +103,7 @@ func (k *kanikoLog) close() {
 func (k *kanikoLog) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.debug && !k.closed {
+	if !k.log.Debugging() && !k.closed {
 		k.printLocked(k.progress.Done(time.Now()))
 	}
 	k.closed = true
@@ -152,24 +174,24 @@ func (k *kanikoLog) showLocked(line string) {
 	now := time.Now()
 	for _, kept := range k.read.Line(line) {
 		steps := k.progress.Line(kept, now)
-		if !k.debug {
+		if !k.log.Debugging() {
 			k.printLocked(steps)
 		}
 	}
-	if k.debug {
+	if k.log.Debugging() {
 		k.printLocked([]string{kaniko.Translate(line)})
 	}
-	if k.read.Begun && !k.works {
-		k.works = true
-		close(k.begun)
+	if k.read.Begun {
+		k.tellLocked(begin)
 	}
-	if k.read.Skipped != "" && !k.lacks {
-		k.lacks, k.lacksLine = true, k.progress.InstructionLine()
-		close(k.incomplete)
+	if k.read.Skipped != "" {
+		if !k.heard[lack] {
+			k.lacksLine = k.progress.InstructionLine()
+		}
+		k.tellLocked(lack)
 	}
-	if k.read.Pushed && !k.said {
-		k.said = true
-		close(k.pushed)
+	if k.read.Pushed {
+		k.tellLocked(push)
 	}
 }
 
@@ -177,41 +199,5 @@ func (k *kanikoLog) showLocked(line string) {
 func (k *kanikoLog) printLocked(lines []string) {
 	for _, line := range lines {
 		k.log.Line("%s", line)
-	}
-}
-
-// awaitPush waits until Kaniko has said that it pushed, its log has ended, or
-// grace is over. A RUN step can say so too: that costs nothing but the last
-// lines of the log.
-func (k *kanikoLog) awaitPush(ctx context.Context, grace time.Duration) {
-	await(ctx, grace, k.done, k.pushed)
-}
-
-// awaitEnd waits until the log has ended, or grace is over.
-func (k *kanikoLog) awaitEnd(ctx context.Context, grace time.Duration) {
-	await(ctx, grace, k.done, nil)
-}
-
-// await waits for one of two channels, or until grace is over.
-func await(ctx context.Context, grace time.Duration, a, b <-chan struct{}) {
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-a:
-	case <-b:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// ended reports whether the whole log was shown: Kaniko has ended.
-func (k *kanikoLog) ended() bool {
-	select {
-	case <-k.done:
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		return !k.broken
-	default:
-		return false
 	}
 }

@@ -1,0 +1,100 @@
+package imagebuild
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/config"
+	"kiln/internal/event"
+	"kiln/internal/executor"
+	"kiln/internal/kaniko"
+	"kiln/internal/metrics"
+	"kiln/internal/registry"
+)
+
+// Options are what a [Builder] works with.
+type Options struct {
+	Pods     Pods
+	Registry Registry
+	// Namespace is where build pods are made.
+	Namespace string
+	// Settings are the operator's.
+	Settings *config.Settings
+	// Flavor is which Kaniko builds.
+	Flavor executor.Flavor
+	// Names says how images are called.
+	Names registry.Names
+	// Mirrors, Insecure and PlainLogin are what gates know of registries.
+	Mirrors    registry.Mirrors
+	Insecure   []string
+	PlainLogin registry.PlainLogins
+	// Proxy is how builds reach other hosts.
+	Proxy kaniko.Proxy
+	// Template is the operator's, or nil.
+	Template *kaniko.Template
+	// Metrics counts; nil counts nothing.
+	Metrics *metrics.Metrics
+	// Events tells of builds on the runner pod; nil tells nothing.
+	Events *event.Recorder
+	// Logger is the operator's log.
+	Logger *zap.Logger
+}
+
+// validate says what is missing or makes no sense.
+func (o *Options) validate() error {
+	if o.Settings == nil {
+		return errors.New("build images: no settings")
+	}
+	var errs []error
+	for _, need := range []struct {
+		met  bool
+		what string
+	}{
+		{o.Pods != nil, "no cluster to build in"},
+		{o.Registry != nil, "no registries to ask"},
+		{o.Namespace != "", "no namespace"},
+		{o.Flavor.Name != "", "no Kaniko"},
+		{o.Logger != nil, "no log for the operator"},
+		{o.Settings.PendingTimeout > 0, "no time for a build pod to start"},
+		{o.Settings.BuildTimeout > 0, "no time for a build"},
+	} {
+		if !need.met {
+			errs = append(errs, errors.New("build images: "+need.what))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Builder makes images. It is safe for concurrent use.
+type Builder struct {
+	options   Options
+	shares    shares
+	executors executorMemo
+	users     usersMemo
+}
+
+// New returns a builder; the error names every option that cannot be used.
+func New(options Options) (*Builder, error) {
+	if err := options.validate(); err != nil {
+		return nil, err
+	}
+	return &Builder{options: options}, nil
+}
+
+// cleanupTimeout bounds the deletion of a build's objects. It does not end
+// with the context of who asked.
+const cleanupTimeout = 10 * time.Second
+
+// cleanup deletes one object of the order with a context of its own: that of who
+// asked may have ended.
+func (o *order) cleanup(what string, remove func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	if err := remove(ctx); err != nil {
+		o.builder.options.Metrics.CleanupFailed()
+		o.who.Logger.Warn("cleanup failed, the owner reference will collect it", zap.String("what", what), zap.Error(err))
+	}
+}

@@ -1,0 +1,41 @@
+// Package imagebuild makes an image, by digest, of a Dockerfile and its canonical
+// context: it refuses what this Kaniko would build otherwise than Docker, asks the
+// registry for what was built before, and has the rest built in a pod that all who
+// want the same share.
+//
+// [Builder.Image] is the way from a source to a digest. Whether anything is built is
+// decided in decide.go and nowhere else; how it is built is produce's affair
+// (flight.go), which another way to an image would stand beside.
+//
+// # The life of a build pod
+//
+// A life (life.go) is what one step has to do with one pod. Events go in, effects come
+// out; it does no input or output, so that every race is a sequence of events.
+//
+//	starting  the pod's containers start
+//	idle      a follower waits for the creator to send the context
+//	sending   the creator sends the context
+//	building  Kaniko has the context
+//	cut       the context broke off; Kaniko's last words may say more
+//	unsaid    Kaniko ended well; the gate's last word is to come
+//	unread    a container ended; the end of Kaniko's log is to come
+//	suspect   Kaniko ended badly; the gate may have cut a layer off
+//	pushed    the registry has the image; the last lines of the log are to come
+//	over      it is known how the build ended
+//
+//	starting → sending → building → pushed → over   for a creator
+//	starting → idle → building → pushed → over      for a follower
+//
+// # Guarantees
+//
+// The digest of an image that was built is the one that the gate reports of the
+// manifest that the registry took, never one that the build printed; that of an image
+// that was found is what the registry says of the key's tag. Only who created a pod
+// sends it a context. A pod goes with the last step that needs it. What only the
+// infrastructure can be blamed for is tried again, three times in all; a failure of the
+// build itself is not.
+//
+// # Not guaranteed
+//
+// A build does not outlive the daemon that follows it, unless another follows it too.
+package imagebuild

@@ -1,0 +1,121 @@
+package imagebuild
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/buildkey"
+	"kiln/internal/config"
+	"kiln/internal/kaniko"
+	"kiln/internal/preflight"
+	"kiln/internal/registry"
+)
+
+// plan is what a build makes and of what, known before anything is built.
+type plan struct {
+	file *preflight.File
+	// warnings are for its author, and stages as they are sent.
+	warnings []preflight.Problem
+	stages   []preflight.Stage
+	// executor is the Kaniko image, by digest where that is known.
+	executor string
+	// bases are the external images that the Dockerfile names, with the
+	// digests that they have now.
+	bases []buildkey.Reference
+	// head is sent before the context: the Dockerfile and what else stands beside
+	// the context, packed.
+	head []byte
+	// triggers are the images that the bases' ONBUILD triggers name.
+	triggers []string
+	// onbuild are the bases that have triggers; inspect are the layers that the
+	// gate looks through.
+	onbuild map[string]bool
+	inspect []string
+	// users says that the build pod gets a user namespace of its own.
+	users bool
+	// push and pull are the image's references with its tag.
+	push, pull string
+	// keyed says that the tag follows from what goes into the build, so that an
+	// image that has it is the one that would be built.
+	keyed bool
+	// blind says why the registry cannot be asked for the image, once that is
+	// known.
+	blind string
+}
+
+// arch and platform are what kiln builds for: the node's own.
+const (
+	arch     = runtime.GOARCH
+	platform = "linux/" + arch
+)
+
+// makePlan reads the Dockerfile and finds out what would be built.
+func (o *order) makePlan(ctx context.Context) error {
+	read, err := check(&o.source, o.builder.options.Flavor, o.author())
+	o.source.Context.Tree = nil
+	o.who.Times.Mark("preflight")
+	if err != nil {
+		return err
+	}
+	o.plan = &plan{file: read.file, warnings: read.warnings, keyed: o.builder.options.Settings.Tag == config.TagContent}
+	if err := o.resolve(ctx); err != nil {
+		return err
+	}
+	files, err := o.mend(ctx, read.report)
+	if err != nil {
+		return err
+	}
+	tag := registry.RandomTag()
+	if o.plan.keyed {
+		tag = o.key(files)
+	}
+	o.plan.push, o.plan.pull = o.builder.options.Names.Image(o.source.Workspace, tag)
+	return nil
+}
+
+// resolve asks the registries which digests the executor and the external
+// images have now, all at once.
+func (o *order) resolve(ctx context.Context) error {
+	p := o.plan
+	if len(p.file.Images) > maxImages {
+		return o.author().tooMany(p.file.Images[maxImages])
+	}
+	p.bases = make([]buildkey.Reference, len(p.file.Images))
+	errs := make([]error, len(p.file.Images))
+	var group sync.WaitGroup
+	group.Go(func() { p.executor = o.executor(ctx) })
+	for i, image := range p.file.Images {
+		group.Go(func() {
+			digest, err := o.builder.options.Registry.Resolve(ctx, image.Reference)
+			p.bases[i] = buildkey.Reference{Name: image.Reference, Platform: platform, Digest: digest}
+			errs[i] = err
+		})
+	}
+	group.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return o.author().baseError(p.file.Images[i], err)
+		}
+	}
+	return nil
+}
+
+// key returns the tag of an image that is made of this.
+func (o *order) key(files []buildcontext.File) string {
+	file := o.plan.file
+	key := buildkey.New(buildkey.Inputs{
+		Executor: o.plan.executor,
+		Flags: kaniko.ResultFlags(kaniko.Build{
+			Flavor: o.builder.options.Flavor, SnapshotMode: o.builder.options.Settings.SnapshotMode, Unused: file.Unused, OwnArgs: file.OwnArgs, Arch: arch,
+		}),
+		Platform:   platform,
+		Dockerfile: o.source.Dockerfile,
+		Files:      files,
+		Context:    o.source.Context.Digest,
+		References: o.plan.bases,
+	})
+	o.who.Log.Debug("build key %s", key)
+	return key.Tag()
+}
