@@ -14,6 +14,7 @@
 //   - chart: its schema, defaults and README follow from the code, and its alerts and
 //     dashboard name metrics that there are
 //   - workflows: actions are pinned, and have the least permissions
+//   - the centre: its picture names functions that exist, and no type embeds another
 //
 // The rules need a work tree with the go command; those that ask git are skipped
 // without it, and those that run Helm or Prometheus without those.
