@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"kiln/internal/children"
 )
 
 // Exit codes besides the program's own, as shells have them.
@@ -37,33 +39,31 @@ func Run(log io.Writer, argv []string) int {
 		fmt.Fprintln(log, Prefix+"no program to start")
 		return ExitNotFound
 	}
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+	if err := children.Adopt(); err != nil {
 		fmt.Fprintf(log, Prefix+"ended processes may stay: %v\n", err)
 	}
+	own := children.Own()
+	defer own.Release()
 	signals := make(chan os.Signal, len(forwarded))
 	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)
-	pid, err := start(argv)
+	// It has this process's own descriptors.
+	child, err := own.Start(argv[0], argv, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 	if err != nil {
 		fmt.Fprintf(log, Prefix+"cannot start %s: %v\n", argv[0], err)
 		return startFailure(err)
 	}
 	go func() {
 		for s := range signals {
-			_ = syscall.Kill(pid, s.(syscall.Signal)) // it may have ended
+			_ = child.Signal(s.(syscall.Signal)) // it may have ended
 		}
 	}()
-	status := reap(pid)
+	status := child.Wait()
 	if status.Signaled() {
 		fmt.Fprintf(log, Prefix+"%s was ended by the signal %q\n", argv[0], status.Signal())
 		return ExitSignalled + int(status.Signal())
 	}
 	return status.ExitStatus()
-}
-
-// start starts the program with this process's own descriptors.
-func start(argv []string) (pid int, err error) {
-	return syscall.ForkExec(argv[0], argv, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
 }
 
 // startFailure is the exit code of a program that was not started.
@@ -72,21 +72,6 @@ func startFailure(err error) int {
 		return ExitNotFound
 	}
 	return ExitNotExecutable
-}
-
-// reap waits for children, its own and those it was left with, until pid ends.
-func reap(pid int) syscall.WaitStatus {
-	for {
-		var status syscall.WaitStatus
-		ended, err := syscall.Wait4(-1, &status, 0, nil)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-		case err != nil:
-			return ExitNotFound << 8 // there is no child at all
-		case ended == pid:
-			return status
-		}
-	}
 }
 
 // Join makes standard error the same pipe as standard output, and lets

@@ -29,6 +29,21 @@ func dependencies(t *testing.T, pattern string) []string {
 	return strings.Fields(out)
 }
 
+// TestAgentDependencies holds the process of a job container to the standard library and
+// system calls: it is copied into containers of any image, and has nothing to ask of
+// Kubernetes. Without other libraries it stays far below 5 MB.
+func TestAgentDependencies(t *testing.T) {
+	allowed := []string{
+		"kiln/daemon/kiln-agent", "kiln/internal/agent", "kiln/internal/buildinit", "kiln/internal/children",
+		"golang.org/x/sys/unix",
+	}
+	for _, path := range dependencies(t, "./daemon/kiln-agent") {
+		if !slices.Contains(allowed, path) {
+			t.Errorf("kiln-agent is linked from %s; `go list -deps ./daemon/kiln-agent` and `go mod why` tell what brings it in", path)
+		}
+	}
+}
+
 // TestShimDependencies holds the shim to the little it needs. The runner starts it once
 // for each step, so its size and start time are the author's; and a package that talks
 // to Kubernetes has no business in the container that workflow code runs in.

@@ -1,0 +1,316 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/internal/children"
+)
+
+// Limits of the agent. A connection has openLimit to say what it wants, and at
+// most maxOpening of each listener are heard at a time: the others wait in the
+// kernel's queue. With the limit of a call that bounds the memory.
+const (
+	maxOpening = 8
+	openLimit  = 10 * time.Second
+	sendLimit  = 10 * time.Second
+	stallLimit = time.Minute // for a frame of output after the step's end
+	stopGrace  = 5 * time.Second
+	maxSteps   = 128
+
+	refuseLimit = time.Second // for what a refused client still sends
+)
+
+// keepAlive finds out within a minute about that a client's node is gone.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
+
+// A Config is what an agent listens on.
+type Config struct {
+	Socket string    // the path of a Unix socket; "" for none
+	TCP    string    // host:port; "" for none
+	Secret []byte    // of TCP, minSecret bytes at least
+	Log    io.Writer // the container's log: one line for what listens and what fails
+}
+
+// minSecret is what nobody guesses.
+const minSecret = 16
+
+// A server is an agent that listens.
+type server struct {
+	config   Config
+	launcher *launcher
+	roster   roster
+	steps    chan struct{} // one item for each step that runs
+	calls    sync.WaitGroup
+}
+
+// Serve is the job container's process: it listens, starts the steps that it is
+// called for, and reaps. When ctx ends it tells the clients of running steps,
+// sends the steps SIGTERM and after some seconds SIGKILL, and returns. Only one
+// Serve may run in a process, which waits for no child in another way.
+func Serve(ctx context.Context, config Config) error {
+	listeners, err := config.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if err := children.Adopt(); err != nil {
+		fmt.Fprintf(config.Log, "kiln-agent: %v\n", err)
+	}
+	set := children.Own()
+	defer set.Release()
+	launcher, err := newLauncher(set)
+	if err != nil {
+		closeListeners(listeners)
+		return err
+	}
+	s := &server{
+		config: config, launcher: launcher,
+		roster: roster{steps: map[*step]*peer{}}, steps: make(chan struct{}, maxSteps),
+	}
+	var accepting sync.WaitGroup
+	for _, listener := range listeners {
+		fmt.Fprintf(config.Log, "kiln-agent: listens on %s\n", listener.Addr())
+		accepting.Go(func() { s.accept(listener) })
+	}
+	<-ctx.Done()
+	closeListeners(listeners)
+	accepting.Wait()
+	s.stop()
+	return nil
+}
+
+// listen opens what the configuration names.
+func (c Config) listen(ctx context.Context) ([]net.Listener, error) {
+	var all []net.Listener
+	if c.TCP != "" {
+		if len(c.Secret) < minSecret || len(c.Secret) > maxSecret {
+			return nil, fmt.Errorf("the secret for %s has %d bytes: it needs %d to %d", c.TCP, len(c.Secret), minSecret, maxSecret)
+		}
+		listener, err := (&net.ListenConfig{KeepAliveConfig: keepAlive}).Listen(ctx, "tcp", c.TCP)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, listener)
+	}
+	if c.Socket != "" {
+		listener, err := listenUnix(c.Socket)
+		if err != nil {
+			closeListeners(all)
+			return nil, err
+		}
+		all = append(all, listener)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("nothing to listen on")
+	}
+	return all, nil
+}
+
+func closeListeners(all []net.Listener) {
+	for _, listener := range all {
+		_ = listener.Close()
+	}
+}
+
+// accept hears connections until the listener is closed.
+func (s *server) accept(listener net.Listener) {
+	opening := make(chan struct{}, maxOpening)
+	for {
+		opening <- struct{}{}
+		conn, err := listener.Accept()
+		switch {
+		case err == nil:
+			s.calls.Go(func() {
+				defer conn.Close()
+				s.hear(&peer{conn}, sync.OnceFunc(func() { <-opening }))
+			})
+			continue
+		case errors.Is(err, net.ErrClosed):
+			return
+		}
+		<-opening
+		fmt.Fprintf(s.config.Log, "kiln-agent: %v\n", err)
+		time.Sleep(100 * time.Millisecond) // out of descriptors or memory: some come back
+	}
+}
+
+// hear does what one connection wants. opened is called once that is known.
+func (s *server) hear(p *peer, opened func()) {
+	defer opened()
+	if p.conn.SetDeadline(time.Now().Add(openLimit)) != nil {
+		return
+	}
+	if err := s.admit(p); err != nil {
+		p.refuse(err)
+		return
+	}
+	f, descriptors, err := p.first()
+	if err != nil {
+		if errors.Is(err, errForm) {
+			p.refuse(err)
+		}
+		return
+	}
+	defer func() { closeAll(descriptors) }()
+	if p.conn.SetDeadline(time.Time{}) != nil {
+		return
+	}
+	opened()
+	switch f.kind {
+	case kindProbe:
+		_ = p.send(frame{kindWelcome, []byte{Version, byte(len(descriptors))}})
+	case kindCall:
+		s.call(p, f.payload, &descriptors)
+	default:
+		p.refuse(fmt.Errorf("%w: %q opens no conversation", errForm, byte(f.kind)))
+	}
+}
+
+// admit reads the secret of a connection that did not come over the socket.
+func (s *server) admit(p *peer) error {
+	if _, local := p.conn.(*net.UnixConn); local {
+		return nil
+	}
+	var head [headerLen]byte
+	if _, err := io.ReadFull(p.conn, head[:]); err != nil {
+		return errSecret
+	}
+	if kind(head[0]) != kindSecret { // nothing else of a stranger is read
+		return errSecret
+	}
+	f, err := p.rest(head)
+	// Digests have one length, so that the time tells nothing of the secret's.
+	got, want := sha256.Sum256(f.payload), sha256.Sum256(s.config.Secret)
+	if err != nil || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		return errSecret
+	}
+	return nil
+}
+
+// call starts a step and stays with it to its end.
+func (s *server) call(p *peer, payload []byte, descriptors *[]int) {
+	r, err := parseRequest(payload)
+	switch {
+	case err != nil:
+	case len(*descriptors) > 1, len(*descriptors) > r.descriptors:
+		err = fmt.Errorf("%w: more descriptors than a call has", errForm)
+	default:
+		select {
+		case s.steps <- struct{}{}:
+			defer func() { <-s.steps }()
+		default:
+			err = fmt.Errorf("%d steps run in this container: no further one", maxSteps)
+		}
+	}
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	if len(*descriptors) == 1 {
+		s.direct(p, r.call, descriptors)
+		return
+	}
+	s.relayed(p, r.call)
+}
+
+// direct runs a step on a descriptor of the client's.
+func (s *server) direct(p *peer, call Call, descriptors *[]int) {
+	running, err := s.launcher.start(call, (*descriptors)[0])
+	closeAll(*descriptors) // the step alone has it, and the pipe ends with it
+	*descriptors = nil
+	if !s.started(p, running, err, 0) {
+		return
+	}
+	defer s.roster.remove(running)
+	go s.listen(p, running)
+	_ = p.send(running.outcome())
+}
+
+// relayed runs a step on a pipe of the agent's and sends what it prints.
+func (s *server) relayed(p *peer, call Call) {
+	read, write, err := newPipe()
+	if err != nil {
+		p.refuse(err)
+		return
+	}
+	defer read.Close()
+	running, err := s.launcher.start(call, write)
+	_ = unix.Close(write)
+	if !s.started(p, running, err, 1) {
+		return
+	}
+	defer s.roster.remove(running)
+	go s.listen(p, running)
+	ended := running.child.Done()
+	go func() {
+		<-ended
+		_ = p.conn.SetWriteDeadline(time.Now().Add(stallLimit))
+	}()
+	if err := pump(&relay{peer: p, ended: ended}, read, ended); err != nil {
+		running.signal(syscall.SIGKILL) // nobody reads it: the client is gone
+	}
+	_ = p.send(running.outcome())
+}
+
+// started tells the client whether there is a step. One that nobody is told of
+// is ended.
+func (s *server) started(p *peer, running *step, err error, inFrames byte) bool {
+	if failed, ok := errors.AsType[*startError](err); ok {
+		text := append([]byte{byte(failed.code())}, failed.Error()...)
+		_ = p.send(frame{kindCannotStart, text[:min(len(text), maxText)]})
+		return false
+	}
+	if err != nil {
+		p.refuse(err)
+		return false
+	}
+	if !s.roster.add(running, p) {
+		err = errors.New("the container is told to end")
+		p.refuse(err)
+	} else if err = p.send(frame{kindStarted, []byte{inFrames}}); err == nil {
+		err = p.conn.SetWriteDeadline(time.Time{})
+	}
+	if err != nil {
+		running.signal(syscall.SIGKILL)
+		s.roster.remove(running)
+	}
+	return err == nil
+}
+
+// listen passes the client's signals on while the step runs. A client that is
+// gone, or sends anything else, ends its step.
+func (*server) listen(p *peer, running *step) {
+	p.signals(func(number int) { running.signal(syscall.Signal(number)) })
+	running.signal(syscall.SIGKILL)
+}
+
+// stop ends what runs.
+func (s *server) stop() {
+	running := s.roster.close()
+	for step, peer := range running {
+		go func() { _ = peer.send(frame{kind: kindStopping}) }()
+		step.signal(syscall.SIGTERM)
+	}
+	late := time.AfterFunc(stopGrace, func() {
+		for step := range running {
+			step.signal(syscall.SIGKILL)
+		}
+	})
+	defer late.Stop()
+	answered := make(chan struct{})
+	go func() { s.calls.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(stopGrace + Grace):
+	}
+}
