@@ -595,6 +595,18 @@ func TestDiscardLeavesOthers(t *testing.T) {
 	})
 }
 
+// TestNothingIsMadeUnseen: what cannot be written down is not made.
+func TestNothingIsMadeUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, prints(0), nil)
+		s.state.fails = errors.New("disk full")
+		code, err := s.run(t.Context(), actionrun.Image{Reference: "busybox"})
+		if made := s.client.Calls("create secrets") + s.client.Calls("create jobs"); code != 1 || err == nil || made > 0 {
+			t.Errorf("code %d, error %v, %d objects were made", code, err, made)
+		}
+	})
+}
+
 // TestNew wants what a runner cannot do without.
 func TestNew(t *testing.T) {
 	_, err := actionrun.New(actionrun.Options{StepTimeout: -1})
