@@ -31,7 +31,7 @@ import (
 )
 
 const (
-	builder  = kaniko.ContainerKaniko
+	builder    = kaniko.ContainerKaniko
 	gate       = kaniko.ContainerGate
 	dockerfile = "FROM base.example.com/base:1\nRUN make\n"
 	// forged is a digest that a build prints, and that the registry never saw.
