@@ -63,7 +63,7 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 	found, why := o.find(ctx)
 	o.who.Times.Mark("lookup")
 	if why == "" {
-		image := o.ready(found)
+		image := o.imageOf(found)
 		image.Reused = found.note
 		o.who.Log.Line("kiln: %s %s", found.note, image.Reference)
 		return image, nil
@@ -76,7 +76,7 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	image := o.ready(built)
+	image := o.imageOf(built)
 	o.who.Log.Line("kiln: %s %s", built.note, image.Reference)
 	o.who.Log.Unshield()
 	if built.kept {
@@ -98,8 +98,8 @@ type result struct {
 	start *registry.Start
 }
 
-// ready is the image of a result.
-func (o *order) ready(r result) Image {
+// imageOf is the image of a result.
+func (o *order) imageOf(r result) Image {
 	return Image{
 		Reference: repository(o.plan.pull) + "@" + r.digest, Pushed: repository(o.plan.push) + "@" + r.digest,
 		Followed: r.followed, Start: r.start, order: o,
@@ -193,15 +193,15 @@ func (o *order) event(reason event.Reason, message string) {
 }
 
 // outcome is how a build is counted.
-func outcome(ctx context.Context, ready Image, err error) metrics.Build {
+func outcome(ctx context.Context, image Image, err error) metrics.Build {
 	switch {
 	case ctx.Err() != nil:
 		return metrics.BuildCancelled
 	case err != nil:
 		return metrics.BuildFailed
-	case ready.Reused != "":
+	case image.Reused != "":
 		return metrics.BuildReused
-	case ready.Followed:
+	case image.Followed:
 		return metrics.BuildFollowed
 	}
 	return metrics.BuildBuilt

@@ -385,7 +385,7 @@ func (l *life) begun() []effect {
 	l.arrived = true
 	if l.role == follower {
 		l.phase = building
-		return append([]effect{{act: joinOwners}}, l.work()...)
+		return append(l.work(), effect{act: joinOwners})
 	}
 	if l.phase == sending {
 		l.phase = building

@@ -66,7 +66,7 @@ func TestLife(t *testing.T) {
 		"a creator sends once Kaniko runs":      {creator, [][]any{{podOf("", "run"), listens, up}}, sending, "", nil, []act{followKaniko, markWork, setDeadline, sendContext}},
 		"a creator sends once":                  {creator, [][]any{underWay, {listens, up}}, sending, "", nil, []act{markWork, setDeadline, sendContext}},
 		"a follower waits":                      {follower, [][]any{underWay}, idle, "", nil, []act{setDeadline}},
-		"a follower joins":                      {follower, [][]any{built}, building, "", nil, []act{joinOwners, markWork, setDeadline}},
+		"a follower joins":                      {follower, [][]any{built}, building, "", nil, []act{markWork, setDeadline, joinOwners}},
 		"a follower joins a pod that is gone":   {follower, [][]any{built, {joined{podrun.ErrGone}}}, over, "", errAgain, []act{say}},
 		"a follower may not join":               {follower, [][]any{built, {joined{cause}}}, over, "", cause, nil},
 		"a follower gives the creator up":       {follower, [][]any{underWay, {late{}}}, over, "", errAgain, []act{say, removePod}},
