@@ -225,10 +225,14 @@ func (s *server) call(p *peer, payload []byte, descriptors *[]int) {
 
 // direct runs a step on a descriptor of the client's.
 func (s *server) direct(p *peer, call Call, descriptors *[]int) {
-	running, err := s.launcher.start(call, (*descriptors)[0])
-	closeAll(*descriptors) // the step alone has it, and the pipe ends with it
-	*descriptors = nil
-	if !s.started(p, running, err, 0) {
+	running := s.begin(p, 0, func() (*step, error) {
+		defer func() {
+			closeAll(*descriptors) // the step alone has it, and the pipe ends with it
+			*descriptors = nil
+		}()
+		return s.launcher.start(call, (*descriptors)[0])
+	})
+	if running == nil {
 		return
 	}
 	defer s.roster.remove(running)
@@ -244,9 +248,14 @@ func (s *server) relayed(p *peer, call Call) {
 		return
 	}
 	defer read.Close()
-	running, err := s.launcher.start(call, write)
-	_ = unix.Close(write)
-	if !s.started(p, running, err, 1) {
+	running := s.begin(p, 1, func() (*step, error) {
+		defer func() { _ = unix.Close(write); write = -1 }()
+		return s.launcher.start(call, write)
+	})
+	if running == nil {
+		if write >= 0 {
+			_ = unix.Close(write)
+		}
 		return
 	}
 	defer s.roster.remove(running)
@@ -262,29 +271,36 @@ func (s *server) relayed(p *peer, call Call) {
 	_ = p.send(running.outcome())
 }
 
-// started tells the client whether there is a step. One that nobody is told of
-// is ended.
-func (s *server) started(p *peer, running *step, err error, inFrames byte) bool {
+// begin starts a step and tells the client of it, or why there is none; then it
+// returns nil. A step that nobody is told of is ended. The roster holds the
+// container's end up meanwhile: a step that runs is never said not to.
+func (s *server) begin(p *peer, inFrames byte, start func() (*step, error)) *step {
+	var unheard error
+	running, err := s.roster.add(p, func() (*step, error) {
+		running, err := start()
+		if err != nil {
+			return nil, err
+		}
+		if unheard = p.send(frame{kindStarted, []byte{inFrames}}); unheard == nil {
+			unheard = p.conn.SetWriteDeadline(time.Time{})
+		}
+		return running, nil
+	})
 	if failed, ok := errors.AsType[*startError](err); ok {
 		text := append([]byte{byte(failed.code())}, failed.Error()...)
 		_ = p.send(frame{kindCannotStart, text[:min(len(text), maxText)]})
-		return false
+		return nil
 	}
 	if err != nil {
 		p.refuse(err)
-		return false
+		return nil
 	}
-	if !s.roster.add(running, p) {
-		err = errors.New("the container is told to end")
-		p.refuse(err)
-	} else if err = p.send(frame{kindStarted, []byte{inFrames}}); err == nil {
-		err = p.conn.SetWriteDeadline(time.Time{})
-	}
-	if err != nil {
+	if unheard != nil {
 		running.signal(syscall.SIGKILL)
 		s.roster.remove(running)
+		return nil
 	}
-	return err == nil
+	return running
 }
 
 // listen passes the client's signals on while the step runs. A client that is

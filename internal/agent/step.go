@@ -116,15 +116,21 @@ type roster struct {
 	full  bool // no further one
 }
 
-// add enters a step that was just started. It fails where the container ends.
-func (r *roster) add(s *step, p *peer) bool {
+// errEnding is why no step starts any more.
+var errEnding = errors.New("the container is told to end")
+
+// add starts a step and enters it, before [roster.close] or not at all.
+func (r *roster) add(p *peer, start func() (*step, error)) (*step, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.full {
-		return false
+		return nil, errEnding
 	}
-	r.steps[s] = p
-	return true
+	s, err := start()
+	if err == nil {
+		r.steps[s] = p
+	}
+	return s, err
 }
 
 func (r *roster) remove(s *step) {

@@ -152,7 +152,7 @@ func TestFollowSinkError(t *testing.T) {
 	api, client := newAPIServer(t, with(aPod("1"), runs))
 	api.onLog = logs(whole)
 	mine := errors.New("mine")
-	if err := client.Follow(until(t), "p", "job", func([]byte) error { return mine }); err != mine {
+	if err := client.Follow(until(t), "p", "job", func([]byte) error { return mine }); err != mine { //nolint:errorlint // as it is, not wrapped
 		t.Errorf("error = %v, want the sink's", err)
 	}
 }
