@@ -290,19 +290,6 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// faults are what can become of a request.
-func faults() map[string]podtest.Fault {
-	return map[string]podtest.Fault{
-		"forbidden":           podtest.Forbidden("verb", "resource"),
-		"lost":                podtest.Lost(),
-		"done, not answered":  podtest.Unanswered(),
-		"timed out":           podtest.TimedOut(),
-		"done, but timed out": {Silent: true, Happened: true},
-		"failed":              podtest.Failing(false),
-		"done, but failed":    podtest.Failing(true),
-	}
-}
-
 // ended is how a step ended, and what was left.
 type ended struct {
 	Code   int
@@ -342,7 +329,7 @@ func afterFault(op, fault string, always bool) ended {
 // step ends with, whether its output is whole, and what stays in the cluster.
 func TestFaults(t *testing.T) {
 	for _, op := range []string{"create secrets", "create jobs", "list pods", "watch pods", "get pods/log", "delete jobs", "delete pods", "delete secrets"} {
-		for fault, of := range faults() {
+		for fault, of := range podtest.Kinds() {
 			for when, faults := range map[string]podtest.Faults{"once": podtest.Once(op, of), "always": podtest.Always(op, of)} {
 				t.Run(fmt.Sprintf("%s/%s/%s", op, fault, when), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
@@ -538,7 +525,7 @@ func abandoned(t *testing.T) *stage {
 // meets once, and says where something may be left.
 func TestDiscard(t *testing.T) {
 	for _, op := range []string{"get jobs", "list pods", "delete jobs", "delete pods", "delete secrets"} {
-		for fault, of := range faults() {
+		for fault, of := range podtest.Kinds() {
 			for when, faults := range map[string]podtest.Faults{"once": podtest.Once(op, of), "always": podtest.Always(op, of)} {
 				t.Run(fmt.Sprintf("%s/%s/%s", op, fault, when), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {

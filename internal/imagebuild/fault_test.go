@@ -12,19 +12,6 @@ import (
 	"kiln/internal/podtest"
 )
 
-// faults are what can become of a request.
-func faults() map[string]podtest.Fault {
-	return map[string]podtest.Fault{
-		"forbidden":           podtest.Forbidden("verb", "resource"),
-		"lost":                podtest.Lost(),
-		"done, not answered":  podtest.Unanswered(),
-		"timed out":           podtest.TimedOut(),
-		"done, but timed out": {Silent: true, Happened: true},
-		"failed":              podtest.Failing(false),
-		"done, but failed":    podtest.Failing(true),
-	}
-}
-
 // afterFault is how a build ends whose requests fail: those with that Op, the first or
 // all of them. left says that its pod is still there.
 func afterFault(op, fault string, always bool) (want ending, left bool) {
@@ -82,7 +69,7 @@ func afterFault(op, fault string, always bool) (want ending, left bool) {
 // build ends, how many pods and contexts it took, and what stays.
 func TestFaults(t *testing.T) {
 	for _, op := range []string{"create pods", "list pods", "watch pods", "get pods/log", "attach pods", "get pods", "delete pods", "get manifests"} {
-		for fault, of := range faults() {
+		for fault, of := range podtest.Kinds() {
 			for when, faults := range map[string]podtest.Faults{"once": podtest.Once(op, of), "always": podtest.Always(op, of)} {
 				t.Run(fmt.Sprintf("%s/%s/%s", op, fault, when), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
@@ -111,7 +98,7 @@ func TestFaults(t *testing.T) {
 // TestFaultsOfAFollower has every request of a follower fail in every way: it harms
 // nobody but the follower, and once does not even harm it.
 func TestFaultsOfAFollower(t *testing.T) {
-	kinds := faults()
+	kinds := podtest.Kinds()
 	for _, op := range []string{"create pods", "get pods", "list pods", "watch pods", "get pods/log", "patch pods", "delete pods"} {
 		for _, fault := range []string{"forbidden", "lost", "done, not answered", "timed out"} {
 			of := kinds[fault]

@@ -67,6 +67,19 @@ func Failing(happened bool) Fault {
 	return Fault{Err: apierrors.NewInternalError(errors.New("etcdserver: request timed out")), Happened: happened}
 }
 
+// Kinds are the faults that any request can meet, by what a test calls them.
+func Kinds() map[string]Fault {
+	return map[string]Fault{
+		"forbidden":           Forbidden("verb", "resource"),
+		"lost":                Lost(),
+		"done, not answered":  Unanswered(),
+		"timed out":           TimedOut(),
+		"done, but timed out": {Silent: true, Happened: true},
+		"failed":              Failing(false),
+		"done, but failed":    Failing(true),
+	}
+}
+
 // Once makes a fault of the first call with that Op.
 func Once(op string, fault Fault) Faults {
 	return func(call Call) Fault {
