@@ -6,11 +6,13 @@ import (
 	"fmt"
 )
 
-// Request is what the shim asks of the daemon: one run_container_step. All of
+// Request is what the shim asks of the daemon: one call of the runner. All of
 // it is untrusted.
 type Request struct {
 	// Version is the protocol's, see [Version].
 	Version int `json:"version"`
+	// Call is the hook's command; empty is run_container_step.
+	Call string `json:"call,omitempty"`
 	// Dockerfile is the Dockerfile's name inside the context.
 	Dockerfile string `json:"dockerfile"`
 	// Path is the Dockerfile as the runner named it, for messages only.
@@ -23,9 +25,34 @@ type Request struct {
 	StopToken string `json:"stop_token"`
 	// Debug is set when the workflow's author turned step debugging on.
 	Debug bool `json:"debug"`
-	// Args is the hook's args object as the runner sent it: the container.
+	// Args is the hook's args object as the runner sent it: the container of a
+	// step, or those of a job.
 	Args json.RawMessage `json:"args"`
+	// Job is what the shim adds to prepare_job and cleanup_job; nil for others.
+	Job *Job `json:"job,omitempty"`
 }
+
+// Job is what the shim knows of a job with containers and the daemon cannot
+// see: the daemon looks into neither the runner container nor the work volume.
+type Job struct {
+	// Dir is the job's own directory on the work volume: the name of a
+	// directory below [JobsDir], 32 hexadecimal digits.
+	Dir string `json:"dir"`
+	// Agent is the SHA-256 of the agent that the shim has put into Dir under
+	// the name "agent", as 64 hexadecimal digits; empty where it put none.
+	Agent string `json:"agent,omitempty"`
+	// Services are the names of the job's services in the order of the
+	// message, as far as the shim could find them; empty where it could not.
+	Services []string `json:"services,omitempty"`
+	// Files are the files that options name and only the runner container
+	// has, such as those of --env-file, by path.
+	Files map[string]string `json:"files,omitempty"`
+	// State is what prepare_job left with the runner; nil for none.
+	State json.RawMessage `json:"state,omitempty"`
+}
+
+// JobsDir is the directory of the work volume in which jobs have their own.
+const JobsDir = "_kiln"
 
 // Result is the daemon's last word on a request.
 type Result struct {
@@ -38,6 +65,9 @@ type Result struct {
 	// Message is printed after the log. The daemon sets it where it cannot
 	// continue the log: for a request that an earlier run of it left.
 	Message string `json:"message,omitempty"`
+	// Response is what the runner is to read in its response file; nil for
+	// nothing. The shim may complete it with what only it can see.
+	Response json.RawMessage `json:"response,omitempty"`
 }
 
 // parseRequest reads request.json. Fields that it does not know are ignored.
