@@ -1,9 +1,10 @@
-# The image of kiln: four static binaries and nothing else.
+# The image of kiln: five static binaries and nothing else.
 #
 #   make image IMAGE=registry.example.com/kiln:dev
 #
-# kilnd serves as the sidecar, the installer and the gate; kiln-hook is what it installs,
-# and kiln-init what the gate hands to the container that executes a Dockerfile;
+# kilnd serves as the sidecar, the installer and the gate; kiln-hook and kiln-agent, the
+# process of job containers, are what it installs, and kiln-init is what the gate hands to
+# the container that executes a Dockerfile;
 # kiln-login exchanges a cloud's token for a registry login, where that is set.
 ARG GO_IMAGE=golang:1.26.8
 # The compiler runs on the builder's own architecture, whatever the image is for.
@@ -22,11 +23,12 @@ ARG TARGETARCH
 ENV CGO_ENABLED=0 GOFLAGS=-trimpath GOARCH=${TARGETARCH}
 RUN go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon \
  && go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim \
+ && go build -ldflags "-s -w" -o /out/kiln-agent ./daemon/kiln-agent \
  && go build -ldflags "-s -w" -o /out/kiln-init ./daemon/kiln-init \
  && go build -C login -ldflags "-s -w" -o /out/kiln-login .
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-init /out/kiln-login /
+COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-agent /out/kiln-init /out/kiln-login /
 USER 65532:65532
 ENTRYPOINT ["/kilnd"]

@@ -67,15 +67,18 @@ clean: ## Remove what make built; the cluster and its cache stay
 CLUSTER := bin/kiln-cluster
 
 .PHONY: build
-build: bin/kilnd bin/kiln-hook bin/kiln-init bin/kiln-login $(CLUSTER) ## Build the static binaries into bin/
+build: bin/kilnd bin/kiln-hook bin/kiln-agent bin/kiln-init bin/kiln-login $(CLUSTER) ## Build the static binaries into bin/
 
 # Go knows best what is out of date, so these run every time.
-.PHONY: bin/kilnd bin/kiln-hook bin/kiln-init bin/kiln-login $(CLUSTER)
+.PHONY: bin/kilnd bin/kiln-hook bin/kiln-agent bin/kiln-init bin/kiln-login $(CLUSTER)
 bin/kilnd:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./daemon
 
 bin/kiln-hook:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./hookshim
+
+bin/kiln-agent:
+	$(STATIC) go build -ldflags '-s -w' -o $@ ./daemon/kiln-agent
 
 bin/kiln-init:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./daemon/kiln-init
@@ -98,6 +101,7 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 	@for arch in amd64 arm64; do \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kilnd-linux-$$arch ./daemon; \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kiln-hook-linux-$$arch ./hookshim; \
+	  GOARCH=$$arch $(STATIC) go build -ldflags '-s -w' -o bin/dist/kiln-agent-linux-$$arch ./daemon/kiln-agent; \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kiln-init-linux-$$arch ./daemon/kiln-init; \
 	  GOARCH=$$arch $(STATIC) go build -C login -ldflags '-s -w' -o $(CURDIR)/bin/dist/kiln-login-linux-$$arch .; \
 	done

@@ -11,6 +11,7 @@ import (
 // Names of what install writes.
 const (
 	shimName   = "kiln-hook"
+	agentName  = "kiln-agent" // the process of job containers, which the shim gives them
 	scriptName = "hook.sh"
 )
 
@@ -21,30 +22,37 @@ const script = "#!/bin/sh\nexec \"${0%/*}/" + shimName + "\" \"$@\"\n"
 
 // installCommand copies the shim to a volume that the runner mounts.
 type installCommand struct {
-	Dest string `help:"Directory to write kiln-hook and hook.sh to." required:"" type:"path"`
+	Dest string `help:"Directory to write kiln-hook, kiln-agent and hook.sh to." required:"" type:"path"`
 }
 
-// Run writes both files, each whole or not at all.
+// Run writes the programs and the script, each whole or not at all.
 func (c *installCommand) Run() error {
 	own, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the shim: %w", err)
 	}
-	shim, err := os.Open(filepath.Join(filepath.Dir(own), shimName))
-	if err != nil {
-		return fmt.Errorf("find the shim: it belongs beside kilnd: %w", err)
-	}
-	defer shim.Close()
 	if err := os.MkdirAll(c.Dest, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", c.Dest, err)
 	}
-	if err := place(filepath.Join(c.Dest, shimName), shim.WriteTo); err != nil {
-		return err
+	for _, name := range []string{shimName, agentName} {
+		if err := copyProgram(filepath.Dir(own), c.Dest, name); err != nil {
+			return err
+		}
 	}
 	return place(filepath.Join(c.Dest, scriptName), func(w io.Writer) (int64, error) {
 		n, err := io.WriteString(w, script)
 		return int64(n), err
 	})
+}
+
+// copyProgram copies a program from beside kilnd.
+func copyProgram(from, to, name string) error {
+	program, err := os.Open(filepath.Join(from, name))
+	if err != nil {
+		return fmt.Errorf("find %s: it belongs beside kilnd: %w", name, err)
+	}
+	defer program.Close()
+	return place(filepath.Join(to, name), program.WriteTo)
 }
 
 // place writes an executable file beside its place and renames it there.

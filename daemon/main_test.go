@@ -42,11 +42,13 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	beside := filepath.Join(filepath.Dir(own), shimName)
-	if err := os.WriteFile(beside, []byte("#!/bin/sh\necho shim $*\n"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{shimName, agentName} {
+		beside := filepath.Join(filepath.Dir(own), name)
+		if err := os.WriteFile(beside, []byte("the program "+name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Remove(beside) })
 	}
-	t.Cleanup(func() { _ = os.Remove(beside) })
 	dest := filepath.Join(t.TempDir(), "opt", "kiln")
 	for range 2 { // a second time replaces what is there
 		command := installCommand{Dest: dest}
@@ -54,14 +56,18 @@ func TestInstall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{shimName, scriptName} {
+	for _, name := range []string{shimName, agentName, scriptName} {
 		info, err := os.Stat(filepath.Join(dest, name))
 		if err != nil || info.Mode().Perm() != 0o755 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
+		text, err := os.ReadFile(filepath.Join(dest, name))
+		if want := "the program " + name; err != nil || name != scriptName && string(text) != want {
+			t.Errorf("%s is %q, %v", name, text, err)
+		}
 	}
 	entries, err := os.ReadDir(dest)
-	if err != nil || len(entries) != 2 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("%d files in %s, %v", len(entries), dest, err)
 	}
 }

@@ -91,12 +91,14 @@ func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 // tree may be an earlier one, which has fewer.
 func (c *Cluster) programs() ([]file, error) {
 	programs := []file{{"kilnd", "./daemon"}, {"kiln-hook", "./hookshim"}}
-	_, err := os.Stat(filepath.Join(c.Root, "daemon", "kiln-init"))
-	switch {
-	case err == nil:
-		programs = append(programs, file{"kiln-init", "./daemon/kiln-init"})
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("build images: %w", err)
+	for _, name := range []string{"kiln-init", "kiln-agent"} {
+		_, err := os.Stat(filepath.Join(c.Root, "daemon", name))
+		switch {
+		case err == nil:
+			programs = append(programs, file{name, "./daemon/" + name})
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("build images: %w", err)
+		}
 	}
 	return programs, nil
 }
