@@ -26,6 +26,9 @@ type Client struct {
 	Config *rest.Config
 	// Namespace holds every object the client touches.
 	Namespace string
+
+	// watches are shared by the copies of a client; nil shares none.
+	watches *watches
 }
 
 // NewClient returns a client for one namespace. It works on a copy of cfg with
@@ -38,7 +41,7 @@ func NewClient(cfg *rest.Config, namespace string) (Client, error) {
 	if err != nil {
 		return Client{}, fmt.Errorf("make kubernetes client for %s: %w", cfg.Host, err)
 	}
-	return Client{Kube: kube, Config: own, Namespace: namespace}, nil
+	return Client{Kube: kube, Config: own, Namespace: namespace, watches: &watches{of: map[string]*sharedWatch{}}}, nil
 }
 
 // Pod reads one pod. A missing pod is ErrGone.

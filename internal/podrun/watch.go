@@ -26,15 +26,22 @@ type OnChange func(pod *corev1.Pod) (done bool, err error)
 // may arrive as one. Expired watches, lost connections and a restarting API
 // server are survived: the state is read anew, with pauses growing to 5 seconds.
 // A pod that was replaced by another of the same name is gone. A token that stays
-// refused ends the watch.
+// refused ends the watch. Callers that watch one pod at the same time share one
+// watch: the first state of those that come later is the latest that it has seen.
 func (c Client) Watch(ctx context.Context, pod string, onChange OnChange) error {
-	w := podWatch{
-		client:   c,
-		what:     call{"watch", "pods", pod},
-		options:  metav1.ListOptions{FieldSelector: "metadata.name=" + pod},
-		onChange: onChange,
+	watch := func(ctx context.Context, onChange OnChange) error {
+		w := podWatch{
+			client:   c,
+			what:     call{"watch", "pods", pod},
+			options:  metav1.ListOptions{FieldSelector: "metadata.name=" + pod},
+			onChange: onChange,
+		}
+		return w.run(ctx)
 	}
-	return w.run(ctx)
+	if c.watches == nil {
+		return watch(ctx, onChange)
+	}
+	return c.watches.share(ctx, pod, watch, onChange)
 }
 
 // WatchJobPod is Watch for the first pod of a Job, found by its label. A Job
