@@ -8,6 +8,8 @@
 //     however often a stream breaks;
 //   - a stream that says nothing any more is let go only when another one speaks
 //     in its place: what it still holds of a rotated file is nowhere else;
+//   - the files that follow the one that is read are opened before they are rotated
+//     away, up to two of them, when the reading is behind;
 //   - where lines may be missing because their file was rotated away unread, the
 //     reader is told;
 //   - no stream and no watch is open after the call that opened it has returned.

@@ -67,7 +67,7 @@ func Follow(ctx context.Context, source Source, sink func(line []byte) error) er
 	}()
 	f := follower{source: source, life: life, lines: newLines(sink)}
 	f.lines.gap.begun = life.begun
-	defer func() { f.spare.drop() }()
+	defer f.spares.drop()
 	return f.run(ctx)
 }
 
@@ -76,8 +76,10 @@ type follower struct {
 	source Source
 	life   *life
 	lines  *lines
-	// spare was opened while the stream before was silent; nil for none.
-	spare *spare
+	// spares are open beside the present stream, or were beside the one before.
+	spares spares
+	// looked is when a spare was last opened for a stream that is behind.
+	looked time.Time
 	// reached: the node has answered.
 	reached bool
 }
@@ -152,8 +154,7 @@ func (f *follower) incomplete(cause error) error {
 // there is an error.
 func (f *follower) read(ctx context.Context, follow bool) (whole bool, err error) {
 	f.lines.progress = false
-	stream := f.spare.take(f.lines.last)
-	f.spare = nil
+	stream := f.spares.take(f.lines.last)
 	if stream == nil {
 		if stream, err = f.open(ctx, follow); err != nil {
 			return false, err
@@ -165,7 +166,7 @@ func (f *follower) read(ctx context.Context, follow bool) (whole bool, err error
 	before := f.lines.sent.Load() // here: the guard may start after the first bytes
 	go func() {
 		defer close(guarded)
-		f.spare = f.guard(ctx, done, stream, before)
+		f.guard(ctx, done, stream, before)
 	}()
 	err = f.lines.read(stream, stream.resumed)
 	close(done)

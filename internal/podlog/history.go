@@ -10,6 +10,9 @@ import (
 // is for times that step back.
 const kept = 3 * time.Second
 
+// stepBack is how much the times of lines may step back.
+const stepBack = 100 * time.Millisecond
+
 // entry identifies a line by its time and the hash of its head.
 type entry struct {
 	nanos int64
@@ -56,7 +59,7 @@ func (h *history) find(e entry, from int) int {
 // take what times step back.
 func (h *history) reaches(at time.Time) bool {
 	n := len(h.entries)
-	return n > h.dropped && h.entries[n-1].nanos > at.Add(-100*time.Millisecond).UnixNano()
+	return n > h.dropped && h.entries[n-1].nanos > at.Add(-stepBack).UnixNano()
 }
 
 // findTime reports whether a line of that time stands at or after from.
