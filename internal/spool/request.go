@@ -47,6 +47,9 @@ type Job struct {
 	// Files are the files that options name and only the runner container
 	// has, such as those of --env-file, by path.
 	Files map[string]string `json:"files,omitempty"`
+	// Env are the runner container's variables that options name without a
+	// value (--env NAME), as far as it has them.
+	Env map[string]string `json:"env,omitempty"`
 	// State is what prepare_job left with the runner; nil for none.
 	State json.RawMessage `json:"state,omitempty"`
 }
