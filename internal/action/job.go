@@ -3,13 +3,13 @@ package action
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/hook"
+	"kiln/internal/workpod"
 )
 
 // Seconds that a Job has.
@@ -21,7 +21,7 @@ const (
 // Job returns the Job of a step. The error is about mounts that the pod
 // cannot have, and about arguments that no program can.
 func Job(s Step) (*batchv1.Job, error) {
-	mounts, err := mounts(s)
+	mounts, err := workpod.Mounts(s.Container.SystemMountVolumes, s.WorkMount)
 	if err != nil {
 		return nil, err
 	}
@@ -59,15 +59,10 @@ func podSpec(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.Pod
 		},
 		ImagePullSecrets: slices.Clone(s.ImagePullSecrets),
 		Tolerations:      slices.Clone(s.Tolerations),
-		NodeSelector:     nodeSelector(s.Arch),
-		Affinity:         sameNode(s.NodeName),
+		NodeSelector:     workpod.NodeSelector(s.Arch),
+		Affinity:         workpod.SameNode(s.NodeName),
 		Containers:       []corev1.Container{container(s, mounts, arguments)},
-		Volumes: []corev1.Volume{{
-			Name: volumeWork,
-			VolumeSource: corev1.VolumeSource{
-				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: s.Claim},
-			},
-		}},
+		Volumes:          []corev1.Volume{workpod.WorkVolume(s.Claim)},
 	}
 }
 
@@ -78,45 +73,14 @@ func container(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.C
 		Name:         ContainerName,
 		Image:        s.Image,
 		WorkingDir:   s.Container.WorkingDirectory,
-		Env:          environment(s),
+		Env:          environment(s).Variables(s.secretName()),
 		VolumeMounts: mounts,
 	}
 	if entryPoint := s.Container.EntryPoint; entryPoint != "" {
-		c.Command = []string{literal(entryPoint)}
+		c.Command = []string{workpod.Literal(entryPoint)}
 	}
 	for _, argument := range arguments {
-		c.Args = append(c.Args, literal(argument))
+		c.Args = append(c.Args, workpod.Literal(argument))
 	}
 	return c
-}
-
-// literal keeps the kubelet from expanding $(NAME) in text, which Docker does
-// not do: "$$" stands for one "$" (Kubernetes docs, "Define dependent
-// environment variables").
-func literal(text string) string { return strings.ReplaceAll(text, "$", "$$") }
-
-// nodeSelector requires nodes that can run the image.
-func nodeSelector(arch string) map[string]string {
-	if arch == "" {
-		return nil
-	}
-	return map[string]string{corev1.LabelArchStable: arch}
-}
-
-// sameNode requires the node by name and not by its host name label, which
-// differs from it on some clouds. A ReadWriteOnce work volume can be mounted
-// nowhere else.
-func sameNode(name string) *corev1.Affinity {
-	if name == "" {
-		return nil
-	}
-	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-			NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				MatchFields: []corev1.NodeSelectorRequirement{{
-					Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: []string{name},
-				}},
-			}},
-		},
-	}}
 }

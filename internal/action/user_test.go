@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/action"
+	"kiln/internal/extension"
 	"kiln/internal/failure"
 )
 
@@ -76,13 +77,13 @@ func TestNumbersApply(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var template *action.Template
+			var template *extension.Template
 			if tt.template != "" {
-				if template, err = action.ParseTemplate([]byte(tt.template)); err != nil {
+				if template, err = extension.Parse([]byte(tt.template)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := template.Apply(job); err != nil {
+			if _, err := template.Apply(&job.Spec.Template.Spec); err != nil {
 				t.Fatal(err)
 			}
 			(&action.Numbers{User: 1001, Group: 121}).Apply(job)

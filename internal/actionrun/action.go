@@ -22,6 +22,7 @@ import (
 	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
+	"kiln/internal/workpod"
 )
 
 // Step is the step that an action is run for.
@@ -63,7 +64,7 @@ type Action struct {
 
 // Action returns the action of a step, without those mounts that it cannot have.
 func (r *Runner) Action(step Step) *Action {
-	shared, other := action.Shared(step.Container.SystemMountVolumes, step.Runner.WorkMount)
+	shared, other := workpod.Shared(step.Container.SystemMountVolumes, step.Runner.WorkMount)
 	step.Container.SystemMountVolumes = shared
 	if len(other) > 0 {
 		var left []string
@@ -108,7 +109,7 @@ func (r *Runner) job(spec action.Step, logger *zap.Logger) (*batchv1.Job, error)
 	if err != nil {
 		return nil, err
 	}
-	ignored, err := r.options.Template.Apply(job)
+	ignored, err := r.options.Template.Apply(&job.Spec.Template.Spec, &job.ObjectMeta, &job.Spec.Template.ObjectMeta)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"kiln/internal/hostpath"
 	"kiln/internal/podrun"
 	"kiln/internal/podwait"
+	"kiln/internal/workpod"
 )
 
 // phase is how far a run is.
@@ -186,7 +187,7 @@ func (r *run) late() error {
 
 // hostPaths are the directories that the runner and the action share.
 func hostPaths(container hook.Container, work string) []hostpath.Mapping {
-	mappings := []hostpath.Mapping{{Container: action.WorkTarget, Host: work}}
+	mappings := []hostpath.Mapping{{Container: workpod.Target, Host: work}}
 	for _, mount := range container.SystemMountVolumes {
 		mappings = append(mappings, hostpath.Mapping{Container: mount.TargetVolumePath, Host: mount.SourceVolumePath})
 	}

@@ -9,7 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"kiln/internal/action"
+	"kiln/internal/extension"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
@@ -49,7 +49,7 @@ type Options struct {
 	// Namespace is where the objects are made.
 	Namespace string
 	// Template is the operator's, or nil.
-	Template *action.Template
+	Template *extension.Template
 	// Anywhere lets actions run on other nodes than the runner's.
 	Anywhere bool
 	// PendingTimeout bounds the time until the action starts, StepTimeout the time

@@ -14,8 +14,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"kiln/internal/action"
 	"kiln/internal/config"
+	"kiln/internal/extension"
 	"kiln/internal/kaniko"
 	"kiln/internal/registry"
 	"kiln/internal/request"
@@ -204,7 +204,7 @@ func (e *examination) readOperator(ctx context.Context) []error {
 		e.operator = &o
 	}
 	var templates [2]error
-	o.ActionTemplate, templates[0] = template(ctx, e, "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", e.settings.ActionTemplate, action.ParseTemplate)
+	o.ActionTemplate, templates[0] = template(ctx, e, "ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", e.settings.ActionTemplate, extension.Parse)
 	o.BuildTemplate, templates[1] = template(ctx, e, "KILN_BUILD_TEMPLATE", e.settings.BuildTemplate, kaniko.ParseTemplate)
 	return slices.DeleteFunc(templates[:], func(err error) bool { return err == nil })
 }

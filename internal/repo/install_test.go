@@ -8,7 +8,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"kiln/internal/action"
+	"kiln/internal/extension"
 	"kiln/internal/kaniko"
 )
 
@@ -30,7 +30,7 @@ func TestInstallTemplates(t *testing.T) {
 	}
 	for name, parse := range map[string]func([]byte) error{
 		"buildTemplate": func(data []byte) error { _, err := kaniko.ParseTemplate(data); return err },
-		"hookTemplate":  func(data []byte) error { _, err := action.ParseTemplate(data); return err },
+		"hookTemplate":  func(data []byte) error { _, err := extension.Parse(data); return err },
 	} {
 		template, err := yaml.Marshal(values[name])
 		if err != nil || values[name] == nil {

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"kiln/internal/action"
 	"kiln/internal/cloudlogin"
 	"kiln/internal/config"
 	"kiln/internal/executor"
+	"kiln/internal/extension"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
 	"kiln/internal/registry"
@@ -33,7 +33,7 @@ type Operator struct {
 	// Proxy is how builds reach other hosts.
 	Proxy kaniko.Proxy
 	// ActionTemplate and BuildTemplate are the operator's, or nil.
-	ActionTemplate *action.Template
+	ActionTemplate *extension.Template
 	BuildTemplate  *kaniko.Template
 	// Registry looks images up.
 	Registry *registry.Client
@@ -114,7 +114,7 @@ func keychains(settings *config.Settings) (push, pull authn.Keychain) {
 // readTemplates reads the operator's pod templates.
 func (o *Operator) readTemplates() error {
 	var errs [2]error
-	o.ActionTemplate, errs[0] = readTemplate("ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", o.Settings.ActionTemplate, action.ParseTemplate)
+	o.ActionTemplate, errs[0] = readTemplate("ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE", o.Settings.ActionTemplate, extension.Parse)
 	o.BuildTemplate, errs[1] = readTemplate("KILN_BUILD_TEMPLATE", o.Settings.BuildTemplate, kaniko.ParseTemplate)
 	return errors.Join(errs[:]...)
 }

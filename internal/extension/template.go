@@ -1,4 +1,4 @@
-package action
+package extension
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,21 +20,20 @@ import (
 // (actions/runner-container-hooks, packages/k8s/src/k8s/index.ts, prunePods).
 const labelRunnerPod = "runner-pod"
 
-// jobContainer is what the extension calls the action's container.
-const jobContainer = "$job"
+// own begins the name of a container of the template that changes the container of
+// kiln's that is called by the rest.
+const own = "$"
 
-// Template is the operator's hook extension: a pod template whose parts are
-// merged into the action's Job by the rules of the stock hook
-// (actions/runner-container-hooks, docs/adrs/0134-hook-extensions.md), except
-// that it cannot replace the entry point, arguments, working directory and
-// environment of an action, nor the restart policy and kiln's own labels, and
-// that it cannot set the label by which a runner's pods are deleted. It is not
-// changed by its methods.
+// jobContainer is what kiln calls the container of an action and that of a job, as
+// the stock hook does.
+const jobContainer = "job"
+
+// Template is the operator's. It is not changed by its methods.
 type Template struct {
-	meta map[string]map[string]string // labels and annotations
-	spec map[string]any               // the keys of the pod spec that it sets
-	job  map[string]any               // the keys of the container $job
-	side []any                        // further containers
+	meta  map[string]map[string]string // labels and annotations
+	spec  map[string]any               // the keys of the pod spec that it sets
+	named map[string]map[string]any    // the keys of the containers $NAME
+	side  []any                        // further containers
 }
 
 // extension is what a file of the stock hook may hold. It may call itself a
@@ -47,10 +45,10 @@ type extension struct {
 	Spec       corev1.PodSpec    `json:"spec"`
 }
 
-// ParseTemplate reads an extension as [podtemplate.Decode] does: what is no
+// Parse reads an extension as [podtemplate.Decode] does: what is no
 // field of a pod template, and what Kubernetes would not take, is an error with
 // its line.
-func ParseTemplate(data []byte) (*Template, error) {
+func Parse(data []byte) (*Template, error) {
 	var typed extension
 	document, err := podtemplate.Decode(data, &typed)
 	if err != nil {
@@ -58,14 +56,15 @@ func ParseTemplate(data []byte) (*Template, error) {
 	}
 	spec, _ := document["spec"].(map[string]any)
 	t := &Template{
-		meta: map[string]map[string]string{"labels": typed.Metadata.Labels, "annotations": typed.Metadata.Annotations},
-		spec: spec,
+		meta:  map[string]map[string]string{"labels": typed.Metadata.Labels, "annotations": typed.Metadata.Annotations},
+		spec:  spec,
+		named: map[string]map[string]any{},
 	}
 	return t, t.takeContainers()
 }
 
-// takeContainers sorts the containers of the template into $job, those for
-// service containers, which steps have none of, and further ones.
+// takeContainers sorts the containers of the template into those that change one of
+// kiln's, and further ones.
 func (t *Template) takeContainers() error {
 	containers, _ := t.spec["containers"].([]any)
 	delete(t.spec, "containers")
@@ -75,41 +74,40 @@ func (t *Template) takeContainers() error {
 			return fmt.Errorf("parse pod template: a container is not an object")
 		}
 		name, _ := container["name"].(string)
+		changed, isOwn := strings.CutPrefix(name, own)
 		switch {
-		case name == jobContainer:
-			t.job = container
-		case name == ContainerName || name == "":
-			return fmt.Errorf("parse pod template: a container is called %q: call it %s to change the action's container, else choose another name", name, jobContainer)
-		case !strings.HasPrefix(name, "$"):
+		case name == jobContainer || name == "":
+			return fmt.Errorf("parse pod template: a container is called %q: call it %s to change the action's container, else choose another name", name, own+jobContainer)
+		case isOwn:
+			t.named[changed] = container
+		default:
 			t.side = append(t.side, container)
 		}
 	}
 	return nil
 }
 
-// Apply merges the template into job and returns what it set aside, for the
-// log. A nil template changes nothing.
-func (t *Template) Apply(job *batchv1.Job) (ignored []string, err error) {
+// Apply merges the template into the spec of a pod, and its labels and annotations
+// into metas, those of the pod and of what makes it. It returns what it set aside,
+// for the log. A nil template changes nothing.
+func (t *Template) Apply(spec *corev1.PodSpec, metas ...*metav1.ObjectMeta) (ignored []string, err error) {
 	if t == nil {
 		return nil, nil
 	}
-	for _, meta := range []struct{ labels, annotations *map[string]string }{
-		{&job.Labels, &job.Annotations},
-		{&job.Spec.Template.Labels, &job.Spec.Template.Annotations},
-	} {
-		ignored = append(ignored, addMissing(meta.labels, t.meta["labels"])...)
-		ignored = append(ignored, addMissing(meta.annotations, t.meta["annotations"])...)
+	for _, meta := range metas {
+		ignored = append(ignored, addMissing(&meta.Labels, t.meta["labels"])...)
+		ignored = append(ignored, addMissing(&meta.Annotations, t.meta["annotations"])...)
 	}
-	spec, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&job.Spec.Template.Spec)
+	document, err := runtime.DefaultUnstructuredConverter.ToUnstructured(spec)
 	if err != nil {
 		return nil, fmt.Errorf("merge pod template: %w", err)
 	}
-	ignored = append(ignored, t.mergeSpec(spec)...)
+	ignored = append(ignored, t.mergeSpec(document)...)
 	merged := corev1.PodSpec{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(spec, &merged); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(document, &merged); err != nil {
 		return nil, fmt.Errorf("merge pod template: %w", err)
 	}
-	job.Spec.Template.Spec = merged
+	*spec = merged
 	slices.Sort(ignored)
 	return slices.Compact(ignored), nil
 }
@@ -146,24 +144,29 @@ func (t *Template) mergeSpec(spec map[string]any) (ignored []string) {
 		}
 	}
 	containers, _ := spec["containers"].([]any)
-	if action, ok := containers[0].(map[string]any); ok {
-		ignored = append(ignored, t.mergeJob(action)...)
+	for _, entry := range containers {
+		if container, ok := entry.(map[string]any); ok {
+			ignored = append(ignored, t.mergeContainer(container)...)
+		}
 	}
 	spec["containers"] = appended(containers, t.side)
 	return ignored
 }
 
-// mergeJob merges $job into the action's container.
-func (t *Template) mergeJob(container map[string]any) (ignored []string) {
-	for key, value := range t.job {
+// mergeContainer merges into a container of kiln's what the template has for it.
+func (t *Template) mergeContainer(container map[string]any) (ignored []string) {
+	name, _ := container["name"].(string)
+	for key, value := range t.named[name] {
 		switch key {
 		case "name":
 		case "image", "command", "args", "workingDir":
-			ignored = append(ignored, jobContainer+"."+key)
+			ignored = append(ignored, own+name+"."+key)
 		case "env":
 			added, refused := newNames(container[key], value)
 			container[key] = appended(container[key], added)
-			ignored = append(ignored, refused...)
+			for _, variable := range refused {
+				ignored = append(ignored, own+name+".env "+variable)
+			}
 		case "volumeMounts", "ports":
 			container[key] = appended(container[key], value)
 		default:
@@ -173,7 +176,8 @@ func (t *Template) mergeJob(container map[string]any) (ignored []string) {
 	return ignored
 }
 
-// newNames returns the variables of more that have does not set.
+// newNames returns the variables of more that have does not set, and the names of the
+// others.
 func newNames(have, more any) (added []any, refused []string) {
 	names := map[any]bool{}
 	for _, entry := range list(have) {
@@ -184,7 +188,7 @@ func newNames(have, more any) (added []any, refused []string) {
 	for _, entry := range list(more) {
 		variable, ok := entry.(map[string]any)
 		if ok && names[variable["name"]] {
-			refused = append(refused, fmt.Sprintf("%s.env %s", jobContainer, variable["name"]))
+			refused = append(refused, fmt.Sprint(variable["name"]))
 			continue
 		}
 		added = append(added, entry)

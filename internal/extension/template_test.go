@@ -1,4 +1,4 @@
-package action_test
+package extension_test
 
 import (
 	"strings"
@@ -8,10 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/action"
+	"kiln/internal/extension"
 	"kiln/internal/hook"
 )
 
-const extension = `
+const full = `
 apiVersion: v1
 kind: PodTemplate
 metadata:
@@ -42,7 +43,7 @@ spec:
 // point.
 func templated(t *testing.T, text string) (corev1.PodTemplateSpec, map[string]string, []string) {
 	t.Helper()
-	template, err := action.ParseTemplate([]byte(text))
+	template, err := extension.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func templated(t *testing.T, text string) (corev1.PodTemplateSpec, map[string]st
 	if err != nil {
 		t.Fatal(err)
 	}
-	ignored, err := template.Apply(job)
+	ignored, err := template.Apply(&job.Spec.Template.Spec, &job.ObjectMeta, &job.Spec.Template.ObjectMeta)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func templated(t *testing.T, text string) (corev1.PodTemplateSpec, map[string]st
 }
 
 func TestTemplate(t *testing.T) {
-	pod, jobLabels, ignored := templated(t, extension)
+	pod, jobLabels, ignored := templated(t, full)
 	wantLabels := map[string]string{"team": "ci", "kiln.build/role": "action"}
 	if diff := cmp.Diff(wantLabels, pod.Labels) + cmp.Diff(wantLabels, jobLabels); diff != "" {
 		t.Errorf("labels: %s", diff)
@@ -96,7 +97,7 @@ func TestTemplate(t *testing.T) {
 }
 
 func TestTemplateIsNotUsedUp(t *testing.T) {
-	template, err := action.ParseTemplate([]byte(extension))
+	template, err := extension.Parse([]byte(full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestTemplateIsNotUsedUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := template.Apply(job); err != nil {
+		if _, err := template.Apply(&job.Spec.Template.Spec, &job.ObjectMeta, &job.Spec.Template.ObjectMeta); err != nil {
 			t.Fatal(err)
 		}
 		pods = append(pods, job.Spec.Template.Spec)
@@ -121,8 +122,8 @@ func TestNoTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var none *action.Template
-	if ignored, err := none.Apply(job); err != nil || ignored != nil {
+	var none *extension.Template
+	if ignored, err := none.Apply(&job.Spec.Template.Spec); err != nil || ignored != nil {
 		t.Errorf("Apply = %v, %v", ignored, err)
 	}
 }
@@ -140,7 +141,7 @@ func TestParseTemplateRefuses(t *testing.T) {
 		"a truth as text":  {"spec:\n  containers: [{name: $job, env: [{name: A, value: true}]}]", "line 2: spec.containers[0].env[0].value: is true"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := action.ParseTemplate([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := extension.Parse([]byte(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error = %v, want %q", err, tc.want)
 			}
 		})
@@ -179,5 +180,25 @@ spec:
 	}
 	if diff := cmp.Diff([]corev1.EnvVar{{Name: "N", Value: "off"}, {Name: "E"}}, job.Env[len(job.Env)-2:]); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+}
+
+// TestTemplateByName changes each container of a pod by what is called after it.
+func TestTemplateByName(t *testing.T) {
+	template, err := extension.Parse([]byte("spec: {containers: [{name: $redis, image: other, resources: {limits: {cpu: 1}}, env: [{name: A, value: b}]}, {name: $absent, image: x}]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := corev1.PodSpec{Containers: []corev1.Container{{Name: "job", Image: "debian"}, {Name: "redis", Image: "redis:7", Env: []corev1.EnvVar{{Name: "A"}}}}}
+	ignored, err := template.Apply(&spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"$redis.env A", "$redis.image"}, ignored); diff != "" {
+		t.Errorf("ignored (-want +got):\n%s", diff)
+	}
+	redis := spec.Containers[1]
+	if len(spec.Containers) != 2 || redis.Image != "redis:7" || redis.Resources.Limits.Cpu().String() != "1" || len(redis.Env) != 1 || spec.Containers[0].Resources.Limits != nil {
+		t.Errorf("containers = %+v", spec.Containers)
 	}
 }
