@@ -6,6 +6,8 @@
 //
 //   - every byte that the node still serves is handed over once and in order,
 //     however often a stream breaks;
+//   - a reader that was ended goes on in another process behind the last line whose
+//     [Position] it has kept;
 //   - a stream that says nothing any more is let go only when another one speaks
 //     in its place: what it still holds of a rotated file is nowhere else;
 //   - the files that follow the one that is read are opened before they are rotated

@@ -37,6 +37,9 @@ func (e *IncompleteError) Unwrap() error { return e.Cause }
 // and returns when the container has ended and all of it was read. It waits for
 // a container that has not started. A container that never ran has an empty log.
 //
+// from is where an earlier reader of the log has come, zero for its beginning. It need
+// not have been of this process.
+//
 // sink receives one line per call with its '\n', whatever else it holds; a last
 // line without '\n' comes as it is. A line longer than 1 MiB comes in several
 // pieces of which only the last ends in '\n'. The slice is valid during the call.
@@ -58,7 +61,7 @@ func (e *IncompleteError) Unwrap() error { return e.Cause }
 //
 // Where it cannot be known that all was read, the error is an [IncompleteError]
 // of what the source said, and the log may end early.
-func Follow(ctx context.Context, source Source, sink func(line []byte) error) error {
+func Follow(ctx context.Context, source Source, from Position, sink Sink) error {
 	ctx, cancel := context.WithCancel(ctx)
 	life := watchLife(ctx, source)
 	defer func() {
@@ -67,6 +70,7 @@ func Follow(ctx context.Context, source Source, sink func(line []byte) error) er
 	}()
 	f := follower{source: source, life: life, lines: newLines(sink)}
 	f.lines.gap.begun = life.begun
+	f.lines.from(from)
 	defer f.spares.drop()
 	return f.run(ctx)
 }

@@ -217,7 +217,7 @@ func TestFollowDeadConnection(t *testing.T) {
 				})
 				time.AfterFunc(10*time.Minute, c.ends)
 				var took time.Duration
-				err := Follow(t.Context(), c, func([]byte) error { took = time.Since(began); return nil })
+				err := Follow(t.Context(), c, Position{}, func([]byte, Position) error { took = time.Since(began); return nil })
 				if err != nil || took > 2*quiet && took < 10*time.Minute || took == 0 {
 					t.Errorf("the last line came after %v, error = %v", took, err)
 				}
@@ -264,7 +264,7 @@ func TestFollowAsksAtOnce(t *testing.T) {
 		time.AfterFunc(time.Minute, c.ends)
 		var first time.Duration
 		var got bytes.Buffer
-		err := Follow(t.Context(), c, func(p []byte) error {
+		err := Follow(t.Context(), c, Position{}, func(p []byte, _ Position) error {
 			if got.Len() == 0 {
 				first = time.Since(began)
 			}
@@ -432,7 +432,7 @@ func TestFollowStops(t *testing.T) {
 				}
 				began := time.Now()
 				c := newContainer(tt.state, tt.open)
-				err := Follow(ctx, c, func([]byte) error { return tt.sink })
+				err := Follow(ctx, c, Position{}, func([]byte, Position) error { return tt.sink })
 				if !errors.Is(err, tt.want) || time.Since(began) != tt.after || c.opened != 0 {
 					t.Errorf("error = %v after %v with %d open streams, want %v after %v", err, time.Since(began), c.opened, tt.want, tt.after)
 				}

@@ -39,7 +39,7 @@ func TestGap(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got strings.Builder
-			l := newLines(func(p []byte) error {
+			l := newLines(func(p []byte, _ Position) error {
 				if p == nil {
 					got.WriteByte('?')
 				}

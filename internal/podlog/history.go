@@ -1,7 +1,7 @@
 package podlog
 
 import (
-	"hash/maphash"
+	"hash/crc32"
 	"time"
 )
 
@@ -22,15 +22,19 @@ type entry struct {
 // history holds the lines delivered last, in order: 16 bytes for each line of
 // the last seconds, which the runtime's own speed bounds to some megabytes.
 type history struct {
-	seed    maphash.Seed
 	entries []entry
 	// dropped counts the entries at the front that are too old.
 	dropped int
 }
 
-func (h *history) entry(at time.Time, head []byte) entry {
-	return entry{nanos: at.UnixNano(), hash: maphash.Bytes(h.seed, head)}
+// entryOf returns the entry of a line that begins with head. It is the same in every
+// process.
+func entryOf(at time.Time, head []byte) entry {
+	return entry{nanos: at.UnixNano(), hash: uint64(crc32.Checksum(head, castagnoli()))<<32 | uint64(len(head))}
 }
+
+// castagnoli is the polynomial that processors know; crc32 makes its table once.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // add remembers a line and forgets those that are too old.
 func (h *history) add(e entry) {
@@ -43,6 +47,23 @@ func (h *history) add(e entry) {
 		h.entries, h.dropped = h.entries[:n], 0
 	}
 }
+
+// reset forgets everything.
+func (h *history) reset() { h.entries, h.dropped = h.entries[:0], 0 }
+
+// alike is how many of the lines delivered last are e.
+func (h *history) alike(e entry) int {
+	count := 0
+	for i := len(h.entries) - 1; i >= h.dropped && h.entries[i].nanos >= e.nanos-int64(alikeSpan); i-- {
+		if h.entries[i] == e {
+			count++
+		}
+	}
+	return count
+}
+
+// alikeSpan bounds in the log's time how far apart two lines of one time stand.
+const alikeSpan = time.Millisecond
 
 // find returns the position of the first e at or after from, -1 if there is none.
 // Positions hold until the next add.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -46,7 +45,7 @@ var errCut = errors.New("log stream was cut")
 //   - Times are taken before the entries are written in order, so they can step
 //     back a little; only the order in the file counts.
 type lines struct {
-	sink    func([]byte) error
+	sink    Sink
 	sinkErr error
 	// headMax is headSize, except in tests.
 	headMax int
@@ -68,6 +67,11 @@ type lines struct {
 	// is the same for other goroutines.
 	last      time.Time
 	lastNanos atomic.Int64
+	// latest is the latest time of a line delivered, in nanoseconds.
+	latest int64
+	// sought is the line up to which an earlier process has delivered the log, until
+	// it is found; nil for none.
+	sought *Position
 	// tail is a line that has begun and of which nothing was delivered.
 	tail *tail
 	// open is a long line that was delivered in part.
@@ -110,8 +114,8 @@ const (
 	pass                   // new
 )
 
-func newLines(sink func([]byte) error) *lines {
-	return &lines{sink: sink, headMax: headSize, seen: history{seed: maphash.MakeSeed()}, gap: newGap()}
+func newLines(sink Sink) *lines {
+	return &lines{sink: sink, headMax: headSize, gap: newGap()}
 }
 
 // begun notes the time of a line that is new.
@@ -131,6 +135,9 @@ func (l *lines) lastTime() time.Time {
 // read takes one stream to its end. nil is a clean end, which proves nothing.
 func (l *lines) read(stream io.Reader, resumed bool) error {
 	l.cursor, l.replaying, l.atStart, l.held, l.heard = 0, resumed, resumed, nil, false
+	if l.sought != nil { // the stream before broke off too early
+		l.seen.reset()
+	}
 	l.gap.opened(resumed)
 	r := bufio.NewReaderSize(stream, readSize)
 	for {
@@ -245,9 +252,13 @@ func (l *lines) end() error {
 
 // recognise decides, with the head of a line in hand, whether it is new.
 func (l *lines) recognise(whole bool) error {
-	e := l.seen.entry(l.at, l.head)
+	e := entryOf(l.at, l.head)
 	first := l.atStart
 	l.atStart = false
+	if l.sought != nil && l.seek(e) {
+		l.mode = repeat
+		return nil
+	}
 	if l.unfinished(l.at) {
 		l.held = nil
 		l.gap.joined()
@@ -303,8 +314,9 @@ func (l *lines) acceptHeld() error {
 	}
 	l.begun(h.at)
 	l.open = nil
-	l.seen.add(l.seen.entry(h.at, h.head))
-	return l.send(h.head)
+	e := entryOf(h.at, h.head)
+	l.seen.add(e)
+	return l.send(h.head, l.after(e, l.seen.alike(e)))
 }
 
 // mind tells the sink, with nil, where lines may be missing before the new one
@@ -313,7 +325,7 @@ func (l *lines) mind(at time.Time) error {
 	if !l.gap.follows(l.last, at) {
 		return nil
 	}
-	l.sinkErr = l.sink(nil)
+	l.sinkErr = l.sink(nil, Position{})
 	return l.sinkErr
 }
 
@@ -326,7 +338,13 @@ func (l *lines) dropTail(at time.Time) error {
 	if t == nil || t.at.Equal(at) {
 		return nil
 	}
-	return l.send(t.head)
+	return l.sendTail(t)
+}
+
+// sendTail delivers a line that nothing is known to follow.
+func (l *lines) sendTail(t *tail) error {
+	e := entryOf(t.at, t.head)
+	return l.send(t.head, l.after(e, l.seen.alike(e)+1))
 }
 
 // cut ends a stream inside a line. What is known of the line already, in whole or
@@ -334,6 +352,9 @@ func (l *lines) dropTail(at time.Time) error {
 // wins: an earlier one may have ended in an error text of the kubelet.
 func (l *lines) cut() error {
 	if l.mode != gather {
+		return nil
+	}
+	if l.sought != nil && l.seek(entryOf(l.at, l.head)) {
 		return nil
 	}
 	if l.open != nil && l.open.entry.nanos == l.at.UnixNano() {
@@ -369,22 +390,26 @@ func (l *lines) finish() error {
 	if t == nil {
 		return nil
 	}
-	return l.send(t.head)
+	return l.sendTail(t)
 }
 
 // deliver passes on bytes of the line being read.
 func (l *lines) deliver(p []byte) error {
 	l.open.delivered += int64(len(p))
-	return l.send(p)
+	after := Position{}
+	if bytes.HasSuffix(p, []byte{'\n'}) {
+		after = l.after(l.open.entry, l.seen.alike(l.open.entry)+1)
+	}
+	return l.send(p, after)
 }
 
 // send gives bytes to the sink.
-func (l *lines) send(p []byte) error {
+func (l *lines) send(p []byte, after Position) error {
 	if len(p) == 0 {
 		return nil
 	}
 	l.progress = true
 	l.sent.Add(int64(len(p)))
-	l.sinkErr = l.sink(p)
+	l.sinkErr = l.sink(p, after)
 	return l.sinkErr
 }

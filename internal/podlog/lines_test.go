@@ -3,7 +3,6 @@ package podlog
 import (
 	"bytes"
 	"errors"
-	"hash/maphash"
 	"io"
 	"testing"
 	"time"
@@ -48,7 +47,7 @@ func TestLinesAnyCuts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := drawLog(t, rapid.IntRange(0, 30).Draw(t, "lines"))
 		var got bytes.Buffer
-		l := newLines(func(p []byte) error { got.Write(p); return nil })
+		l := newLines(func(p []byte, _ Position) error { got.Write(p); return nil })
 		l.headMax = rapid.SampledFrom([]int{4, 20, 1000}).Draw(t, "head")
 		for range rapid.IntRange(0, 8).Draw(t, "cuts") {
 			since, resumed := resume(l)
@@ -74,7 +73,7 @@ func TestLinesRotation(t *testing.T) {
 		f := drawLog(t, rapid.IntRange(1, 30).Draw(t, "lines"))
 		distinctTimes(f)
 		var got bytes.Buffer
-		l := newLines(func(p []byte) error { got.Write(p); return nil })
+		l := newLines(func(p []byte, _ Position) error { got.Write(p); return nil })
 		l.headMax = rapid.SampledFrom([]int{4, 20, 1000}).Draw(t, "head")
 		read := 0
 		for range rapid.IntRange(0, 6).Draw(t, "rotations") {
@@ -160,7 +159,7 @@ func TestLinesForeignText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got bytes.Buffer
-			l := newLines(func(p []byte) error { got.Write(p); return nil })
+			l := newLines(func(p []byte, _ Position) error { got.Write(p); return nil })
 			err := l.read(bytes.NewReader([]byte(appended)), false)
 			if name != "in a line" && !errors.Is(err, errCut) {
 				t.Errorf("read error = %v, want errCut", err)
@@ -179,7 +178,7 @@ func TestLinesPieces(t *testing.T) {
 	f.write(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), time.Microsecond, 16<<10, append([]byte("short\n"), long...))
 	var ends []bool
 	var got bytes.Buffer
-	l := newLines(func(p []byte) error {
+	l := newLines(func(p []byte, _ Position) error {
 		ends = append(ends, p[len(p)-1] == '\n')
 		got.Write(p)
 		return nil
@@ -198,10 +197,10 @@ func TestLinesPieces(t *testing.T) {
 }
 
 func TestHistoryForgets(t *testing.T) {
-	h := history{seed: maphash.MakeSeed()}
+	h := history{}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i := range 100_000 {
-		h.add(h.entry(at.Add(time.Duration(i)*time.Millisecond), nil))
+		h.add(entryOf(at.Add(time.Duration(i)*time.Millisecond), nil))
 	}
 	if got, most := len(h.entries), int(2*kept/time.Millisecond)+2; got > most {
 		t.Errorf("history holds %d lines, want at most %d", got, most)
@@ -214,7 +213,7 @@ func BenchmarkLines(b *testing.B) {
 	stream := f.stream(time.Time{}, len(f.entries))
 	b.SetBytes(int64(len(stream)))
 	for b.Loop() {
-		l := newLines(func([]byte) error { return nil })
+		l := newLines(func([]byte, Position) error { return nil })
 		if err := l.read(bytes.NewReader(stream), false); err != nil {
 			b.Fatal(err)
 		}

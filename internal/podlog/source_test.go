@@ -172,7 +172,7 @@ func await(ctx context.Context, d time.Duration) error {
 func collect(ctx context.Context, t *testing.T, c *container) (string, error) {
 	t.Helper()
 	var got bytes.Buffer
-	err := Follow(ctx, c, func(p []byte) error {
+	err := Follow(ctx, c, Position{}, func(p []byte, _ Position) error {
 		if p == nil {
 			got.WriteByte('?')
 		}

@@ -13,12 +13,19 @@ import (
 	"kiln/internal/podlog"
 )
 
-// Follow hands the whole log of a container to sink, as [podlog.Follow] does.
+// Follow hands the whole log of a container to sink, as [podlog.Follow] does; where it
+// has come is not told.
+func (c Client) Follow(ctx context.Context, pod, container string, sink func(line []byte) error) error {
+	return c.FollowFrom(ctx, pod, container, podlog.Position{}, func(line []byte, _ podlog.Position) error { return sink(line) })
+}
+
+// FollowFrom hands the log of a container behind a position to sink, as [podlog.Follow]
+// does.
 //
 // If the pod is deleted meanwhile, the error is ErrGone and the log may end
 // early; any other error names the request that did not succeed.
-func (c Client) Follow(ctx context.Context, pod, container string, sink func(line []byte) error) error {
-	err := podlog.Follow(ctx, containerLog{client: c, pod: pod, container: container}, sink)
+func (c Client) FollowFrom(ctx context.Context, pod, container string, from podlog.Position, sink podlog.Sink) error {
+	err := podlog.Follow(ctx, containerLog{client: c, pod: pod, container: container}, from, sink)
 	if incomplete, ok := errors.AsType[*podlog.IncompleteError](err); ok {
 		return fmt.Errorf("log of container %s may be incomplete: %w", container, incomplete.Cause)
 	}
