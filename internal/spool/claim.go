@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,13 @@ type Claim struct {
 	Dropped time.Time
 	// Log is the step's log.
 	Log *Log
+	// Resumed says that an earlier run of the daemon had begun to answer. Mark is then
+	// where the log was Behind bytes before its end, nil for its beginning, and Open
+	// says that its last line has no end.
+	Resumed bool
+	Mark    json.RawMessage
+	Behind  int64
+	Open    bool
 
 	exchange *Exchange
 	dir      *os.Root
@@ -76,10 +84,15 @@ func (e *Exchange) ids(dir string) (ids []string, foreign int, err error) {
 
 // Claim opens the request id for answering; backlog is the number of bytes of
 // its log that may wait to be printed. An answer that an earlier run of the
-// daemon began is begun anew. The error means that nothing can be answered:
+// daemon began is begun anew; see [Exchange.Resume] to go on with it. The error means that nothing can be answered:
 // the exchange itself fails, the request is gone or no directory, or it has
 // its result ([ErrAnswered]).
 func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
+	return e.open(id, backlog, e.makeResponse)
+}
+
+// open is Claim with a way to the directory of the answer.
+func (e *Exchange) open(id string, backlog int64, answer func(id string) (*os.Root, error)) (*Claim, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
@@ -87,14 +100,14 @@ func (e *Exchange) Claim(id string, backlog int64) (*Claim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open request %s: %w", id, err)
 	}
-	response, err := e.makeResponse(id)
+	response, err := answer(id)
 	if err != nil {
 		_ = dir.Close()
 		return nil, fmt.Errorf("answer request %s: %w", id, err)
 	}
 	claim := &Claim{ID: id, Log: newLog(response, backlog), exchange: e, dir: dir, response: response}
 	claim.Dropped = droppedAt(dir)
-	claim.reserve = reserve(response)
+	claim.reserve = takeReserve(response)
 	if claim.lock, err = openPlain(claim.dir, fileLock); err != nil {
 		claim.Bad = fmt.Errorf("the request has no lock: %w", err)
 	}

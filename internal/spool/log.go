@@ -30,8 +30,9 @@ var ErrLogStopped = errors.New("nobody reads this log any more")
 // what one Write is given stays in one piece. A write blocks while more than
 // the limit waits to be printed.
 type Log struct {
-	dir   *os.Root
-	limit int64
+	dir     *os.Root
+	limit   int64
+	journal *Journal // nil keeps nothing
 
 	turn chan struct{} // holds a value during a whole Write, also while it waits
 
@@ -41,6 +42,9 @@ type Log struct {
 	timer   *time.Timer
 	waiting []segment // published and, as far as known, not printed; oldest first
 	backlog int64     // bytes in waiting
+	mark    any       // where the log is at the offset marked
+	marked  int64
+	behind  bool // what was written since has no mark yet
 	err     error
 	stop    chan struct{}
 	stopped sync.Once
@@ -60,8 +64,31 @@ func newLog(dir *os.Root, limit int64) *Log {
 
 // Write appends p to the log. It fails with [ErrLogStopped] after Stop, and
 // with the exchange's error once that could not be written: the log stays as
-// it was before.
+// it was before. The last mark holds behind p too.
 func (l *Log) Write(p []byte) (int, error) {
+	return l.write(p, func() {
+		if !l.behind {
+			l.marked = l.offset + int64(len(l.buffer))
+		}
+	})
+}
+
+// WriteMarked is Write of a p behind which the log is at mark: that is kept with the
+// bytes, as JSON, for the daemon that goes on with the log after a restart. It must not
+// change any more. nil says that p has no place of its own to go on from: the mark
+// before it stays, with the number of bytes behind it. A p that fits a segment is kept
+// in one piece with its mark.
+func (l *Log) WriteMarked(p []byte, mark any) (int, error) {
+	return l.write(p, func() {
+		if l.behind = mark == nil; !l.behind {
+			l.mark, l.marked = mark, l.offset+int64(len(l.buffer))
+		}
+	})
+}
+
+// write appends p and calls end, with the lock held, before the last of it can be
+// published.
+func (l *Log) write(p []byte, end func()) (int, error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -72,7 +99,7 @@ func (l *Log) Write(p []byte) (int, error) {
 		if err := l.await(); err != nil {
 			return done, err
 		}
-		n, err := l.add(p[done:])
+		n, err := l.add(p[done:], end)
 		if err != nil {
 			return done, err
 		}
@@ -139,12 +166,21 @@ func (l *Log) full() (bool, error) {
 	return l.backlog > l.limit, l.err
 }
 
-// add appends as much of p as fits in the segment that is being filled.
-func (l *Log) add(p []byte) (int, error) {
+// add appends as much of p as fits in a segment: the one that is being filled, or the
+// next if that can take all of it. It calls end with the last of p.
+func (l *Log) add(p []byte, end func()) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(p) <= segmentBytes && len(l.buffer)+len(p) > segmentBytes {
+		l.flushLocked()
+	}
 	n := min(len(p), segmentBytes-len(l.buffer))
 	l.buffer = append(l.buffer, p[:n]...)
+	if n == len(p) {
+		end()
+	} else {
+		l.behind = true
+	}
 	if len(l.buffer) == segmentBytes {
 		l.flushLocked()
 	} else {
@@ -187,6 +223,10 @@ func (l *Log) flushLocked() {
 		return
 	}
 	l.pruneLocked()
+	if err := l.journal.write(l.entryLocked()); err != nil {
+		l.err = fmt.Errorf("keep log: %w", err)
+		return
+	}
 	name := segmentName(l.offset)
 	if err := writeFile(l.dir, name, l.buffer); err != nil {
 		l.err = fmt.Errorf("write log: %w", err)

@@ -43,51 +43,60 @@ func (s *State) ContextPath(id string) string {
 type Made struct {
 	// Name is the objects' name, which the daemon made up.
 	Name string `json:"name"`
-	// SecretUID tells the Secret from another of its name; empty until it is
-	// known to be there.
+	// SecretUID and JobUID tell the Secret and the Job from others of that name;
+	// empty until they are known to be there.
 	SecretUID string `json:"secret_uid,omitempty"`
+	JobUID    string `json:"job_uid,omitempty"`
 }
 
-// fileMade lists in the directory of a request what was made for it.
-const fileMade = "made.json"
+// keptMade is the name of what was made for a request.
+const keptMade = "made"
 
 // Note remembers what the step of the request id has made, and what it makes
 // next: it is called before. It replaces what was noted of that id.
-func (s *State) Note(id string, made []Made) error {
-	data, err := json.Marshal(made)
+func (s *State) Note(id string, made []Made) error { return s.Save(id, keptMade, made) }
+
+// Noted returns what was noted of the request id; nothing is no error.
+func (s *State) Noted(id string) ([]Made, error) {
+	var made []Made
+	_, err := s.Load(id, keptMade, &made)
+	return made, err
+}
+
+// Save keeps value as JSON under a name for the request id, which was accepted. It
+// replaces what had the name, whole or not at all. The file is the daemon's alone.
+func (s *State) Save(id, name string, value any) error {
+	data, err := json.Marshal(value)
+	if err == nil {
+		err = replaceFile(s.kept(id, name), data)
+	}
 	if err != nil {
-		return fmt.Errorf("remember objects: %w", err)
-	}
-	name := s.madePath(id)
-	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
-		return fmt.Errorf("remember objects: %w", err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return fmt.Errorf("remember objects: %w", err)
+		return fmt.Errorf("remember what was %s: %w", name, err)
 	}
 	return nil
 }
 
-// Noted returns what was noted of the request id; nothing is no error.
-func (s *State) Noted(id string) ([]Made, error) {
+// Load reads into value what is kept under a name for the request id, and reports
+// whether there is any.
+func (s *State) Load(id, name string, value any) (bool, error) {
 	if err := checkID(id); err != nil {
-		return nil, err
+		return false, err
 	}
-	data, err := os.ReadFile(s.madePath(id))
+	data, err := os.ReadFile(s.kept(id, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return false, nil
 	}
-	var made []Made
 	if err == nil {
-		err = json.Unmarshal(data, &made)
+		err = json.Unmarshal(data, value)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read remembered objects: %w", err)
+		return false, fmt.Errorf("read what was %s: %w", name, err)
 	}
-	return made, nil
+	return true, nil
 }
 
-func (s *State) madePath(id string) string { return filepath.Join(s.path, id, fileMade) }
+// kept is the file of what is kept under a name.
+func (s *State) kept(id, name string) string { return filepath.Join(s.path, id, name+".json") }
 
 // Forget removes what is kept of the request id.
 func (s *State) Forget(id string) error {
