@@ -33,6 +33,10 @@ func NewWriter(w io.Writer, mappings []Mapping) *Writer {
 	return &Writer{w: w, commands: newCommands(mappings)}
 }
 
+// Resume has commands stopped with a token, as output before had stopped them; "" is for
+// none.
+func (w *Writer) Resume(token string) { w.commands.token = token }
+
 // Write passes p on, except for a line that has to be seen whole first. The
 // error is that of the other writer, or nil.
 func (w *Writer) Write(p []byte) (int, error) {

@@ -28,6 +28,15 @@ type Log struct {
 	open     bool      // the last line has no end yet
 	wrote    time.Time // when the last byte was
 	err      error
+
+	// What a daemon goes on from that is restarted; see Mark.
+	output  Output
+	partial bool // what was copied last has no place
+	said    []uint64
+	// What an earlier run of the daemon wrote: bytes of the output behind the mark,
+	// and lines of kiln's own.
+	behind int64
+	again  map[uint64]int
 }
 
 // New returns a log over w. token is the shim's stop token; one that has not the
@@ -63,7 +72,9 @@ func (l *Log) Write(p []byte) (int, error) {
 func (l *Log) Line(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lineLocked(fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); l.newLocked(text) {
+		l.lineLocked(text)
+	}
 }
 
 // Debug writes a line for those who switched debug logging on: the names that
@@ -74,13 +85,16 @@ func (l *Log) Debug(format string, args ...any) {
 	}
 }
 
-// Shield opens a group and stops workflow commands until Unshield.
+// Shield opens a group and stops workflow commands until Unshield. It does nothing
+// where that is so.
 func (l *Log) Shield(title string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lineLocked("::group::" + OneLine(title))
-	l.lineLocked("::stop-commands::" + l.token)
+	if l.shielded {
+		return
+	}
 	l.shielded = true
+	l.lineLocked("::group::" + OneLine(title) + "\n::stop-commands::" + l.token)
 }
 
 // Unshield lets workflow commands through again and closes the group. Without
@@ -91,9 +105,8 @@ func (l *Log) Unshield() {
 	if !l.shielded {
 		return
 	}
-	l.lineLocked("::" + l.token + "::")
-	l.lineLocked("::endgroup::")
 	l.shielded = false
+	l.lineLocked("::" + l.token + "::\n::endgroup::")
 }
 
 // Warning writes one ::warning:: line about a place in a file.
@@ -107,10 +120,14 @@ func (l *Log) Error(err error) {
 	l.Unshield()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped != "" {
-		l.lineLocked("::" + l.stopped + "::")
+	text := errorCommand(err)
+	if !l.newLocked(text) {
+		return
 	}
-	l.lineLocked(errorCommand(err))
+	if l.stopped != "" {
+		text = "::" + l.stopped + "::\n" + text
+	}
+	l.lineLocked(text)
 }
 
 // Stopped says that an action left workflow commands stopped with token, ""
@@ -124,7 +141,7 @@ func (l *Log) Stopped(token string) {
 // lineLocked writes text as a line of its own.
 func (l *Log) lineLocked(text string) {
 	if l.open {
-		_ = l.writeLocked([]byte("\n"))
+		text = "\n" + text
 	}
 	_ = l.writeLocked([]byte(text + "\n"))
 }
@@ -135,7 +152,11 @@ func (l *Log) writeLocked(p []byte) error {
 		return l.err
 	}
 	l.open, l.wrote = p[len(p)-1] != '\n', time.Now()
-	_, l.err = l.w.Write(p)
+	if w, ok := l.w.(marker); ok {
+		_, l.err = w.WriteMarked(p, l.markLocked())
+	} else {
+		_, l.err = l.w.Write(p)
+	}
 	return l.err
 }
 

@@ -15,17 +15,28 @@ import (
 type Times struct {
 	started time.Time
 	last    time.Time
-	phases  []phase
+	phases  []Phase
 	counted *metrics.Metrics
 	// took has the same by the names of the metrics, with what came before the
 	// start and what lies within a phase.
 	took map[metrics.Phase]time.Duration
+	// earlier are the phases that ended in an earlier run of the daemon.
+	earlier map[string]int
+	keep    func(Phases)
 }
 
-// phase is one part of a step.
-type phase struct {
-	name string
-	took time.Duration
+// Phases are those of a step that have ended, as they are kept over a restart.
+type Phases struct {
+	// Started is the step's start, and Last the end of the last phase.
+	Started time.Time `json:"started"`
+	Last    time.Time `json:"last"`
+	Ended   []Phase   `json:"ended"`
+}
+
+// Phase is one part of a step.
+type Phase struct {
+	Name string        `json:"name"`
+	Took time.Duration `json:"took"`
 }
 
 // NewTimes starts the clock. What it measures is counted too.
@@ -34,15 +45,44 @@ func NewTimes(counted *metrics.Metrics) *Times {
 	return &Times{started: now, last: now, counted: counted, took: map[metrics.Phase]time.Duration{}}
 }
 
+// Resume goes on with the clock of an earlier run of the daemon. A phase that had ended
+// then, and that this run has to go through again, counts once.
+func (t *Times) Resume(from Phases) {
+	t.started, t.last, t.phases = from.Started, from.Last, from.Ended
+	t.earlier = map[string]int{}
+	for _, p := range from.Ended {
+		t.earlier[p.Name]++
+		t.took[metricsPhase(p.Name)] += p.Took
+	}
+}
+
+// Keep has keep called with the phases, now and after each that ends.
+func (t *Times) Keep(keep func(Phases)) {
+	t.keep = keep
+	t.kept()
+}
+
+// kept tells the phases.
+func (t *Times) kept() {
+	if t.keep != nil {
+		t.keep(Phases{Started: t.started, Last: t.last, Ended: t.phases})
+	}
+}
+
 // Started is when the clock was started.
 func (t *Times) Started() time.Time { return t.started }
 
 // Mark ends the phase name now.
 func (t *Times) Mark(name string) {
+	if t.earlier[name] > 0 {
+		t.earlier[name]--
+		return
+	}
 	now := time.Now()
-	t.phases = append(t.phases, phase{name: name, took: now.Sub(t.last)})
+	t.phases = append(t.phases, Phase{Name: name, Took: now.Sub(t.last)})
 	t.Count(metricsPhase(name), now.Sub(t.last))
 	t.last = now
+	t.kept()
 }
 
 // Queued says how long the step waited before its start; who gave it that start
@@ -71,7 +111,7 @@ func (t *Times) total() time.Duration { return t.last.Sub(t.started) }
 func (t *Times) String() string {
 	var b strings.Builder
 	for _, p := range t.phases {
-		fmt.Fprintf(&b, "%s %.2fs, ", p.name, p.took.Seconds())
+		fmt.Fprintf(&b, "%s %.2fs, ", p.Name, p.Took.Seconds())
 	}
 	fmt.Fprintf(&b, "total %.2fs", t.total().Seconds())
 	return b.String()
