@@ -1,9 +1,10 @@
-# The image of kiln: five static binaries and nothing else.
+# The image of kiln: six static binaries and nothing else.
 #
 #   make image IMAGE=registry.example.com/kiln:dev
 #
-# kilnd serves as the sidecar, the installer and the gate; kiln-hook and kiln-agent, the
-# process of job containers, are what it installs, and kiln-init is what the gate hands to
+# kiln-sidecar is the first process of a runner pod's kiln container: it installs kiln-hook
+# and kiln-agent, the process of job containers, and supervises kilnd, which is the gate
+# of build pods, too, and kiln-init is what the gate hands to
 # the container that executes a Dockerfile;
 # kiln-login exchanges a cloud's token for a registry login, where that is set.
 ARG GO_IMAGE=golang:1.26.8
@@ -25,10 +26,11 @@ RUN go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kilnd ./daemon 
  && go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/kiln-hook ./hookshim \
  && go build -ldflags "-s -w" -o /out/kiln-agent ./daemon/kiln-agent \
  && go build -ldflags "-s -w" -o /out/kiln-init ./daemon/kiln-init \
+ && go build -ldflags "-s -w" -o /out/kiln-sidecar ./daemon/kiln-sidecar \
  && go build -C login -ldflags "-s -w" -o /out/kiln-login .
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-agent /out/kiln-init /out/kiln-login /
+COPY --from=build /out/kilnd /out/kiln-hook /out/kiln-agent /out/kiln-init /out/kiln-sidecar /out/kiln-login /
 USER 65532:65532
 ENTRYPOINT ["/kilnd"]

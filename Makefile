@@ -67,10 +67,10 @@ clean: ## Remove what make built; the cluster and its cache stay
 CLUSTER := bin/kiln-cluster
 
 .PHONY: build
-build: bin/kilnd bin/kiln-hook bin/kiln-agent bin/kiln-init bin/kiln-login $(CLUSTER) ## Build the static binaries into bin/
+build: bin/kilnd bin/kiln-hook bin/kiln-agent bin/kiln-init bin/kiln-sidecar bin/kiln-login $(CLUSTER) ## Build the static binaries into bin/
 
 # Go knows best what is out of date, so these run every time.
-.PHONY: bin/kilnd bin/kiln-hook bin/kiln-agent bin/kiln-init bin/kiln-login $(CLUSTER)
+.PHONY: bin/kilnd bin/kiln-hook bin/kiln-agent bin/kiln-init bin/kiln-sidecar bin/kiln-login $(CLUSTER)
 bin/kilnd:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./daemon
 
@@ -82,6 +82,9 @@ bin/kiln-agent:
 
 bin/kiln-init:
 	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $@ ./daemon/kiln-init
+
+bin/kiln-sidecar:
+	$(STATIC) go build -ldflags '-s -w' -o $@ ./daemon/kiln-sidecar
 
 bin/kiln-login:
 	$(STATIC) go build -C login -ldflags '-s -w' -o $(CURDIR)/$@ .
@@ -103,6 +106,7 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kiln-hook-linux-$$arch ./hookshim; \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '-s -w' -o bin/dist/kiln-agent-linux-$$arch ./daemon/kiln-agent; \
 	  GOARCH=$$arch $(STATIC) go build -ldflags '$(LDFLAGS)' -o bin/dist/kiln-init-linux-$$arch ./daemon/kiln-init; \
+	  GOARCH=$$arch $(STATIC) go build -ldflags '-s -w' -o bin/dist/kiln-sidecar-linux-$$arch ./daemon/kiln-sidecar; \
 	  GOARCH=$$arch $(STATIC) go build -C login -ldflags '-s -w' -o $(CURDIR)/bin/dist/kiln-login-linux-$$arch .; \
 	done
 	bin/helm package charts/kiln --destination bin/dist --version $(patsubst v%,%,$(VERSION)) --app-version $(VERSION)

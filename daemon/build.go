@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"kiln/internal/config"
+	"kiln/internal/operatorlog"
 	"kiln/internal/shellbuild"
 )
 
@@ -42,7 +43,7 @@ type buildCommand struct {
 
 // Run builds until ctx ends.
 func (c *buildCommand) Run(ctx context.Context, stdout io.Writer, args []string) error {
-	log, err := newLogger(c.LogLevel)
+	log, err := operatorlog.New(c.LogLevel)
 	if err != nil {
 		return err
 	}

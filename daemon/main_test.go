@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"kiln/internal/install"
 )
 
 func TestMain(m *testing.M) {
@@ -42,7 +44,7 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{shimName, agentName} {
+	for _, name := range []string{install.Shim, install.Agent} {
 		beside := filepath.Join(filepath.Dir(own), name)
 		if err := os.WriteFile(beside, []byte("the program "+name), 0o755); err != nil {
 			t.Fatal(err)
@@ -56,13 +58,13 @@ func TestInstall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{shimName, agentName, scriptName} {
+	for _, name := range []string{install.Shim, install.Agent, install.Script} {
 		info, err := os.Stat(filepath.Join(dest, name))
 		if err != nil || info.Mode().Perm() != 0o755 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 		text, err := os.ReadFile(filepath.Join(dest, name))
-		if want := "the program " + name; err != nil || name != scriptName && string(text) != want {
+		if want := "the program " + name; err != nil || name != install.Script && string(text) != want {
 			t.Errorf("%s is %q, %v", name, text, err)
 		}
 	}

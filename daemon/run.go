@@ -4,23 +4,21 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strconv"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 
 	"kiln/internal/app"
 	"kiln/internal/config"
 	"kiln/internal/metrics"
+	"kiln/internal/operatorlog"
 	"kiln/internal/supervisor"
 )
 
 // workerName is the hidden command that run starts again and again.
-const workerName = "worker"
+const workerName = supervisor.Worker
 
 // runCommand is the sidecar: it supervises the worker, which has the same
 // settings.
@@ -31,10 +29,9 @@ type runCommand struct {
 // Run supervises until the process is told to stop.
 func (c *runCommand) Run(arguments []string) error { return supervise(arguments, c.LogLevel) }
 
-// supervise keeps a worker going that has the arguments of `kilnd run`. Whether
-// they can be used is for the worker to tell.
+// supervise keeps a worker going that has the arguments of `kilnd run`.
 func supervise(arguments []string, level string) error {
-	log, err := newLogger(level)
+	log, err := operatorlog.New(level)
 	if err != nil {
 		return err
 	}
@@ -43,27 +40,8 @@ func supervise(arguments []string, level string) error {
 	if err != nil {
 		return fmt.Errorf("find the worker's program: %w", err)
 	}
-	o := supervisor.Defaults()
-	o.Log = log.Named("supervisor")
-	o.Limits = memoryLimits(o.Log)
-	o.Command = append([]string{own, workerName}, arguments[1:]...)
-	debug.FreeOSMemory() // this process only waits from here on
-	supervisor.Run(o)
+	supervisor.Sidecar(own, arguments[1:], log)
 	return nil
-}
-
-// memoryLimits keep the worker below the limit of its container.
-func memoryLimits(log *zap.Logger) supervisor.Limits {
-	container, err := memlimit.FromCgroup()
-	if err != nil {
-		log.Info("the worker's memory is not limited", zap.Error(err))
-		return supervisor.Limits{}
-	}
-	limits, err := supervisor.LimitsOf(container)
-	if err != nil {
-		log.Warn("the worker's memory is not limited", zap.Error(err))
-	}
-	return limits
 }
 
 // workerCommand serves the exchange.
@@ -97,7 +75,7 @@ func (c *workerCommand) broken(ctx context.Context, cause error) error {
 
 // serve runs the daemon.
 func (c *workerCommand) serve(ctx context.Context, broken error) error {
-	log, err := newLogger(c.LogLevel)
+	log, err := operatorlog.New(c.LogLevel)
 	if err != nil {
 		return err
 	}
@@ -107,21 +85,4 @@ func (c *workerCommand) serve(ctx context.Context, broken error) error {
 	restarts, _ := strconv.Atoi(os.Getenv(supervisor.EnvRestarts)) // unset without a supervisor
 	counted := metrics.New(metrics.Options{Version: version, Restarts: restarts, MemoryLimit: supervisor.DataLimit()})
 	return app.New(app.Options{Settings: &c.Settings, Broken: broken, Metrics: counted, Log: log}).Run(ctx)
-}
-
-// newLogger returns the operator's log: JSON lines on stderr. An unknown
-// level is info, for a log that is too long serves better than none.
-func newLogger(level string) (*zap.Logger, error) {
-	settings := zap.NewProductionConfig()
-	settings.Sampling = nil
-	settings.DisableStacktrace = true
-	settings.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	if parsed, err := zapcore.ParseLevel(level); err == nil {
-		settings.Level = zap.NewAtomicLevelAt(parsed)
-	}
-	log, err := settings.Build()
-	if err != nil {
-		return nil, fmt.Errorf("make log: %w", err)
-	}
-	return log, nil
 }

@@ -253,7 +253,7 @@ func (b *bench) memory(ctx context.Context) (int64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	return b.number(ctx, "memory", "kilnd")
+	return b.number(ctx, "memory", "kilnd", "kiln-sidecar")
 }
 
 func (b *bench) hookStart(ctx context.Context) (time.Duration, error) {

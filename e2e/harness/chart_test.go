@@ -59,13 +59,13 @@ func TestInstalledPod(t *testing.T) {
 	if pod.Spec.ServiceAccountName != ScaleSetAccount || pod.Spec.RestartPolicy != corev1.RestartPolicyNever {
 		t.Errorf("service account %q, restart policy %q", pod.Spec.ServiceAccountName, pod.Spec.RestartPolicy)
 	}
-	own := len(pod.Spec.InitContainers[1].Env)
+	own := len(pod.Spec.InitContainers[0].Env)
 
 	o.PullSecret, o.DaemonEnv = "other", map[string]string{"KILN_TAG": "random"}
 	if pod, err = c.RunnerPod(o); err != nil {
 		t.Fatal(err)
 	}
-	env := pod.Spec.InitContainers[1].Env
+	env := pod.Spec.InitContainers[0].Env
 	for _, want := range []corev1.EnvVar{{Name: registrySecretName, Value: "other"}, {Name: "KILN_TAG", Value: "random"}} {
 		if !slices.Contains(env, want) {
 			t.Errorf("the daemon's environment has no %v", want)

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Processes of the daemon's container, by the command of kilnd.
+// Processes of the daemon's container, by their programs' command.
 const (
 	Supervisor = "run"
 	Worker     = "worker"
@@ -25,7 +25,7 @@ func (r *Runner) SignalDaemon(ctx context.Context, process, signal string) error
 		return fmt.Errorf("signal daemon: %w", err)
 	}
 	// A command line ends each of its arguments with a zero.
-	const send = `for p in $(pidof kilnd); do if tr '\0' ' ' </proc/$p/cmdline | grep -q "^[^ ]* $0 "; then exec kill -$1 $p; fi; done; exit 1`
+	const send = `for p in $(pidof kilnd kiln-sidecar); do if tr '\0' ' ' </proc/$p/cmdline | grep -q "^[^ ]* $0 "; then exec kill -$1 $p; fi; done; exit 1`
 	pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
 		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 			Name: name, Image: r.cluster.Registry + "/library/busybox:latest",

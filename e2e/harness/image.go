@@ -91,7 +91,7 @@ func (c *Cluster) BuildImages(ctx context.Context) (Images, error) {
 // tree may be an earlier one, which has fewer.
 func (c *Cluster) programs() ([]file, error) {
 	programs := []file{{"kilnd", "./daemon"}, {"kiln-hook", "./hookshim"}}
-	for _, name := range []string{"kiln-init", "kiln-agent"} {
+	for _, name := range []string{"kiln-init", "kiln-agent", "kiln-sidecar"} {
 		_, err := os.Stat(filepath.Join(c.Root, "daemon", name))
 		switch {
 		case err == nil:

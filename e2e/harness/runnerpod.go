@@ -145,7 +145,16 @@ func (c *Cluster) settings(o PodOptions) map[string]string {
 	return settings
 }
 
-// fillInit sets the install container and the sidecar.
+// installOnly leaves of the sidecar what brings the hook.
+func installOnly(ct *corev1.Container) {
+	*ct = corev1.Container{
+		Name: ct.Name, Image: ct.Image, SecurityContext: ct.SecurityContext, Resources: ct.Resources,
+		Args:         []string{"install", "--dest=/opt/kiln"},
+		VolumeMounts: slices.DeleteFunc(ct.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name != "kiln-bin" }),
+	}
+}
+
+// fillInit sets the sidecar.
 func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
 	for i := range pod.Spec.InitContainers {
 		pod.Spec.InitContainers[i].Image = o.Images.Kiln
@@ -155,7 +164,7 @@ func (c *Cluster) fillInit(pod *corev1.Pod, o PodOptions) error {
 		return fmt.Errorf("the runner pod has no init container %q", DaemonContainer)
 	}
 	if o.WithoutDaemon {
-		pod.Spec.InitContainers = slices.Delete(pod.Spec.InitContainers, i, i+1)
+		installOnly(&pod.Spec.InitContainers[i])
 		return nil
 	}
 	settings := c.settings(o)

@@ -35,7 +35,7 @@ func TestRunnerPodIsSealed(t *testing.T) {
 		}
 	}
 	want := map[string][]string{
-		"kiln-bin":      {"kiln-install", "runner"},
+		"kiln-bin":      {"kiln", "runner"},
 		"kiln-exchange": {"kiln", "runner"},
 		"kiln-files":    {"kiln"},
 		"kiln-state":    {"kiln"},
@@ -47,7 +47,7 @@ func TestRunnerPodIsSealed(t *testing.T) {
 		t.Errorf("who mounts what (-want +got):\n%s", diff)
 	}
 	env := map[string]string{}
-	for _, e := range pod.Spec.InitContainers[1].Env {
+	for _, e := range pod.Spec.InitContainers[0].Env {
 		env[e.Name] = e.Value
 	}
 	for name, want := range map[string]string{

@@ -141,7 +141,7 @@ func wantOverlaid(t *testing.T, all []rendered, mode string) {
 		}
 	}
 	once(t, "volume", spec.Volumes, func(n named) string { return n.Name })
-	if want := []string{"kiln-install", "kiln", "runner"}; !slices.Equal(names, want) {
+	if want := []string{"kiln", "runner"}; !slices.Equal(names, want) {
 		t.Errorf("containers %q, want %q", names, want)
 	}
 	runner := spec.Containers[len(spec.Containers)-1]

@@ -4,7 +4,7 @@
 //	standin wait             lives until SIGTERM, as the container's process
 //	standin step             plays one container step (package runner)
 //	standin show ID          prints the report of a step that has ended, one line, then its log
-//	standin memory NAME      prints the resident memory of the processes NAME, in bytes
+//	standin memory NAME...   prints the resident memory of all processes of those names, in bytes
 //	standin keep-tags ADDR REGISTRY  serves REGISTRY at ADDR and lets no tag be written twice
 //	standin time N HOOK      prints the median time of N runs of HOOK on a malformed message, in nanoseconds
 //
@@ -60,8 +60,8 @@ func run(args []string) error {
 		return step(ctx)
 	case len(args) == 2 && args[0] == "show":
 		return errors.Join(printFile(kept(args[1], "json")), printFile(kept(args[1], "log")))
-	case len(args) == 2 && args[0] == "memory":
-		return memory(args[1])
+	case len(args) >= 2 && args[0] == "memory":
+		return memory(args[1:]...)
 	case len(args) == 3 && args[0] == "keep-tags":
 		return keepTags(ctx, args[1], args[2])
 	case len(args) == 3 && args[0] == "time":
@@ -117,9 +117,9 @@ func printFile(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// memory adds up VmRSS of every process of that name that this container can
+// memory adds up VmRSS of every process of those names that this container can
 // see, which takes a pod with a shared process namespace.
-func memory(name string) error {
+func memory(names ...string) error {
 	files, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func memory(name string) error {
 		if err != nil {
 			continue // the process has ended
 		}
-		if statusField(string(data), "Name") != name {
+		if !slices.Contains(names, statusField(string(data), "Name")) {
 			continue
 		}
 		kib, err := strconv.ParseInt(strings.TrimSuffix(statusField(string(data), "VmRSS"), " kB"), 10, 64)
@@ -141,7 +141,7 @@ func memory(name string) error {
 		found++
 	}
 	if found == 0 {
-		return fmt.Errorf("no process %q in sight", name)
+		return fmt.Errorf("no process of %q in sight", names)
 	}
 	fmt.Println(total)
 	return nil

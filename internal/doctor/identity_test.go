@@ -53,9 +53,9 @@ func TestIdentityFindings(t *testing.T) {
 			"the container runner can log in to the cloud by the variable AWS_WEB_IDENTITY_TOKEN_FILE", "service account kiln",
 		},
 		"a webhook of Azure": {func(pod *corev1.Pod) {
-			install := inPod(pod, containerInstall)
-			install.Env = append(install.Env, corev1.EnvVar{Name: "AZURE_FEDERATED_TOKEN_FILE", Value: "/x"})
-		}, "the container kiln-install can log in", "service account kiln"},
+			runner := inPod(pod, containerRunner)
+			runner.Env = append(runner.Env, corev1.EnvVar{Name: "AZURE_FEDERATED_TOKEN_FILE", Value: "/x"})
+		}, "the container runner can log in", "service account kiln"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := identityPod(t)

@@ -13,14 +13,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/install"
 	"kiln/internal/runnerpod"
 )
 
 // Names of the overlay's containers.
 const (
-	containerKiln    = "kiln"
-	containerInstall = "kiln-install"
-	containerRunner  = "runner"
+	containerKiln   = "kiln"
+	containerRunner = "runner"
 )
 
 // hookFile is what the installer calls the program that the runner executes.
@@ -151,7 +151,6 @@ func volume(pod *corev1.Pod, name string) corev1.Volume {
 // overlayFindings compares the kiln containers with those of the overlay.
 func overlayFindings(pod *corev1.Pod) []Finding {
 	kiln, _ := container(pod, containerKiln)
-	install, installed := container(pod, containerInstall)
 	runner, _ := container(pod, containerRunner)
 	sidecar := slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
 		return c.Name == containerKiln && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
@@ -163,9 +162,8 @@ func overlayFindings(pod *corev1.Pod) []Finding {
 		}
 	}
 	add(!sidecar, Fail, "the container kiln is no native sidecar (an init container with restartPolicy: Always)", overlayAgain)
-	add(len(kiln.Args) == 0 || kiln.Args[0] != "run", Fail, fmt.Sprintf("the arguments of the container kiln are %q", kiln.Args), "give it args: [run]")
-	add(!installed, Fail, "there is no init container kiln-install, which brings the hook", overlayAgain)
-	add(installed && install.Image != kiln.Image, Fail, fmt.Sprintf("the hook is of image %s and the daemon of %s", install.Image, kiln.Image), "give kiln-install and kiln the same image")
+	add(len(kiln.Args) == 0 || kiln.Args[0] != "run", Fail, fmt.Sprintf("the arguments of the container kiln are %q", kiln.Args), "give it args: [run, --install=/opt/kiln]")
+	add(installs(kiln) == "", Fail, "the container kiln brings no hook: it has no argument --install", overlayAgain)
 	add(kiln.StartupProbe == nil, Warn, "the container kiln has no start-up probe: the runner may start before the exchange is served", overlayAgain)
 	add(kiln.LivenessProbe != nil, Warn, "the container kiln has a liveness probe: a restart ends the steps in flight", "remove livenessProbe from the container kiln")
 	_, delegated := variable(runner, "KILN_DELEGATE")
@@ -197,7 +195,7 @@ func hookFindings(pod *corev1.Pod) []Finding {
 	}
 	want := hookPath(pod, runner)
 	if want == "" {
-		return fail("the runner container does not mount the volume that kiln-install writes the hook to", overlayAgain)
+		return fail("the runner container does not mount the volume that the container kiln writes the hook to", overlayAgain)
 	}
 	const name = "ACTIONS_RUNNER_CONTAINER_HOOKS"
 	value, set := variable(runner, name)
@@ -233,9 +231,9 @@ func runnerSettings(runner corev1.Container) []Finding {
 // hookPath is where the runner container has kiln's hook; empty where it has
 // none.
 func hookPath(pod *corev1.Pod, runner corev1.Container) string {
-	install, _ := container(pod, containerInstall)
-	dest := destination(install.Args)
-	from, found := mounted(install, dest)
+	kiln, _ := container(pod, containerKiln)
+	dest := installs(kiln)
+	from, found := mounted(kiln, dest)
 	if dest == "" || !found {
 		return ""
 	}
@@ -248,17 +246,10 @@ func hookPath(pod *corev1.Pod, runner corev1.Container) string {
 	return ""
 }
 
-// destination returns what `kilnd install` has as --dest.
-func destination(args []string) string {
-	for i, arg := range args {
-		if value, found := strings.CutPrefix(arg, "--dest="); found {
-			return value
-		}
-		if arg == "--dest" && i+1 < len(args) {
-			return args[i+1]
-		}
-	}
-	return ""
+// installs returns the directory that the container kiln writes the hook to.
+func installs(kiln corev1.Container) string {
+	dir, _ := install.Destination(kiln.Args)
+	return dir
 }
 
 // workFindings looks at the volume of the work folder.

@@ -64,9 +64,8 @@ func podFaults() map[string]podFault {
 	const hooks = "ACTIONS_RUNNER_CONTAINER_HOOKS"
 	return map[string]podFault{
 		"no restartPolicy": {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).RestartPolicy = nil }, Fail, "no native sidecar", "apply the overlay"},
-		"other arguments":  {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).Args = []string{"gate"} }, Fail, `["gate"]`, "args: [run]"},
-		"two releases":     {"overlay", func(p *corev1.Pod) { inPod(p, containerInstall).Image = "kiln:v2" }, Fail, "the hook is of image kiln:v2", "the same image"},
-		"no installer":     {"overlay", func(p *corev1.Pod) { p.Spec.InitContainers = p.Spec.InitContainers[1:] }, Fail, "no init container kiln-install", "apply the overlay"},
+		"other arguments":  {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).Args = []string{"gate"} }, Fail, `["gate"]`, "args: [run, --install=/opt/kiln]"},
+		"no installer":     {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).Args = []string{"run"} }, Fail, "brings no hook", "apply the overlay"},
 		"no probe":         {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).StartupProbe = nil }, Warn, "no start-up probe", "apply the overlay"},
 		"liveness":         {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).LivenessProbe = &corev1.Probe{} }, Warn, "liveness", "remove livenessProbe"},
 		"no token":         {"overlay", func(p *corev1.Pod) { unmount(p, containerKiln, "kiln-token") }, Fail, "no cluster token", tokenDir},

@@ -16,6 +16,7 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/extension"
+	"kiln/internal/install"
 	"kiln/internal/kaniko"
 	"kiln/internal/registry"
 	"kiln/internal/request"
@@ -85,7 +86,7 @@ func settingFinding(text string) Finding {
 func (e *examination) environment(ctx context.Context) (env map[string]string, args []string, findings []Finding) {
 	if len(e.pods) > 0 {
 		if kiln, _ := container(&e.pods[0], containerKiln); len(kiln.Args) > 1 {
-			args = kiln.Args[1:]
+			_, args = install.Destination(kiln.Args[1:])
 		}
 	}
 	switch {

@@ -71,18 +71,12 @@ spec:
 {{- end }}
 {{- end }}
   initContainers:
-    - name: kiln-install
-      image: {{ .image | quote }}
-      args: [install, --dest=/opt/kiln]
-      securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
-      {{- include "kiln.overlay.resources" . | nindent 6 }}
-      volumeMounts:
-        - name: kiln-bin
-          mountPath: /opt/kiln
-    # restartPolicy makes it a native sidecar: up before the runner, stopped after it.
+    # restartPolicy makes it a native sidecar: up before the runner, stopped after it. It
+    # puts the hook on the volume kiln-bin first.
     - name: kiln
       image: {{ .image | quote }}
-      args: [run]
+      command: [/kiln-sidecar]
+      args: [run, --install=/opt/kiln]
       restartPolicy: Always
       # The settings. Without the ConfigMap the runner starts all the same, and a step
       # that needs kiln says what is not set.
@@ -127,13 +121,15 @@ spec:
       # There is no liveness probe: a restart would end the steps in flight.
       startupProbe:
         exec:
-          command: [/kilnd, ready, --patience=20s]
+          command: [/kiln-sidecar, ready, --wait=4s, --patience=20s]
         periodSeconds: 1
         timeoutSeconds: 10
         failureThreshold: 120
       securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
       {{- include "kiln.overlay.resources" . | nindent 6 }}
       volumeMounts:
+        - name: kiln-bin
+          mountPath: /opt/kiln
         - name: kiln-exchange
           mountPath: /var/run/kiln
         - name: kiln-state

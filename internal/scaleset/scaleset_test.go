@@ -152,7 +152,7 @@ func TestProxySecret(t *testing.T) {
 	s := full(scaleset.Sealed)
 	s.Proxy = scaleset.Proxy{Secret: "kiln-proxy", No: []string{"10.0.0.0/8"}}
 	helm, _ := overlays(t, s)
-	kiln := strictly[values](t, helm).Template.Spec.InitContainers[1]
+	kiln := strictly[values](t, helm).Template.Spec.InitContainers[0]
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY"} {
 		want := corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
 			LocalObjectReference: corev1.LocalObjectReference{Name: "kiln-proxy"}, Key: name, Optional: new(true),

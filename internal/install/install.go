@@ -1,0 +1,93 @@
+// Package install puts the hook on a volume that the runner container mounts:
+// the shim, the agent that the shim gives to job containers, and the script that
+// the runner executes. Each appears whole or not at all, and replaces what is
+// there.
+package install
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Names of what is installed.
+const (
+	Shim   = "kiln-hook"
+	Agent  = "kiln-agent" // the process of job containers
+	Script = "hook.sh"
+)
+
+// script is what ACTIONS_RUNNER_CONTAINER_HOOKS names: the runner only takes
+// .sh, .js and .ps1. exec keeps the process id, and with it the runner's
+// signals, on the shim.
+const script = "#!/bin/sh\nexec \"${0%/*}/" + Shim + "\" \"$@\"\n"
+
+// Hook writes the programs, which it finds beside this one, and the script to
+// the directory dest, which it makes.
+func Hook(dest string) error {
+	own, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the shim: %w", err)
+	}
+	if err := os.MkdirAll(dest, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", dest, err)
+	}
+	for _, name := range []string{Shim, Agent} {
+		if err := copyProgram(filepath.Dir(own), dest, name); err != nil {
+			return err
+		}
+	}
+	return place(filepath.Join(dest, Script), func(w io.Writer) (int64, error) {
+		n, err := io.WriteString(w, script)
+		return int64(n), err
+	})
+}
+
+// Destination takes --install=DIR out of the arguments of kiln-sidecar; the rest is
+// the worker's.
+func Destination(arguments []string) (dir string, rest []string) {
+	for _, argument := range arguments {
+		if value, found := strings.CutPrefix(argument, "--install="); found {
+			dir = value
+			continue
+		}
+		rest = append(rest, argument)
+	}
+	return dir, rest
+}
+
+// copyProgram copies a program from beside this one.
+func copyProgram(from, to, name string) error {
+	program, err := os.Open(filepath.Join(from, name))
+	if err != nil {
+		return fmt.Errorf("find %s: it belongs beside kilnd: %w", name, err)
+	}
+	defer program.Close()
+	return place(filepath.Join(to, name), program.WriteTo)
+}
+
+// place writes an executable file beside its place and renames it there.
+func place(path string, write func(io.Writer) (int64, error)) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".kiln-*")
+	if err != nil {
+		return fmt.Errorf("install %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("install %s: %w", path, err), os.Remove(file.Name()))
+		}
+	}()
+	if _, err = write(file); err == nil {
+		err = file.Chmod(0o755)
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
