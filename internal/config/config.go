@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/podoptions"
 	"kiln/internal/registry"
 )
 
@@ -60,6 +61,9 @@ type Settings struct {
 	ActionTemplate string `name:"hook-template" help:"File with a pod template that is merged into the Jobs of actions by the stock hook's rules." env:"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE"`
 	BuildTemplate  string `help:"File with a pod template that places and marks build pods." env:"KILN_BUILD_TEMPLATE"`
 	Placement      string `help:"Where actions run: same-node, as a ReadWriteOnce work volume needs it, or anywhere." default:"same-node" env:"KILN_PLACEMENT"`
+
+	JobRights string `help:"What options of a job container or a service may ask for: baseline, what Pod Security's level of that name lets through; or any, --privileged and --cap-add included." default:"baseline" env:"KILN_JOB_RIGHTS"`
+	GPU       string `name:"gpu" help:"Resource that --gpus of a job container or a service stands for, and how many of it --gpus all is, as nvidia.com/gpu=1. Default: none." env:"KILN_GPU"`
 
 	ContextMaxBytes   int64         `help:"Limit of a build context, in bytes." default:"536870912" env:"KILN_CONTEXT_MAX_BYTES"`
 	ContextMaxEntries int           `help:"Limit of a build context, in files." default:"100000" env:"KILN_CONTEXT_MAX_ENTRIES"`
@@ -178,6 +182,9 @@ func (s *Settings) ValidateBuild() error {
 	errs = append(errs, validateAddress("KILN_LISTEN", s.Listen, ":9464"), validateAddress("KILN_METRICS_LISTEN", s.MetricsListen, ":9465"))
 	if s.Placement != PlacementSameNode && s.Placement != PlacementAnywhere {
 		errs = append(errs, fmt.Errorf("KILN_PLACEMENT is %q: write %s or %s", s.Placement, PlacementSameNode, PlacementAnywhere))
+	}
+	if _, err := podoptions.ParsePolicy(s.JobRights, s.GPU); err != nil {
+		errs = append(errs, err)
 	}
 	errs = append(errs, s.CloudIdentity().Validate())
 	errs = append(errs, s.validateBuilder()...)
