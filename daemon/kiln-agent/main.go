@@ -2,9 +2,11 @@
 // it guarantees.
 //
 //	kiln-agent [--socket PATH] [--tcp HOST:PORT --secret FILE]
+//	kiln-agent action SOCKET TOKEN PROGRAM [ARGUMENT...]
 //	kiln-agent --install PATH           write itself to PATH
 //
-// It listens for steps until a signal ends it. It is linked from the standard
+// It listens for steps until a signal ends it; as an action's first process it becomes
+// the action. It is linked from the standard
 // library and system calls alone.
 package main
 
@@ -23,8 +25,13 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	if len(args) > 0 && args[0] == agent.LimitCommand {
-		return agent.ExecLimited(args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case agent.LimitCommand:
+			return agent.ExecLimited(args[1:])
+		case agent.ActionCommand:
+			return agent.BecomeAction(args[1:])
+		}
 	}
 	config := agent.Config{Log: os.Stdout}
 	flags := flag.NewFlagSet("kiln-agent", flag.ContinueOnError)

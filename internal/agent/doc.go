@@ -19,6 +19,14 @@
 // drops one without an error (selinux_file_receive in the kernel's
 // security/selinux/hooks.c), and so they are counted on arrival.
 //
+// # An action's output
+//
+// An action's container has its own first process, which some images insist on. So
+// it is the other way round there: the client listens ([OpenOutlet]), and what the
+// container starts with asks for the write end of its pipe and becomes the action
+// ([BecomeAction]). Where that cannot be had, the action prints to the container's
+// log; both sides know which way it went, at every moment of a failure of either.
+//
 // # What is guaranteed
 //
 //   - A step is a session of its own, with default signals and an empty mask,

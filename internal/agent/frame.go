@@ -38,6 +38,12 @@ const (
 	kindRefused     kind = 'R' // why there is no step
 )
 
+// An outlet's frame, and the one that answers it.
+const (
+	kindGrant kind = 'G' // one byte: how many descriptors come with it
+	kindTaken kind = 'A' // one byte: how many came; with 1 it is taken
+)
+
 // Limits of payloads in bytes. A call holds what execve takes at most: a
 // quarter of the stack's limit, 2 MiB by default, for arguments and environment
 // together (execve(2)).
@@ -59,7 +65,7 @@ func (k kind) limit() (limit int, known bool) {
 		return maxOutput, true
 	case kindCannotStart, kindRefused:
 		return maxText, true
-	case kindSignal, kindProbe, kindStarted, kindExited, kindSignalled:
+	case kindSignal, kindProbe, kindStarted, kindExited, kindSignalled, kindGrant, kindTaken:
 		return 1, true
 	case kindWelcome:
 		return 2, true
