@@ -14,6 +14,7 @@
 //   - chart: its schema, defaults and README follow from the code, and its alerts and
 //     dashboard name metrics that there are
 //   - workflows: actions are pinned, and have the least permissions
+//   - detection: no package that is tested without the race detector starts a goroutine
 //   - the centre: its picture names functions that exist, and no type embeds another
 //
 // The rules need a work tree with the go command; those that ask git are skipped
