@@ -168,7 +168,7 @@ func (s *server) hear(p *peer, opened func()) {
 	opened()
 	switch f.kind {
 	case kindProbe:
-		_ = p.send(frame{kindWelcome, []byte{Version, byte(len(descriptors))}})
+		_ = p.send(frame{kindWelcome, []byte{Version, byte(len(descriptors)), byte(findLibc("/"))}})
 	case kindCall:
 		s.call(p, f.payload, &descriptors)
 	default:

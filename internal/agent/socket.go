@@ -39,13 +39,23 @@ func listenUnix(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// dialUnix connects to the socket at a path.
-func dialUnix(ctx context.Context, path string) (conn net.Conn, err error) {
-	err = at(path, func(short string) (err error) {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "unix", short)
-		return err
-	})
-	return conn, err
+// dialUnix connects to the socket at a path. A link there is not followed:
+// whoever can write the directory would lead this process to a socket that only
+// this process can reach.
+func dialUnix(ctx context.Context, path string) (net.Conn, error) {
+	socket, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Close()
+	info, err := socket.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%s is no socket", path)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join("/proc/self/fd", strconv.Itoa(int(socket.Fd()))))
 }
 
 // at calls f with a name of path that an address of a socket holds: the path
