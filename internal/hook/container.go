@@ -190,8 +190,13 @@ func (c Container) validateNUL() error {
 			return fmt.Errorf("field %q holds a NUL byte, which a process cannot be given", field.name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.EnvironmentVariables)) {
-		if hasNUL(name) || hasNUL(c.EnvironmentVariables[name]) {
+	return c.EnvironmentVariables.validate()
+}
+
+// validate names the first variable with a NUL byte.
+func (e Environment) validate() error {
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		if hasNUL(name) || hasNUL(e[name]) {
 			return fmt.Errorf("environment variable %q holds a NUL byte, which a process cannot be given", name)
 		}
 	}

@@ -2,7 +2,7 @@
 //
 // The runner starts the hook once per command and writes one line of JSON to
 // its stdin. [Parse] reads that line, [Input.Container] the arguments of the
-// command run_container_step, [SplitArgs] turns the argument fragments into
+// command run_container_step, [Input.Script] those of run_script_step, [SplitArgs] turns the argument fragments into
 // the argument list that the action's author meant, and [StepEnv] completes
 // the environment as the runner itself does for Docker. [EscapeData] and
 // [EscapeProperty] make text fit the commands that a hook prints for the runner.
