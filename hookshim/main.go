@@ -1,15 +1,20 @@
-// Command kiln-hook is what the runner executes as its container hook. It
-// hands a container step to the daemon beside it through the exchange, prints
-// the step's log and exits with the step's code.
+// Command kiln-hook is what the runner executes as its container hook.
+//
+// It hands a container step, and the beginning and the end of a job with
+// containers, to the daemon beside it through the exchange, prints the log that
+// comes back and exits with the code. A step in the job container
+// (run_script_step) it starts itself, through the agent that is the process of
+// that container: without daemon and without API server.
 //
 // Where KILN_DELEGATE names another hook, that one gets all calls that kiln
 // does not serve, and this process becomes it. Without one, in sealed mode,
-// such a call fails with one clear line.
+// kiln serves them all.
 //
-// It holds no credentials and talks to no network: it reads the Dockerfile's
-// directory with the runner's own rights, writes the exchange, and prints.
-// SIGINT and SIGTERM cancel the step; the runner sends both and kills ten
-// seconds after the first (actions/runner, ProcessInvoker.cs).
+// It holds no credentials of the cluster, and the only network that it may talk
+// to is the job container's, where no socket leads there. It reads and writes
+// with the runner's own rights, and prints. SIGINT and SIGTERM cancel a step, or
+// reach the processes of one in the job container; the runner sends both and
+// kills ten seconds after the first (actions/runner, ProcessInvoker.cs).
 package main
 
 import (
@@ -38,39 +43,59 @@ func main() { os.Exit(run()) }
 // delegate finds them as the runner left them.
 func run() int {
 	out := &lineWriter{w: os.Stdout}
-	input, container, err := receive(os.Stdin, out)
+	input, err := receive(os.Stdin, out)
 	if err != nil {
 		complain(out, failure.BadRequest, err)
 		return 1
 	}
-	signals := make(chan os.Signal, 1)
+	task, err := newTask(input, out)
+	if err != nil {
+		complain(out, failure.BadRequest, err)
+		return 1
+	}
+	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	go func() { cancel(signalError{(<-signals).(syscall.Signal)}) }()
+	passed := make(chan syscall.Signal, cap(signals))
+	go take(signals, passed, cancel)
 
 	ended := make(chan int, 1)
 	go func() {
-		code, err := runStep(ctx, input, container, out)
+		code, err := task.run(ctx, passed)
 		if err != nil {
 			complain(out, reason(err), err)
 		}
 		ended <- code
 	}()
-	return exitCode(ctx, ended)
+	return exitCode(ctx, ended, task.grace)
 }
 
-// exitCode waits for the step's code. After a signal it does not wait long: a
-// write to an output that nobody reads cannot be interrupted. The end of the
-// process then frees the request's lock, and the daemon clears the rest.
-func exitCode(ctx context.Context, ended <-chan int) int {
+// take ends the context with the first signal and passes all of them on, as far
+// as anybody reads them.
+func take(signals <-chan os.Signal, passed chan<- syscall.Signal, cancel context.CancelCauseFunc) {
+	for s := range signals {
+		number, _ := s.(syscall.Signal)
+		cancel(signalError{number})
+		select {
+		case passed <- number:
+		default:
+		}
+	}
+}
+
+// exitCode waits for the step's code. After a signal it does not wait longer
+// than grace: a write to an output that nobody reads cannot be interrupted. The
+// end of the process then frees the request's lock, and the daemon clears the
+// rest; and the agent of a job container ends the step that it ran for it.
+func exitCode(ctx context.Context, ended <-chan int, grace time.Duration) int {
 	code := 1
 	select {
 	case code = <-ended:
 	case <-ctx.Done():
 		select {
 		case code = <-ended:
-		case <-time.After(exitGrace):
+		case <-time.After(grace):
 		}
 	}
 	var stopped signalError
@@ -94,6 +119,9 @@ func reason(err error) failure.Reason {
 	}
 	if _, stopped := errors.AsType[signalError](err); stopped {
 		return failure.Cancelled
+	}
+	if known, ok := errors.AsType[*failure.Error](err); ok {
+		return known.Reason
 	}
 	return failure.Internal
 }

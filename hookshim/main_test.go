@@ -18,12 +18,15 @@ func TestMain(m *testing.M) {
 		"daemon":    fakeDaemon,
 		"interrupt": interrupt,
 		"burst":     burst,
+		// The job container's process, beside the shim.
+		"kiln-agent": jobAgent,
 	})
 }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:  "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"message": cmdMessage, "state": cmdState},
 		Setup: func(env *testscript.Env) error {
 			shim, err := exec.LookPath("kiln-hook")
 			if err != nil {
@@ -55,6 +58,7 @@ func published(args []string) spool.Settings {
 // With the argument "hold" it answers nothing until the step is cancelled,
 // with "deaf" not even then, nor with "flood", which writes a long log first.
 // With "restart" it answers as for a step that an earlier run of it left.
+// With "job" it answers the calls of a job, see serveJob.
 // With "die" it ends in the middle of the log, with "mute" it claims nothing,
 // and with "unserved" it is there until the file "release" is, and
 // has no requests directory. A
@@ -72,8 +76,12 @@ func fakeDaemon() {
 	lock, err := exchange.LockDaemon()
 	check(err)
 	defer func() { _ = lock.Release() }()
-	if os.Args[1] == "mute" {
+	switch os.Args[1] {
+	case "mute":
 		ignoreOne(exchange)
+		return
+	case "job":
+		serveJob(exchange, os.Args[2:])
 		return
 	}
 	serveOne(exchange, os.Args[1])

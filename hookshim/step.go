@@ -15,7 +15,7 @@ import (
 	"kiln/internal/spool"
 )
 
-// step is one container step on its way through the exchange.
+// step is one call on its way through the exchange.
 type step struct {
 	path     string
 	exchange *spool.Exchange
@@ -57,15 +57,15 @@ func (s *step) close() {
 
 // follow prints the step's log until the daemon has answered, and tells it at
 // once when ctx ends.
-func (s *step) follow(ctx context.Context) (int, error) {
+func (s *step) follow(ctx context.Context) (spool.Result, error) {
 	late, stop := s.cancelWith(ctx)
 	defer stop()
 	result, err := s.await(late)
 	if err != nil {
 		s.endShield()
-		return 1, s.explain(err)
+		return spool.Result{}, s.explain(err)
 	}
-	return s.finish(ctx, result)
+	return result, nil
 }
 
 // cancelWith cancels the request as soon as ctx ends, however long the log

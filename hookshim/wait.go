@@ -94,9 +94,12 @@ func (s *step) checkClaim(alive bool) error {
 }
 
 // say prints one line of the shim's own.
-func (s *step) say(format string, args ...any) {
-	s.out.endLine()
-	fmt.Fprintf(s.out, "kiln: "+format+"\n", args...)
+func (s *step) say(format string, args ...any) { say(s.out, format, args...) }
+
+// say prints one line of the shim's own.
+func say(out *lineWriter, format string, args ...any) {
+	out.endLine()
+	fmt.Fprintf(out, "kiln: "+format+"\n", args...)
 }
 
 // lookAtDaemon is the advice of messages about the daemon.

@@ -104,7 +104,7 @@ func parseOne(variable, value string) (string, error) {
 
 // runnerVariables are those of the runner container, which have no effect in the
 // kiln container.
-var runnerVariables = []string{"ACTIONS_RUNNER_CONTAINER_HOOKS", "KILN_DAEMON_GRACE", "KILN_DELEGATE", "KILN_HANDLE"}
+var runnerVariables = []string{"ACTIONS_RUNNER_CONTAINER_HOOKS", "KILN_DAEMON_GRACE", "KILN_DELEGATE", "KILN_EXTERNALS", "KILN_HANDLE"}
 
 // Unknown returns an error for each variable of env that looks like a setting of
 // kiln and is none: what was meant by it is not set. Variables that Kubernetes

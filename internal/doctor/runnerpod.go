@@ -215,13 +215,15 @@ func runnerSettings(runner corev1.Container) []Finding {
 		switch name := variable.Name; {
 		case strings.HasPrefix(name, "ACTIONS_RUNNER_CONTAINER_HOOKS_K8S_REGISTRY_"):
 			findings = append(findings, warn(name+" is set on the runner container, where it has no effect", "set it on the kiln container, or in the ConfigMap kiln")...)
-		case name == "KILN_HANDLE" && variable.ValueFrom == nil && variable.Value != "dockerfile" && variable.Value != "all" && variable.Value != "":
-			findings = append(findings, fail(fmt.Sprintf("KILN_HANDLE is %q on the runner container", variable.Value), "write dockerfile or all")...)
+		case name == "KILN_HANDLE" && variable.ValueFrom == nil && !slices.Contains([]string{"", "dockerfile", "all", "job"}, variable.Value):
+			findings = append(findings, fail(fmt.Sprintf("KILN_HANDLE is %q on the runner container", variable.Value), "write dockerfile, all or job")...)
+		case name == "KILN_EXTERNALS" && variable.ValueFrom == nil && !slices.Contains([]string{"", "lazy", "all"}, variable.Value):
+			findings = append(findings, fail(fmt.Sprintf("KILN_EXTERNALS is %q on the runner container", variable.Value), "write lazy or all")...)
 		case name == "KILN_DAEMON_GRACE" && variable.ValueFrom == nil && variable.Value != "":
 			if d, err := time.ParseDuration(variable.Value); err != nil || d <= 0 {
 				findings = append(findings, fail(fmt.Sprintf("KILN_DAEMON_GRACE is %q on the runner container", variable.Value), "write a duration such as 60s")...)
 			}
-		case strings.HasPrefix(name, "KILN_") && !slices.Contains([]string{envDelegate, "KILN_HANDLE", "KILN_EXCHANGE", "KILN_DAEMON_GRACE"}, name):
+		case strings.HasPrefix(name, "KILN_") && !slices.Contains([]string{envDelegate, "KILN_HANDLE", "KILN_EXTERNALS", "KILN_EXCHANGE", "KILN_DAEMON_GRACE"}, name):
 			findings = append(findings, warn(name+" is set on the runner container, where it has no effect", "set it on the kiln container where it is a setting of the daemon; the README lists those of both")...)
 		}
 	}

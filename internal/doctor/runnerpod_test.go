@@ -83,7 +83,8 @@ func podFaults() map[string]podFault {
 			remount(p, containerRunner, "kiln-bin", func(m *corev1.VolumeMount) { m.MountPath = "/k" })
 		}, Fail, "another hook", "set it to /k/hook.sh"},
 		"misplaced":     {"hook", func(p *corev1.Pod) { setEnv(p, hooks+"_K8S_REGISTRY_HOST", "ghcr.io/x") }, Warn, "no effect", "the kiln container"},
-		"handle":        {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_HANDLE", "some") }, Fail, `KILN_HANDLE is "some"`, "dockerfile or all"},
+		"handle":        {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_HANDLE", "some") }, Fail, `KILN_HANDLE is "some"`, "dockerfile, all or job"},
+		"externals":     {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_EXTERNALS", "some") }, Fail, `KILN_EXTERNALS is "some"`, "lazy or all"},
 		"grace":         {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DAEMON_GRACE", "soon") }, Fail, `KILN_DAEMON_GRACE is "soon"`, "a duration such as 60s"},
 		"misspelt":      {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DELEGATES", "/x.js") }, Warn, "KILN_DELEGATES is set on the runner container", "README"},
 		"work emptyDir": {"work-volume", func(p *corev1.Pod) { volumeOf(p, "work").Ephemeral = nil }, Fail, "not a persistent volume claim", "called work"},

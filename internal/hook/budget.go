@@ -7,10 +7,10 @@ import "fmt"
 // step within the bounds of [Container.Validate] has less than half as many.
 const maxValues = 50_000
 
-// checkBudget counts the values in data before they are decoded, those that the
+// CheckBudget counts the values in data before they are decoded, those that the
 // decoder would pass over too. It keeps nothing and takes any bytes: what is no
 // JSON is for the decoder to say.
-func checkBudget(data []byte) error {
+func CheckBudget(data []byte) error {
 	values, inString := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {

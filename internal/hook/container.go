@@ -118,7 +118,7 @@ func (in Input) Container() (Container, error) {
 	if in.Args == nil {
 		return Container{}, errors.New(`read step container: field "args" is missing or null`)
 	}
-	if err := checkBudget(in.Args); err != nil {
+	if err := CheckBudget(in.Args); err != nil {
 		return Container{}, fmt.Errorf("read step container: %w", err)
 	}
 	var c Container

@@ -21,6 +21,9 @@ const (
 	// RunContainerStep builds or pulls the image of a container action and
 	// runs it. It is the one command that [Input.Container] reads.
 	RunContainerStep = "run_container_step"
+	// ExplainJob is no command of a runner's: kiln-hook asks the daemon why the
+	// job container is gone.
+	ExplainJob = "explain_job"
 )
 
 // Input is one request of the runner, as it comes on the hook's stdin.

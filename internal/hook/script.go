@@ -59,7 +59,7 @@ func (in Input) Script() (Script, error) {
 	if in.Args == nil {
 		return Script{}, errors.New(`read step: field "args" is missing or null`)
 	}
-	if err := checkBudget(in.Args); err != nil {
+	if err := CheckBudget(in.Args); err != nil {
 		return Script{}, fmt.Errorf("read step: %w", err)
 	}
 	var s Script

@@ -50,12 +50,19 @@ func TestAgentDependencies(t *testing.T) {
 func TestShimDependencies(t *testing.T) {
 	allowed := []string{
 		"kiln/hookshim",
+		"kiln/internal/agent",
 		"kiln/internal/buildcontext",
+		"kiln/internal/children",
+		"kiln/internal/createoptions",
 		"kiln/internal/failure",
 		"kiln/internal/hook",
+		"kiln/internal/jobdir",
 		"kiln/internal/spool",
+		"kiln/internal/workerlog",
+		"github.com/docker/go-units",
 		"github.com/fsnotify/fsnotify",
 		"github.com/moby/patternmatcher",
+		"github.com/spf13/pflag",
 		"golang.org/x/sys",
 	}
 	linked := dependencies(t, "./hookshim")

@@ -203,12 +203,22 @@ func (c *Claim) Vanished() bool {
 // again for when it failed. Where the log could not be written, the result
 // says so and the code is not zero. After [Log.Stop] it returns
 // [ErrLogStopped]: nobody waits for a result.
-func (c *Claim) Finish(exitCode int) error {
+func (c *Claim) Finish(exitCode int) error { return c.Answer(exitCode, nil) }
+
+// maxResponseBytes is what a response may have, beside all else that a result has.
+const maxResponseBytes = maxResultBytes - 16<<10
+
+// Answer is [Claim.Finish] with what the runner is to read in its response file,
+// at most 48 KiB of JSON; nil for nothing.
+func (c *Claim) Answer(exitCode int, response json.RawMessage) error {
+	if len(response) > maxResponseBytes {
+		return fmt.Errorf("the response has %d bytes, more than the %d that it may have", len(response), maxResponseBytes)
+	}
 	if c.Log.isStopped() {
 		return ErrLogStopped
 	}
 	err := c.Log.Flush()
-	result := Result{ExitCode: exitCode, LogBytes: c.Log.published()}
+	result := Result{ExitCode: exitCode, LogBytes: c.Log.published(), Response: response}
 	if err != nil {
 		result.ExitCode = max(exitCode, 1)
 		result.Message = fmt.Sprintf("the rest of the step's log is lost: %v", err)

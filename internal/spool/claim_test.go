@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -342,5 +343,31 @@ func TestDropped(t *testing.T) {
 		if waited := (&spool.Claim{Dropped: dropped}).Waited(); waited != 0 {
 			t.Errorf("%s: Waited() = %s, want 0", name, waited)
 		}
+	}
+}
+
+// TestAnswer carries what the runner is to read from the daemon to the shim.
+func TestAnswer(t *testing.T) {
+	exchange := open(t, exchangeDir(t))
+	if err := exchange.Init(); err != nil {
+		t.Fatal(err)
+	}
+	draft := drop(t, exchange, "")
+	c := claim(t, exchange, draft.ID)
+	defer c.Close()
+	large := json.RawMessage(`"` + strings.Repeat("x", 48<<10) + `"`)
+	if err := c.Answer(0, large); err == nil {
+		t.Error("a large response is no error")
+	}
+	want := json.RawMessage(`{"state":{"a":"<&>"}}`)
+	if err := c.Answer(3, want); err != nil {
+		t.Fatal(err)
+	}
+	result, ok, err := draft.Result(io.Discard)
+	if err != nil || !ok || result.ExitCode != 3 {
+		t.Fatalf("%+v, %t, %v", result, ok, err)
+	}
+	if diff := cmp.Diff(string(want), string(result.Response)); diff != "" {
+		t.Errorf("the response (-want +got):\n%s", diff)
 	}
 }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/internal/agent"
+	"kiln/internal/failure"
+	"kiln/internal/jobdir"
+)
+
+// Waiting times for the job container's agent, which listens as soon as the
+// container runs: kilnd has seen that by now.
+const (
+	doorWait  = 15 * time.Second       // until it answers at all
+	knockPoll = 10 * time.Millisecond  // between two tries
+	socketLag = 200 * time.Millisecond // of the socket behind the address
+)
+
+// A knocked is what came of knocking at one way.
+type knocked struct {
+	welcome agent.Welcome
+	err     error
+}
+
+// findDoor finds out which way leads to the job container's agent: the socket on
+// the work volume, else its address. Which one is never assumed: it depends on
+// node, volume, kernel and policies (see docs/architecture.md).
+func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
+	ctx, cancel := context.WithTimeout(ctx, doorWait)
+	defer cancel()
+	socket := knock(ctx, agent.Door{Socket: dir.Door()})
+	address := knock(ctx, agent.Door{TCP: j.Address, Secret: []byte(j.Secret)})
+	var bySocket, byAddress knocked
+	select {
+	case bySocket = <-socket:
+	case byAddress = <-address:
+		// The agent opens the socket last.
+		select {
+		case bySocket = <-socket:
+		case <-time.After(socketLag):
+			bySocket.err = context.DeadlineExceeded
+		}
+	}
+	if bySocket.err != nil && byAddress == (knocked{}) {
+		byAddress = <-address
+	}
+	switch {
+	case bySocket.err == nil:
+		j.Door, j.Libc = waySocket, bySocket.welcome.Libc
+	case byAddress.err == nil:
+		j.Door, j.Libc = wayTCP, byAddress.welcome.Libc
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return shut(work, j.Address, bySocket.err, byAddress.err)
+	default:
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// knock probes a door until it answers or ctx ends.
+func knock(ctx context.Context, door agent.Door) <-chan knocked {
+	answered := make(chan knocked, 1)
+	go func() {
+		for {
+			welcome, err := door.Probe(ctx)
+			if err == nil {
+				answered <- knocked{welcome: welcome}
+				return
+			}
+			select {
+			case <-ctx.Done():
+				answered <- knocked{err: err}
+				return
+			case <-time.After(knockPoll):
+			}
+		}
+	}()
+	return answered
+}
+
+// shut is the error for an agent that answers nowhere, with what may be the
+// reason.
+func shut(work, address string, bySocket, byAddress error) error {
+	why := "does SELinux, AppArmor or a sandbox keep the two pods apart, does a NetworkPolicy forbid " + cmp.Or(address, "its address") + "?"
+	var about unix.Statfs_t
+	if unix.Statfs(work, &about) == nil && about.Flags&unix.ST_NOEXEC != 0 {
+		why = "the work volume is mounted noexec, so its process cannot be started from there"
+	}
+	return failure.New(failure.NotStarted, "the job container runs, and its agent answers neither at the socket on the work volume (%w) nor at %s (%v): %s; kilnd doctor tries both ways", bySocket, cmp.Or(address, "an address"), byAddress, why)
+}
