@@ -110,15 +110,18 @@ func TestOf(t *testing.T) {
 		}},
 		"volumes": {
 			"-v data:/other:ro -v /home/runner/_work/a/a:/src", []hook.Mount{
-				{SourceVolumePath: "data", TargetVolumePath: "/data/"}, {TargetVolumePath: "/cache"},
+				{SourceVolumePath: "data", TargetVolumePath: "/data/"},
+				{TargetVolumePath: "/cache"},
 				{SourceVolumePath: "/__w/b", TargetVolumePath: "/b", ReadOnly: true},
 			}, podoptions.Spec{
 				Pull:    corev1.PullAlways,
 				Volumes: []corev1.Volume{disk(data), disk("db-1")},
 				Mounts: []corev1.VolumeMount{
-					{Name: data, MountPath: "/data"}, {Name: "db-1", MountPath: "/cache"},
+					{Name: data, MountPath: "/data"},
+					{Name: "db-1", MountPath: "/cache"},
 					{Name: "work", MountPath: "/b", SubPath: "b", ReadOnly: true},
-					{Name: data, MountPath: "/other", ReadOnly: true}, {Name: "work", MountPath: "/src", SubPath: "a/a"},
+					{Name: data, MountPath: "/other", ReadOnly: true},
+					{Name: "work", MountPath: "/src", SubPath: "a/a"},
 				},
 			},
 		},

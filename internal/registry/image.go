@@ -65,6 +65,9 @@ type imageConfig struct {
 		Cmd        []string `json:"Cmd"`
 		Env        []string `json:"Env"`
 		WorkingDir string   `json:"WorkingDir"`
+
+		ExposedPorts map[string]struct{} `json:"ExposedPorts"`
+		Healthcheck  *Healthcheck        `json:"Healthcheck"`
 	} `json:"config"`
 }
 
@@ -142,6 +145,8 @@ type Base struct {
 	Differ bool
 	// Start is how a container of it starts.
 	Start Start
+	// Serving is what it says of a service.
+	Serving Serving
 	// Environment is what is odd about its environment and working directory.
 	Environment Environment
 }
@@ -188,7 +193,7 @@ func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch st
 	base := Base{
 		Triggers: config.Config.OnBuild, Shell: config.Config.Shell,
 		Manifest: chosen.digest, Differ: chosen.differ,
-		Start: config.start(), Environment: config.environment(),
+		Start: config.start(), Serving: config.serving(), Environment: config.environment(),
 	}
 	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {
 		return Base{}, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)
