@@ -28,14 +28,16 @@ BENCHARGS ?=
 STATIC := CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false'
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-# Packages that start no goroutine, so that the race detector has nothing to find in them,
-# and takes several times their time to say so. internal/repo holds the list to that;
-# `make race` asks it all the same.
-SEQUENTIAL := $(addprefix kiln/,e2e/demo e2e/outcome e2e/sample $(addprefix internal/,\
+# Packages that start no goroutine of their own. The race detector has little to find in
+# them and takes several times their time, so that `make unit` tests them without it;
+# `make race` asks it all the same. internal/repo holds the list to that.
+SEQUENTIAL := $(addprefix kiln/,daemon e2e/demo e2e/outcome e2e/sample $(addprefix internal/,\
   action buildcontext buildkey config copysource executor failure golden hook hostpath kaniko label \
   podtemplate preflight repo scaleset tarball))
 # A program under the detector sleeps for a second before it ends, unless it is told not to.
 RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
+# Packages that are tested at a time: two for each processor, since many tests wait.
+WIDTH = $(shell expr 2 '*' "$$(getconf _NPROCESSORS_ONLN)")
 
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
@@ -125,8 +127,8 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 
 .PHONY: unit
 unit: $(HELMS) ## Run the unit and script tests, the race detector on where there is a goroutine; needs no root and no cluster
-	$(RACE) go test -race -shuffle=on $(TESTARGS) $(filter-out $(SEQUENTIAL),$(shell go list ./...))
-	$(STATIC) go test -shuffle=on $(TESTARGS) $(SEQUENTIAL)
+	$(RACE) go test -race -p $(WIDTH) -shuffle=on $(TESTARGS) $(filter-out $(SEQUENTIAL),$(shell go list ./...))
+	$(STATIC) go test -p $(WIDTH) -shuffle=on $(TESTARGS) $(SEQUENTIAL)
 	$(STATIC) go test -C login -shuffle=on $(TESTARGS) ./...
 	$(RACE) go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
 	$(RACE) go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...
@@ -134,7 +136,7 @@ unit: $(HELMS) ## Run the unit and script tests, the race detector on where ther
 
 .PHONY: race
 race: $(HELMS) ## Run with the race detector those unit tests that make unit runs without it
-	$(RACE) go test -race -shuffle=on $(TESTARGS) $(SEQUENTIAL)
+	$(RACE) go test -race -p $(WIDTH) -shuffle=on $(TESTARGS) $(SEQUENTIAL)
 
 .PHONY: e2e
 e2e: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
