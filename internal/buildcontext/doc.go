@@ -5,8 +5,9 @@
 // applies the .dockerignore as BuildKit does and writes a plain tar.
 // [Canonical] runs in the daemon: it believes nothing of that tar, refuses
 // what an extraction could stumble over, and writes what is left as a gzip
-// compressed tar. [ReadFile] takes one small file out of that, and a [Tree] lists
-// what is in it. [Head] writes what goes before it on its way to a builder.
+// compressed tar. [ReadFile] takes one small file out of that, a [Tree] lists what is
+// in it, and [Pick] writes a part of it. [Head] writes what goes before it on its way
+// to a builder.
 //
 // # Layout
 //

@@ -218,3 +218,12 @@ func TestAddedArchives(t *testing.T) {
 		}
 	}
 }
+
+func TestArchive(t *testing.T) {
+	_, context := looked(t, "FROM busybox\nADD a.tar b /x/\n", []string{"a.tar = tar", "b = text", "c = text"})
+	for path, want := range map[string]bool{"a.tar": true, "b": false, "c": true} {
+		if got := context.Archive(path); got != want {
+			t.Errorf("ADD may unpack %s: %t, want %t", path, got, want)
+		}
+	}
+}

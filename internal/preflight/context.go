@@ -33,6 +33,13 @@ type Context struct {
 // looked into. The tree may be nil, and then nothing is known.
 func Listed(tree *buildcontext.Tree) *Context { return &Context{tree: tree} }
 
+// Archive reports whether an ADD of the file may unpack it: also where the file was
+// not looked into. The path is clean and relative.
+func (c *Context) Archive(path string) bool {
+	facts, known := c.archives[path]
+	return !known || facts.Docker || facts.Excess
+}
+
 // unlisted is what stays known without the list, which can be large.
 func (c *Context) unlisted() *Context {
 	if c == nil {
