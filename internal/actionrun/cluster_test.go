@@ -95,9 +95,12 @@ func newStage(t *testing.T, life func(*podtest.Life), faults podtest.Faults) *st
 	return s
 }
 
-// run runs the action of an image.
+// run runs the action of an image, for a day at most: what bounds an action and does not
+// work shows as that.
 func (s *stage) run(ctx context.Context, image actionrun.Image) (int, error) {
 	s.t.Helper()
+	ctx, cancel := context.WithTimeoutCause(ctx, 24*time.Hour, errors.New("nothing has ended the action for a day"))
+	defer cancel()
 	runner, err := actionrun.New(s.options)
 	if err != nil {
 		s.t.Fatal(err)
