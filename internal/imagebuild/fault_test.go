@@ -33,6 +33,8 @@ func afterFault(op, fault string, always bool) (want ending, left bool) {
 		switch {
 		case fault == "done, but timed out": // the connection stays open
 			return ending{Outcomes: "deadline", Pods: 1}, false
+		case refused: // it stays so
+			return ending{Outcomes: "admission_refused", Pods: 1}, false
 		case always && done:
 			return ending{Outcomes: "context_transport", Pods: 3, Contexts: 3}, false
 		case always:
@@ -112,9 +114,7 @@ func TestFaultsOfAFollower(t *testing.T) {
 							t.Errorf("the creator: %+v", got)
 						}
 						well := follower == "followed" || follower == "reused"
-						// Who hears nothing of the gate for a minute misses its last word.
-						deaf := op == "get pods/log" && strings.HasSuffix(fault, "timed out")
-						if when == "once" && fault != "forbidden" && !deaf && !well {
+						if when == "once" && fault != "forbidden" && !well {
 							t.Errorf("the follower: %+v", got)
 						}
 						// An owner that cannot be taken out goes with its runner.

@@ -107,13 +107,25 @@ func (o *order) attempt(ctx context.Context, spec *corev1.Pod) (result, error) {
 			return found, nil
 		}
 		o.who.Log.Debug("build pod %s/%s, executor %s", pod.Namespace, pod.Name, o.plan.executor)
-		return o.seeThrough(ctx, pod, creator)
+		return o.outcome(ctx, pod, creator)
 	case apierrors.IsAlreadyExists(err):
 		return o.follow(ctx, spec)
 	case !podrun.Refused(err): // the answer alone may be lost
 		defer o.cleanup("build pod", func(ctx context.Context) error { return o.discardOwn(ctx, spec.Name) })
 	}
 	return result{}, createFailure(err)
+}
+
+// outcome sees a build pod through. Where nothing was heard of what it pushed, the
+// registry is asked: an image under the build's tag is what was built.
+func (o *order) outcome(ctx context.Context, pod *corev1.Pod, as role) (result, error) {
+	built, err := o.seeThrough(ctx, pod, as)
+	if errors.Is(err, errUnheard) {
+		if found, why := o.find(ctx); why == "" {
+			return found, nil
+		}
+	}
+	return built, err
 }
 
 // createFailure is the error of a pod that the API server did not take.
@@ -151,7 +163,7 @@ func (o *order) follow(ctx context.Context, spec *corev1.Pod) (result, error) {
 		return result{}, o.remove(ctx, pod)
 	}
 	o.who.Log.Line("kiln: following the build that %s began", steplog.OneLine(creatorName(pod)))
-	return o.seeThrough(ctx, pod, follower)
+	return o.outcome(ctx, pod, follower)
 }
 
 // stranger says why pod is not the build that spec describes, "" if it is.

@@ -2,10 +2,12 @@ package imagebuild
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/failure"
@@ -327,8 +329,11 @@ func (l *life) sent(err error) []effect {
 		return []effect{{act: tellSent}}
 	}
 	l.broke = failure.New(failure.ContextTransport, "the build context did not arrive whole: %w", err)
-	if l.settled() {
+	switch {
+	case l.settled():
 		return nil
+	case apierrors.IsForbidden(err): // and would be the next time
+		return l.fail(fmt.Errorf("send the build context: %w", err))
 	}
 	l.phase = cut
 	if l.words.said(end) {

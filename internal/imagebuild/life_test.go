@@ -12,6 +12,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
+	"kiln/internal/podtest"
 )
 
 // podOf is a state of the build pod: what its containers kaniko and gate do, as run,
@@ -45,6 +46,7 @@ func TestLife(t *testing.T) {
 		arrives    = kanikoSaid{begin}
 		logEnds    = kanikoSaid{end}
 		broken     = contextSent{errors.New("reset")}
+		refusal    = contextSent{failure.New(failure.AdmissionRefused, "%w", podtest.Forbidden("create", "pods/attach").Err)}
 		gone       = watchEnded{podrun.ErrGone}
 		cause      = errors.New("cancelled")
 		stop       = cancelled{cause}
@@ -103,6 +105,8 @@ func TestLife(t *testing.T) {
 		"a layer is cut off":                    {creator, [][]any{built, {layer}}, over, failure.UnsupportedInstruction, nil, nil},
 		"a layer is cut off before the end":     {creator, [][]any{built, {bad, layer, logEnds}}, over, failure.UnsupportedInstruction, nil, nil},
 		"Kaniko ends before the context":        {creator, [][]any{{none, bad}}, suspect, "", nil, []act{followGate, followKaniko, setGrace}},
+		"the context is refused":                {creator, [][]any{underWay, {refusal}}, over, failure.AdmissionRefused, nil, nil},
+		"the context is refused after the end":  {creator, [][]any{underWay, {bad, refusal}}, unread, "", nil, []act{setGrace}},
 		"the context breaks off":                {creator, [][]any{underWay, {broken}}, cut, "", nil, []act{setGrace}},
 		"the context breaks off for good":       {creator, [][]any{underWay, {broken, graceOver{}}}, over, transports, nil, nil},
 		"the context breaks, cancelled":         {creator, [][]any{underWay, {broken, stop}}, over, "", cause, nil},

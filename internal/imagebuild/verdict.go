@@ -1,6 +1,7 @@
 package imagebuild
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -71,10 +72,8 @@ func (l *life) failure() error {
 		return l.gateEnded()
 	case last.Reason == startError:
 		return failure.New(failure.NodeLost, "the node could not start Kaniko's container: %s", steplog.OneLine(last.Message))
-	case last.ExitCode == 0 && l.deaf != nil:
-		return fmt.Errorf("the build reports success, but nobody knows what was pushed: %w", l.deaf)
 	case last.ExitCode == 0:
-		return failure.New(failure.Internal, "Kaniko reports success, but the gate saw no image being pushed%s", l.deniedHint())
+		return l.unpushed()
 	}
 	found := l.words.failure(last.ExitCode, last.Reason == "OOMKilled")
 	unexplained := found.Reason == failure.Evicted || found.Reason == failure.Internal
@@ -95,6 +94,22 @@ func (l *life) failure() error {
 		found.Message += "; " + pushHint(repository(l.about.push), l.about.secret)
 	}
 	return l.blame(found)
+}
+
+// errUnheard says that Kaniko has ended well and that the gate was not heard to push
+// anything: the registry may know better.
+var errUnheard = errors.New("the build reports success, but nobody knows what was pushed")
+
+// unpushed is the error of a build that has ended well, without a word of the gate's.
+func (l *life) unpushed() error {
+	switch {
+	case l.deaf != nil:
+		return fmt.Errorf("%w: %w", errUnheard, l.deaf)
+	case l.gate != gateListens:
+		return failure.New(failure.ClusterUnreachable, "%w: the log of the pod's gate is silent: %s", errUnheard, failure.ClusterUnreachable.Hint())
+	}
+	text := "Kaniko reports success, but the gate saw no image being pushed" + l.deniedHint()
+	return &failure.Error{Reason: failure.Internal, Message: text, Err: errUnheard}
 }
 
 // gateEnded is the error of a build whose gate ended before it. A gate that

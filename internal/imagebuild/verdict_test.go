@@ -47,6 +47,7 @@ func aLife(t *testing.T, out *strings.Builder) (*life, *kanikoLog) {
 func failedLife(t *testing.T, end corev1.ContainerStateTerminated, log ...string) (*life, *kanikoLog) {
 	t.Helper()
 	l, output := aLife(t, &strings.Builder{})
+	l.gate = gateListens
 	l.pod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "kiln-1", UID: "1"}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 		{Name: kaniko.ContainerKaniko, State: corev1.ContainerState{Terminated: &end}},
 	}}}
@@ -228,5 +229,15 @@ func TestTheEndOfARemovedPodIsNoFailure(t *testing.T) {
 	failed.pod.DeletionTimestamp = &now
 	if err := failed.failure(); failure.Of(err) != failure.RunFailed {
 		t.Errorf("a failed build: %v", err)
+	}
+}
+
+// TestASilentGate: a build that ends well and of whose gate nothing was heard failed on the
+// way to the log.
+func TestASilentGate(t *testing.T) {
+	l, _ := failedLife(t, corev1.ContainerStateTerminated{})
+	l.gate = gateStarted
+	if err := l.failure(); failure.Of(err) != failure.ClusterUnreachable || !errors.Is(err, errUnheard) {
+		t.Errorf("error = %v (%s)", err, failure.Of(err))
 	}
 }
