@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -25,11 +27,27 @@ func runStep(ctx context.Context, input hook.Input, container hook.Container, ou
 	if container.Dockerfile != "" {
 		request.Dockerfile = filepath.Base(filepath.Clean(container.Dockerfile))
 	}
+	step.offerOutlet(container, &request)
 	result, err := step.ask(ctx, request)
 	if err != nil {
 		return 1, err
 	}
 	return step.finish(ctx, result)
+}
+
+// offerOutlet adds an outlet for the action to a request. Without one the daemon reads
+// what the action prints from its node.
+func (s *step) offerOutlet(container hook.Container, request *spool.Request) {
+	token := make([]byte, 16)
+	_, _ = rand.Read(token) // crypto/rand.Read never fails
+	outlet, err := openOutlet(container, hex.EncodeToString(token))
+	if err != nil {
+		if os.Getenv("RUNNER_DEBUG") == "1" {
+			s.say("the action's output goes through its node: %v", err)
+		}
+		return
+	}
+	s.outlet, request.Outlet = outlet, outlet.offer()
 }
 
 // warnMisplaced says which settings of the daemon stand on the runner

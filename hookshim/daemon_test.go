@@ -75,6 +75,15 @@ func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watch
 	claim.Load()
 	check(claim.Bad)
 	r := claim.Request
+	if run, ok := strings.CutPrefix(behaviour, "action-"); ok {
+		check(claim.Finish(runAction(claim, run)))
+		for !claim.Vanished() {
+			<-watcher.C
+		}
+		claim.Close()
+		check(exchange.Clear(id))
+		return
+	}
 	fmt.Fprintf(claim.Log, "dockerfile=%s workspace=%s debug=%t token=%d\nargs=%s\n", r.Dockerfile, r.Workspace, r.Debug, len(r.StopToken), r.Args)
 	if r.Dockerfile != "" {
 		staged, err := claim.Context()

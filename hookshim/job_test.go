@@ -29,6 +29,9 @@ func jobAgent() {
 	if len(os.Args) > 1 && os.Args[1] == agent.LimitCommand {
 		os.Exit(agent.ExecLimited(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == agent.ActionCommand {
+		os.Exit(agent.BecomeAction(os.Args[2:]))
+	}
 	config := agent.Config{Log: os.Stdout, Secret: []byte(jobSecret)}
 	flag.StringVar(&config.Socket, "socket", "", "")
 	flag.StringVar(&config.TCP, "tcp", "", "")

@@ -24,6 +24,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -107,8 +108,7 @@ func exitCode(ctx context.Context, ended <-chan int, grace time.Duration) int {
 
 // complain tells the step's author why it failed, on a line of its own.
 func complain(out *lineWriter, why failure.Reason, err error) {
-	out.endLine()
-	fmt.Fprintf(out, "::error::kiln: %s\n", hook.EscapeData(err.Error()+" "+why.Mark()))
+	out.line("::error::kiln: " + hook.EscapeData(err.Error()+" "+why.Mark()))
 }
 
 // reason is the class of what the shim says itself: what is not the author's
@@ -146,14 +146,23 @@ func duration(name string, fallback time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// lineWriter writes through and knows whether a line is open.
+// lineWriter writes through and knows whether a line is open. It is safe for
+// concurrent use.
 type lineWriter struct {
-	w    io.Writer
+	w io.Writer
+
+	mu   sync.Mutex
 	open bool
 }
 
 // Write writes p and remembers how it ended.
 func (l *lineWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.writeLocked(p)
+}
+
+func (l *lineWriter) writeLocked(p []byte) (int, error) {
 	if len(p) > 0 {
 		l.open = p[len(p)-1] != '\n'
 	}
@@ -162,7 +171,21 @@ func (l *lineWriter) Write(p []byte) (int, error) {
 
 // endLine makes sure that what follows begins a line.
 func (l *lineWriter) endLine() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.endLocked()
+}
+
+func (l *lineWriter) endLocked() {
 	if l.open {
-		_, _ = l.Write([]byte("\n"))
+		_, _ = l.writeLocked([]byte("\n"))
 	}
+}
+
+// line writes a line of its own.
+func (l *lineWriter) line(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.endLocked()
+	_, _ = l.writeLocked([]byte(text + "\n"))
 }

@@ -59,6 +59,7 @@ func published(args []string) spool.Settings {
 // with "deaf" not even then, nor with "flood", which writes a long log first.
 // With "restart" it answers as for a step that an earlier run of it left.
 // With "job" it answers the calls of a job, see serveJob.
+// With "action-…" it runs an action, see runAction.
 // With "die" it ends in the middle of the log, with "mute" it claims nothing,
 // and with "unserved" it is there until the file "release" is, and
 // has no requests directory. A

@@ -23,6 +23,7 @@ type step struct {
 	out      *lineWriter
 	grace    time.Duration
 	token    string
+	outlet   *outlet // of the action; nil where it has none
 
 	unserved  absence // of a daemon that serves the exchange
 	unclaimed absence // of one that has taken the step
@@ -49,6 +50,7 @@ func openStep(out *lineWriter) (*step, error) {
 
 // close takes the request out of the exchange.
 func (s *step) close() {
+	s.outlet.close()
 	if s.draft != nil {
 		s.draft.Remove()
 	}
@@ -98,6 +100,7 @@ func (s *step) cancelWith(ctx context.Context) (late context.Context, stop func(
 func (s *step) await(late context.Context) (spool.Result, error) {
 	watch, stop := context.WithCancel(context.Background())
 	defer stop()
+	defer s.outlet.stop()
 	watcher := spool.Watch(watch, s.exchange.ResponsesDir())
 	claimed, watched := false, false
 	for {
@@ -105,7 +108,7 @@ func (s *step) await(late context.Context) (spool.Result, error) {
 		if claimed && !watched {
 			watched = watcher.Add(s.exchange.ResponseDir(s.draft.ID))
 		}
-		result, ok, err := s.print(late)
+		result, ok, err := s.turn(late)
 		switch {
 		case ok && err == nil:
 			return result, nil
@@ -120,6 +123,8 @@ func (s *step) await(late context.Context) (spool.Result, error) {
 		select {
 		case <-late.Done():
 		case <-watcher.C:
+		case <-s.outlet.settled():
+		case <-s.outlet.done():
 		case <-time.After(pollInterval):
 		}
 	}
@@ -143,6 +148,12 @@ func (s *step) print(late context.Context) (spool.Result, bool, error) {
 		err = fmt.Errorf("print log: %w", flushErr)
 	}
 	return result, ok, err
+}
+
+// printLog writes what is new of the log.
+func (s *step) printLog(late context.Context) error {
+	buffered := bufio.NewWriterSize(&cancelWriter{ctx: late.Err, w: s.out}, 64<<10)
+	return errors.Join(s.draft.Print(buffered), buffered.Flush())
 }
 
 // endShield ends the shield of build output and the group that the log may

@@ -98,8 +98,7 @@ func (s *step) say(format string, args ...any) { say(s.out, format, args...) }
 
 // say prints one line of the shim's own.
 func say(out *lineWriter, format string, args ...any) {
-	out.endLine()
-	fmt.Fprintf(out, "kiln: "+format+"\n", args...)
+	out.line(fmt.Sprintf("kiln: "+format, args...))
 }
 
 // lookAtDaemon is the advice of messages about the daemon.

@@ -40,6 +40,8 @@ type Step struct {
 	Log    *steplog.Log
 	Times  *steplog.Times
 	Logger *zap.Logger
+	// Outlet is where the action can print to directly; nil for nowhere.
+	Outlet *Outlet
 }
 
 // Image is what an action runs.
@@ -100,7 +102,13 @@ func (a *Action) Run(ctx context.Context, image Image) (int, error) {
 	if len(skipped) > 0 {
 		a.step.Log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", hook.EscapeData(strings.Join(skipped, ", ")))
 	}
-	return a.runJob(ctx, secret, job, image.Reused)
+	code, err := a.runJob(ctx, secret, job, image.Reused)
+	if errors.Is(err, errNoOutlet) {
+		a.step.Log.Debug("%s: it runs once more without", err)
+		a.step.Outlet = nil
+		return a.Run(ctx, image)
+	}
+	return code, err
 }
 
 // job is the Job of a specification, with the operator's template.

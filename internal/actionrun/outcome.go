@@ -21,6 +21,17 @@ const (
 	exitTerminated    = 143
 )
 
+// startError is the reason of a container whose process could not be started.
+const startError = "StartError"
+
+// notStarted reports whether the runtime could not start a container's process.
+func notStarted(end *corev1.ContainerStateTerminated) bool {
+	return end.Reason == startError || end.Reason == "ContainerCannotRun"
+}
+
+// podOver reports whether the action's container has ended.
+func podOver(pod *corev1.Pod) bool { return podrun.Over(pod, action.ContainerName) }
+
 // actionFailure is why the action called name failed, nil if it did not.
 func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 	what := fmt.Sprintf("the action %s ", steplog.OneLine(name))
@@ -29,7 +40,7 @@ func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 	if end.Message != "" {
 		message = ": " + steplog.OneLine(end.Message)
 	}
-	notStarted := end.Reason == "StartError" || end.Reason == "ContainerCannotRun"
+	notStarted := notStarted(end)
 	switch {
 	case end.ExitCode == 0:
 		return nil
@@ -57,16 +68,21 @@ func (r *run) outcome() (code int, over bool, err error) {
 	if reason, lost := podrun.Lost(r.pod, action.ContainerName); lost {
 		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
 	}
-	if !podrun.Over(r.pod, action.ContainerName) || r.phase == running {
+	if !podOver(r.pod) || r.phase == running {
 		return 0, false, nil
+	}
+	end, ended := podrun.Terminated(r.pod, action.ContainerName)
+	if ended {
+		if end, err = viaAgent(r.pod, end); err != nil {
+			return 1, true, err
+		}
 	}
 	r.action.step.Times.Mark("run")
 	r.action.step.Log.Line("kiln: %s", r.action.step.Times)
 	if reason, failed := podrun.Failed(r.pod); failed {
 		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
 	}
-	end, ok := podrun.Terminated(r.pod, action.ContainerName)
-	if !ok {
+	if !ended {
 		return 1, true, failure.New(failure.Internal, "the action's pod ended without running the action")
 	}
 	if deleted(r.pod, end) {

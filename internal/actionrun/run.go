@@ -37,6 +37,8 @@ type run struct {
 	starts   func() // counts the pod as waiting no longer
 	reused   bool   // the image was built for an earlier step
 	unread   error  // why not all of the output was read
+	isOver   bool
+	over     chan struct{} // closed when the container has ended
 }
 
 // follow returns the run of the Job called name.
@@ -45,6 +47,7 @@ func (a *Action) follow(name string, reused bool) *run {
 	return &run{
 		action:   a,
 		logged:   make(chan error, 1),
+		over:     make(chan struct{}),
 		deadline: time.NewTimer(options.PendingTimeout),
 		why:      podwait.Begin(a.step.Log, options.Pods, podwait.Wait{Kind: "Job", Name: name, Image: failure.ActionImagePull}),
 		starts:   sync.OnceFunc(options.Metrics.PodWaits()),
@@ -75,6 +78,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 				return 1, ErrImageMissing
 			}
 			r.follow(ctx)
+			r.tellOver()
 		case err = <-feed.Done:
 			err = podwait.Lost("action's pod", err)
 		case err = <-r.logged:
@@ -124,8 +128,8 @@ func (r *run) follow(ctx context.Context) {
 	if limit := r.action.runner.options.StepTimeout; limit > 0 {
 		r.deadline.Reset(limit)
 	}
-	pod := r.pod.Name
-	go func() { r.logged <- r.show(ctx, pod) }()
+	pod := r.pod
+	go func() { r.logged <- r.output(ctx, pod) }()
 }
 
 // missingLines is what the author reads where the node has dropped lines.

@@ -62,15 +62,23 @@ func (m *mutes) note(registry string, answered bool) {
 func (a *Action) prepareStart(ctx context.Context, image Image, job *batchv1.Job) error {
 	start, known := a.startOf(ctx, image)
 	if !known {
-		return nil
+		return a.openOutlet(job, registry.Start{})
 	}
 	if !start.Command && a.step.Container.EntryPoint == "" && len(job.Spec.Template.Spec.Containers[0].Args) == 0 {
 		return failure.New(failure.ActionFailed, "no command specified: the image of the action %s has neither ENTRYPOINT nor CMD, and the step names none; give the Dockerfile an ENTRYPOINT, or action.yml an entrypoint or args", steplog.OneLine(a.step.Name))
 	}
+	if err := a.applyUser(ctx, image, job, start.User); err != nil {
+		return err
+	}
+	return a.openOutlet(job, start)
+}
+
+// applyUser has the action run as the USER of its image says.
+func (a *Action) applyUser(ctx context.Context, image Image, job *batchv1.Job, name string) error {
 	if action.Chosen(job) {
 		return nil // by the operator
 	}
-	user := action.ParseUser(start.User)
+	user := action.ParseUser(name)
 	files, err := a.userFiles(ctx, image, user)
 	if err != nil {
 		return err

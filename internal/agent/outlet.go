@@ -107,7 +107,8 @@ func (o *Outlet) settle(taken bool) {
 // or until [Grace] after ended is closed: then what the pipe still holds is copied.
 func (o *Outlet) Pour(to io.Writer, ended <-chan struct{}) error { return pump(to, o.read, ended) }
 
-// Close settles the outlet and lets go of the pipe. Pour must have returned.
+// Close settles the outlet and lets go of the pipe, which ends a Pour that waits for
+// more. It can be called more than once.
 func (o *Outlet) Close() {
 	o.Settle()
 	_ = o.read.Close()

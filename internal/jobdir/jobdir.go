@@ -126,6 +126,21 @@ func write(root *os.Root, name string, mode fs.FileMode, content io.Reader) erro
 	return err
 }
 
+// Remove removes the directory, and what all jobs have together if nothing is left
+// there.
+func (d Dir) Remove() error {
+	root, err := os.OpenRoot(d.work)
+	if err != nil {
+		return fmt.Errorf("remove the directory of an action: %w", err)
+	}
+	defer root.Close()
+	if err := root.RemoveAll(path.Join(spool.JobsDir, d.name)); err != nil {
+		return fmt.Errorf("remove the directory of an action: %w", err)
+	}
+	_ = root.Remove(spool.JobsDir) // unless others have theirs
+	return nil
+}
+
 // Sweep removes the directories of all jobs from the work folder: one runner has
 // one job at a time, so they are of this one and of those whose end never came.
 // It removes what it can and returns the first error.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -11,14 +12,19 @@ import (
 // is cut, and no user has such a name.
 const maxUser = 1 << 10
 
+// maxCommand bounds the ENTRYPOINT and CMD of an image that are kept, in bytes.
+const maxCommand = 64 << 10
+
 // Start is what an image says of the start of a container. Whoever made the image
 // wrote it.
 type Start struct {
 	// User is its USER, as it is: a name or number, with a group behind a colon
 	// or without; empty for root.
 	User string
-	// Command says that it has an ENTRYPOINT or a CMD.
-	Command bool
+	// Command says that it has an ENTRYPOINT or a CMD, and Entrypoint and Cmd are
+	// these. Where they are too long to be kept both are nil.
+	Command         bool
+	Entrypoint, Cmd []string
 }
 
 // start takes the Start out of a configuration.
@@ -27,10 +33,14 @@ func (c imageConfig) start() Start {
 	if len(user) > maxUser {
 		user = user[:maxUser]
 	}
-	return Start{
+	start := Start{
 		User:    strings.Clone(user),
 		Command: len(c.Config.Entrypoint) > 0 || len(c.Config.Cmd) > 0,
 	}
+	if words := slices.Concat(c.Config.Entrypoint, c.Config.Cmd); len(strings.Join(words, " ")) <= maxCommand {
+		start.Entrypoint, start.Cmd = c.Config.Entrypoint, c.Config.Cmd
+	}
+	return start
 }
 
 // HostOf returns the registry of a reference, as [name.ParseReference] reads it.

@@ -56,6 +56,7 @@ func TestShimDependencies(t *testing.T) {
 		"kiln/internal/createoptions",
 		"kiln/internal/failure",
 		"kiln/internal/hook",
+		"kiln/internal/hostpath",
 		"kiln/internal/jobdir",
 		"kiln/internal/spool",
 		"kiln/internal/workerlog",

@@ -46,12 +46,12 @@ func TestWayThroughTheCode(t *testing.T) {
 	}
 }
 
-// functionsOf returns the functions and methods of the packages below internal, as
+// functionsOf returns the functions and methods of the shim and the packages below internal, as
 // package.Function and package.Type.Method, and which of them each package imports.
 func functionsOf(all []source) (functions map[string]bool, uses map[string][]string) {
 	functions, uses = map[string]bool{}, map[string][]string{}
 	for _, s := range all {
-		if s.isTest() || !strings.HasPrefix(s.path, "internal/") {
+		if s.isTest() || !strings.HasPrefix(s.path, "internal/") && !strings.HasPrefix(s.path, "hookshim/") {
 			continue
 		}
 		name := path.Base(path.Dir(s.path))

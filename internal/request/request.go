@@ -125,6 +125,27 @@ type step struct {
 	log       *steplog.Log
 	times     *steplog.Times
 	logger    *zap.Logger
+	outlet    *actionrun.Outlet
+}
+
+// shim is the shim behind a claim, for the run of an action.
+type shim struct{ claim *spool.Claim }
+
+// Flush implements [actionrun.Shim].
+func (s shim) Flush() error { return s.claim.Log.Flush() }
+
+// Want implements [actionrun.Shim].
+func (s shim) Want() error { return s.claim.Want() }
+
+// Way implements [actionrun.Shim].
+func (s shim) Way() spool.Way { return s.claim.Way() }
+
+// outletOf is the outlet that a request offers. One that cannot be is none.
+func outletOf(claim *spool.Claim) *actionrun.Outlet {
+	if asked := claim.Request.Outlet; asked != nil && asked.Valid() {
+		return &actionrun.Outlet{At: *asked, Shim: shim{claim}}
+	}
+	return nil
 }
 
 // Handle carries claim out and returns the exit code for the shim. The step's
@@ -142,6 +163,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		asked:     claim.Request,
 		log:       steplog.New(claim.Log, claim.Request.StopToken, claim.Request.Debug),
 		container: container,
+		outlet:    outletOf(claim),
 	}
 	s.times.Queued(claim.Waited())
 	code, err := s.run(ctx, bad)
@@ -205,6 +227,7 @@ func (s *step) run(ctx context.Context, bad error) (int, error) {
 	}
 	run := s.handler.actions.Action(actionrun.Step{
 		ID: s.id, Name: s.actionName(), Container: s.container, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
+		Outlet: s.outlet,
 	})
 	code, err := s.runImage(ctx, run)
 	if err != nil {

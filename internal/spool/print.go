@@ -78,16 +78,12 @@ func (d *Draft) printSegment(w io.Writer, name string, offset int64) error {
 // printed to w. The error says that there will be none: the log has a hole,
 // or the request was taken out of the exchange by somebody else.
 func (d *Draft) Result(w io.Writer) (Result, bool, error) {
-	data, err := readPlain(d.exchange.root, path.Join(dirResponses, d.ID, fileResult), maxResultBytes)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errChanged) {
-		return Result{}, false, d.pending(w)
-	}
-	if err != nil {
-		return Result{}, false, fmt.Errorf("read result: %w", err)
-	}
-	result, err := parseResult(data)
+	result, ok, err := d.Answered()
 	if err != nil {
 		return Result{}, false, err
+	}
+	if !ok {
+		return Result{}, false, d.pending(w)
 	}
 	if err := d.Print(w); err != nil {
 		return Result{}, false, err

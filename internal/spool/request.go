@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 )
 
 // Request is what the shim asks of the daemon: one call of the runner. All of
@@ -30,6 +31,28 @@ type Request struct {
 	Args json.RawMessage `json:"args"`
 	// Job is what the shim adds to prepare_job and cleanup_job; nil for others.
 	Job *Job `json:"job,omitempty"`
+	// Outlet is where a container step's action can print to directly; nil for
+	// nowhere.
+	Outlet *Outlet `json:"outlet,omitempty"`
+}
+
+// Outlet is a pipe of the shim's, of which an action gets the write end at a socket
+// on the work volume.
+type Outlet struct {
+	// Dir is the name of a directory below [JobsDir], 32 hexadecimal digits, with
+	// the agent under the name "agent" and the socket under the name "door".
+	Dir string `json:"dir"`
+	// Token is what the socket wants: 32 hexadecimal digits.
+	Token string `json:"token"`
+}
+
+// outletPattern is the form of both.
+var outletPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// Valid reports whether both have their form. A name of that form leads nowhere
+// else, and a token means nothing to a shell.
+func (o Outlet) Valid() bool {
+	return outletPattern.MatchString(o.Dir) && outletPattern.MatchString(o.Token)
 }
 
 // Job is what the shim knows of a job with containers and the daemon cannot

@@ -1,0 +1,124 @@
+package actionrun
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/action"
+	"kiln/internal/agent"
+	"kiln/internal/registry"
+	"kiln/internal/spool"
+)
+
+// An Outlet is where an action can print to directly, past its container's log.
+type Outlet struct {
+	// At is where it is.
+	At spool.Outlet
+	// Shim is who has it at the other end.
+	Shim Shim
+}
+
+// Shim knows whether an action prints into its outlet, as [spool.Claim] hears of it.
+type Shim interface {
+	// Flush publishes what was written to the step's log.
+	Flush() error
+	// Want asks for the statement that Way returns once it is there.
+	Want() error
+	Way() spool.Way
+}
+
+// How long an action that runs is given to have an outlet before the shim has to say
+// whether it has, how long the shim then may take, and how often it is looked.
+const (
+	outletGrace    = 3 * time.Second
+	statementLimit = time.Minute
+	statementPoll  = 20 * time.Millisecond
+)
+
+// errNoOutlet says that the program that takes an outlet could not be started: the
+// work volume lets nothing be executed, or something else is in its place there.
+var errNoOutlet = errors.New("the agent cannot be started in the action's container")
+
+// openOutlet has the action of job print into the step's outlet, if the step has one
+// and what the container starts with is known. Everything that was written to the
+// step's log before is before the action's output.
+func (a *Action) openOutlet(job *batchv1.Job, start registry.Start) error {
+	named := a.step.Container.EntryPoint != ""
+	if a.step.Outlet == nil || a.nodeName() == "" || !named && len(start.Entrypoint)+len(start.Cmd) == 0 {
+		return nil
+	}
+	action.OpenOutlet(job, a.step.Outlet.At, start.Entrypoint, start.Cmd)
+	return a.step.Outlet.Shim.Flush()
+}
+
+// output has the action's output in the step's log: it is there already if the action
+// prints into the outlet, and else read from the node.
+func (r *run) output(ctx context.Context, pod *corev1.Pod) error {
+	if action.HasOutlet(pod) && r.action.step.Outlet != nil {
+		taken, err := r.taken(ctx)
+		if err != nil || taken {
+			return err
+		}
+		r.action.step.Log.Debug("the action's output is read from the node: its container does not reach the hook")
+	}
+	return r.show(ctx, pod.Name)
+}
+
+// taken waits until the shim has said whether the action prints into the outlet. What
+// it says is final, so that the output comes one way and not both.
+func (r *run) taken(ctx context.Context) (bool, error) {
+	shim := r.action.step.Outlet.Shim
+	ticker := time.NewTicker(statementPoll)
+	defer ticker.Stop()
+	over, grace := r.over, time.After(outletGrace)
+	var limit <-chan time.Time
+	for {
+		if way := shim.Way(); way != spool.Undecided {
+			return way == spool.Taken, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-limit:
+			return false, errors.New("the hook does not say whether it has the output")
+		case <-ticker.C:
+			continue
+		case <-over:
+		case <-grace:
+		}
+		if err := shim.Want(); err != nil {
+			return false, err
+		}
+		over, grace, limit = nil, nil, time.After(statementLimit)
+	}
+}
+
+// tellOver says that the action's container has ended.
+func (r *run) tellOver() {
+	if r.isOver || !podOver(r.pod) {
+		return
+	}
+	r.isOver = true
+	close(r.over)
+}
+
+// viaAgent returns how a container ended that started with the agent, as if it had
+// started with the action: what the agent cannot execute was not started.
+func viaAgent(pod *corev1.Pod, end *corev1.ContainerStateTerminated) (*corev1.ContainerStateTerminated, error) {
+	if !action.HasOutlet(pod) {
+		return end, nil
+	}
+	if notStarted(end) && strings.Contains(end.Message, action.OutletTarget) {
+		return end, errNoOutlet
+	}
+	if why, isAgents := strings.CutPrefix(end.Message, agent.NotStarted); isAgents {
+		end = end.DeepCopy()
+		end.Reason, end.Message = startError, why
+	}
+	return end, nil
+}
