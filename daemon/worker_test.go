@@ -191,7 +191,10 @@ func (s *sidecar) worker() int {
 }
 
 // drop hands over a step with a ready image.
-func (s *sidecar) drop() *spool.Draft {
+func (s *sidecar) drop() *spool.Draft { return s.offer(nil) }
+
+// offer hands over such a step with an outlet for its action.
+func (s *sidecar) offer(outlet *spool.Outlet) *spool.Draft {
 	s.t.Helper()
 	args, err := json.Marshal(hook.Container{
 		Image: s.images + "/busybox:1", EntryPoint: "/run", WorkingDirectory: "/github/workspace",
@@ -201,7 +204,7 @@ func (s *sidecar) drop() *spool.Draft {
 	s.must(err)
 	draft, err := s.exchange.NewDraft()
 	s.must(err)
-	s.must(draft.Drop(spool.Request{Workspace: "/home/runner/_work/app/app", Args: args}))
+	s.must(draft.Drop(spool.Request{Workspace: "/home/runner/_work/app/app", Args: args, Outlet: outlet}))
 	return draft
 }
 
@@ -260,6 +263,44 @@ func TestWorkerRunsSteps(t *testing.T) {
 	}
 	if err := s.kill(unix.SIGTERM); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// TestWorkerOutlet: an action is given the outlet that the shim offers, and its output is
+// read from the node where the shim says that it has none of it.
+func TestWorkerOutlet(t *testing.T) {
+	offered := spool.Outlet{Dir: strings.Repeat("d", 32), Token: strings.Repeat("0", 32)}
+	for name, tt := range map[string]struct {
+		outlet spool.Outlet
+		way    spool.Way
+		given  bool
+		reads  bool
+	}{
+		"taken":     {offered, spool.Taken, true, false},
+		"shut":      {offered, spool.Shut, true, true},
+		"malformed": {spool.Outlet{Dir: "../" + offered.Dir[3:], Token: offered.Token}, spool.Undecided, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			given := make(chan bool, 1)
+			s := newSidecar(t, func(life *podtest.Life) {
+				given <- action.HasOutlet(life.Pod())
+				greets(life)
+			})
+			s.start()
+			draft := s.offer(&tt.outlet)
+			if tt.way != spool.Undecided {
+				s.await("the question", draft.Wanted)
+				s.must(draft.Say(tt.way))
+			}
+			got, log := s.result(draft)
+			if reads := strings.Contains(log, "hello from "); got.ExitCode != 3 || reads != tt.reads || !strings.Contains(log, "kiln: ") {
+				t.Errorf("exit code %d, log %q", got.ExitCode, log)
+			}
+			if <-given != tt.given {
+				t.Errorf("the action was given an outlet: %v", !tt.given)
+			}
+			s.clean(draft)
+		})
 	}
 }
 
