@@ -14,7 +14,7 @@ type renderValuesCommand struct {
 	ImagePullSecret  []string `help:"Secret with which the nodes pull kiln's image; the pods of builds and of actions inherit it. May be given again." placeholder:"NAME"`
 	RunnerImage      string   `help:"Image of the runner container." default:"${runner_image}"`
 	Delegate         string   `help:"Path of the stock hook in the runner's image, for mode kubernetes." default:"${delegate}"`
-	Handle           string   `help:"Which container steps kiln runs in mode kubernetes: all, or dockerfile to leave those with a ready image to the stock hook." default:"${handle}"`
+	Handle           string   `help:"What kiln serves in mode kubernetes: all container steps; dockerfile, to leave those with a ready image to the stock hook; or job, whole jobs." default:"${handle}"`
 	RegistrySecret   string   `help:"Secret of the registry's credentials in the namespace of the runners; empty for a registry that wants none." default:"kiln-registry"`
 	PullSecret       string   `help:"Another such Secret for pulls of base images."`
 	CAConfigMap      string   `name:"ca-configmap" help:"ConfigMap whose key ca.crt has further certificate authorities for registries."`

@@ -156,11 +156,7 @@ func greetingFindings(hello spool.Hello, at time.Time) []Finding {
 func delegateFindings(pod *corev1.Pod) []Finding {
 	runner, _ := container(pod, containerRunner)
 	value, set := variable(runner, envDelegate)
-	wants, _ := variable(runner, "ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER")
 	switch {
-	case !set && wants == "true":
-		return fail("the runner wants jobs with container: (ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER), and no delegate serves them",
-			"set "+envDelegate+" to the stock hook, such as /home/runner/k8s/index.js, or use sealed mode")
 	case set && !path.IsAbs(value):
 		return fail(fmt.Sprintf("%s is %q", envDelegate, value), "write the absolute path of the stock hook, such as /home/runner/k8s/index.js")
 	case set && path.Ext(value) != ".js" && path.Ext(value) != ".sh":

@@ -96,7 +96,6 @@ func podFaults() map[string]podFault {
 		"no ARC":          {"arc", func(p *corev1.Pod) { delete(p.Labels, "actions.github.com/scale-set-name") }, Skip, "no labels", ""},
 		"relative":        {"delegate", func(p *corev1.Pod) { setEnv(p, envDelegate, "k8s/index.js") }, Fail, "k8s/index.js", "absolute path"},
 		"no hook's name":  {"delegate", func(p *corev1.Pod) { setEnv(p, envDelegate, "/bin/hook") }, Fail, ".js and .sh", "stock hook"},
-		"nobody for jobs": {"delegate", func(p *corev1.Pod) { setEnv(p, "ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER", "true") }, Fail, "no delegate", "KILN_DELEGATE"},
 
 		"exchange of one":  {"exchange", func(p *corev1.Pod) { unmount(p, containerRunner, "kiln-exchange") }, Fail, "the runner container mounts no volume at the exchange", "apply"},
 		"exchange of kiln": {"exchange", func(p *corev1.Pod) { unmount(p, containerKiln, "kiln-exchange") }, Fail, "the container kiln mounts no volume at the exchange", "apply"},

@@ -34,8 +34,9 @@ type Settings struct {
 	// Delegate is the path of the stock hook in the runner's image, for mode
 	// Kubernetes; DefaultDelegate when empty.
 	Delegate string
-	// Handle says which container steps kiln runs in mode Kubernetes: HandleAll, the
-	// default, or HandleDockerfile, which leaves ready images to the delegate.
+	// Handle says what kiln serves in mode Kubernetes: HandleAll container steps, the
+	// default; HandleDockerfile, which leaves ready images to the delegate; or HandleJob,
+	// whole jobs.
 	Handle string
 	// RegistrySecret names the Secret of the registry's credentials in the runner's
 	// namespace; empty when the registry wants none.
@@ -92,6 +93,7 @@ type Resources struct {
 const (
 	HandleAll        = "all"
 	HandleDockerfile = "dockerfile"
+	HandleJob        = "job"
 )
 
 // NoLimit is the [Resources].MemoryLimit of a container without one.

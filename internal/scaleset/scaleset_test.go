@@ -254,7 +254,7 @@ func TestFaultsNameTheSetting(t *testing.T) {
 		"secret":            {func(s *scaleset.Settings) { s.RegistrySecret = "A b" }, `the registry secret is "A b"`},
 		"authorities":       {func(s *scaleset.Settings) { s.CAConfigMap = "-" }, `the ConfigMap of certificate authorities is "-"`},
 		"class":             {func(s *scaleset.Settings) { s.StorageClass = "x: y" }, `the storage class is "x: y"`},
-		"handle":            {func(s *scaleset.Settings) { s.Handle = "some" }, `handle is "some": write all or dockerfile`},
+		"handle":            {func(s *scaleset.Settings) { s.Handle = "some" }, `handle is "some": write all, dockerfile or job`},
 		"delegate":          {func(s *scaleset.Settings) { s.Delegate = "index.js" }, `the delegate is "index.js": write it as /home/`},
 		"delegate's ending": {func(s *scaleset.Settings) { s.Delegate = "/hook" }, `the delegate is "/hook"`},
 		"runner image":      {func(s *scaleset.Settings) { s.RunnerImage = "a b" }, `the runner image is "a b"`},

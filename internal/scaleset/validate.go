@@ -45,8 +45,8 @@ func validate(s Settings) error {
 			errs = append(errs, fmt.Errorf("the %s is %q: write it as %s", field.what, field.value, field.example))
 		}
 	}
-	if s.Handle != HandleAll && s.Handle != HandleDockerfile {
-		errs = append(errs, fmt.Errorf("handle is %q: write %s or %s", s.Handle, HandleAll, HandleDockerfile))
+	if s.Handle != HandleAll && s.Handle != HandleDockerfile && s.Handle != HandleJob {
+		errs = append(errs, fmt.Errorf("handle is %q: write %s, %s or %s", s.Handle, HandleAll, HandleDockerfile, HandleJob))
 	}
 	for _, name := range s.ImagePullSecrets {
 		if !dnsName.MatchString(name) {

@@ -178,8 +178,8 @@ spec:
         # The stock hook: it gets every call that kiln does not serve.
         - name: KILN_DELEGATE
           value: {{ .delegate | quote }}
-        # Which container steps kiln runs: all, or dockerfile to leave those with a ready
-        # image to the stock hook too.
+        # What kiln serves: all container steps; dockerfile, to leave those with a ready
+        # image to the stock hook too; or job, whole jobs with container: and services:.
         - name: KILN_HANDLE
           value: {{ .handle | quote }}
 {{- end }}
