@@ -26,7 +26,7 @@ func TestBadInput(t *testing.T) {
 		step runner.Step
 		want string
 	}{
-		{"a job container", runner.Step{Command: "prepare_job"}, "prepare_job"},
+		{"a step without its job", runner.Step{Command: runner.RunScriptStep, Script: &runner.Script{Text: "true"}}, "no state of a job container"},
 		{"an unknown command", runner.Step{Command: "reticulate_splines"}, "reticulate_splines"},
 		{"not JSON", runner.Step{Raw: []byte("{\"command\":\n")}, ""},
 		{"nothing", runner.Step{Raw: []byte{}}, ""},

@@ -242,7 +242,7 @@ func (b *bench) round(ctx context.Context, round int) error {
 	b.times[kilnCold] = append(b.times[kilnCold], cold)
 	b.times[kilnReady] = append(b.times[kilnReady], ready)
 	b.times[kilnReused] = append(b.times[kilnReused], again)
-	return nil
+	return b.job(ctx, round)
 }
 
 // memory is the resident memory of the daemon's processes, in bytes, once the

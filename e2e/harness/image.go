@@ -118,6 +118,16 @@ func (c *Cluster) PackImage(ctx context.Context, config v1.Config, files map[str
 	return c.provide(ctx, "kiln-e2e/action", r)
 }
 
+// PackBare packs files as an image that has nothing else, as [Cluster.PackImage]
+// does on busybox.
+func (c *Cluster) PackBare(ctx context.Context, config v1.Config, files map[string]string) (string, error) {
+	r := recipe{base: empty.Image, config: config}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		r.files = append(r.files, file{name, files[name]})
+	}
+	return c.provide(ctx, "kiln-e2e/bare", r)
+}
+
 func (c *Cluster) compile(ctx context.Context, to, pkg string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", to, pkg)
 	cmd.Dir = c.Root

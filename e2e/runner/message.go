@@ -48,8 +48,14 @@ func (w WorkFolder) Message(s Step) ([]byte, error) {
 	if m.Command == "" {
 		m.Command = "run_container_step"
 	}
-	if m.Command == "run_container_step" {
+	m.State = s.State
+	switch {
+	case m.Command == "run_container_step":
 		m.Args = w.container(s)
+	case m.Command == PrepareJob:
+		m.Args = w.jobArgs(s)
+	case m.Command == RunScriptStep && s.Script != nil:
+		m.Args = w.scriptArgs(s)
 	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)

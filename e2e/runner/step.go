@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Step is one container step, as the worker knows it when it is about to
+// A Step is one call of a hook, as the worker knows it when it is about to
 // call the hook. It crosses from the test to the runner container as JSON.
 type Step struct {
 	// ID makes the names of the step's file commands and response file unique.
@@ -28,6 +28,15 @@ type Step struct {
 	Env map[string]string `json:"env,omitempty"`
 	// HookEnv is added to the environment of the hook's process only.
 	HookEnv map[string]string `json:"hookEnv,omitempty"`
+	// State is what prepare_job left, for the later calls of its job.
+	State json.RawMessage `json:"state,omitempty"`
+	// Job is the job of prepare_job and of the steps in its container.
+	Job *Job `json:"job,omitempty"`
+	// Script is the step of run_script_step.
+	Script *Script `json:"script,omitempty"`
+	// Quiet keeps the hook's output where the runner is: the report has its
+	// length and its SHA-256.
+	Quiet bool `json:"quiet,omitempty"`
 	// Raw, when not nil, is sent to the hook in place of the message.
 	Raw []byte `json:"raw,omitempty"`
 	// Interrupt signals the hook's process; nil lets it end by itself.

@@ -36,6 +36,9 @@ func (w WorkFolder) Prepare(s Step) error {
 	}
 	event := fmt.Sprintf(`{"repository":{"full_name":%q}}`, s.Repository)
 	files := map[string]string{responseFile(s): ""}
+	if s.Script != nil && s.Script.Node == "" {
+		files[scriptFile(s)] = s.Script.Text
+	}
 	for _, prefix := range fileCommandPrefixes() {
 		files[fileCommand(prefix, s)] = ""
 	}

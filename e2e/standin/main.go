@@ -6,6 +6,7 @@
 //	standin show ID          prints the report of a step that has ended, one line, then its log
 //	standin memory NAME...   prints the resident memory of all processes of those names, in bytes
 //	standin keep-tags ADDR REGISTRY  serves REGISTRY at ADDR and lets no tag be written twice
+//	standin fork SCRIPT      runs SCRIPT with sh, reads what it prints, and prints how long that took, in nanoseconds
 //	standin time N HOOK      prints the median time of N runs of HOOK on a malformed message, in nanoseconds
 //
 // "step" reads one line, a runner.Step as JSON, and after it a tar that is
@@ -20,6 +21,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,6 +66,8 @@ func run(args []string) error {
 		return memory(args[1:]...)
 	case len(args) == 3 && args[0] == "keep-tags":
 		return keepTags(ctx, args[1], args[2])
+	case len(args) == 2 && args[0] == "fork":
+		return fork(ctx, args[1])
 	case len(args) == 3 && args[0] == "time":
 		return startTime(ctx, args[1], args[2])
 	}
@@ -87,7 +91,11 @@ func step(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keep log: %w", err)
 	}
-	report, err := workFolder().Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, io.MultiWriter(log, os.Stdout))
+	out := io.MultiWriter(log, os.Stdout)
+	if s.Quiet {
+		out = io.Discard
+	}
+	report, err := workFolder().Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, out)
 	if err = errors.Join(err, log.Close()); err != nil {
 		return err
 	}
@@ -154,6 +162,20 @@ func statusField(status, name string) string {
 		}
 	}
 	return ""
+}
+
+// fork runs a script as the worker runs one of a job without a container: beside
+// itself, with its output by a pipe. The output is hashed, as that of a hook is.
+func fork(ctx context.Context, script string) error {
+	cmd := exec.CommandContext(ctx, "bash", "-ec", script)
+	sum := sha256.New()
+	cmd.Stdout = sum
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("run %s: %w", script, err)
+	}
+	fmt.Println(int64(time.Since(start)))
+	return nil
 }
 
 func startTime(ctx context.Context, rounds, hook string) error {

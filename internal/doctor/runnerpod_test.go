@@ -91,11 +91,11 @@ func podFaults() map[string]podFault {
 		"work subPath": {"work-volume", func(p *corev1.Pod) {
 			remount(p, containerRunner, "work", func(m *corev1.VolumeMount) { m.SubPathExpr = "$(POD_NAME)" })
 		}, Fail, "mounts a part of the volume", "the whole of"},
-		"no work":         {"work-volume", func(p *corev1.Pod) { unmount(p, containerRunner, "work") }, Fail, `mounts no volume "work"`, "called work"},
-		"old ARC":         {"arc", func(p *corev1.Pod) { p.Labels["app.kubernetes.io/version"] = "0.11.0" }, Fail, "is 0.11.0", "0.12"},
-		"no ARC":          {"arc", func(p *corev1.Pod) { delete(p.Labels, "actions.github.com/scale-set-name") }, Skip, "no labels", ""},
-		"relative":        {"delegate", func(p *corev1.Pod) { setEnv(p, envDelegate, "k8s/index.js") }, Fail, "k8s/index.js", "absolute path"},
-		"no hook's name":  {"delegate", func(p *corev1.Pod) { setEnv(p, envDelegate, "/bin/hook") }, Fail, ".js and .sh", "stock hook"},
+		"no work":        {"work-volume", func(p *corev1.Pod) { unmount(p, containerRunner, "work") }, Fail, `mounts no volume "work"`, "called work"},
+		"old ARC":        {"arc", func(p *corev1.Pod) { p.Labels["app.kubernetes.io/version"] = "0.11.0" }, Fail, "is 0.11.0", "0.12"},
+		"no ARC":         {"arc", func(p *corev1.Pod) { delete(p.Labels, "actions.github.com/scale-set-name") }, Skip, "no labels", ""},
+		"relative":       {"delegate", func(p *corev1.Pod) { setEnv(p, envDelegate, "k8s/index.js") }, Fail, "k8s/index.js", "absolute path"},
+		"no hook's name": {"delegate", func(p *corev1.Pod) { setEnv(p, envDelegate, "/bin/hook") }, Fail, ".js and .sh", "stock hook"},
 
 		"exchange of one":  {"exchange", func(p *corev1.Pod) { unmount(p, containerRunner, "kiln-exchange") }, Fail, "the runner container mounts no volume at the exchange", "apply"},
 		"exchange of kiln": {"exchange", func(p *corev1.Pod) { unmount(p, containerKiln, "kiln-exchange") }, Fail, "the container kiln mounts no volume at the exchange", "apply"},

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/e2e/harness"
+	"kiln/e2e/runner"
+)
+
+// The measured quantities of a job with a container.
+const (
+	bareRunning = "bare pod: create → running seen"
+	jobPrepared = "kiln, prepare_job: hook starts → hook exits"
+	forkTrue    = "true, forked in the runner container"
+	stepTrue    = "kiln, run: step true: hook starts → hook exits"
+	execTrue    = "true by pods/exec: request → end"
+	fork50      = "50 MB, printed by a fork in the runner container"
+	step50      = "kiln, run: step that prints 50 MB: hook starts → hook exits"
+	exec50      = "50 MB by pods/exec: request → end"
+)
+
+// jobRows are those, in the order of the table.
+func jobRows() []string {
+	return []string{bareRunning, jobPrepared, forkTrue, stepTrue, execTrue, fork50, step50, exec50}
+}
+
+// jobImage has a shell, and is on every node.
+const jobImage = "busybox"
+
+// print50 prints 50 MB, and no more than a process can.
+const print50 = "head -c 50000000 /dev/zero"
+
+// stepsEach is how often a short step is played in a round.
+const stepsEach = 5
+
+// job measures a job with a container: its beginning, and steps in it beside the
+// same processes started in other ways.
+func (b *bench) job(ctx context.Context, round int) error {
+	running, err := b.timeRunning(ctx, round)
+	if err != nil {
+		return err
+	}
+	b.times[bareRunning] = append(b.times[bareRunning], running)
+	job := &runner.Job{Container: &runner.Container{Image: jobImage}}
+	prepared, err := b.play(ctx, runner.Step{Repository: "acme/app", Command: runner.PrepareJob, Job: job}, nil)
+	if err != nil {
+		return err
+	}
+	b.times[jobPrepared] = append(b.times[jobPrepared], prepared.Duration)
+	response, err := runner.ReadResponse(prepared.Response, *job)
+	if err != nil {
+		return err
+	}
+	err = b.steps(ctx, runner.Step{Repository: "acme/app", Command: runner.RunScriptStep, Job: job, State: response.State, Quiet: true}, response.Container)
+	_, endErr := b.play(ctx, runner.Step{Repository: "acme/app", Command: runner.CleanupJob, State: response.State}, nil)
+	return errors.Join(err, endErr)
+}
+
+// steps measures steps in the job container.
+func (b *bench) steps(ctx context.Context, step runner.Step, place runner.Place) error {
+	for _, m := range []struct {
+		fork, step, exec string
+		script           string
+		times            int
+	}{
+		{forkTrue, stepTrue, execTrue, "true", stepsEach},
+		{fork50, step50, exec50, print50, 1},
+	} {
+		step.Script = &runner.Script{Text: m.script + "\n"}
+		for range m.times {
+			forked, err := b.number(ctx, "fork", m.script)
+			if err != nil {
+				return err
+			}
+			result, err := b.play(ctx, step, nil)
+			if err != nil {
+				return err
+			}
+			execed, err := b.timeExec(ctx, place.Network, m.script)
+			if err != nil {
+				return err
+			}
+			b.times[m.fork] = append(b.times[m.fork], time.Duration(forked))
+			b.times[m.step] = append(b.times[m.step], result.Duration)
+			b.times[m.exec] = append(b.times[m.exec], execed)
+		}
+	}
+	return nil
+}
+
+// timeExec runs a script in the job container as the stock hook would.
+func (b *bench) timeExec(ctx context.Context, pod, script string) (time.Duration, error) {
+	began := time.Now()
+	err := b.Exec(ctx, harness.Exec{
+		Namespace: b.namespace, Pod: pod, Container: "job", Command: []string{"sh", "-ec", script}, Stdout: io.Discard, Stderr: io.Discard,
+	})
+	return time.Since(began), err
+}
+
+// timeRunning is how long a pod of the same image takes to be seen running.
+func (b *bench) timeRunning(ctx context.Context, round int) (time.Duration, error) {
+	pod := barePod("running", round, corev1.Container{
+		Image: b.Registry + "/library/busybox:latest", Command: []string{"sleep", "60"}, ImagePullPolicy: corev1.PullAlways,
+	})
+	began := time.Now()
+	if _, err := b.Kube.CoreV1().Pods(b.namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		return 0, fmt.Errorf("create pod %s: %w", pod.Name, err)
+	}
+	err := b.Await(ctx, b.namespace, pod.Name, func(pod *corev1.Pod) (bool, error) {
+		return pod.Status.Phase == corev1.PodRunning, nil
+	})
+	took := time.Since(began)
+	deleteErr := b.Kube.CoreV1().Pods(b.namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+	return took, errors.Join(err, deleteErr)
+}
