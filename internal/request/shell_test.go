@@ -1,7 +1,6 @@
 package request
 
 import (
-	"archive/tar"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,22 +75,7 @@ func afterToken(log string) string {
 func stagedFile(t *testing.T, dockerfile string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "context.tar")
-	file, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	w := tar.NewWriter(file)
-	if err := w.WriteHeader(&tar.Header{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.WriteHeader(&tar.Header{Name: "Dockerfile", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(dockerfile))}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write([]byte(dockerfile)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
+	if err := os.WriteFile(path, staged(t, dockerfile), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

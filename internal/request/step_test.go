@@ -1,0 +1,200 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/failure"
+	"kiln/internal/hook"
+	"kiln/internal/metrics"
+	"kiln/internal/podtest"
+	"kiln/internal/spool"
+)
+
+const (
+	plainDockerfile   = "FROM base.example.com/base:1\nRUN make\n"
+	refusedDockerfile = "FROM base.example.com/base:1\nRUNN make\n"
+)
+
+// TestSteps carries steps out: with what code they end, what their author reads, how
+// many images are built for them, and that nothing of them stays.
+func TestSteps(t *testing.T) {
+	lost := podtest.Always("get pods", podtest.Forbidden("get", "pods"))
+	large := strings.Repeat("x", 1<<20)
+	for name, tt := range map[string]struct {
+		container  hook.Container
+		dockerfile string
+		act        func(*podtest.Life)
+		faults     podtest.Faults
+		change     func(*stage)
+		want       answer // its log is a part
+		builds     int
+	}{
+		"a ready image":         {container: ready(), want: answer{0, "hello\n"}},
+		"a code":                {container: ready(), act: ends(3), want: answer{3, "::error::the action base.example.com/base:1 ended with exit code 3"}},
+		"a Dockerfile":          {container: built(), dockerfile: plainDockerfile, want: answer{0, "hello\n"}, builds: 1},
+		"a Dockerfile's action": {container: built(), dockerfile: plainDockerfile, act: ends(3), want: answer{3, "acme/lint/v1 ended with exit code 3"}, builds: 1},
+		"one that is refused":   {container: built(), dockerfile: refusedDockerfile, want: answer{1, "[dockerfile_syntax]"}},
+		"one without a base":    {container: built(), dockerfile: "FROM base.example.com/none:1\nRUN make\n", want: answer{1, "[base_image_not_found]"}},
+		"one that is too large": {container: built(), dockerfile: "#" + large, want: answer{1, "[bad_request]"}},
+		"one without a line":    {container: built(), want: answer{1, "[dockerfile_syntax]"}},
+		"a large context":       {container: built(), dockerfile: plainDockerfile, change: func(s *stage) { s.settings.ContextMaxBytes = 1 }, want: answer{1, "[bad_request]"}},
+		"neither":               {container: hook.Container{}, want: answer{1, "[bad_request]"}},
+		"no right to look":      {container: ready(), faults: lost, want: answer{1, "[admission_refused]"}},
+		"a pod unlike runners'": {container: ready(), change: func(s *stage) {
+			s.cluster.Change("runner-1", func(pod *corev1.Pod) { pod.Spec.Containers = pod.Spec.Containers[:1] })
+		}, want: answer{1, "[misconfigured]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, tt.faults)
+				if tt.act != nil {
+					s.act = tt.act
+				}
+				if tt.change != nil {
+					tt.change(s)
+				}
+				got := s.step(t.Context(), tt.container, staged(t, tt.dockerfile))
+				if got.code != tt.want.code || !strings.Contains(got.log, tt.want.log) || s.builds != tt.builds {
+					t.Errorf("code %d after %d builds, log:\n%s\nwant %d, %d, and %q", got.code, s.builds, got.log, tt.want.code, tt.builds, tt.want.log)
+				}
+				time.Sleep(time.Minute)
+				if left := s.left(); left != "" {
+					t.Errorf("left %s", left)
+				}
+			})
+		})
+	}
+}
+
+// TestSecondStep: an image that was built is used again, and is built once more where the
+// nodes do not find it; where that fails, so does the step.
+func TestSecondStep(t *testing.T) {
+	for name, tt := range map[string]struct {
+		missing bool // on the nodes, until it is built once more
+		fails   bool // to be built once more
+		want    answer
+		builds  int
+	}{
+		"used again":      {want: answer{0, "reused (built "}, builds: 1},
+		"built once more": {missing: true, want: answer{0, "it is built once more"}, builds: 2},
+		"and fails":       {missing: true, fails: true, want: answer{1, "[admission_refused]"}, builds: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, nil)
+				first := s.step(t.Context(), built(), staged(t, plainDockerfile))
+				if first.code != 0 {
+					t.Fatalf("the first step: code %d, log:\n%s", first.code, first.log)
+				}
+				time.Sleep(10 * time.Minute)
+				s.act = func(life *podtest.Life) {
+					if tt.missing && s.builds == 1 {
+						life.Waits(job, "ErrImagePull", "manifest unknown")
+						<-life.Deleted()
+						return
+					}
+					ends(0)(life)
+				}
+				if tt.fails {
+					s.cluster.Admit = func(pod *corev1.Pod) error {
+						if pod.Spec.Containers[0].Name == job {
+							return nil
+						}
+						return podtest.Forbidden("create", "pods").Err
+					}
+				}
+				got := s.step(t.Context(), built(), staged(t, plainDockerfile))
+				if got.code != tt.want.code || !strings.Contains(got.log, tt.want.log) || s.builds != tt.builds {
+					t.Errorf("code %d after %d builds, log:\n%s\nwant %d, %d, and %q", got.code, s.builds, got.log, tt.want.code, tt.builds, tt.want.log)
+				}
+			})
+		})
+	}
+}
+
+// TestCancelledStep: whatever a step is at, its author reads why it ends, and nothing
+// stays.
+func TestCancelledStep(t *testing.T) {
+	cause := failure.New(failure.Cancelled, "the step was cancelled")
+	// The pod of a build begins after a second, and the build takes five; then the
+	// action's pod begins, and its container after five more.
+	for _, after := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 8 * time.Second, 20 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t, nil)
+			s.act = func(life *podtest.Life) {
+				if life.Wait(5 * time.Second) {
+					life.Start(job)
+					<-life.Deleted()
+					life.Exit(job, 143)
+				}
+			}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(after, func() { cancel(cause) })
+			got := s.step(ctx, built(), staged(t, plainDockerfile))
+			if got.code != 1 || !strings.Contains(got.log, "the step was cancelled [cancelled]") {
+				t.Errorf("after %s: code %d, log:\n%s", after, got.code, got.log)
+			}
+			time.Sleep(time.Minute)
+			if left := s.left(); left != "" {
+				t.Errorf("after %s: left %s", after, left)
+			}
+		})
+	}
+}
+
+// TestKind is what steps are counted as.
+func TestKind(t *testing.T) {
+	for want, container := range map[metrics.Kind]hook.Container{
+		metrics.KindDockerfile: built(), metrics.KindImage: ready(), metrics.KindUnknown: {},
+	} {
+		if got := (&step{container: container}).kind(); got != want {
+			t.Errorf("kind %s, want %s", got, want)
+		}
+	}
+}
+
+// TestUnreadableRequest: what is no request is answered with why.
+func TestUnreadableRequest(t *testing.T) {
+	s := newStage(t, nil)
+	claim := claimOf(t, spool.Request{Args: []byte(`{}`)})
+	claim.Bad = errors.New("it is a pipe")
+	if code := s.handler.Handle(t.Context(), claim); code != 1 {
+		t.Errorf("code %d", code)
+	}
+}
+
+// TestDiscard deletes what an earlier run has made for a request, and nothing where it
+// cannot tell what belongs to this runner.
+func TestDiscard(t *testing.T) {
+	for name, tt := range map[string]struct {
+		faults podtest.Faults
+		says   string // "" for no error
+	}{
+		"well":     {},
+		"unasked":  {podtest.Always("get pods", podtest.Lost()), "tell what belongs to this runner"},
+		"refused":  {podtest.Always("list pods", podtest.Forbidden("list", "pods")), `needs the verb "list" on "pods"`},
+		"timeless": {podtest.Always("list pods", podtest.TimedOut()), "context deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, tt.faults)
+				s.must(s.state.Accept("abcdefghijklmnop"))
+				began := time.Now()
+				err := s.handler.Discard(t.Context(), "abcdefghijklmnop")
+				if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("error %v, want %q", err, tt.says)
+				}
+				if took := time.Since(began); took > discardTimeout {
+					t.Errorf("took %s", took)
+				}
+			})
+		})
+	}
+}
