@@ -10,26 +10,6 @@ import (
 	"kiln/internal/runnerpod"
 )
 
-// The Secret with which a node pulls kiln's image is often the registry's too.
-func TestWithSecret(t *testing.T) {
-	one, two := corev1.LocalObjectReference{Name: "one"}, corev1.LocalObjectReference{Name: "two"}
-	for name, tc := range map[string]struct {
-		inherited []corev1.LocalObjectReference
-		registry  string
-		want      []corev1.LocalObjectReference
-	}{
-		"none":      {nil, "", nil},
-		"registry":  {nil, "one", []corev1.LocalObjectReference{one}},
-		"inherited": {[]corev1.LocalObjectReference{one}, "", []corev1.LocalObjectReference{one}},
-		"both":      {[]corev1.LocalObjectReference{one}, "two", []corev1.LocalObjectReference{one, two}},
-		"the same":  {[]corev1.LocalObjectReference{one, two}, "one", []corev1.LocalObjectReference{one, two}},
-	} {
-		if diff := cmp.Diff(tc.want, withSecret(tc.inherited, tc.registry)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-	}
-}
-
 // A workflow that names a ready Image, also one of the registry that kiln pushes
 // to, gets what FROM gets, and never the registry's Secret.
 func TestPullSecrets(t *testing.T) {

@@ -51,7 +51,7 @@ func (s *serving) finish(ctx context.Context, claim *spool.Claim, code int) {
 	ticker := time.NewTicker(livenessInterval)
 	defer ticker.Stop()
 	for said := false; ; said = true {
-		err := claim.Finish(code)
+		err := claim.Answer(code, claim.Response)
 		if err == nil || claim.Vanished() {
 			return
 		}

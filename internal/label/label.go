@@ -23,6 +23,7 @@ const (
 const (
 	RoleBuild  = "build"
 	RoleAction = "action"
+	RoleJob    = "job"   // the pod of a whole job, and what goes with it
 	RoleOwner  = "owner" // of what a build from a shell makes
 )
 

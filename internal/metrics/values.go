@@ -7,6 +7,9 @@ type Kind string
 const (
 	KindDockerfile Kind = "dockerfile" // build an action's image, then run it
 	KindImage      Kind = "image"      // run an image that exists
+	KindPrepare    Kind = "prepare"    // start the containers of a job
+	KindCleanup    Kind = "cleanup"    // remove them
+	KindExplain    Kind = "explain"    // say what became of the job container
 	KindUnknown    Kind = "unknown"    // the request could not be read
 )
 
@@ -47,10 +50,13 @@ const (
 	PhaseBuild     Phase = "build"     // Kaniko builds
 	PhasePush      Phase = "push"      // the image goes to the registry
 	PhaseRun       Phase = "run"       // the action runs
+	PhaseCleanup   Phase = "cleanup"   // what a job has is deleted
 )
 
 // closed sets, in the order of the documentation.
-func kinds() []string { return texts(KindDockerfile, KindImage, KindUnknown) }
+func kinds() []string {
+	return texts(KindDockerfile, KindImage, KindPrepare, KindCleanup, KindExplain, KindUnknown)
+}
 
 func outcomes() []string {
 	return texts(StepSucceeded, StepFailed, StepRefused, StepCancelled, StepError)
@@ -64,7 +70,7 @@ func phases() []string { return texts(Phases()...) }
 
 // Phases returns all phases, in their order. The slice is the caller's.
 func Phases() []Phase {
-	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseRun}
+	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseRun, PhaseCleanup}
 }
 
 // watchModes are the ways to learn of requests.

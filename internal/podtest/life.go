@@ -12,8 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Node is where pods run that are started.
-const Node = "node-1"
+// Node is where pods run that are started, and IP the address of each.
+const (
+	Node = "node-1"
+	IP   = "10.0.0.7"
+)
 
 // Life is the hand of the kubelet on one pod. Its methods may be called from any
 // goroutine; on a pod that is gone they do nothing.
@@ -160,6 +163,7 @@ func status(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 func (l *Life) Start(containers ...string) {
 	l.Change(func(pod *corev1.Pod) {
 		schedule(pod)
+		pod.Status.PodIP = IP
 		for _, container := range containers {
 			of := status(pod, container)
 			of.ContainerID = "containerd://" + container

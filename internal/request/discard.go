@@ -21,10 +21,11 @@ func (h *Handler) Discard(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("tell what belongs to this runner: %w", err)
 	}
-	var errs [2]error
+	var errs [3]error
 	var group sync.WaitGroup
 	group.Go(func() { errs[0] = h.actions.Discard(ctx, id, types.UID(self.UID)) })
 	group.Go(func() { errs[1] = h.builds.Release(ctx, types.UID(self.UID)) })
+	group.Go(func() { errs[2] = h.jobs.Discard(ctx, id, self) })
 	group.Wait()
 	return errors.Join(errs[:]...)
 }

@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/imagebuild"
+	"kiln/internal/jobrun"
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
@@ -49,6 +51,7 @@ type Handler struct {
 	logger   *zap.Logger
 	builds   *imagebuild.Builder
 	actions  *actionrun.Runner
+	jobs     *jobrun.Runner
 	decoding sync.Mutex // held while a request is read
 }
 
@@ -56,12 +59,13 @@ type Handler struct {
 func New(o Options) (*Handler, error) {
 	builds, err := imagebuild.New(buildOptions(o))
 	actions, actionsErr := actionrun.New(actionOptions(o))
-	if err := errors.Join(err, actionsErr); err != nil {
+	jobs, jobsErr := jobrun.New(jobOptions(o))
+	if err := errors.Join(err, actionsErr, jobsErr); err != nil {
 		return nil, err
 	}
 	return &Handler{
 		operator: o.Operator, runner: o.Runner, state: o.State, metrics: o.Metrics, logger: o.Logger,
-		builds: builds, actions: actions,
+		builds: builds, actions: actions, jobs: jobs,
 	}, nil
 }
 
@@ -111,14 +115,32 @@ func actionOptions(o Options) actionrun.Options {
 	return options
 }
 
+// jobOptions are those of whole jobs.
+func jobOptions(o Options) jobrun.Options {
+	settings := o.Operator.Settings
+	return jobrun.Options{
+		Pods:           o.Pods,
+		State:          o.State,
+		Namespace:      o.Pods.Namespace,
+		Template:       o.Operator.ActionTemplate,
+		Anywhere:       settings.Placement == config.PlacementAnywhere,
+		PendingTimeout: settings.PendingTimeout,
+		PullSecret:     settings.PullSecret,
+		Allow:          o.Operator.Allow,
+		Metrics:        o.Metrics,
+	}
+}
+
 // discardTimeout bounds the deletion of what an earlier run of the daemon left.
 const discardTimeout = 10 * time.Second
 
-// step is one container step on its way, or one build from a shell.
+// step is one container step on its way, one call about a whole job, or one build from
+// a shell.
 type step struct {
 	handler   *Handler
 	id        string // the request's
 	asked     spool.Request
+	job       hook.Job                 // of prepare_job
 	staged    func() (*os.File, error) // opens the staged context
 	container hook.Container
 	self      runnerpod.Self
@@ -149,24 +171,15 @@ func outletOf(claim *spool.Claim) *actionrun.Outlet {
 }
 
 // Handle carries claim out and returns the exit code for the shim. The step's
-// log is complete when it returns. When ctx ends the step is cancelled, its
-// cause told to the author, and everything of it deleted.
+// log is complete when it returns, and so is what the runner is to read, which it sets
+// in claim. When ctx ends the step is cancelled, its cause told to the author, and
+// everything of it deleted.
 func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
-	container, bad := h.decode(claim)
-	s := &step{
-		handler: h,
-		id:      claim.ID,
-		staged:  claim.Context,
-		times:   steplog.NewTimes(h.metrics),
-		logger:  h.logger.With(zap.String("request", claim.ID)),
-
-		asked:     claim.Request,
-		log:       steplog.New(claim.Log, claim.Request.StopToken, claim.Request.Debug),
-		container: container,
-		outlet:    outletOf(claim),
-	}
+	s := &step{handler: h, id: claim.ID, staged: claim.Context, times: steplog.NewTimes(h.metrics), logger: h.logger.With(zap.String("request", claim.ID))}
+	bad := s.decode(claim)
+	s.log, s.outlet = steplog.New(claim.Log, claim.Request.StopToken, claim.Request.Debug), outletOf(claim)
 	s.times.Queued(claim.Waited())
-	code, err := s.run(ctx, bad)
+	code, err := s.run(ctx, claim, bad)
 	if err != nil {
 		err = s.blame(ctx, err)
 		code = max(code, 1)
@@ -190,6 +203,12 @@ func (s *step) blame(ctx context.Context, err error) error {
 // kind is what the step asked for, as far as that was understood.
 func (s *step) kind() metrics.Kind {
 	switch {
+	case s.asked.Call == hook.PrepareJob:
+		return metrics.KindPrepare
+	case s.asked.Call == hook.CleanupJob:
+		return metrics.KindCleanup
+	case s.asked.Call == hook.ExplainJob:
+		return metrics.KindExplain
 	case s.container.Dockerfile != "":
 		return metrics.KindDockerfile
 	case s.container.Image != "":
@@ -201,39 +220,67 @@ func (s *step) kind() metrics.Kind {
 // decode reads the request of a claim, one at a time: what it is read from takes
 // several times its size, and lets go of it before the next. The error says why it
 // is no request.
-func (h *Handler) decode(claim *spool.Claim) (hook.Container, error) {
-	h.decoding.Lock()
-	defer h.decoding.Unlock()
+func (s *step) decode(claim *spool.Claim) (err error) {
+	s.handler.decoding.Lock()
+	defer s.handler.decoding.Unlock()
 	claim.Load()
 	if claim.Bad != nil {
-		return hook.Container{}, failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", claim.Bad)
+		return failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", claim.Bad)
 	}
-	container, err := hook.Input{Command: hook.RunContainerStep, Args: claim.Request.Args}.Container()
+	args := claim.Request.Args
 	claim.Request.Args = nil
-	if err != nil {
-		return hook.Container{}, failure.New(failure.BadRequest, "kiln: %w", err)
+	s.asked = claim.Request
+	switch s.asked.Call {
+	case "", hook.RunContainerStep:
+		s.container, err = hook.Input{Command: hook.RunContainerStep, Args: args}.Container()
+	case hook.PrepareJob:
+		s.job, err = hook.DecodeJob(args)
+	case hook.CleanupJob, hook.ExplainJob:
+	default:
+		err = fmt.Errorf("the daemon does not know the call %q: use kiln-hook and kilnd of one release", s.asked.Call)
 	}
-	return container, nil
+	if err != nil {
+		return failure.New(failure.BadRequest, "kiln: %w", err)
+	}
+	return nil
 }
 
 // run does the work of Handle; bad says why the request is none.
-func (s *step) run(ctx context.Context, bad error) (int, error) {
+func (s *step) run(ctx context.Context, claim *spool.Claim, bad error) (code int, err error) {
 	if bad != nil {
 		return 1, bad
 	}
-	var err error
 	if s.self, err = s.handler.runner.Read(ctx); err != nil {
 		return 1, err
 	}
-	run := s.handler.actions.Action(actionrun.Step{
-		ID: s.id, Name: s.actionName(), Container: s.container, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
-		Outlet: s.outlet,
-	})
-	code, err := s.runImage(ctx, run)
+	switch s.asked.Call {
+	case hook.PrepareJob:
+		claim.Response, err = s.handler.jobs.Prepare(ctx, s.jobCall(), s.job, s.asked.Job)
+	case hook.CleanupJob:
+		s.handler.jobs.Cleanup(ctx, s.jobCall())
+	case hook.ExplainJob:
+		code, err = s.handler.jobs.Explain(ctx, s.jobCall())
+	default:
+		code, err = s.runStep(ctx)
+	}
 	if err != nil {
 		return code, err
 	}
 	return code, s.log.Err()
+}
+
+// jobCall is the step as a call about the job.
+func (s *step) jobCall() jobrun.Call {
+	return jobrun.Call{ID: s.id, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger}
+}
+
+// runStep runs a container step.
+func (s *step) runStep(ctx context.Context) (int, error) {
+	run := s.handler.actions.Action(actionrun.Step{
+		ID: s.id, Name: s.actionName(), Container: s.container, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
+		Outlet: s.outlet,
+	})
+	return s.runImage(ctx, run)
 }
 
 // runImage runs the step's image, which is built first if it is a Dockerfile's, and

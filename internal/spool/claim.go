@@ -33,6 +33,9 @@ type Claim struct {
 	Mark    json.RawMessage
 	Behind  int64
 	Open    bool
+	// Response is what the runner is to read in its response file, as the request's
+	// handler has it; nil for nothing.
+	Response json.RawMessage
 
 	exchange *Exchange
 	dir      *os.Root
