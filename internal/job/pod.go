@@ -1,12 +1,16 @@
 package job
 
 import (
+	"cmp"
+	"maps"
 	"path"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
+	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/spool"
 	"kiln/internal/workpod"
@@ -42,7 +46,7 @@ func Pod(s Spec) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &corev1.Pod{
+	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: s.meta(s.Name),
 		Spec: corev1.PodSpec{
@@ -62,8 +66,30 @@ func Pod(s Spec) (*corev1.Pod, error) {
 			HostAliases:      slices.Clone(s.Services.Aliases),
 			Containers:       append([]corev1.Container{container}, s.Services.Containers...),
 			Volumes:          append([]corev1.Volume{workpod.WorkVolume(s.Claim), doorVolume(s)}, s.Services.Volumes...),
+			Hostname:         hostname(s.Options.Hostname),
 		},
-	}, nil
+	}
+	pod.Spec.Volumes = named(append(pod.Spec.Volumes, s.Settings.Volumes...))
+	s.Settings.Pod.Apply(&pod.Spec)
+	return pod, nil
+}
+
+// named leaves out what was named before: containers share a volume by its name.
+func named(volumes []corev1.Volume) []corev1.Volume {
+	taken := map[string]bool{}
+	return slices.DeleteFunc(volumes, func(v corev1.Volume) bool {
+		before := taken[v.Name]
+		taken[v.Name] = true
+		return before
+	})
+}
+
+// hostname is what the author calls the machine, where a pod can be called that.
+func hostname(asked string) string {
+	if len(validation.IsDNS1123Label(asked)) > 0 {
+		return ""
+	}
+	return asked
 }
 
 // container returns the job container. It is pulled always, as hosted runners do: an
@@ -75,15 +101,31 @@ func container(s Spec) (corev1.Container, error) {
 	if err != nil {
 		return corev1.Container{}, err
 	}
-	return corev1.Container{
-		Name:            ContainerName,
-		Image:           asked.Image,
-		ImagePullPolicy: corev1.PullAlways,
-		Command:         []string{pathAgent, "--socket", pathDoor, "--tcp", s.listen(), "--secret", pathSecret},
-		WorkingDir:      asked.WorkingDirectory,
-		Env:             environment(s).Variables(s.Name),
-		VolumeMounts:    mounts,
-	}, nil
+	c := corev1.Container{
+		Name:         ContainerName,
+		Image:        asked.Image,
+		Command:      []string{pathAgent, "--socket", pathDoor, "--tcp", s.listen(), "--secret", pathSecret},
+		WorkingDir:   cmp.Or(s.Options.WorkDir, asked.WorkingDirectory),
+		Env:          environment(s).Variables(s.Name),
+		VolumeMounts: mounts,
+	}
+	s.Settings.Apply(&c)
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = corev1.PullAlways
+	}
+	return c, unique(c.VolumeMounts)
+}
+
+// unique refuses two mounts at one place, as Docker does.
+func unique(mounts []corev1.VolumeMount) error {
+	taken := map[string]bool{}
+	for _, m := range mounts {
+		if taken[m.MountPath] {
+			return failure.New(failure.BadRequest, "volumes: two mounts at %s of the job container", m.MountPath)
+		}
+		taken[m.MountPath] = true
+	}
+	return nil
 }
 
 // doorVolume is the volume with the door's secret alone.
@@ -127,12 +169,15 @@ func needed(mounts []corev1.VolumeMount) []corev1.VolumeMount {
 // home is where hosted runners have the home of a job container.
 const home = "/github/home"
 
-// environment is that of the job container: what the image has not set. Its HOME is
-// the runner's, which the message has.
+// environment is that of the job container beside the image's own: the options' and,
+// over them, the message's, as they stand on Docker's command line. A variable that
+// the message has without a value is not set.
 func environment(s Spec) workpod.Environment {
-	values := hook.JobEnv(s.Container.Container)
-	if values["HOME"] == "" {
-		values["HOME"] = home
+	values := map[string]string{"HOME": home}
+	maps.Copy(values, s.Options.Env)
+	for name := range s.Container.Container.EnvironmentVariables {
+		delete(values, name)
 	}
+	maps.Copy(values, hook.JobEnv(s.Container.Container))
 	return workpod.NewEnvironment(values, "")
 }

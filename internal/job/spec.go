@@ -8,7 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/createoptions"
 	"kiln/internal/hook"
+	"kiln/internal/podoptions"
 )
 
 // ContainerName is the name of the job container, the stock hook's name for it.
@@ -22,6 +24,10 @@ type Spec struct {
 	Namespace string
 	// Container is the job container as the runner sent it.
 	Container hook.JobContainer
+	// Options are those of the job container, and Settings what they and its volumes
+	// are in a pod.
+	Options  createoptions.Options
+	Settings podoptions.Spec
 	// Dir is the name of the job's own directory below _kiln on the work volume.
 	Dir string
 	// Door is the secret of the way into the job container by TCP.

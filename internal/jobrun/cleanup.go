@@ -32,6 +32,9 @@ func (r *Runner) Cleanup(ctx context.Context, call Call) {
 	give, err := r.take(ctx)
 	if err == nil {
 		defer give()
+		if r.options.Services != nil {
+			r.options.Services.Stop(ctx, call)
+		}
 		err = errors.Join(r.clear(ctx, call), r.sweep(ctx, call))
 	}
 	call.Times.Mark("cleanup")

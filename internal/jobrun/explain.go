@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +20,7 @@ import (
 const exitKilled = 137
 
 // explainTimeout bounds the wait for what a node says of a container that ended.
-const explainTimeout = 10 * time.Second
+const explainTimeout = 6 * time.Second
 
 // Explain says what became of the job container: the exit code for a step that it took
 // with it, never 0, and an error for its author. It waits a little for the node, which
@@ -29,14 +30,14 @@ func (r *Runner) Explain(ctx context.Context, call Call) (int, error) {
 	switch {
 	case err != nil:
 		return 1, err
-	case !noted || len(record.Pods) == 0:
+	case !noted || record.JobPod == "":
 		return 1, failure.New(failure.NodeLost, "the job has no pod: it was not prepared, or is over")
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
 	code, found := 1, error(nil)
-	err = r.options.Pods.Watch(ctx, record.Pods[0].Name, func(pod *corev1.Pod) (bool, error) {
-		code, found = became(pod, record.Pods[0])
+	err = r.options.Pods.Watch(ctx, record.JobPod, func(pod *corev1.Pod) (bool, error) {
+		code, found = became(pod, record)
 		return found != nil, nil
 	})
 	switch {
@@ -57,8 +58,8 @@ func gone() error {
 
 // became tells how the job container of a pod ended; the error is nil while that is
 // not known.
-func became(pod *corev1.Pod, kept spool.Kept) (int, error) {
-	if kept.UID != "" && string(pod.UID) != kept.UID {
+func became(pod *corev1.Pod, record spool.JobRecord) (int, error) {
+	if !slices.Contains(record.Pods, spool.Kept{Name: pod.Name, UID: string(pod.UID)}) {
 		return exitKilled, gone()
 	}
 	if reason, failed := podrun.Failed(pod); failed {

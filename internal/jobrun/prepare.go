@@ -13,10 +13,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/createoptions"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/job"
 	"kiln/internal/label"
+	"kiln/internal/podoptions"
 	"kiln/internal/podrun"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
@@ -39,6 +41,9 @@ type preparation struct {
 func (r *Runner) Prepare(ctx context.Context, call Call, asked hook.Job, shim *spool.Job) (json.RawMessage, error) {
 	if err := check(shim); err != nil {
 		return nil, err
+	}
+	if len(asked.Services) > 0 && r.options.Services == nil {
+		return nil, failure.New(failure.Misconfigured, "kiln: nothing runs the services of jobs here")
 	}
 	give, err := r.take(ctx)
 	if err != nil {
@@ -68,16 +73,40 @@ func check(shim *spool.Job) error {
 	return nil
 }
 
-// run makes the pod and waits for it.
+// run makes what the job has and waits for it.
 func (p *preparation) run(ctx context.Context) (job.Response, error) {
-	if p.asked.Container == nil || len(p.asked.Services) > 0 {
-		return job.Response{}, failure.New(failure.BadRequest, "kiln: the services of a job cannot be run here")
+	spec, err := p.spec()
+	if err != nil {
+		return job.Response{}, err
 	}
+	if err := p.pullSecret(ctx, &spec); err != nil {
+		return job.Response{}, err
+	}
+	services, err := p.startServices(ctx, &spec)
+	if err != nil {
+		return job.Response{}, err
+	}
+	response := job.Response{}
+	if p.asked.Container != nil {
+		if response, err = p.runContainer(ctx, spec); err != nil {
+			return job.Response{}, err
+		}
+	}
+	response.Context.Services, err = p.awaitServices(ctx, services, response.State.JobPod)
+	if err != nil {
+		return job.Response{}, err
+	}
+	p.call.Log.Line("kiln: %s", p.call.Times)
+	p.record.Ready = true
+	return response, p.note()
+}
+
+// runContainer makes the job container's pod and waits until it runs.
+func (p *preparation) runContainer(ctx context.Context, spec job.Spec) (job.Response, error) {
 	p.group("Starting job container")
 	defer p.endGroup()
 	p.call.Log.Line("kiln: image %s", steplog.OneLine(p.asked.Container.Container.Image))
-	spec := p.spec()
-	pod, err := p.make(ctx, &spec)
+	pod, err := p.make(ctx, spec)
 	if err != nil {
 		return job.Response{}, err
 	}
@@ -87,11 +116,6 @@ func (p *preparation) run(ctx context.Context) (job.Response, error) {
 	}
 	p.grace = podGrace
 	p.call.Times.Mark("start")
-	p.call.Log.Line("kiln: %s", p.call.Times)
-	p.record.Ready = true
-	if err := p.note(); err != nil {
-		return job.Response{}, err
-	}
 	return job.Respond(spec, running.Status.PodIP), nil
 }
 
@@ -100,14 +124,13 @@ func (p *preparation) group(title string) { p.call.Log.Line("::group::%s", title
 
 func (p *preparation) endGroup() { p.call.Log.Line("::endgroup::") }
 
-// spec collects what the job's objects are made of.
-func (p *preparation) spec() job.Spec {
+// spec collects what the job's objects are made of. The error is about what the author
+// asks of the job container and cannot have.
+func (p *preparation) spec() (job.Spec, error) {
 	runner := p.call.Runner
-	labels := label.Of(nil, p.call.ID, label.RoleJob)
 	spec := job.Spec{
 		Name:             newName(),
 		Namespace:        p.runner.options.Namespace,
-		Container:        *p.asked.Container,
 		Dir:              p.shim.Dir,
 		Door:             []byte(newSecret()),
 		Claim:            runner.Claim,
@@ -118,13 +141,33 @@ func (p *preparation) spec() job.Spec {
 		SELinux:          runner.SELinux,
 		SELinuxChange:    runner.SELinuxChange,
 		ImagePullSecrets: p.pullSecrets(),
-		Labels:           labels,
+		Labels:           label.Of(nil, p.call.ID, label.RoleJob),
 		OwnerReferences:  []metav1.OwnerReference{runner.Owner()},
 	}
 	if p.runner.options.Anywhere {
 		spec.NodeName = ""
 	}
-	return spec
+	if p.asked.Container == nil {
+		return spec, nil
+	}
+	spec.Container = *p.asked.Container
+	return spec, p.settings(&spec)
+}
+
+// settings reads the options of the job container.
+func (p *preparation) settings(spec *job.Spec) (err error) {
+	asked := spec.Container.Container
+	spec.Options, err = createoptions.Parse(asked.CreateOptions, createoptions.Outside{Files: p.shim.Files, Env: p.shim.Env})
+	if err != nil {
+		return failure.New(failure.BadRequest, "%w", err)
+	}
+	if spec.Options.Warning != "" {
+		p.call.Log.Line("::warning::kiln: %s", hook.EscapeData(spec.Options.Warning))
+	}
+	spec.Settings, err = podoptions.Of(spec.Options, asked.UserMountVolumes, podoptions.Place{
+		Name: job.ContainerName, Work: spec.WorkMount, Arch: spec.Arch, Policy: p.runner.options.Policy,
+	})
+	return err
 }
 
 // newName returns a name for objects that nobody can foresee.
@@ -137,25 +180,34 @@ func newSecret() string {
 	return hex.EncodeToString(secret)
 }
 
-// make makes the Secrets and the pod, and returns the pod.
-func (p *preparation) make(ctx context.Context, spec *job.Spec) (*corev1.Pod, error) {
+// pullSecret makes the Secret with which nodes pull the job's images, where the job
+// has logins for them.
+func (p *preparation) pullSecret(ctx context.Context, spec *job.Spec) error {
 	pull, err := job.PullSecret(*spec, spec.Name+"-pull", p.containers())
-	if err != nil {
-		return nil, err
+	if err != nil || pull == nil {
+		return err
 	}
-	if pull != nil {
-		spec.ImagePullSecrets = append([]corev1.LocalObjectReference{{Name: pull.Name}}, spec.ImagePullSecrets...)
-	}
-	secret, skipped, err := job.Secret(*spec)
+	spec.ImagePullSecrets = append([]corev1.LocalObjectReference{{Name: pull.Name}}, spec.ImagePullSecrets...)
+	return p.Secret(ctx, pull)
+}
+
+// make makes the Secret and the pod of the job container, in this order, and returns
+// the pod.
+func (p *preparation) make(ctx context.Context, spec job.Spec) (*corev1.Pod, error) {
+	secret, skipped, err := job.Secret(spec)
 	if err != nil {
 		return nil, err
 	}
 	p.tell(skipped)
-	pod, err := p.pod(*spec)
+	pod, err := p.pod(spec)
 	if err != nil {
 		return nil, err
 	}
-	return pod, p.create(ctx, pod, secret, pull)
+	if err := p.Secret(ctx, secret); err != nil {
+		return nil, err
+	}
+	p.record.JobPod = pod.Name
+	return p.Pod(ctx, pod)
 }
 
 // containers are all containers of the job.
@@ -192,34 +244,6 @@ func (p *preparation) pod(spec job.Spec) (*corev1.Pod, error) {
 		p.call.Logger.Warn("the hook template sets what belongs to jobs", zap.Strings("ignored", ignored))
 	}
 	return pod, nil
-}
-
-// create writes down what is made, and makes it: the Secrets before the pod that
-// wants them. A nil Secret is none.
-func (p *preparation) create(ctx context.Context, pod *corev1.Pod, secrets ...*corev1.Secret) error {
-	p.record.Pods = []spool.Kept{{Name: pod.Name}}
-	for _, secret := range secrets {
-		if secret != nil {
-			p.record.Secrets = append(p.record.Secrets, spool.Kept{Name: secret.Name})
-		}
-	}
-	if err := p.note(); err != nil {
-		return err
-	}
-	for i := range p.record.Secrets {
-		kept := &p.record.Secrets[i]
-		made, err := p.runner.options.Pods.CreateSecret(ctx, secrets[i])
-		if err != nil {
-			return fmt.Errorf("create the job's Secret: %w", err)
-		}
-		kept.UID = string(made.UID)
-	}
-	made, err := p.runner.options.Pods.CreatePod(ctx, pod)
-	if err != nil {
-		return fmt.Errorf("create the job's pod: %w", err)
-	}
-	p.record.Pods[0].UID = string(made.UID)
-	return nil
 }
 
 // note remembers what the job has, or is about to have.

@@ -10,6 +10,7 @@ import (
 
 	"kiln/internal/extension"
 	"kiln/internal/metrics"
+	"kiln/internal/podoptions"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/runnerpod"
@@ -52,6 +53,10 @@ type Options struct {
 	PullSecret string
 	// Allow are the repositories that the operator's credentials are used for in pulls.
 	Allow registry.Allow
+	// Policy is what the operator lets the options of a job container ask for.
+	Policy podoptions.Policy
+	// Services runs the services of jobs; nil where there can be none.
+	Services Services
 	// Metrics counts; nil counts nothing.
 	Metrics *metrics.Metrics
 }

@@ -49,6 +49,7 @@ const (
 	PhaseSchedule  Phase = "schedule"  // a pod is created, placed, pulled and started
 	PhaseBuild     Phase = "build"     // Kaniko builds
 	PhasePush      Phase = "push"      // the image goes to the registry
+	PhaseServices  Phase = "services"  // the services of a job get ready
 	PhaseRun       Phase = "run"       // the action runs
 	PhaseCleanup   Phase = "cleanup"   // what a job has is deleted
 )
@@ -70,7 +71,7 @@ func phases() []string { return texts(Phases()...) }
 
 // Phases returns all phases, in their order. The slice is the caller's.
 func Phases() []Phase {
-	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseRun, PhaseCleanup}
+	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseServices, PhaseRun, PhaseCleanup}
 }
 
 // watchModes are the ways to learn of requests.

@@ -13,6 +13,7 @@ import (
 	"kiln/internal/extension"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
+	"kiln/internal/podoptions"
 	"kiln/internal/registry"
 	"kiln/internal/resolver"
 )
@@ -35,6 +36,8 @@ type Operator struct {
 	// ActionTemplate and BuildTemplate are the operator's, or nil.
 	ActionTemplate *extension.Template
 	BuildTemplate  *kaniko.Template
+	// Policy is what the containers of a job may ask for.
+	Policy podoptions.Policy
 	// Registry looks images up.
 	Registry *registry.Client
 }
@@ -58,13 +61,14 @@ func Parse(settings *config.Settings, network Network) (Operator, error) {
 
 // parse fills in the flavor, names, mirrors and the registry client.
 func (o *Operator) parse(network Network) error {
-	var errs [7]error
+	var errs [8]error
 	o.Flavor, errs[6] = o.Settings.Flavor()
 	o.Names, errs[0] = o.Settings.Names()
 	o.Mirrors, errs[1] = registry.ParseMirrors(o.Settings.Mirrors)
 	o.Insecure, errs[2] = registry.ParseInsecure(o.Settings.Insecure)
 	o.PlainLogin, errs[3] = registry.ParsePlainLogins(o.Settings.PlainLogin)
 	o.Allow, errs[4] = registry.ParseAllow(o.Settings.PullAllow)
+	o.Policy, errs[7] = podoptions.ParsePolicy(o.Settings.JobRights, o.Settings.GPU)
 	if errors.Join(errs[:]...) == nil {
 		o.Registry, errs[5] = o.registryClient(network)
 	}

@@ -127,6 +127,7 @@ func jobOptions(o Options) jobrun.Options {
 		PendingTimeout: settings.PendingTimeout,
 		PullSecret:     settings.PullSecret,
 		Allow:          o.Operator.Allow,
+		Policy:         o.Operator.Policy,
 		Metrics:        o.Metrics,
 	}
 }

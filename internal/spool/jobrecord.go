@@ -16,8 +16,9 @@ type JobRecord struct {
 	Request string `json:"request"`
 	// Ready says that the job was prepared: its objects outlive the request.
 	Ready bool `json:"ready,omitempty"`
-	// Pods and Secrets are the job's own. The first pod is that of the job container,
-	// where there is one.
+	// JobPod is the name of the job container's pod; empty while there is none.
+	JobPod string `json:"job_pod,omitempty"`
+	// Pods and Secrets are the job's own.
 	Pods    []Kept `json:"pods,omitempty"`
 	Secrets []Kept `json:"secrets,omitempty"`
 }
