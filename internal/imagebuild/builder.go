@@ -3,10 +3,12 @@ package imagebuild
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
+	"kiln/internal/cloudlogin"
 	"kiln/internal/config"
 	"kiln/internal/event"
 	"kiln/internal/executor"
@@ -21,8 +23,8 @@ type Options struct {
 	Registry Registry
 	// Namespace is where build pods are made.
 	Namespace string
-	// Settings are the operator's.
-	Settings *config.Settings
+	// Settings are what the operator has set of builds.
+	Settings Settings
 	// Flavor is which Kaniko builds.
 	Flavor executor.Flavor
 	// Names says how images are called.
@@ -43,11 +45,34 @@ type Options struct {
 	Logger *zap.Logger
 }
 
+// Settings are the operator's, of builds. The strings are as in [config.Settings].
+type Settings struct {
+	// KanikoImage builds, and Executor is Kaniko in it.
+	KanikoImage, Executor string
+	// BuildRights are Kaniko's, and BuildUserns says whether its pods have user namespaces
+	// of their own.
+	BuildRights, BuildUserns string
+	SnapshotMode             string
+	// Tag says whether images are tagged by what they are built from. Those are used again
+	// up to ReuseMaxAge.
+	Tag         string
+	ReuseMaxAge time.Duration
+	// RegistrySecret, PullSecret and Identity are what gates log in with, and PullAllow the
+	// repositories that they pull from so.
+	RegistrySecret, PullSecret string
+	Identity                   cloudlogin.Identity
+	PullAllow                  []string
+	CAConfigMap                string
+	// BuildMemory and BuildStorage limit Kaniko, as Kubernetes writes quantities.
+	BuildMemory, BuildStorage string
+	// PendingTimeout bounds the time until a build pod's containers have started, and
+	// BuildTimeout the build.
+	PendingTimeout, BuildTimeout time.Duration
+}
+
 // validate says what is missing or makes no sense.
 func (o *Options) validate() error {
-	if o.Settings == nil {
-		return errors.New("build images: no settings")
-	}
+	set := o.Settings
 	var errs []error
 	for _, need := range []struct {
 		met  bool
@@ -58,8 +83,13 @@ func (o *Options) validate() error {
 		{o.Namespace != "", "no namespace"},
 		{o.Flavor.Name != "", "no Kaniko"},
 		{o.Logger != nil, "no log for the operator"},
-		{o.Settings.PendingTimeout > 0, "no time for a build pod to start"},
-		{o.Settings.BuildTimeout > 0, "no time for a build"},
+		{set.KanikoImage != "", "no image of Kaniko"},
+		{set.Executor != "", "no executor in it"},
+		{set.Tag == config.TagContent || set.Tag == config.TagRandom, "no way to tag images"},
+		{slices.Contains([]string{config.UsernsAuto, config.UsernsOn, config.UsernsOff}, set.BuildUserns), "no word on user namespaces"},
+		{set.ReuseMaxAge >= 0, "a negative age of images"},
+		{set.PendingTimeout > 0, "no time for a build pod to start"},
+		{set.BuildTimeout > 0, "no time for a build"},
 	} {
 		if !need.met {
 			errs = append(errs, errors.New("build images: "+need.what))

@@ -55,7 +55,7 @@ type world struct {
 	registry *podtest.Registry
 	source   imagebuild.Source
 	context  []byte // its canonical tar
-	settings config.Settings
+	settings imagebuild.Settings
 	// at is called in the goroutine of the pod at each moment of its build, and
 	// reports whether the build goes on; nil lets it.
 	at func(life *podtest.Life, pod int, moment string) bool
@@ -73,11 +73,10 @@ func newWorld(t *testing.T) *world {
 	w.cluster.Run = w.build
 	w.registry.Put("base.example.com/base:1", podtest.Image{Config: v1.Config{Cmd: []string{"sh"}}})
 	w.registry.Put(config.KanikoImage, podtest.Image{})
-	w.settings = config.Settings{
+	w.settings = imagebuild.Settings{
 		KanikoImage: config.KanikoImage, Executor: "/kaniko/executor", SnapshotMode: "full", Tag: config.TagContent,
 		BuildRights: "docker", BuildUserns: config.UsernsOff, BuildMemory: "1Gi", BuildStorage: "1Gi",
 		PendingTimeout: 2 * time.Minute, BuildTimeout: 3 * time.Minute, ReuseMaxAge: time.Hour,
-		ContextMaxBytes: 1 << 20, ContextMaxEntries: 10,
 	}
 	w.stage()
 	return w
@@ -102,7 +101,7 @@ func (w *world) stage() {
 		w.must(err)
 	}
 	w.must(archive.Close())
-	summary, tree, err := buildcontext.CanonicalTree(&canonical, &staged, w.settings.Limits())
+	summary, tree, err := buildcontext.CanonicalTree(&canonical, &staged, buildcontext.Limits{Bytes: 1 << 20, Entries: 10})
 	w.must(err)
 	path := filepath.Join(w.t.TempDir(), "context.tar.gz")
 	w.must(os.WriteFile(path, canonical.Bytes(), 0o600))
@@ -207,7 +206,7 @@ func (w *world) runner(name string, faults, lookups podtest.Faults) *runner {
 	names, err := registry.NewNames("registry.example.com/ci", "", "")
 	w.must(err)
 	r.builder, err = imagebuild.New(imagebuild.Options{
-		Pods: r.client, Registry: w.registry.Client(lookups), Namespace: "ci", Settings: &w.settings, Names: names,
+		Pods: r.client, Registry: w.registry.Client(lookups), Namespace: "ci", Settings: w.settings, Names: names,
 		Flavor: executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"},
 		Logger: zap.NewNop(),
 	})

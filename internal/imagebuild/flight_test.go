@@ -27,7 +27,7 @@ import (
 // anOrder is an order of a step in the namespace ci of kube, and what its author reads.
 func anOrder(kube *fake.Clientset) (*order, *strings.Builder) {
 	var out strings.Builder
-	settings := &config.Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute}
+	settings := Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute}
 	builder := &Builder{options: Options{
 		Pods: podrun.Client{Kube: kube, Namespace: "ci"}, Namespace: "ci", Settings: settings, Logger: zap.NewNop(),
 	}}

@@ -118,12 +118,12 @@ func TestSpecimen(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := w.runner("a", nil, nil)
-	pod, err := imagebuild.Options{Settings: &w.settings, Namespace: "ci", Names: names, Flavor: oss()}.Specimen("id", r.self)
+	pod, err := imagebuild.Options{Settings: w.settings, Namespace: "ci", Names: names, Flavor: oss()}.Specimen("id", r.self)
 	if err != nil || pod.Labels[label.Role] != label.RoleBuild || len(pod.Spec.Containers) != 2 || len(w.cluster.Names()) > 0 {
 		t.Errorf("pod %+v, %v", pod, err)
 	}
 	w.settings.BuildMemory = "much"
-	if _, err := (imagebuild.Options{Settings: &w.settings, Namespace: "ci", Names: names, Flavor: oss()}).Specimen("id", r.self); err == nil {
+	if _, err := (imagebuild.Options{Settings: w.settings, Namespace: "ci", Names: names, Flavor: oss()}).Specimen("id", r.self); err == nil {
 		t.Error("a limit that is none was taken")
 	}
 }

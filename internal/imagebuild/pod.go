@@ -47,7 +47,7 @@ func (o *Options) pod(of *order, pulls []string) (*corev1.Pod, error) {
 		PullSecretName:   settings.PullSecret,
 		PullAllow:        settings.PullAllow,
 		CAConfigMap:      settings.CAConfigMap,
-		Identity:         settings.CloudIdentity(),
+		Identity:         settings.Identity,
 		ServiceAccount:   runner.ServiceAccount,
 		Proxy:            o.Proxy,
 		Triggers:         p.triggers,

@@ -3,6 +3,7 @@ package request
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -89,5 +90,35 @@ func TestSpecimen(t *testing.T) {
 	settings.BuildMemory = "much"
 	if _, err := SpecimenOf(operator, "ci", self); err == nil {
 		t.Error("no error of a build pod with the memory much")
+	}
+}
+
+// TestBuildSettings hands on each setting that builds use.
+func TestBuildSettings(t *testing.T) {
+	var all config.Settings
+	fill(reflect.ValueOf(&all).Elem())
+	got := reflect.ValueOf(buildSettings(&all))
+	for i := range got.NumField() {
+		if got.Field(i).IsZero() {
+			t.Errorf("%s is not handed on", got.Type().Field(i).Name)
+		}
+	}
+}
+
+// fill gives all strings, numbers and lists of strings a value.
+func fill(v reflect.Value) {
+	for i := range v.NumField() {
+		switch field := v.Field(i); field.Kind() {
+		case reflect.String:
+			field.SetString("set")
+		case reflect.Int, reflect.Int64:
+			field.SetInt(1)
+		case reflect.Slice:
+			if field.Type().Elem().Kind() == reflect.String {
+				field.Set(reflect.ValueOf([]string{"set"}))
+			}
+		case reflect.Struct:
+			fill(field)
+		}
 	}
 }

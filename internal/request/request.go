@@ -74,7 +74,7 @@ func buildOptions(o Options) imagebuild.Options {
 	options := imagebuild.Options{
 		Pods:       o.Pods,
 		Namespace:  o.Pods.Namespace,
-		Settings:   o.Operator.Settings,
+		Settings:   buildSettings(o.Operator.Settings),
 		Flavor:     o.Operator.Flavor,
 		Names:      o.Operator.Names,
 		Mirrors:    o.Operator.Mirrors,
@@ -90,6 +90,17 @@ func buildOptions(o Options) imagebuild.Options {
 		options.Registry = client
 	}
 	return options
+}
+
+// buildSettings are those that builds use.
+func buildSettings(s *config.Settings) imagebuild.Settings {
+	return imagebuild.Settings{
+		KanikoImage: s.KanikoImage, Executor: s.Executor, BuildRights: s.BuildRights, BuildUserns: s.BuildUserns,
+		SnapshotMode: s.SnapshotMode, Tag: s.Tag, ReuseMaxAge: s.ReuseMaxAge,
+		RegistrySecret: s.RegistrySecret, PullSecret: s.PullSecret, Identity: s.CloudIdentity(),
+		PullAllow: s.PullAllow, CAConfigMap: s.CAConfigMap, BuildMemory: s.BuildMemory, BuildStorage: s.BuildStorage,
+		PendingTimeout: s.PendingTimeout, BuildTimeout: s.BuildTimeout,
+	}
 }
 
 // actionOptions are those of the runs of actions.

@@ -27,7 +27,7 @@ func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
 	}
 	handler, err := New(Options{
 		Operator: Operator{
-			Settings: &config.Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute, ContextMaxBytes: 1 << 20, ContextMaxEntries: 9},
+			Settings: &config.Settings{KanikoImage: config.KanikoImage, Executor: "/kaniko/executor", Tag: config.TagContent, BuildUserns: config.UsernsOff, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute, ContextMaxBytes: 1 << 20, ContextMaxEntries: 9},
 			Flavor:   executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"},
 			Registry: registry.NewClient(registry.ClientConfig{}),
 		},
