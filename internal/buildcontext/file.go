@@ -98,6 +98,11 @@ func find(src io.Reader, name string, limit int64) (*tar.Header, []byte, error) 
 // visit with the content of each regular file that is wanted, by its path. It
 // ends with the first error, and with the last file that is wanted.
 func Files(src io.Reader, wanted map[string]bool, visit func(name string, content io.Reader) error) error {
+	return SizedFiles(src, wanted, func(name string, _ int64, content io.Reader) error { return visit(name, content) })
+}
+
+// SizedFiles is [Files], and tells the size of each file in bytes.
+func SizedFiles(src io.Reader, wanted map[string]bool, visit func(name string, size int64, content io.Reader) error) error {
 	gz, err := gzip.NewReader(src)
 	if err != nil {
 		return fmt.Errorf("read context: %w", err)
@@ -116,7 +121,7 @@ func Files(src io.Reader, wanted map[string]bool, visit func(name string, conten
 			continue
 		}
 		left--
-		if err := visit(name, tr); err != nil {
+		if err := visit(name, h.Size, tr); err != nil {
 			return err
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
-// defaultPath is what BuildKit sets where an image has no PATH
+// DefaultPath is what BuildKit sets where an image has no PATH
 // (DefaultPathEnvUnix in its util/system).
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // cursor is what is known at a step of a chain.
 type cursor struct {
@@ -42,7 +42,7 @@ func (d *decision) begin(from Step) (*cursor, error) {
 	c := &cursor{scope: newScope(d.result.EscapeToken), env: slices.Clone(base.Env), user: base.User, shell: len(base.Shell) > 0}
 	c.scope.globals = d.globals
 	if !slices.ContainsFunc(c.env, func(entry string) bool { return strings.HasPrefix(entry, "PATH=") || entry == "PATH" }) {
-		c.env = append(c.env, "PATH="+defaultPath)
+		c.env = append(c.env, "PATH="+DefaultPath)
 	}
 	for _, entry := range c.env {
 		key, value, _ := strings.Cut(entry, "=")

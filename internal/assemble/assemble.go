@@ -1,0 +1,236 @@
+package assemble
+
+import (
+	"errors"
+	"path"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/split"
+	"kiln/internal/treeindex"
+)
+
+// Input is what an image is assembled of. Nothing changes it.
+type Input struct {
+	// Plan has the rest.
+	Plan *split.Plan
+	// Config is the configuration of the base part's image as it is stored, empty for
+	// scratch. Below is the tree of that image.
+	Config []byte
+	Below  *treeindex.Tree
+	// Context lists the context.
+	Context *buildcontext.Tree
+	// Labels are set in the end.
+	Labels map[string]string
+}
+
+// Image is what comes on top of a base part. Nothing changes it.
+type Image struct {
+	root   *root
+	config *config
+	// written are the paths that the layer has: directories first, then links and
+	// heredocs, then files.
+	written []*node
+}
+
+// assembly is one run over a rest.
+type assembly struct {
+	root    *root
+	config  *config
+	context *context
+	scope   *split.Scope
+}
+
+// Assemble follows the rest. An error is of type [*split.Unsure].
+func Assemble(in Input) (*Image, error) {
+	config, err := newConfig(in)
+	if err != nil {
+		return nil, asUnsure(0, err)
+	}
+	a := &assembly{root: newRoot(in.Below), config: config, context: newContext(in.Context), scope: in.Plan.Scope()}
+	for _, step := range in.Plan.Rest {
+		if err := a.step(step); err != nil {
+			return nil, asUnsure(step.Line, err)
+		}
+	}
+	config.label(in.Labels)
+	image := &Image{root: a.root, config: config}
+	if image.written, err = a.root.written(); err != nil {
+		return nil, asUnsure(0, err)
+	}
+	return image, nil
+}
+
+// asUnsure gives every error the one type.
+func asUnsure(line int, err error) *split.Unsure {
+	if u, ok := errors.AsType[*split.Unsure](err); ok {
+		return u
+	}
+	return &split.Unsure{Line: line, Reason: err.Error()}
+}
+
+// step follows one instruction.
+func (a *assembly) step(step split.Step) error {
+	command, err := step.Command()
+	if err != nil {
+		return err
+	}
+	if command == nil {
+		a.config.stage()
+		return nil
+	}
+	if err := a.scope.Resolve(command); err != nil {
+		return err
+	}
+	switch c := command.(type) {
+	case *instructions.CopyCommand:
+		c2 := copying{SourcesAndDest: c.SourcesAndDest, chown: c.Chown, chmod: c.Chmod, link: c.Link, parents: c.Parents, exclude: c.ExcludePatterns}
+		if err := a.copyTo(c2, a.config.workdir()); err != nil {
+			return err
+		}
+		a.config.copied("COPY", c2)
+	case *instructions.AddCommand:
+		c2 := copying{SourcesAndDest: c.SourcesAndDest, chown: c.Chown, chmod: c.Chmod, link: c.Link, exclude: c.ExcludePatterns}
+		if err := a.copyTo(c2, a.config.workdir()); err != nil {
+			return err
+		}
+		a.config.copied("ADD", c2)
+	case *instructions.WorkdirCommand:
+		return a.enter(c)
+	case *instructions.RunCommand:
+		change, ok := step.Chmod()
+		if !ok {
+			return errors.New("it runs something")
+		}
+		return a.chmod(change, c)
+	default:
+		return a.config.set(command, a.scope)
+	}
+	return nil
+}
+
+// enter follows a WORKDIR, and makes the directory for the user of the moment.
+func (a *assembly) enter(c *instructions.WorkdirCommand) error {
+	dir := a.config.enter(c.Path)
+	changes := dir != "/"
+	a.config.history("WORKDIR "+dir, changes)
+	if !changes {
+		return nil
+	}
+	by, err := a.root.ownerOf(a.config.image.Config.User)
+	if err != nil {
+		return err
+	}
+	at, err := a.root.follow(dir)
+	if err != nil {
+		return err
+	}
+	return a.root.mkdirAll(at, 0o755, by)
+}
+
+var (
+	errShell = errors.New("what chmod does is not certain: the image has no /bin/sh and chmod of its own, or something may change what they do")
+	errChmod = errors.New("chmod of what the COPYs before it have not made")
+)
+
+// umask is that of a RUN.
+const umask = 0o022
+
+// chmod does a "RUN chmod" as root.
+func (a *assembly) chmod(change split.Chmod, c *instructions.RunCommand) error {
+	mode, err := parseMode(change.Mode, umask)
+	if err != nil {
+		return err
+	}
+	dir := a.config.workdir()
+	if at, err := a.root.follow(dir); err != nil || !a.root.dir(at) || !a.shell() {
+		return errors.Join(err, errShell)
+	}
+	for _, name := range change.Paths {
+		if !path.IsAbs(name) {
+			name = dir + "/" + name
+		}
+		at, err := a.root.follow(name)
+		if err != nil {
+			return err
+		}
+		n := a.root.nodes[at]
+		if n == nil || n.entry.Kind != treeindex.File || n.entry.Mode&^0o777 != 0 || strings.HasSuffix(name, "/") {
+			return errChmod
+		}
+		changed := *n
+		changed.entry.Mode = mode.of(n.entry.Mode, false)
+		a.root.put(at, &changed)
+	}
+	a.config.history("RUN /bin/sh -c "+c.CmdLine[0]+" # buildkit", true)
+	return nil
+}
+
+// dir reports whether a path is a directory.
+func (r *root) dir(name string) bool {
+	e, found := r.find(name)
+	return found && e.Kind == treeindex.Dir
+}
+
+// shell reports whether /bin/sh and the chmod that it finds are those of the tree
+// below, and do as always.
+func (a *assembly) shell() bool {
+	for _, name := range []string{"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "ENV", "POSIXLY_CORRECT"} {
+		if _, set := a.scope.Get(name); set {
+			return false
+		}
+	}
+	for name := range a.root.nodes {
+		if library(name) {
+			return false
+		}
+	}
+	search, _ := a.scope.Get("PATH")
+	return a.program("/bin/sh") && a.firstIsBelow(search)
+}
+
+// library reports whether a path may have a part in how every program starts.
+func library(name string) bool {
+	first, rest, _ := strings.Cut(name, "/")
+	if first == "usr" {
+		first, _, _ = strings.Cut(rest, "/")
+		return strings.HasPrefix(first, "lib") && rest != first && strings.Contains(name, ".so")
+	}
+	return strings.HasPrefix(first, "lib") && strings.Contains(name, ".so") || strings.HasPrefix(name, "etc/ld")
+}
+
+// found reports whether something is at a path.
+func (a *assembly) found(name string) bool {
+	at, err := a.root.follow(name)
+	if err != nil {
+		return false
+	}
+	_, found := a.root.find(at)
+	return found
+}
+
+// firstIsBelow reports whether the first chmod of a search path is a program of the
+// tree below.
+func (a *assembly) firstIsBelow(search string) bool {
+	for dir := range strings.SplitSeq(search, ":") {
+		if !path.IsAbs(dir) {
+			return false
+		}
+		if a.found(dir + "/chmod") {
+			return a.program(dir + "/chmod")
+		}
+	}
+	return false
+}
+
+// program reports whether a path leads to a program that the rest has not made.
+func (a *assembly) program(name string) bool {
+	at, err := a.root.follow(name)
+	if err != nil || a.root.nodes[at] != nil {
+		return false
+	}
+	e, found := a.root.find(at)
+	return found && e.Kind == treeindex.File && e.Mode&0o111 != 0
+}

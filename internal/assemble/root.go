@@ -1,0 +1,147 @@
+package assemble
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"kiln/internal/treeindex"
+)
+
+// node is a path that the rest has made or changed.
+type node struct {
+	entry treeindex.Entry
+	// source is the file of the context that it has the content of; inline is that of
+	// a heredoc.
+	source string
+	inline []byte
+}
+
+// owner is who gets what is made.
+type owner struct{ uid, gid uint32 }
+
+// root is a tree that changes.
+type root struct {
+	below *treeindex.Tree
+	nodes map[string]*node
+	// covered are directories of the tree below in whose place something else is.
+	covered map[string]bool
+	steps   int
+}
+
+// maxSteps bounds what one assembly looks at.
+const maxSteps = 3_000_000
+
+func newRoot(below *treeindex.Tree) *root {
+	return &root{below: below, nodes: map[string]*node{}, covered: map[string]bool{}}
+}
+
+// find returns the entry of a clean path relative to the root.
+func (r *root) find(name string) (treeindex.Entry, bool) {
+	r.steps++
+	if n := r.nodes[name]; n != nil {
+		return n.entry, true
+	}
+	if r.hidden(name) {
+		return treeindex.Entry{}, false
+	}
+	return r.below.Find(name)
+}
+
+// hidden reports whether a path of the tree below is no longer there.
+func (r *root) hidden(name string) bool {
+	if len(r.covered) == 0 {
+		return false
+	}
+	for ; ; name = parent(name) {
+		if r.covered[name] {
+			return true
+		}
+		if name == "" {
+			return false
+		}
+	}
+}
+
+// parent is the directory of a path; the root's is the root.
+func parent(name string) string {
+	if dir := path.Dir(name); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+// relative makes any path clean and relative to the root.
+func relative(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+
+// follow returns what a path leads to.
+func (r *root) follow(name string) (string, error) { return treeindex.Follow(r.find, name) }
+
+var errSteps = errors.New("there is too much to look at")
+
+// put sets what is at a path.
+func (r *root) put(name string, n *node) {
+	n.entry.Path = name
+	r.nodes[name] = n
+}
+
+// mkdirAll makes a directory and those that lead to it, as mkdir -p does: what is there
+// stays as it is, and what is made below a directory with setgid gets its group and
+// setgid. The path leads through no link. By is nil for nobody in particular.
+func (r *root) mkdirAll(name string, mode uint32, by *owner) error {
+	if r.steps > maxSteps {
+		return errSteps
+	}
+	if e, found := r.find(name); found {
+		if e.Kind != treeindex.Dir {
+			return fmt.Errorf("/%s is not a directory", name)
+		}
+		return nil
+	}
+	if err := r.mkdirAll(parent(name), mode, by); err != nil {
+		return err
+	}
+	r.put(name, &node{entry: r.newDir(name, mode, by)})
+	return nil
+}
+
+// newDir is a directory as mkdir(2) makes it, given to an owner.
+func (r *root) newDir(name string, mode uint32, by *owner) treeindex.Entry {
+	e := treeindex.Entry{Kind: treeindex.Dir, Mode: mode & 0o777}
+	if above, _ := r.find(parent(name)); above.Mode&setgid != 0 {
+		e.Mode, e.GID = e.Mode|setgid, above.GID
+	}
+	if by != nil {
+		e.UID, e.GID = by.uid, by.gid
+	}
+	return e
+}
+
+// setgid is the bit.
+const setgid = 0o2000
+
+// lay puts what another tree, made of nothing, has on this one, as layers are put on
+// each other: a directory keeps what is in it, all else takes the place of what is
+// there.
+func (r *root) lay(over *root) {
+	for _, name := range sorted(over.nodes) {
+		n := over.nodes[name]
+		if name == "" {
+			continue // no layer has the root for having it
+		}
+		old, found := r.find(name)
+		if found && old.Kind == treeindex.Dir && n.entry.Kind != treeindex.Dir {
+			maps.DeleteFunc(r.nodes, func(at string, _ *node) bool { return strings.HasPrefix(at, name+"/") })
+			r.covered[name] = true
+		}
+		r.put(name, n)
+	}
+}
+
+// sorted returns the paths of nodes, each directory before what is in it.
+func sorted(nodes map[string]*node) []string {
+	return slices.SortedFunc(maps.Keys(nodes), treeindex.Compare)
+}
