@@ -48,6 +48,9 @@ func judgeShown(o options, results []trial.Result) ([]string, error) {
 	var wrong []string
 	for _, r := range results {
 		switch {
+		case o.assembled && r.Verdict == trial.Differs:
+			wrong = append(wrong, r.Case.ID()+" differs: "+r.Note)
+		case o.assembled: // nothing is a limit of the assembly
 		case r.Case.Suite == corpus.Limits && !limited(r):
 			wrong = append(wrong, fmt.Sprintf("%s is %s: it belongs into another suite", r.Case.ID(), r.Verdict))
 		case r.Case.Suite != corpus.Limits && r.Verdict == trial.Differs:

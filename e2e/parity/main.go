@@ -56,6 +56,9 @@ type options struct {
 	image  string
 	flavor kaniko.Flavor
 	record bool
+	// assembled compares with kiln's assembly on base parts that BuildKit builds,
+	// instead of with Kaniko.
+	assembled bool
 }
 
 // expected is the file of the results that the flavor is known to have. There is
@@ -78,13 +81,14 @@ func parse() (options, error) {
 	flag.BoolVar(&o.detail, "v", false, "print every difference and the output of builds that fail")
 	flag.BoolVar(&o.unchecked, "unchecked", false, "build what kiln refuses too, to see what would come out")
 	flag.StringVar(&o.image, "executor", "", "the `image` of another executor: an OCI layout, an archive, or a reference to pull")
+	flag.BoolVar(&o.assembled, "assembled", false, "have BuildKit build the base parts too, and kiln put the rest on top: \"refused\" is then what is not split")
 	setting := flag.String("flavor", "", "which Kaniko that is, as in KILN_KANIKO_FLAVOR, where its reference does not tell")
 	flag.BoolVar(&o.record, "record", false, "keep the results of another flavor as those to expect of it")
 	flag.Parse()
 	var err, flavorErr error
 	o.run, err = regexp.Compile(*pattern)
 	o.flavor, flavorErr = executor.Flavor(o.image, *setting)
-	all := !o.fast && !o.unchecked && *pattern == ""
+	all := !o.fast && !o.unchecked && !o.assembled && *pattern == ""
 	switch {
 	case err != nil:
 		return o, fmt.Errorf("--run: %w", err)
@@ -92,8 +96,8 @@ func parse() (options, error) {
 		return o, flavorErr
 	case flag.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case (o.write != "" || o.record) && !all:
-		return o, errors.New("--write and --record need all cases: leave out --fast, --run and --unchecked")
+	case (o.write != "" || o.record) && !all, o.check != "" && o.assembled:
+		return o, errors.New("--write and --record need all cases: leave out --fast, --run, --unchecked and --assembled")
 	case o.record && o.expected() == "", o.expected() != "" && (o.write != "" || o.check != ""):
 		return o, errors.New("--write and --check are for chainguard, --record is for another flavor")
 	}

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"kiln/e2e/parity/internal/assembled"
 	"kiln/e2e/parity/internal/candidate"
 	"kiln/e2e/parity/internal/corpus"
 	"kiln/e2e/parity/internal/oracle"
@@ -106,13 +107,16 @@ func prepare(ctx context.Context, o options, group string, began time.Time) (ben
 	if err != nil {
 		return nil, nil, err
 	}
-	return &trial.Bench{
-		Oracle: daemon,
-		Kiln: &candidate.Kiln{
+	var kiln trial.Builder = &assembled.Builder{Oracle: daemon, Registry: registryAddress, Dir: dirs["kiln"]}
+	if !o.assembled {
+		kiln = &candidate.Kiln{
 			Executor: images[executorPart], Flavor: o.flavor, Init: os.Getenv("KILN_PART_INIT"),
 			Dir: dirs["kiln"], Cgroup: group, Registry: registryAddress, Mirrored: mirrored(),
 			Unchecked: o.unchecked,
-		},
+		}
+	}
+	return &trial.Bench{
+		Oracle: daemon, Kiln: kiln,
 		Dir: dirs["contexts"], Registry: registryAddress, Began: began,
 		Busybox: images["KILN_PART_BUSYBOX"], Debian: images["KILN_PART_DEBIAN"],
 	}, func() { _ = daemon.Stop() }, nil // the end of the run stops it in any case

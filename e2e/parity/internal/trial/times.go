@@ -32,6 +32,8 @@ func newCopied(dockerfile string) (copied, error) {
 		return c, err
 	}
 	c.stages = bytes.Contains(data, []byte("--from="))
+	// Heredocs have the time of the build with Docker.
+	c.times[compare.Run] = bytes.Contains(data, []byte("<<"))
 	err = filepath.WalkDir(filepath.Dir(dockerfile), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

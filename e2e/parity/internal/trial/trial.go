@@ -55,11 +55,18 @@ type Result struct {
 	Docker, Kiln time.Duration
 }
 
+// Builder builds a Dockerfile and pushes the image to a reference of the registry. The
+// error is a *candidate.Refusal or a *candidate.BuildError where the Dockerfile is at
+// fault.
+type Builder interface {
+	Build(ctx context.Context, dockerfile, push string) error
+}
+
 // Bench is what the trials of a run have in common. Trials run one after the
 // other.
 type Bench struct {
 	Oracle *oracle.Oracle
-	Kiln   *candidate.Kiln
+	Kiln   Builder
 	// Dir is an existing directory for contexts.
 	Dir string
 	// Registry is the address of the registry.
