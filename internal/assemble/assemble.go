@@ -79,7 +79,7 @@ func (a *assembly) step(step split.Step) error {
 	}
 	if command == nil {
 		a.config.stage()
-		return nil
+		return a.scope.Begin(a.config.image.Config.Env)
 	}
 	if err := a.scope.Resolve(command); err != nil {
 		return err

@@ -44,11 +44,8 @@ func (d *decision) begin(from Step) (*cursor, error) {
 	if !slices.ContainsFunc(c.env, func(entry string) bool { return strings.HasPrefix(entry, "PATH=") || entry == "PATH" }) {
 		c.env = append(c.env, "PATH="+DefaultPath)
 	}
-	for _, entry := range c.env {
-		key, value, _ := strings.Cut(entry, "=")
-		if err := c.scope.set(key, value); err != nil {
-			return nil, unsure(from.Line, "the environment of the base image: %v", err)
-		}
+	if err := c.scope.Begin(c.env); err != nil {
+		return nil, unsure(from.Line, "the environment of the base image: %v", err)
 	}
 	return c, nil
 }
@@ -58,6 +55,7 @@ func (c *cursor) pass(command instructions.Command) error {
 	switch command := command.(type) {
 	case nil:
 		c.cmd = false
+		return c.scope.Begin(c.env)
 	case *instructions.EnvCommand:
 		for _, pair := range command.Env {
 			c.env = SetEnv(c.env, pair.Key, pair.Value)

@@ -28,49 +28,48 @@ type selection struct {
 // may build them.
 func (d *decision) paths(last int) (names []string, whole bool) {
 	taken := &selection{tree: d.Tree, names: map[string]bool{}}
-	scopes := make([]*Scope, len(d.stages))
+	behind := make([]*cursor, len(d.stages))
 	for i := range d.stages {
 		if d.stages[i].Location[0].Start.Line > last {
 			break
 		}
-		if scopes[i] = d.follow(taken, scopes, i, last); scopes[i] == nil || taken.whole {
+		if behind[i] = d.follow(taken, behind, i, last); behind[i] == nil || taken.whole {
 			return nil, true
 		}
 	}
 	return slices.Sorted(maps.Keys(taken.names)), false
 }
 
-// follow goes through one stage and returns its variables in the end, nil where they
-// are not known.
-func (d *decision) follow(taken *selection, scopes []*Scope, index, last int) *Scope {
+// follow goes through one stage and returns what is known behind it, nil where that
+// is not certain. Behind has it for the stages before.
+func (d *decision) follow(taken *selection, behind []*cursor, index, last int) *cursor {
 	steps, err := d.own(index)
 	if err != nil {
 		return nil
 	}
-	var scope *Scope
-	if base := steps[0].image; base != "" {
-		at, err := d.begin(steps[0])
-		if err != nil {
+	var at *cursor
+	if steps[0].image != "" {
+		if at, err = d.begin(steps[0]); err != nil {
 			return nil
 		}
-		scope = at.scope
+		steps = steps[1:]
 	} else {
-		scope = scopes[d.baseOf(index)].clone()
+		at = behind[d.baseOf(index)].copy()
 	}
-	for _, step := range steps[1:] {
+	for _, step := range steps {
 		if step.Line > last {
 			break
 		}
 		c, err := step.Command()
-		if err != nil || scope.Resolve(c) != nil {
+		if err != nil || at.scope.Resolve(c) != nil {
 			return nil
 		}
 		taken.take(c)
-		if scope.Apply(c) != nil {
+		if at.pass(c) != nil {
 			return nil
 		}
 	}
-	return scope
+	return at
 }
 
 // take adds what a command takes from the context.

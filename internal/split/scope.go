@@ -54,6 +54,18 @@ func (s *Scope) clone() *Scope {
 	return &own
 }
 
+// Begin sets the environment of an image, as the beginning of a stage does: an ENV of
+// the stage before takes the place of a later ARG of its name.
+func (s *Scope) Begin(env []string) error {
+	for _, entry := range env {
+		key, value, _ := strings.Cut(entry, "=")
+		if err := s.set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // begin sets values.
 func (s *Scope) begin(values map[string]string) error {
 	for name, value := range values {

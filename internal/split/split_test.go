@@ -149,7 +149,7 @@ func TestDecideWithoutChmod(t *testing.T) {
 // TestScope has the values that variables have at the cut, as BuildKit gives them.
 func TestScope(t *testing.T) {
 	plan, err := split.Decide(input("ARG G=g$TARGETOS\nARG V=global\nFROM user AS one\nARG G\nENV A=$G NAME=new\nARG A=again B=$A\nRUN x\n" +
-		"FROM one\nARG V\nARG N\nRUN y\nENV LATER=1\n"))
+		"FROM one\nARG V\nARG N\nARG B=\"$B $A\"\nRUN y\nENV LATER=1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestScope(t *testing.T) {
 			got[name] = value
 		}
 	}
-	want := map[string]string{"G": "glinux", "A": "again", "B": "again", "V": "global", "NAME": "new", "PATH": "/bin"}
+	want := map[string]string{"G": "glinux", "A": "glinux", "B": "again glinux", "V": "global", "NAME": "new", "PATH": "/bin"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}

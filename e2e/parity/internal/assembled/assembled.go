@@ -204,11 +204,12 @@ func (b *build) below(ctx context.Context, plan *split.Plan, push string) (v1.Im
 	}
 	// A name that no context can have.
 	file := filepath.Join(dir, ".kiln.Dockerfile")
-	if err := os.WriteFile(file, plan.Dockerfile, 0o600); err != nil {
+	err := errors.Join(os.WriteFile(file, plan.Dockerfile, 0o600), os.WriteFile(file+".dockerignore", []byte(".kiln.Dockerfile*\n"), 0o600))
+	if err != nil {
 		return nil, err
 	}
 	base := push + "-base"
-	err := b.Oracle.Build(ctx, file, base)
+	err = b.Oracle.Build(ctx, file, base)
 	if failed, ok := errors.AsType[*oracle.BuildError](err); ok {
 		return nil, &candidate.BuildError{Reason: failed.Reason, Output: failed.Output}
 	}
