@@ -67,6 +67,13 @@ func choose(o options, bench *trial.Bench) ([]corpus.Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.assembled {
+		more, err := corpus.LoadSplit(o.corpus, busybox.String())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
 	var chosen []corpus.Case
 	for _, c := range all {
 		if o.run.MatchString(c.ID()) && !(o.fast && c.Slow) {

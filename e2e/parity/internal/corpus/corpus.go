@@ -25,6 +25,8 @@ const (
 	// Limits has Dockerfiles that come out differently: some of them cannot be
 	// told from the Dockerfile and its context, the others are refused.
 	Limits = "limits"
+	// Split has Dockerfiles that a split into two parts could get wrong.
+	Split = "split"
 )
 
 // Case is one Dockerfile with its context.
@@ -76,6 +78,11 @@ func Load(dir, kaniko, busybox string) ([]Case, error) {
 	}
 	cases, err := integration(filepath.Join(dir, "kaniko.txt"), filepath.Join(kaniko, "integration"))
 	return append(all, cases...), err
+}
+
+// LoadSplit reads the suite that is about what is assembled alone, as [Load] does.
+func LoadSplit(dir, busybox string) ([]Case, error) {
+	return archives(filepath.Join(dir, Split), Split, busybox)
 }
 
 // archives reads the cases that are kept as txtar files.
