@@ -2,6 +2,8 @@ package action
 
 import (
 	"path"
+	"slices"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,18 +24,22 @@ const (
 // OpenOutlet has the action of job print into an outlet: the agent is what its
 // container starts with, and becomes the action. entrypoint and cmd are the image's,
 // for what the step does not name. What a container starts with is Kubernetes' rule:
-// a command of the step replaces both, arguments alone the CMD.
+// a command of the step replaces both, arguments alone the CMD. What is the image's is
+// that of its name now, so a node that has an older one of that name has to look.
 func OpenOutlet(job *batchv1.Job, outlet spool.Outlet, entrypoint, cmd []string) {
 	c := own(&job.Spec.Template.Spec)
 	command, arguments := c.Command, c.Args
 	if len(command) == 0 {
+		if c.ImagePullPolicy == "" && !strings.Contains(c.Image, "@") {
+			c.ImagePullPolicy = corev1.PullAlways
+		}
 		command = literals(entrypoint)
 		if len(arguments) == 0 {
 			arguments = literals(cmd)
 		}
 	}
 	c.Command = []string{agentPath, agent.ActionCommand, doorPath, outlet.Token}
-	c.Args = append(command[:len(command):len(command)], arguments...)
+	c.Args = slices.Concat(command, arguments)
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{
 		Name: workpod.Volume, MountPath: OutletTarget, SubPath: path.Join(spool.JobsDir, outlet.Dir), ReadOnly: true,
 	})

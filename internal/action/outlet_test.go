@@ -43,6 +43,9 @@ func TestOpenOutlet(t *testing.T) {
 			if diff := cmp.Diff(append(before, mount), c.VolumeMounts); diff != "" {
 				t.Errorf("mounts (-want +got):\n%s", diff)
 			}
+			if always := c.ImagePullPolicy == corev1.PullAlways; always != (tt.step.EntryPoint == "") {
+				t.Errorf("pull policy %q", c.ImagePullPolicy)
+			}
 			if pod := (&corev1.Pod{Spec: job.Spec.Template.Spec}); !action.HasOutlet(pod) {
 				t.Error("it has no outlet")
 			}
