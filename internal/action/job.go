@@ -61,6 +61,7 @@ func podSpec(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.Pod
 		Tolerations:      slices.Clone(s.Tolerations),
 		NodeSelector:     workpod.NodeSelector(s.Arch),
 		Affinity:         workpod.SameNode(s.NodeName),
+		HostAliases:      slices.Clone(s.HostAliases),
 		Containers:       []corev1.Container{container(s, mounts, arguments)},
 		Volumes:          []corev1.Volume{workpod.WorkVolume(s.Claim)},
 	}

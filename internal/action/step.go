@@ -40,6 +40,8 @@ type Step struct {
 	// Tolerations and ImagePullSecrets are the runner pod's.
 	Tolerations      []corev1.Toleration
 	ImagePullSecrets []corev1.LocalObjectReference
+	// HostAliases are names of hosts that the action finds.
+	HostAliases []corev1.HostAlias
 	// SELinux and SELinuxChange are the runner's, whose volume the pod shares;
 	// nil leaves them to the cluster.
 	SELinux       *corev1.SELinuxOptions

@@ -34,6 +34,8 @@ type Step struct {
 	Name string
 	// Container is what the runner asks for.
 	Container hook.Container
+	// Hosts are the names of the job's services.
+	Hosts []corev1.HostAlias
 	// Runner is the runner pod.
 	Runner runnerpod.Self
 	// Log is the author's, Times are the step's, Logger is the operator's log of it.
@@ -180,6 +182,7 @@ func (a *Action) spec(name string, image Image) action.Step {
 		SELinux:          runner.SELinux,
 		SELinuxChange:    runner.SELinuxChange,
 		ImagePullSecrets: a.pullSecrets(image),
+		HostAliases:      a.step.Hosts,
 		Labels:           label.Of(a.step.Container.EnvironmentVariables, a.step.ID, label.RoleAction),
 		OwnerReferences:  []metav1.OwnerReference{runner.Owner()},
 	}

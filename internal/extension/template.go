@@ -131,13 +131,13 @@ func addMissing(have *map[string]string, more map[string]string) (ignored []stri
 }
 
 // mergeSpec replaces the keys of the pod spec that the template sets, and
-// appends volumes and containers.
+// appends volumes, names of hosts, which a job's services have too, and containers.
 func (t *Template) mergeSpec(spec map[string]any) (ignored []string) {
 	for key, value := range t.spec {
 		switch key {
 		case "restartPolicy":
 			ignored = append(ignored, "spec.restartPolicy")
-		case "volumes":
+		case "volumes", "hostAliases":
 			spec[key] = appended(spec[key], value)
 		default:
 			spec[key] = runtime.DeepCopyJSONValue(value)

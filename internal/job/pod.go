@@ -12,6 +12,7 @@ import (
 
 	"kiln/internal/failure"
 	"kiln/internal/hook"
+	"kiln/internal/podoptions"
 	"kiln/internal/spool"
 	"kiln/internal/workpod"
 )
@@ -46,9 +47,26 @@ func Pod(s Spec) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := Services{
+		Containers: []corev1.Container{container},
+		Volumes:    []corev1.Volume{doorVolume(s)},
+		Pods:       []podoptions.Pod{s.Settings.Pod},
+	}
+	all := own.With(s.Services)
+	all.Volumes = append(all.Volumes, s.Settings.Volumes...)
+	pod := s.pod(s.Name, all)
+	pod.Spec.Hostname = hostname(s.Options.Hostname)
+	return pod, nil
+}
+
+// ServicesPod returns a pod of that name with services alone.
+func ServicesPod(s Spec, name string, services Services) *corev1.Pod { return s.pod(name, services) }
+
+// pod returns a pod of the job with containers.
+func (s Spec) pod(name string, in Services) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
-		ObjectMeta: s.meta(s.Name),
+		ObjectMeta: s.meta(name),
 		Spec: corev1.PodSpec{
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			TerminationGracePeriodSeconds: new(int64(graceSeconds)),
@@ -63,15 +81,15 @@ func Pod(s Spec) (*corev1.Pod, error) {
 			Tolerations:      slices.Clone(s.Tolerations),
 			NodeSelector:     workpod.NodeSelector(s.Arch),
 			Affinity:         workpod.SameNode(s.NodeName),
-			HostAliases:      slices.Clone(s.Services.Aliases),
-			Containers:       append([]corev1.Container{container}, s.Services.Containers...),
-			Volumes:          append([]corev1.Volume{workpod.WorkVolume(s.Claim), doorVolume(s)}, s.Services.Volumes...),
-			Hostname:         hostname(s.Options.Hostname),
+			HostAliases:      slices.Clone(in.Aliases),
+			Containers:       in.Containers,
+			Volumes:          named(append([]corev1.Volume{workpod.WorkVolume(s.Claim)}, in.Volumes...)),
 		},
 	}
-	pod.Spec.Volumes = named(append(pod.Spec.Volumes, s.Settings.Volumes...))
-	s.Settings.Pod.Apply(&pod.Spec)
-	return pod, nil
+	for _, wanted := range in.Pods {
+		wanted.Apply(&pod.Spec)
+	}
+	return pod
 }
 
 // named leaves out what was named before: containers share a volume by its name.

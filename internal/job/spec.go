@@ -66,6 +66,20 @@ type Services struct {
 	Data map[string][]byte
 	// Ports are those that they listen at.
 	Ports []int32
+	// Pods is what they want of their pod.
+	Pods []podoptions.Pod
+}
+
+// With adds other services to these.
+func (s Services) With(more Services) Services {
+	return Services{
+		Containers: slices.Concat(s.Containers, more.Containers),
+		Volumes:    slices.Concat(s.Volumes, more.Volumes),
+		Aliases:    slices.Concat(s.Aliases, more.Aliases),
+		Data:       s.Data,
+		Ports:      slices.Concat(s.Ports, more.Ports),
+		Pods:       slices.Concat(s.Pods, more.Pods),
+	}
 }
 
 // meta is the metadata of an object of the job, which shares nothing with s.

@@ -20,6 +20,7 @@ import (
 	"kiln/internal/metrics"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
+	"kiln/internal/servicerun"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
 )
@@ -52,6 +53,7 @@ type Handler struct {
 	builds   *imagebuild.Builder
 	actions  *actionrun.Runner
 	jobs     *jobrun.Runner
+	services *servicerun.Runner
 	decoding sync.Mutex // held while a request is read
 }
 
@@ -59,13 +61,17 @@ type Handler struct {
 func New(o Options) (*Handler, error) {
 	builds, err := imagebuild.New(buildOptions(o))
 	actions, actionsErr := actionrun.New(actionOptions(o))
-	jobs, jobsErr := jobrun.New(jobOptions(o))
+	services := servicerun.New(serviceOptions(o))
+	jobs, jobsErr := jobrun.New(jobOptions(o, services))
 	if err := errors.Join(err, actionsErr, jobsErr); err != nil {
 		return nil, err
 	}
+	if err := services.Resume(); err != nil {
+		o.Logger.Warn("the job of this runner has lost its services at localhost", zap.Error(err))
+	}
 	return &Handler{
 		operator: o.Operator, runner: o.Runner, state: o.State, metrics: o.Metrics, logger: o.Logger,
-		builds: builds, actions: actions, jobs: jobs,
+		builds: builds, actions: actions, jobs: jobs, services: services,
 	}, nil
 }
 
@@ -126,8 +132,23 @@ func actionOptions(o Options) actionrun.Options {
 	return options
 }
 
+// serviceOptions are those of the services of jobs.
+func serviceOptions(o Options) servicerun.Options {
+	options := servicerun.Options{
+		Pods:           o.Pods,
+		State:          o.State,
+		Policy:         o.Operator.Policy,
+		Template:       o.Operator.ActionTemplate,
+		PendingTimeout: o.Operator.Settings.PendingTimeout,
+	}
+	if client := o.Operator.Registry; client != nil {
+		options.Registry = client
+	}
+	return options
+}
+
 // jobOptions are those of whole jobs.
-func jobOptions(o Options) jobrun.Options {
+func jobOptions(o Options, services *servicerun.Runner) jobrun.Options {
 	settings := o.Operator.Settings
 	return jobrun.Options{
 		Pods:           o.Pods,
@@ -139,6 +160,7 @@ func jobOptions(o Options) jobrun.Options {
 		PullSecret:     settings.PullSecret,
 		Allow:          o.Operator.Allow,
 		Policy:         o.Operator.Policy,
+		Services:       services,
 		Metrics:        o.Metrics,
 	}
 }
@@ -288,8 +310,12 @@ func (s *step) jobCall() jobrun.Call {
 
 // runStep runs a container step.
 func (s *step) runStep(ctx context.Context) (int, error) {
+	hosts, err := s.handler.services.Hosts()
+	if err != nil {
+		return 1, err
+	}
 	run := s.handler.actions.Action(actionrun.Step{
-		ID: s.id, Name: s.actionName(), Container: s.container, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
+		ID: s.id, Name: s.actionName(), Container: s.container, Hosts: hosts, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
 		Outlet: s.outlet,
 	})
 	return s.runImage(ctx, run)

@@ -1,0 +1,61 @@
+package servicerun
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"kiln/internal/jobrun"
+	"kiln/internal/spool"
+)
+
+const (
+	// logLines and logBytes bound what is printed of a service's log: its end.
+	logLines = 2000
+	logBytes = 1 << 20
+	// logTime is what the logs of a job's services may take to read.
+	logTime = 5 * time.Second
+)
+
+// showLog prints the log of a service that has just failed, and notes that it did.
+func (b *begun) showLog(ctx context.Context, s *planned) {
+	ctx, cancel := context.WithTimeout(ctx, logTime)
+	defer cancel()
+	for i := range b.record.Services {
+		kept := &b.record.Services[i]
+		if kept.Pod == s.pod && kept.Container == s.Named.Container && !kept.Told {
+			kept.Told = true
+			b.runner.showLog(ctx, b.of.Call, *kept, "Service container "+kept.Title)
+		}
+	}
+}
+
+// showLogs prints the logs of the services of a job that ends, as far as they can be
+// read in the time that all have together.
+func (r *Runner) showLogs(ctx context.Context, call jobrun.Call, services []spool.KeptService) {
+	ctx, cancel := context.WithTimeout(ctx, logTime)
+	defer cancel()
+	for _, kept := range services {
+		if !kept.Told {
+			r.showLog(ctx, call, kept, "Print service container logs: "+kept.Title)
+		}
+	}
+}
+
+// showLog prints the log of one service. Nothing in it is a command to the runner.
+func (r *Runner) showLog(ctx context.Context, call jobrun.Call, kept spool.KeptService, title string) {
+	text, err := r.options.Pods.Tail(ctx, kept.Pod, kept.Container, logLines, logBytes)
+	if err != nil {
+		call.Log.Debug("the log of the service %s cannot be read: %v", kept.Title, err)
+		return
+	}
+	call.Log.Shield(title)
+	defer call.Log.Unshield()
+	if len(text) == 0 {
+		return
+	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	_, _ = call.Log.Write(text) // whoever reads it no longer is told elsewhere
+}
