@@ -58,8 +58,8 @@ func imageConfigOfJob(t *testing.T, f *suite.Fixture) {
 	image := f.Image(t, v1.Config{User: "1234:1234", Entrypoint: []string{"/other", "fail"}, Env: []string{busyboxPath, "GOPATH=/go"}})
 	j := prepare(t, f, runner.Container{Image: image}, nil)
 	defer j.End(t)
-	outcome.OwnLog(t, j.Run(t, "id -u\nid -g\necho $GOPATH\necho $PATH\necho one >/dev/stdout\necho two | tee /dev/stderr >/dev/null\n"),
-		"1234\n1234\n/go\n/opt/own/bin:/bin:/usr/bin\none\ntwo\n")
+	outcome.OwnLog(t, j.Run(t, "id -u\necho $GOPATH\necho $PATH\necho one >/dev/stdout\necho two | tee /dev/stderr >/dev/null\n"),
+		"1234\n/go\n/opt/own/bin:/bin:/usr/bin\none\ntwo\n")
 	result := j.Play(t, j.Step(runner.Script{Shell: "bash", Text: "true"}), nil)
 	outcome.Error(t, result, `exec: "bash": executable file not found in $PATH`, "[bad_request]")
 	if result.ExitCode != 127 {
