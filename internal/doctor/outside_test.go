@@ -122,8 +122,11 @@ func TestSpecimenWithoutRunner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(made.Build.OwnerReferences)+len(made.Action.OwnerReferences) > 0 || made.Build.Spec.Containers[1].Image == "" {
+	if len(made.Build.OwnerReferences)+len(made.Action.OwnerReferences)+len(made.Job.OwnerReferences) > 0 || made.Build.Spec.Containers[1].Image == "" {
 		t.Errorf("build pod = %+v", made.Build)
+	}
+	if claim := made.Job.Spec.Volumes[0].PersistentVolumeClaim.ClaimName; claim == "" {
+		t.Error("the pod of a job has no work volume")
 	}
 	if claim := made.Action.Spec.Template.Spec.Volumes[0].PersistentVolumeClaim.ClaimName; claim == "" {
 		t.Error("the Job has no work volume")

@@ -36,7 +36,7 @@ func (e *examination) specimen() (request.Specimen, error) {
 		return request.Specimen{}, err
 	}
 	if self.UID == "" {
-		made.Build.OwnerReferences, made.Action.OwnerReferences = nil, nil
+		made.Build.OwnerReferences, made.Action.OwnerReferences, made.Job.OwnerReferences = nil, nil, nil
 	}
 	return made, nil
 }
@@ -55,6 +55,7 @@ func (e *examination) podSecurity(ctx context.Context) []Finding {
 		ObjectMeta: metav1.ObjectMeta{Name: made.Action.Name, Labels: made.Action.Spec.Template.Labels},
 		Spec:       made.Action.Spec.Template.Spec,
 	})
+	_, wholeErr := e.client.Admitted(ctx, made.Job)
 	var findings []Finding
 	if buildErr == nil {
 		mend := "a webhook or an admission policy changes build pods, and a RUN has what it adds: " + fmt.Sprintf(noWebhook, made.Build.Spec.ServiceAccountName)
@@ -63,7 +64,7 @@ func (e *examination) podSecurity(ctx context.Context) []Finding {
 	for _, trial := range []struct {
 		what string
 		err  error
-	}{{"build pods", buildErr}, {"the Jobs of actions", jobErr}, {"the pods of actions", actionErr}} {
+	}{{"build pods", buildErr}, {"the Jobs of actions", jobErr}, {"the pods of actions", actionErr}, {"the pods of jobs", wholeErr}} {
 		switch {
 		case trial.err == nil:
 		case denied(trial.err):
@@ -72,7 +73,7 @@ func (e *examination) podSecurity(ctx context.Context) []Finding {
 			findings = append(findings, fail(trial.what+" are not admitted: "+trial.err.Error(), e.admit(trial.err))...)
 		}
 	}
-	return orOK(findings, "build pods and actions are admitted")
+	return orOK(findings, "build pods, actions and jobs are admitted")
 }
 
 // admit says what to change so that a pod is admitted.

@@ -11,6 +11,7 @@ import (
 
 	"kiln/internal/config"
 	"kiln/internal/metrics"
+	"kiln/internal/podoptions"
 	"kiln/internal/resolver"
 	"kiln/internal/runnerpod"
 )
@@ -49,7 +50,7 @@ func TestParse(t *testing.T) {
 		"authorities":         {func(s *config.Settings) { s.CAFile = noRoots }, []string{"KILN_CA_FILE"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			settings := config.Settings{KanikoImage: config.KanikoImage, RegistryHost: "registry.example.com/ci", DockerConfig: none}
+			settings := config.Settings{KanikoImage: config.KanikoImage, RegistryHost: "registry.example.com/ci", DockerConfig: none, JobRights: podoptions.RightsBaseline}
 			tt.change(&settings)
 			operator, err := Parse(&settings, Network{Hosts: resolver.New(resolver.Config{}), Metrics: metrics.New(metrics.Options{})})
 			if len(tt.says) == 0 {
@@ -73,6 +74,7 @@ func TestParse(t *testing.T) {
 func TestSpecimen(t *testing.T) {
 	settings := config.Settings{
 		KanikoImage: config.KanikoImage, RegistryHost: "registry.example.com/ci", BuildRights: "docker", BuildUserns: config.UsernsOff, BuildMemory: "1Gi", BuildStorage: "1Gi",
+		JobRights: podoptions.RightsBaseline,
 	}
 	operator, err := Parse(&settings, Network{})
 	if err != nil {
@@ -86,6 +88,9 @@ func TestSpecimen(t *testing.T) {
 	image := specimen.Action.Spec.Template.Spec.Containers[0].Image
 	if specimen.Build.Namespace != "ci" || len(specimen.Build.Spec.Containers) != 2 || !strings.HasPrefix(image, "registry.example.com/ci/kiln-specimen@sha256:000") {
 		t.Errorf("build %+v, image %s", specimen.Build, image)
+	}
+	if pod := specimen.Job; pod.Namespace != "ci" || pod.Spec.Containers[0].Image != image || pod.OwnerReferences[0].UID != "u1" {
+		t.Errorf("job %+v", pod)
 	}
 	settings.BuildMemory = "much"
 	if _, err := SpecimenOf(operator, "ci", self); err == nil {

@@ -10,6 +10,7 @@ import (
 	"kiln/internal/actionrun"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
+	"kiln/internal/servicerun"
 	"kiln/internal/spool"
 )
 
@@ -19,6 +20,8 @@ type Specimen struct {
 	Build *corev1.Pod
 	// Action is the Job of the action.
 	Action *batchv1.Job
+	// Job is the pod of a job with a container.
+	Job *corev1.Pod
 }
 
 // SpecimenOf returns the objects of a step in the runner pod self of a namespace, with
@@ -35,9 +38,13 @@ func SpecimenOf(operator Operator, namespace string, self runnerpod.Self) (Speci
 	push, pull := operator.Names.Image("kiln-specimen", tag)
 	none := "@sha256:" + strings.Repeat("0", 64)
 	image := actionrun.Image{Reference: strings.TrimSuffix(pull, ":"+tag) + none, Pushed: strings.TrimSuffix(push, ":"+tag) + none}
-	job, err := actionOptions(options).Specimen(actionrun.Step{ID: id, Runner: self}, image)
+	action, err := actionOptions(options).Specimen(actionrun.Step{ID: id, Runner: self}, image)
 	if err != nil {
 		return Specimen{}, err
 	}
-	return Specimen{Build: build, Action: job}, nil
+	job, err := jobOptions(options, servicerun.New(serviceOptions(options))).Specimen(id, self, image.Reference)
+	if err != nil {
+		return Specimen{}, err
+	}
+	return Specimen{Build: build, Action: action, Job: job}, nil
 }
