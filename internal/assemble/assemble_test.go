@@ -269,6 +269,31 @@ func TestUnsure(t *testing.T) {
 	}
 }
 
+// A file that goes to many places would have the context read as often, and a context
+// that is copied over and over would not fit into memory.
+func TestBounds(t *testing.T) {
+	var many, twice strings.Builder
+	for i := range 17 {
+		fmt.Fprintf(&many, "COPY a /%d\n", i)
+	}
+	lines := make([]string, 2000)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("f%04d 644", i)
+	}
+	for i := range 80 {
+		fmt.Fprintf(&twice, "COPY . /%d/\n", i)
+	}
+	for name, test := range map[string]struct{ rest, context, want string }{
+		"one file in many places": {many.String(), files, "a goes to more than 16 places"},
+		"many files":              {twice.String(), strings.Join(lines, "\n"), "it makes too many files"},
+	} {
+		_, err := run(t, "FROM base\n"+test.rest, test.context)
+		if u, unsure := errors.AsType[*split.Unsure](err); !unsure || u.Reason != test.want {
+			t.Errorf("%s: got the error %v, want %q", name, err, test.want)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	dockerfile := `FROM base
 ARG V=1

@@ -43,7 +43,7 @@ func (a *assembly) copyTo(c copying, workdir string) error {
 	if linked {
 		at = newRoot(treeindex.Empty())
 	}
-	p := &copier{root: at, context: a.context, change: change, by: by, dest: destination(workdir, c.DestPath)}
+	p := &copier{root: at, context: a.context, change: change, by: by, dest: destination(workdir, c.DestPath), cost: 2 + len(c.exclude)}
 	if p.exclude, err = matcher(c.exclude); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (a *assembly) copyTo(c copying, workdir string) error {
 		a.root.steps += at.steps
 		a.root.lay(at)
 	}
-	return nil
+	return a.root.within()
 }
 
 // destination is the target of a COPY: absolute and clean, but for a slash or a slash
@@ -101,6 +101,8 @@ type copier struct {
 	by               *owner
 	dest             string
 	include, exclude *patternmatcher.PatternMatcher
+	// cost is what one entry counts: each pattern is asked.
+	cost int
 	// above are the directories in which the copier is, of which those that no pattern
 	// includes are made when something in them is.
 	above []passed
@@ -133,8 +135,9 @@ func (p *copier) source(source string, parents bool) error {
 		}
 		source = base
 	}
-	if p.root.steps += p.context.tree.Len() / 16; p.root.steps > maxSteps {
-		return errSteps
+	p.root.steps += p.context.tree.Len() / 4
+	if err := p.root.within(); err != nil {
+		return err
 	}
 	matches, err := copysource.Docker(p.context.tree, source)
 	if err != nil {
@@ -215,8 +218,9 @@ type step struct {
 
 // copy copies an entry with what is in it.
 func (p *copier) copy(s step) error {
-	if p.root.steps++; p.root.steps > maxSteps {
-		return errSteps
+	p.root.steps += p.cost
+	if err := p.root.within(); err != nil {
+		return err
 	}
 	include, excluded, err := p.choose(&s)
 	if err != nil || !include && !s.node.Dir {

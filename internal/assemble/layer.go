@@ -21,6 +21,10 @@ type Layer struct {
 	Size           int64
 }
 
+// maxTurns bounds how often the context is read for a layer: as often as one of its
+// files goes to different places.
+const maxTurns = 16
+
 // written lists what the layer has: what the rest has made and changed, with the
 // directories that lead there, since some that unpack layers make those anew.
 func (r *root) written() ([]*node, error) {
@@ -40,14 +44,18 @@ func (r *root) written() ([]*node, error) {
 		}
 	}
 	var written []*node
+	times := map[string]int{}
 	for _, name := range sorted(all) {
 		n := all[name]
 		switch {
 		case n.entry.Attributes:
 			return nil, fmt.Errorf("/%s has extended attributes", name)
+		case n.source != "" && times[n.source] == maxTurns:
+			return nil, fmt.Errorf("%s goes to more than %d places", n.source, maxTurns)
 		case n.entry.Kind == treeindex.Dir && r.covered[name]:
 			return nil, fmt.Errorf("/%s was a directory, something else, and a directory again", name)
 		}
+		times[n.source]++
 		written = append(written, n)
 	}
 	slices.SortStableFunc(written, func(a, b *node) int { return a.rank() - b.rank() })

@@ -32,8 +32,12 @@ type root struct {
 	steps   int
 }
 
-// maxSteps bounds what one assembly looks at.
-const maxSteps = 3_000_000
+const (
+	// maxSteps bounds what one assembly looks at.
+	maxSteps = 3_000_000
+	// maxNodes bounds what the rest makes: a node takes about 250 bytes.
+	maxNodes = 150_000
+)
 
 func newRoot(below *treeindex.Tree) *root {
 	return &root{below: below, nodes: map[string]*node{}, covered: map[string]bool{}}
@@ -80,7 +84,21 @@ func relative(name string) string { return strings.TrimPrefix(path.Clean("/"+nam
 // follow returns what a path leads to.
 func (r *root) follow(name string) (string, error) { return treeindex.Follow(r.find, name) }
 
-var errSteps = errors.New("there is too much to look at")
+var (
+	errSteps = errors.New("there is too much to look at")
+	errNodes = errors.New("it makes too many files")
+)
+
+// within reports whether the bounds hold.
+func (r *root) within() error {
+	switch {
+	case r.steps > maxSteps:
+		return errSteps
+	case len(r.nodes) > maxNodes:
+		return errNodes
+	}
+	return nil
+}
 
 // put sets what is at a path.
 func (r *root) put(name string, n *node) {
@@ -92,8 +110,8 @@ func (r *root) put(name string, n *node) {
 // stays as it is, and what is made below a directory with setgid gets its group and
 // setgid. The path leads through no link. By is nil for nobody in particular.
 func (r *root) mkdirAll(name string, mode uint32, by *owner) error {
-	if r.steps > maxSteps {
-		return errSteps
+	if err := r.within(); err != nil {
+		return err
 	}
 	if e, found := r.find(name); found {
 		if e.Kind != treeindex.Dir {

@@ -36,12 +36,14 @@ var replacement = regexp.MustCompile(`\$\{[^/:}]*/`)
 // Scope is the variables that an instruction sees, those of ARG and ENV alike. It is
 // for one goroutine.
 type Scope struct {
-	lex     *shell.Lex
-	escape  rune
-	values  map[string]string
-	size    int
-	words   int
-	globals *Scope
+	lex    *shell.Lex
+	escape rune
+	values map[string]string
+	size   int
+	words  int
+	// documents is what all heredocs took, in bytes.
+	documents int
+	globals   *Scope
 }
 
 func newScope(escape rune) *Scope {
@@ -163,6 +165,9 @@ func (s *Scope) document(text string) (string, error) {
 	value, _, err := lex.ProcessWord(text, env)
 	if env.delivered > maxDocument || len(value) > 2*maxDocument {
 		return "", errLong
+	}
+	if s.documents += len(value); s.documents > 4*maxValues {
+		return "", errMany
 	}
 	return value, err
 }
