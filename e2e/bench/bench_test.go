@@ -53,6 +53,10 @@ func TestTable(t *testing.T) {
 
 		kilnReused: {5 * time.Second},
 		kilnCold:   {5 * time.Second, 4 * time.Second, 3 * time.Second},
+
+		bareRunning: {time.Second}, jobPrepared: {1250 * time.Millisecond},
+		forkTrue: {time.Millisecond}, stepTrue: {5 * time.Millisecond}, execTrue: {500 * time.Millisecond},
+		fork50: {9 * time.Millisecond}, step50: {10 * time.Millisecond}, exec50: {time.Second},
 	}}
 	var out strings.Builder
 	b.table(&out, 3)
@@ -62,6 +66,10 @@ func TestTable(t *testing.T) {
 		"kiln, cold: hook starts → hook exits 4.000 1.00",
 		"kiln's own overhead: kiln, cold − bare build + run 0.000 0.00",
 		"with an image on the node: over the bare action pod 1.000 0.25",
+		"a step over its fork 0.0040",
+		"pods/exec over a step, times 100",
+		"50 MB: speed of a step, of a fork's 0.90",
+		"prepare_job over a bare pod running 0.250",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("table has no line %q:\n%s", want, out.String())
