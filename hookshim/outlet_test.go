@@ -51,6 +51,7 @@ func runAction(claim *spool.Claim, how string) int {
 	}
 	way := statement(claim)
 	switch {
+	case how == "early": // it prints still
 	case way == spool.Shut:
 		_, _ = claim.Log.Write(own.Bytes())
 	case own.Len() > 0:

@@ -63,9 +63,9 @@ func TestTable(t *testing.T) {
 	// The columns' width depends on the longest name.
 	table := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"kiln, cold: hook starts → hook exits 4.000 1.00",
-		"kiln's own overhead: kiln, cold − bare build + run 0.000 0.00",
-		"with an image on the node: over the bare action pod 1.000 0.25",
+		"kiln, cold: hook starts → hook exits 4.0000 1.00",
+		"kiln's own overhead: kiln, cold − bare build + run 0.0000 0.00",
+		"with an image on the node: over the bare action pod 1.0000 0.25",
 		"a step over its fork 0.0040",
 		"pods/exec over a step, times 100",
 		"50 MB: speed of a step, of a fork's 0.90",
