@@ -209,7 +209,7 @@ func stepsAtOnce(t *testing.T, _ *suite.Fixture, j *suite.Job) {
 // cancelledOfJob: a cancelled step gets SIGINT, then SIGTERM, and is gone with all
 // that it started; the next one finds a working container.
 func cancelledOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) {
-	polite := j.Step(runner.Script{Shell: "bash", Text: "trap 'echo got INT' INT\ntrap 'echo got TERM; exit 4' TERM\necho ready\nwhile :; do sleep 0.1; done\n"})
+	polite := j.Step(runner.Script{Shell: "bash", Text: "trap 'echo got INT' INT\ntrap 'echo got TERM; exit 4' TERM\necho ready\nwhile :; do sleep 0.1 || true; done\n"})
 	polite.Interrupt = runner.Cancel("ready")
 	deaf := j.Step(runner.Script{Shell: "bash", Text: "trap '' INT TERM\nset -m\nsleep 601 &\nsetsid --wait sleep 602 &\necho ready\nwhile :; do sleep 603; done\n"})
 	deaf.Interrupt = runner.Cancel("ready")

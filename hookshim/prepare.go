@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"kiln/internal/failure"
@@ -127,10 +128,11 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 		return 1, nil, err
 	}
 	externals := args.Container.externals()
-	brought, err := bringAll(ctx, place.dir, externals)
+	brought, err := bringAll(ctx, place.dir, externals, out)
 	if err != nil {
 		return 1, nil, err
 	}
+	defer brought.end()
 	step, err := openStep(out)
 	if err != nil {
 		return 1, nil, err
@@ -143,7 +145,7 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 	if code, err := step.finish(ctx, result); code != 0 || err != nil {
 		return code, nil, err
 	}
-	if err := brought(out); err != nil {
+	if err := brought.wait(); err != nil {
 		return 1, nil, err
 	}
 	response, err := enter(ctx, result.Response, place, args.Container)
@@ -192,18 +194,24 @@ func newJobRequest(input hook.Input, args jobArgs, place jobPlace) (spool.Reques
 	}}, nil
 }
 
-// bringAll copies all externals where that is wanted, beside what the daemon
-// does meanwhile. What it returns waits for that and says how long it took.
-func bringAll(ctx context.Context, dir jobdir.Dir, externals string) (wait func(*lineWriter) error, err error) {
+// A bringing is a copy of all externals, beside what the daemon does meanwhile.
+type bringing struct {
+	stop context.CancelFunc
+	wait func() error // until it is done; nil where nothing is copied
+}
+
+// bringAll begins it where that is wanted.
+func bringAll(ctx context.Context, dir jobdir.Dir, externals string, out *lineWriter) (bringing, error) {
 	switch value := os.Getenv(envExternals); value {
 	case externalsAll:
 	case "", externalsLazy:
-		return func(*lineWriter) error { return nil }, nil
+		externals = ""
 	default:
-		return nil, failure.New(failure.Misconfigured, "%s is %q: write %s or %s", envExternals, value, externalsLazy, externalsAll)
+		return bringing{}, failure.New(failure.Misconfigured, "%s is %q: write %s or %s", envExternals, value, externalsLazy, externalsAll)
 	}
+	ctx, stop := context.WithCancel(ctx)
 	if externals == "" {
-		return func(*lineWriter) error { return nil }, nil
+		return bringing{stop, func() error { return nil }}, nil
 	}
 	type outcome struct {
 		size int64
@@ -216,13 +224,20 @@ func bringAll(ctx context.Context, dir jobdir.Dir, externals string) (wait func(
 		size, err := dir.BringAll(ctx, externals)
 		done <- outcome{size, time.Since(start), err}
 	}()
-	return func(out *lineWriter) error {
+	return bringing{stop, sync.OnceValue(func() error {
 		o := <-done
 		if o.err == nil {
 			say(out, "brought %s to the job container (%s)", externals, amount(o.size, o.took))
 		}
 		return o.err
-	}, nil
+	})}, nil
+}
+
+// end stops the copy, if it goes on, and waits for that: who removes the job's
+// directory next finds nobody writing there.
+func (b bringing) end() {
+	b.stop()
+	_ = b.wait()
 }
 
 // amount says how much was copied and how long it took.
