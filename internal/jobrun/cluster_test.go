@@ -187,7 +187,6 @@ func TestOutcomes(t *testing.T) {
 		},
 		"cannot be executed": {
 			life: func(l *podtest.Life) {
-				l.Start("job")
 				l.End("job", podtest.End{Code: 128, Reason: "StartError", Message: "exec: \"/__kiln-agent\": permission denied"})
 			}, reason: failure.ActionFailed, says: "the job container could not be started (exit code 126, StartError)",
 		},

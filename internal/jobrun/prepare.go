@@ -203,6 +203,9 @@ func (p *preparation) make(ctx context.Context, spec job.Spec) (*corev1.Pod, err
 	if err != nil {
 		return nil, err
 	}
+	if err := p.user(ctx, pod); err != nil {
+		return nil, err
+	}
 	if err := p.Secret(ctx, secret); err != nil {
 		return nil, err
 	}

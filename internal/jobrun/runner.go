@@ -55,6 +55,8 @@ type Options struct {
 	Allow registry.Allow
 	// Policy is what the operator lets the options of a job container ask for.
 	Policy podoptions.Policy
+	// Images tells of the images of job containers; nil where nobody is asked.
+	Images Images
 	// Services runs the services of jobs; nil where there can be none.
 	Services Services
 	// Metrics counts; nil counts nothing.

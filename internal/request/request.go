@@ -150,7 +150,7 @@ func serviceOptions(o Options) servicerun.Options {
 // jobOptions are those of whole jobs.
 func jobOptions(o Options, services *servicerun.Runner) jobrun.Options {
 	settings := o.Operator.Settings
-	return jobrun.Options{
+	options := jobrun.Options{
 		Pods:           o.Pods,
 		State:          o.State,
 		Namespace:      o.Pods.Namespace,
@@ -163,6 +163,10 @@ func jobOptions(o Options, services *servicerun.Runner) jobrun.Options {
 		Services:       services,
 		Metrics:        o.Metrics,
 	}
+	if client := o.Operator.Registry; client != nil {
+		options.Images = client
+	}
+	return options
 }
 
 // discardTimeout bounds the deletion of what an earlier run of the daemon left.

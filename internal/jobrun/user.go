@@ -1,0 +1,72 @@
+package jobrun
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/action"
+	"kiln/internal/failure"
+	"kiln/internal/registry"
+	"kiln/internal/steplog"
+)
+
+// Images tells how the containers of an image start, as [registry.Client] does.
+type Images interface {
+	Start(ctx context.Context, reference, arch string) (registry.Start, error)
+	Files(ctx context.Context, reference, arch string, pushed bool, files ...string) (map[string]string, error)
+}
+
+// imageTimeout bounds the look at an image's configuration: a job goes without rather
+// than wait for a registry that only the nodes reach.
+const imageTimeout = 3 * time.Second
+
+// user has the job container run with the group of its image's USER, which the kubelet
+// drops (kubernetes/kubernetes#61967) and Docker does not. It does nothing where author
+// or operator have chosen a user, and where the image's configuration cannot be read
+// here.
+func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
+	container := &pod.Spec.Containers[0]
+	if p.runner.options.Images == nil || chosen(pod.Spec.SecurityContext, container.SecurityContext) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
+	defer cancel()
+	start, err := p.runner.options.Images.Start(ctx, container.Image, runtime.GOARCH)
+	if err != nil {
+		p.call.Logger.Info("the configuration of the job container's image is not known", zap.Error(err))
+		p.call.Log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
+		return nil
+	}
+	numbers, err := p.numbers(ctx, container.Image, action.ParseUser(start.User))
+	if err != nil || numbers == nil {
+		return err
+	}
+	if container.SecurityContext == nil {
+		container.SecurityContext = &corev1.SecurityContext{}
+	}
+	container.SecurityContext.RunAsUser, container.SecurityContext.RunAsGroup = &numbers.User, &numbers.Group
+	return nil
+}
+
+// chosen reports whether a user or a group was chosen for a container.
+func chosen(pod *corev1.PodSecurityContext, own *corev1.SecurityContext) bool {
+	return pod != nil && (pod.RunAsUser != nil || pod.RunAsGroup != nil) || own != nil && (own.RunAsUser != nil || own.RunAsGroup != nil)
+}
+
+// numbers are those of an image's user, nil where the runtime finds them itself.
+func (p *preparation) numbers(ctx context.Context, image string, user action.User) (*action.Numbers, error) {
+	var files map[string]string
+	if names := user.Files(); len(names) > 0 {
+		var err error
+		if files, err = p.runner.options.Images.Files(ctx, image, runtime.GOARCH, false, names...); err != nil {
+			return nil, failure.New(failure.BadRequest, "the image of the job container has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %w; write them, as in options: --user 1001:121",
+				steplog.OneLine(user.String()), strings.Join(names, " and /"), err)
+		}
+	}
+	return user.Numbers(files[action.PasswdFile], files[action.GroupFile])
+}

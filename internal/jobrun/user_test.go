@@ -1,0 +1,83 @@
+package jobrun_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"kiln/internal/extension"
+	"kiln/internal/registry"
+)
+
+// image is one whose configuration a test plays.
+type image struct {
+	user         string
+	fails, files error
+}
+
+// Start implements [jobrun.Images].
+func (i image) Start(context.Context, string, string) (registry.Start, error) {
+	return registry.Start{User: i.user}, i.fails
+}
+
+// Files implements [jobrun.Images].
+func (i image) Files(context.Context, string, string, bool, ...string) (map[string]string, error) {
+	return map[string]string{"etc/passwd": "app:x:7:8::/:", "etc/group": "audio:x:29:"}, i.files
+}
+
+// TestUser: the job container has the group of its image's USER, unless author or
+// operator chose a user.
+func TestUser(t *testing.T) {
+	own := &corev1.SecurityContext{RunAsUser: new(int64(7)), RunAsGroup: new(int64(29))}
+	for name, tt := range map[string]struct {
+		image             image
+		options, template string
+		want              *corev1.SecurityContext
+		says              string
+	}{
+		"none":                    {image{}, "", "", nil, ""},
+		"a user alone":            {image{user: "app"}, "", "", nil, ""},
+		"numbers":                 {image{user: "7:29"}, "", "", own, ""},
+		"names":                   {image{user: "app:audio"}, "", "", own, ""},
+		"beside other settings":   {image{user: "7:29"}, "--read-only", "", &corev1.SecurityContext{RunAsUser: own.RunAsUser, RunAsGroup: own.RunAsGroup, ReadOnlyRootFilesystem: new(true)}, ""},
+		"the author's":            {image{user: "7:29"}, "--user 3", "", &corev1.SecurityContext{RunAsUser: new(int64(3))}, ""},
+		"the operator's":          {image{user: "7:29"}, "", "spec: {securityContext: {runAsUser: 5}}", nil, ""},
+		"not known":               {image{user: "7:29", fails: errors.New("no route to host")}, "", "", nil, ""},
+		"names that nobody reads": {image{user: "app:audio", files: errors.New("zstd")}, "", "", nil, "the image of the job container has the USER app:audio"},
+		"a name that is not":      {image{user: "app:video"}, "", "", nil, "unable to find group video"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, runs, nil)
+				s.options.Images = tt.image
+				if tt.template != "" {
+					var err error
+					if s.options.Template, err = extension.Parse([]byte(tt.template)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.again()
+				asked := debian()
+				asked.Container.Container.CreateOptions = tt.options
+				_, err := s.prepare(t.Context(), asked)
+				if tt.says != "" {
+					if err == nil || !strings.Contains(err.Error(), tt.says) || s.left() != "" {
+						t.Errorf("error = %v, left %q", err, s.left())
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.want, s.cluster.Pods()[0].Spec.Containers[0].SecurityContext); diff != "" {
+					t.Errorf("security context (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
