@@ -126,31 +126,33 @@ func (c *config) set(command instructions.Command, scope *split.Scope) error {
 	to := &c.image.Config
 	switch command := command.(type) {
 	case *instructions.EnvCommand:
-		text := "ENV"
+		words := []string{"ENV"}
 		for _, pair := range command.Env {
 			to.Env = split.SetEnv(to.Env, pair.Key, pair.Value)
-			text += " " + pair.String()
+			words = append(words, pair.String())
 		}
-		c.history(text, false)
+		c.history(strings.Join(words, " "), false)
 		return scope.Apply(command)
 	case *instructions.ArgCommand:
 		if err := scope.Apply(command); err != nil {
 			return err
 		}
-		text := "ARG"
+		words := []string{"ARG"}
 		for _, pair := range command.Args {
-			if text += " " + pair.Key; pair.Value != nil {
-				text += "=" + *pair.Value
+			word := pair.Key
+			if pair.Value != nil {
+				word = pair.String()
 			}
+			words = append(words, word)
 		}
-		c.history(text, false)
+		c.history(strings.Join(words, " "), false)
 	case *instructions.LabelCommand:
-		text := "LABEL"
+		words := []string{"LABEL"}
 		for _, pair := range command.Labels {
 			c.label(map[string]string{pair.Key: pair.Value})
-			text += " " + pair.String()
+			words = append(words, pair.String())
 		}
-		c.history(text, false)
+		c.history(strings.Join(words, " "), false)
 	case *instructions.ExposeCommand:
 		return c.expose(command, scope)
 	case *instructions.VolumeCommand:

@@ -57,14 +57,14 @@ func number(text string) (id uint32, ok bool, err error) {
 	if text == "root" || text == "" {
 		return 0, true, nil
 	}
-	value, parseErr := strconv.ParseInt(text, 10, 32)
+	value, notNumber := strconv.ParseInt(text, 10, 32)
 	switch {
-	case parseErr == nil && value < 0:
+	case notNumber == nil && value < 0:
 		return 0, false, errOwner
-	case parseErr != nil:
-		return 0, false, nil
+	case notNumber == nil:
+		return uint32(value), true, nil
 	}
-	return uint32(value), true, nil
+	return 0, false, nil // a name
 }
 
 // lookUp finds the first line of a name in /etc/passwd or /etc/group and sets the

@@ -75,6 +75,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if !bytes.Equal(index.Encode(), data) {
+			t.Error("an index is encoded in two ways")
+		}
 		if tree, err := treeindex.Overlay(index); err == nil {
 			_, _ = treeindex.Follow(tree.Find, "/a/b") // only a panic counts
 		}
