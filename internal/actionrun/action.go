@@ -11,8 +11,8 @@ import (
 	"go.uber.org/zap"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/action"
 	"kiln/internal/hook"
@@ -44,6 +44,12 @@ type Step struct {
 	Logger *zap.Logger
 	// Outlet is where the action can print to directly; nil for nowhere.
 	Outlet *Outlet
+	// Earlier says that an earlier run of the daemon may have begun the action: what it
+	// made is gone on with.
+	Earlier bool
+	// Ended, unless it is nil, is told how the action ended before what was made for it
+	// is deleted.
+	Ended func(code int, err error)
 }
 
 // Image is what an action runs.
@@ -89,7 +95,28 @@ var ErrImageMissing = errors.New("the image is not in the registry")
 func (a *Action) Run(ctx context.Context, image Image) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	spec := a.spec(newName(), image)
+	code, err := a.once(ctx, image)
+	if errors.Is(err, errNoOutlet) {
+		a.step.Log.Debug("%s: it runs once more without", err)
+		a.step.Outlet = nil
+		return a.once(ctx, image)
+	}
+	return code, err
+}
+
+// once is Run up to its first end.
+func (a *Action) once(ctx context.Context, image Image) (int, error) {
+	name := newName()
+	found, err := a.findEarlier(ctx)
+	switch {
+	case err != nil:
+		return 1, err
+	case found != nil && found.job != nil:
+		return a.goOn(ctx, found, image.Reused)
+	case found != nil:
+		name = found.made.Name
+	}
+	spec := a.spec(name, image)
 	job, err := a.runner.job(spec, a.step.Logger)
 	if err != nil {
 		return 1, err
@@ -104,13 +131,7 @@ func (a *Action) Run(ctx context.Context, image Image) (int, error) {
 	if len(skipped) > 0 {
 		a.step.Log.Line("::warning::kiln: these environment variables have names that Kubernetes refuses and are not set: %s", hook.EscapeData(strings.Join(skipped, ", ")))
 	}
-	code, err := a.runJob(ctx, secret, job, image.Reused)
-	if errors.Is(err, errNoOutlet) {
-		a.step.Log.Debug("%s: it runs once more without", err)
-		a.step.Outlet = nil
-		return a.Run(ctx, image)
-	}
-	return code, err
+	return a.runJob(ctx, secret, job, image.Reused)
 }
 
 // job is the Job of a specification, with the operator's template.
@@ -137,7 +158,8 @@ const jobPodGrace = 3
 // deletes both. What an error leaves unclear is deleted too.
 func (a *Action) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job, reused bool) (int, error) {
 	pods := a.runner.options.Pods
-	if err := a.note(spool.Made{Name: secret.Name}); err != nil {
+	known := spool.Made{Name: secret.Name}
+	if err := a.note(known); err != nil {
 		return 1, err
 	}
 	kept, err := pods.CreateSecret(ctx, secret)
@@ -147,23 +169,27 @@ func (a *Action) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1
 	if err != nil {
 		return 1, fmt.Errorf("create the step's Secret: %w", err)
 	}
-	if err := a.note(spool.Made{Name: secret.Name, SecretUID: string(kept.UID)}); err != nil {
+	known.SecretUID = string(kept.UID)
+	if err := a.note(known); err != nil {
 		return 1, err
 	}
 	made, err := pods.CreateJob(ctx, job)
+	if a.step.Earlier && apierrors.IsAlreadyExists(err) { // an earlier run's request has come after all
+		made, err = pods.Job(ctx, job.Name, a.mark())
+	}
+	if err == nil {
+		known.JobUID = string(made.UID)
+	}
 	if !podrun.Refused(err) {
-		known := podrun.Object{Name: job.Name}
-		if err == nil {
-			known.UID = made.UID
-		}
-		defer a.cleanup("action Job", func(ctx context.Context) error {
-			return pods.DeleteJob(ctx, known, mark(a.step.ID, types.UID(a.step.Runner.UID)), jobPodGrace)
-		})
+		defer func() { a.deleteJob(known) }()
 	}
 	if err != nil {
 		return 1, fmt.Errorf("create the action's Job: %w", err)
 	}
-	return a.follow(job.Name, reused).run(ctx)
+	if err := a.note(known); err != nil {
+		return 1, err
+	}
+	return a.see(ctx, a.follow(job.Name, reused), known)
 }
 
 // spec collects what the action's Job is made of.

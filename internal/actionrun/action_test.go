@@ -197,7 +197,7 @@ func TestDiscardWithoutNotes(t *testing.T) {
 	if err := a.note(spool.Made{Name: "kiln-a"}); err != nil {
 		t.Fatal(err)
 	}
-	made := strings.TrimSuffix(a.runner.options.State.(*spool.State).ContextPath(a.step.ID), "context.tar.gz") + "made.json"
+	made := strings.TrimSuffix(a.runner.options.State.(*spool.State).ContextPath(a.step.ID), "context.tar.gz") + "objects.json"
 	if err := os.WriteFile(made, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func (r *run) output(ctx context.Context, pod *corev1.Pod) error {
 		}
 		r.action.step.Log.Debug("the action's output is read from the node: its container does not reach the hook")
 	}
-	return r.show(ctx, pod.Name)
+	return r.show(ctx, pod)
 }
 
 // taken waits until the shim has said whether the action prints into the outlet. What

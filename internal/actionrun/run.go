@@ -6,14 +6,17 @@ import (
 	"sync"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/action"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/hostpath"
+	"kiln/internal/podlog"
 	"kiln/internal/podrun"
 	"kiln/internal/podwait"
+	"kiln/internal/steplog"
 	"kiln/internal/workpod"
 )
 
@@ -29,6 +32,7 @@ const (
 // run is one action's pod. Its fields belong to the goroutine of its method run.
 type run struct {
 	action   *Action
+	job      *batchv1.Job // of an earlier run of the daemon; else nil
 	phase    phase
 	pod      *corev1.Pod // the latest state; nil before the first
 	logged   chan error  // the outcome of reading the output
@@ -126,32 +130,42 @@ func (r *run) follow(ctx context.Context) {
 	r.action.step.Log.Debug("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
 	r.deadline.Stop()
 	if limit := r.action.runner.options.StepTimeout; limit > 0 {
-		r.deadline.Reset(limit)
+		r.deadline.Reset(r.left(limit))
 	}
 	pod := r.pod
 	go func() { r.logged <- r.output(ctx, pod) }()
+}
+
+// left is what is left of a limit since the container's start, where an earlier run of
+// the daemon has seen that.
+func (r *run) left(limit time.Duration) time.Duration {
+	begun := podrun.StartedAt(r.pod, action.ContainerName)
+	if r.job == nil || begun.IsZero() {
+		return limit
+	}
+	return max(limit-time.Since(begun), 0)
 }
 
 // missingLines is what the author reads where the node has dropped lines.
 const missingLines = "::warning::kiln: lines of the action's output may be missing here: the node rotated its log before it was read"
 
 // show passes the action's output on, with paths as the runner knows them.
-func (r *run) show(ctx context.Context, pod string) error {
-	output := hostpath.NewWriter(r.action.step.Log, hostPaths(r.action.step.Container, r.action.step.Runner.WorkMount))
-	err := r.action.runner.options.Pods.Follow(ctx, pod, action.ContainerName, func(chunk []byte) error {
+func (r *run) show(ctx context.Context, pod *corev1.Pod) error {
+	log := r.action.step.Log
+	from, stopped := log.Reached(string(pod.UID))
+	to := &copier{log: log, at: steplog.Output{Pod: string(pod.UID), At: from}}
+	to.mapped = hostpath.NewWriter(to, hostPaths(r.action.step.Container, r.action.step.Runner.WorkMount))
+	to.mapped.Resume(stopped)
+	err := r.action.runner.options.Pods.FollowFrom(ctx, pod.Name, action.ContainerName, from, func(chunk []byte, after podlog.Position) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if chunk == nil {
-			r.action.step.Log.Line(missingLines)
+			log.Line(missingLines)
 		}
-		_, err := output.Write(chunk)
-		r.action.step.Log.Stopped(output.Stopped())
-		return err
+		return to.copy(chunk, after)
 	})
-	err = errors.Join(err, output.Flush())
-	r.action.step.Log.Stopped(output.Stopped())
-	return err
+	return errors.Join(err, to.finish())
 }
 
 // ended takes the outcome of reading the log. A log that cannot be read ends no
@@ -177,6 +191,9 @@ func (r *run) ended(ctx context.Context, err error) error {
 func (r *run) explain(ctx context.Context) error {
 	if r.phase != starting {
 		return nil
+	}
+	if err := r.vanished(ctx); err != nil {
+		return err
 	}
 	return r.why.Look(ctx, r.pod)
 }

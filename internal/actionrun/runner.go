@@ -11,6 +11,7 @@ import (
 
 	"kiln/internal/extension"
 	"kiln/internal/metrics"
+	"kiln/internal/podlog"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/spool"
@@ -21,9 +22,10 @@ type Pods interface {
 	CreateSecret(ctx context.Context, secret *corev1.Secret) (podrun.Object, error)
 	DeleteSecret(ctx context.Context, secret podrun.Object) error
 	CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error)
+	Job(ctx context.Context, name string, mark podrun.Mark) (*batchv1.Job, error)
 	DeleteJob(ctx context.Context, job podrun.Object, mark podrun.Mark, grace int64) error
 	WatchJobPod(ctx context.Context, job string, onChange podrun.OnChange) error
-	Follow(ctx context.Context, pod, container string, sink func(line []byte) error) error
+	FollowFrom(ctx context.Context, pod, container string, from podlog.Position, sink podlog.Sink) error
 	Events(ctx context.Context, kind, name string) []corev1.Event
 }
 

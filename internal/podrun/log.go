@@ -54,7 +54,7 @@ func (l containerLog) Open(ctx context.Context, since time.Time, follow bool) (i
 // Watch implements [podlog.Source].
 func (l containerLog) Watch(ctx context.Context, changed func(podlog.State) (done bool)) error {
 	return l.client.Watch(ctx, l.pod, func(p *corev1.Pod) (bool, error) {
-		return changed(podlog.State{Ran: ran(p, l.container), Begun: startedAt(p, l.container), Over: Over(p, l.container)}), nil
+		return changed(podlog.State{Ran: ran(p, l.container), Begun: StartedAt(p, l.container), Over: Over(p, l.container)}), nil
 	})
 }
 

@@ -129,8 +129,8 @@ func ran(pod *corev1.Pod, container string) bool {
 	return status.State.Running != nil
 }
 
-// startedAt is when the container's process was started, zero where it was not.
-func startedAt(pod *corev1.Pod, container string) time.Time {
+// StartedAt is when the container's process was started, zero where it was not.
+func StartedAt(pod *corev1.Pod, container string) time.Time {
 	status := containerStatus(pod, container)
 	switch {
 	case status == nil:

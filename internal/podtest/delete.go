@@ -121,6 +121,7 @@ func (c *Cluster) removeLocked(o object) {
 		life.tellLocked()
 		life.goneLocked()
 		delete(c.lives, o.GetUID())
+		c.failLocked(last)
 	}
 	c.collectLocked(o.GetUID())
 }

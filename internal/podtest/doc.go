@@ -36,6 +36,7 @@
 //   - a dry run admits and stores nothing
 //   - a watch begins after the resource version that it names, or is told that it has
 //     expired
+//   - a Job fails once its pod is gone, and gets no other
 //   - an object goes with the last of its owners ([Cluster.Collect])
 //
 // What is not there: defaults of the API server, authorization, other namespaces,

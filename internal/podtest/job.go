@@ -6,6 +6,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 )
 
 // startLocked makes the pod of a Job, as the Job controller does: one, of the
@@ -31,6 +32,21 @@ func (c *Cluster) startLocked(job *batchv1.Job) error {
 		}
 	}
 	return c.addLocked(pod)
+}
+
+// failLocked ends the Job whose pod went, as the Job controller does where none may follow
+// (a backoffLimit of 0).
+func (c *Cluster) failLocked(pod object) {
+	job, ok := c.objects[key{"jobs", pod.GetLabels()[batchv1.JobNameLabel]}].(*batchv1.Job)
+	if !ok || !metav1.IsControlledBy(pod, job) {
+		return
+	}
+	job = job.DeepCopy()
+	job.Status.Failed = 1
+	job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+		Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonBackoffLimitExceeded,
+	})
+	c.storeLocked(watch.Modified, job)
 }
 
 // refuseLocked tells of a pod that a Job does not get.

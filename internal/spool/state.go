@@ -47,10 +47,12 @@ type Made struct {
 	// empty until they are known to be there.
 	SecretUID string `json:"secret_uid,omitempty"`
 	JobUID    string `json:"job_uid,omitempty"`
+	// Over says that they are of no use any more, and others follow.
+	Over bool `json:"over,omitempty"`
 }
 
 // keptMade is the name of what was made for a request.
-const keptMade = "made"
+const keptMade = "objects"
 
 // Note remembers what the step of the request id has made, and what it makes
 // next: it is called before. It replaces what was noted of that id.
@@ -71,7 +73,7 @@ func (s *State) Save(id, name string, value any) error {
 		err = replaceFile(s.kept(id, name), data)
 	}
 	if err != nil {
-		return fmt.Errorf("remember what was %s: %w", name, err)
+		return fmt.Errorf("remember %s: %w", name, err)
 	}
 	return nil
 }
@@ -90,7 +92,7 @@ func (s *State) Load(id, name string, value any) (bool, error) {
 		err = json.Unmarshal(data, value)
 	}
 	if err != nil {
-		return false, fmt.Errorf("read what was %s: %w", name, err)
+		return false, fmt.Errorf("read remembered %s: %w", name, err)
 	}
 	return true, nil
 }

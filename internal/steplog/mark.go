@@ -64,14 +64,15 @@ func (l *Log) Resume(earlier Earlier) {
 }
 
 // Reached returns how far an earlier run of the daemon wrote the output of a container
-// of the pod with that UID; zero for not at all.
-func (l *Log) Reached(pod string) podlog.Position {
+// of the pod with that UID, and with which token it had stopped commands; zero for not
+// at all.
+func (l *Log) Reached(pod string) (at podlog.Position, stopped string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if pod == "" || l.output.Pod != pod {
-		return podlog.Position{}
+		return podlog.Position{}, ""
 	}
-	return l.output.At
+	return l.output.At, l.stopped
 }
 
 // Copy passes on what a container printed, or what was made of that; where it ends a
