@@ -23,8 +23,7 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 	defer stopWatching()
 	go watchShim(watched, ctx.Done(), cancel, claim)
 	code := s.handle(ctx, claim)
-	// The state forgets last: a daemon that dies in between ends the step
-	// with an error and does not run it twice.
+	// The state forgets last: a daemon that dies in between finds the answer.
 	defer s.forget(claim.ID)
 	if claim.Vanished() {
 		if err := s.exchange.Clear(claim.ID); err != nil {
@@ -71,20 +70,34 @@ func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 	if s.broken != nil {
 		return s.refuse(claim, misconfigured(s.broken))
 	}
-	if err := s.state.Accept(claim.ID); err != nil {
-		return s.refuse(claim, err)
-	}
-	for _, p := range s.problems.all() {
-		if p.told {
-			tell(claim, p.err)
+	if !claim.Resumed {
+		if err := s.accept(claim); err != nil {
+			return s.refuse(claim, err)
 		}
 	}
 	if err := s.acquire(ctx, claim); err != nil {
 		return s.refuse(claim, err)
 	}
 	defer s.release()
-	s.metrics.PhaseEnded(metrics.PhaseQueue, claim.Waited())
+	if !claim.Resumed {
+		s.metrics.PhaseEnded(metrics.PhaseQueue, claim.Waited())
+	}
 	return s.handler.Handle(ctx, claim)
+}
+
+// accept has the state keep the request and its log from now on, and tells its author of
+// what is wrong.
+func (s *serving) accept(claim *spool.Claim) error {
+	if err := s.state.Accept(claim.ID); err != nil {
+		return err
+	}
+	claim.Keep(s.state.Journal(claim.ID))
+	for _, p := range s.problems.all() {
+		if p.told {
+			tell(claim, p.err)
+		}
+	}
+	return nil
 }
 
 // acquire waits for a free slot, and tells the author when that takes time.

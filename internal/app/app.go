@@ -33,6 +33,7 @@ const exchangeRetry = 2 * time.Second
 type Handler interface {
 	Handle(ctx context.Context, claim *spool.Claim) int
 	Discard(ctx context.Context, id string) error
+	Release(ctx context.Context) error
 }
 
 // Options are what an App is made of.

@@ -32,6 +32,8 @@ type scripted struct {
 	discarded chan string
 	// discardErr is what Discard returns.
 	discardErr error
+	// released, unless it is nil, is called by Release.
+	released func()
 }
 
 func (s *scripted) Handle(ctx context.Context, claim *spool.Claim) int { return s.handle(ctx, claim) }
@@ -39,6 +41,13 @@ func (s *scripted) Handle(ctx context.Context, claim *spool.Claim) int { return 
 func (s *scripted) Discard(_ context.Context, id string) error {
 	s.discarded <- id
 	return s.discardErr
+}
+
+func (s *scripted) Release(context.Context) error {
+	if s.released != nil {
+		s.released()
+	}
+	return nil
 }
 
 // daemon starts an App over fresh directories and returns its exchange.
@@ -303,13 +312,16 @@ func TestBadSettingsAreToldToEveryStep(t *testing.T) {
 	}
 }
 
-func TestRestartEndsWhatWasLeft(t *testing.T) {
+// leftOver is an exchange with a step that an earlier run of the daemon had begun and
+// written a line for, and the settings of the next.
+func leftOver(t *testing.T) (*spool.Draft, *spool.Exchange, *spool.State, func(*config.Settings)) {
+	t.Helper()
 	exchangeDir, stateDir := t.TempDir(), t.TempDir()
 	exchange, err := spool.Open(exchangeDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer exchange.Close()
+	t.Cleanup(func() { _ = exchange.Close() })
 	if err := exchange.Init(); err != nil {
 		t.Fatal(err)
 	}
@@ -318,17 +330,85 @@ func TestRestartEndsWhatWasLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := state.Accept(draft.ID); err != nil {
+	claim, err := exchange.Claim(draft.ID, 1<<20)
+	if err == nil {
+		err = state.Accept(draft.ID)
+	}
+	if err == nil {
+		claim.Keep(state.Journal(draft.ID))
+		_, err = claim.Log.WriteMarked([]byte("one\n"), 1)
+	}
+	if err = errors.Join(err, claim.Log.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	claim.Close()
+	return draft, exchange, state, func(s *config.Settings) { s.Exchange, s.State = exchangeDir, stateDir }
+}
+
+// TestRestartGoesOn: the next run of the daemon answers what the earlier one had begun,
+// with the log behind that one's, and gives up what no step needs once that is over.
+func TestRestartGoesOn(t *testing.T) {
+	draft, exchange, state, settings := leftOver(t)
+	answered := make(chan struct{})
+	released := make(chan bool, 1)
+	handler := &scripted{
+		handle: func(_ context.Context, claim *spool.Claim) int {
+			defer close(answered)
+			_, err := claim.Log.WriteMarked([]byte("two\n"), 2)
+			if !claim.Resumed || string(claim.Mark) != "1" || err != nil {
+				t.Errorf("Resumed = %v, Mark = %s, %v", claim.Resumed, claim.Mark, err)
+			}
+			return 3
+		},
+		released: func() {
+			select {
+			case <-answered:
+				released <- true
+			default:
+				released <- false
+			}
+		},
+	}
+	daemon(t, handler, settings)
+	if got, log := result(t, draft); got.ExitCode != 3 || got.Message != "" || log != "one\ntwo\n" {
+		t.Errorf("result = %+v, log %q", got, log)
+	}
+	if !<-released {
+		t.Error("build pods were given up while a step might look for its own")
+	}
+	draft.Remove()
+	eventually(t, func() bool { return empty(t, exchange) })
+	if ids, err := state.Accepted(); err != nil || len(ids) > 0 {
+		t.Errorf("the state keeps %v, %v", ids, err)
+	}
+}
+
+// TestRestartWithoutAShim: what was made for a step that nobody waits for is deleted.
+func TestRestartWithoutAShim(t *testing.T) {
+	draft, _, state, settings := leftOver(t)
+	draft.Remove()
+	handler := &scripted{discarded: make(chan string, 1)}
+	daemon(t, handler, settings)
+	if id := <-handler.discarded; id != draft.ID {
+		t.Errorf("discarded %s", id)
+	}
+	eventually(t, func() bool { ids, err := state.Accepted(); return err == nil && len(ids) == 0 })
+}
+
+// TestRestartAgainAndAgain: a step under which one run after the other ends is ended.
+func TestRestartAgainAndAgain(t *testing.T) {
+	draft, exchange, state, settings := leftOver(t)
+	if err := state.Save(draft.ID, "restarts", 5); err != nil {
 		t.Fatal(err)
 	}
 	handler := &scripted{discarded: make(chan string, 1), handle: func(context.Context, *spool.Claim) int {
-		t.Error("the step ran again")
+		t.Error("the step was taken up again")
 		return 0
 	}}
-	daemon(t, handler, func(s *config.Settings) { s.Exchange, s.State = exchangeDir, stateDir })
-	got, _ := result(t, draft)
-	if got.ExitCode != 1 || !strings.Contains(got.Message, "was restarted") {
-		t.Errorf("result = %+v", got)
+	daemon(t, handler, settings)
+	got, log := result(t, draft)
+	if got.ExitCode != 1 || !strings.Contains(got.Message, "was restarted") || log != "one\n" {
+		t.Errorf("result = %+v, log %q", got, log)
 	}
 	if id := <-handler.discarded; id != draft.ID {
 		t.Errorf("discarded %s", id)

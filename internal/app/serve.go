@@ -19,7 +19,6 @@ const (
 	livenessInterval = 500 * time.Millisecond // between two looks at a shim's lock
 	sweepInterval    = 5 * time.Second
 	draftAge         = 10 * time.Second // of a draft that nobody holds any more
-	discardTimeout   = 20 * time.Second
 	cancelledLog     = 8 * time.Second // for the shim to print what a cancelled step still says
 	slotNotice       = 3 * time.Second // until the author is told of a full daemon
 )
@@ -39,7 +38,8 @@ var (
 	errStopping  = failure.New(failure.Cancelled, "kiln's daemon is being stopped: the runner pod is shutting down")
 )
 
-// interrupted is the answer to a step that an earlier run of the daemon left.
+// interrupted is the answer to a step that an earlier run of the daemon left, and that
+// cannot go on.
 const interrupted = "kiln's daemon was restarted while this step ran: run the job again; an operator finds the reason in the log of the kiln container"
 
 // serving is one run of the daemon. Its maps belong to the goroutine of run.
@@ -119,54 +119,6 @@ func (s *serving) stop() error {
 		return s.locked.Release()
 	}
 	return nil
-}
-
-// resume ends what an earlier run of the daemon left unfinished. The shims
-// are answered at once; what was made for them is deleted beside.
-func (s *serving) resume(ctx context.Context) {
-	if s.state == nil {
-		return
-	}
-	ids, err := s.state.Accepted()
-	s.warn("read the state", err)
-	for _, id := range ids {
-		s.log.Warn("ending a step that an earlier run left", zap.String("request", id))
-		s.warn("answer a step that an earlier run left", s.exchange.Abandon(id, interrupted))
-		s.active[id] = finished()
-		if s.handler != nil {
-			s.wait.Go(func() { s.discard(ctx, id) })
-		}
-	}
-}
-
-// discard deletes what an earlier run made for the request id, until that has
-// succeeded: the state keeps the id as long, also over a further restart.
-func (s *serving) discard(ctx context.Context, id string) {
-	log := s.log.With(zap.String("request", id))
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for said := ""; ; {
-		trial, cancel := context.WithTimeout(ctx, discardTimeout)
-		err := s.handler.Discard(trial, id)
-		cancel()
-		if err == nil {
-			err = s.state.Forget(id)
-		}
-		if err == nil {
-			return
-		}
-		s.metrics.CleanupFailed()
-		// The same again is worth no line.
-		if err.Error() != said {
-			said = err.Error()
-			log.Warn("delete what an earlier run left", zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
 }
 
 // finished is a flight that has been answered.
@@ -268,16 +220,22 @@ func (s *serving) claim(ctx context.Context, id string) bool {
 		s.warn("claim a request", err)
 		return false
 	}
+	s.fly(ctx, claim)
+	return true
+}
+
+// fly answers a claim.
+func (s *serving) fly(ctx context.Context, claim *spool.Claim) *flight {
 	// stop ends it, with a cause that tells its author more than a signal's name.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f := &flight{cancel: cancel, done: make(chan struct{})}
-	s.active[id] = f
+	s.active[claim.ID] = f
 	s.wait.Go(func() {
 		defer cancel(nil)
 		defer close(f.done)
 		s.answer(ctx, cancel, claim)
 	})
-	return true
+	return f
 }
 
 // cancelled cancels the steps whose shim asks for it, and removes the wishes

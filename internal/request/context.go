@@ -16,7 +16,11 @@ import (
 // tar, and reads the Dockerfile out of the copy. From here on nothing of the
 // request's files is looked at again.
 func (s *step) accept() (*imagebuild.Source, error) {
-	summary, tree, err := s.copyContext()
+	summary, tree, found := s.earlierContext()
+	var err error
+	if !found {
+		summary, tree, err = s.copyContext()
+	}
 	if err != nil {
 		return nil, failure.New(failure.BadRequest, "kiln: read the build context: %w", err)
 	}
@@ -37,14 +41,15 @@ func (s *step) accept() (*imagebuild.Source, error) {
 	}, nil
 }
 
-// copyContext writes the canonical tar, and lists it.
+// copyContext writes the canonical tar, whole or not at all, and lists it.
 func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 	staged, err := s.staged()
 	if err != nil {
 		return buildcontext.Summary{}, nil, err
 	}
 	defer staged.Close()
-	file, err := os.OpenFile(s.handler.state.ContextPath(s.id), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	path := s.handler.state.ContextPath(s.id)
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return buildcontext.Summary{}, nil, err
 	}
@@ -56,7 +61,23 @@ func (s *step) copyContext() (buildcontext.Summary, *buildcontext.Tree, error) {
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = s.handler.state.Save(s.id, keptContext, summary)
+	}
 	return summary, tree, err
+}
+
+// readTree lists the canonical tar.
+func (s *step) readTree() (*buildcontext.Tree, error) {
+	file, err := os.Open(s.handler.state.ContextPath(s.id))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return buildcontext.ReadTree(bufio.NewReader(file))
 }
 
 // readDockerfile takes the Dockerfile out of the canonical tar.

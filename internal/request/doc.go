@@ -22,8 +22,14 @@
 // context is copied first and only the copy is used. Whatever ends a step, what it made
 // in the cluster is deleted before the result is written.
 //
+// A step outlives the daemon that runs it: the one that comes after goes on from what
+// the state has of it and what the cluster holds. What is kept says no more than the
+// step's log does, which is published before it, and nothing is deleted before it is
+// kept how the step ended.
+//
 // # Not guaranteed
 //
-// A step does not outlive the daemon that runs it: after a restart it fails
-// with one clear line.
+// A step whose action's Job or pod was deleted meanwhile fails: an action is not run
+// twice. What the log says between two things that are kept can be said in other words
+// after a restart.
 package request

@@ -21,6 +21,9 @@ func (s *step) build(ctx context.Context, owner metav1.OwnerReference) (imagebui
 	}
 	image, err := s.handler.builds.Image(ctx, source, s.asker(owner))
 	if image.Reused == "" { // else it may have to be built all the same
+		if err == nil {
+			s.keepImage(runnable(image))
+		}
 		_ = os.Remove(s.handler.state.ContextPath(s.id))
 	}
 	return image, err

@@ -186,6 +186,9 @@ type step struct {
 	times     *steplog.Times
 	logger    *zap.Logger
 	outlet    *actionrun.Outlet
+	claim     *spool.Claim
+	earlier   bool // an earlier run of the daemon had begun it
+	ended     bool // the state has how it ended
 }
 
 // shim is the shim behind a claim, for the run of an action.
@@ -208,20 +211,22 @@ func outletOf(claim *spool.Claim) *actionrun.Outlet {
 	return nil
 }
 
-// Handle carries claim out and returns the exit code for the shim. The step's
-// log is complete when it returns, and so is what the runner is to read, which it sets
-// in claim. When ctx ends the step is cancelled, its cause told to the author, and
-// everything of it deleted.
+// Handle carries claim out, or goes on with what an earlier run of the daemon had begun
+// of it, and returns the exit code for the shim. The step's log is complete when it
+// returns, and so is what the runner is to read, which it sets in claim. When ctx ends
+// the step is cancelled, its cause told to the author, and everything of it deleted.
 func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	s := &step{handler: h, id: claim.ID, staged: claim.Context, times: steplog.NewTimes(h.metrics), logger: h.logger.With(zap.String("request", claim.ID))}
 	bad := s.decode(claim)
 	s.log, s.outlet = steplog.New(claim.Log, claim.Request.StopToken, claim.Request.Debug), outletOf(claim)
 	s.times.Queued(claim.Waited())
-	code, err := s.run(ctx, claim, bad)
-	if err != nil {
-		err = s.blame(ctx, err)
+	s.remember(claim)
+	code, err := s.carryOut(ctx, claim, bad)
+	if err = s.settle(ctx, code, err); err != nil {
+		s.log.Error(err)
 		code = max(code, 1)
 	}
+	s.clear()
 	fields := append(s.times.Fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
 	h.metrics.StepEnded(s.kind(), code, err)
@@ -261,7 +266,7 @@ func (s *step) kind() metrics.Kind {
 func (s *step) decode(claim *spool.Claim) (err error) {
 	s.handler.decoding.Lock()
 	defer s.handler.decoding.Unlock()
-	claim.Load()
+	s.handler.load(claim)
 	if claim.Bad != nil {
 		return failure.New(failure.BadRequest, "kiln: the daemon cannot read the request: %w", claim.Bad)
 	}
@@ -288,7 +293,7 @@ func (s *step) run(ctx context.Context, claim *spool.Claim, bad error) (code int
 	if bad != nil {
 		return 1, bad
 	}
-	if s.self, err = s.handler.runner.Read(ctx); err != nil {
+	if s.self, err = s.whoAmI(ctx); err != nil {
 		return 1, err
 	}
 	switch s.asked.Call {
@@ -320,7 +325,8 @@ func (s *step) runStep(ctx context.Context) (int, error) {
 	}
 	run := s.handler.actions.Action(actionrun.Step{
 		ID: s.id, Name: s.actionName(), Container: s.container, Hosts: hosts, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
-		Outlet: s.outlet,
+		Outlet:  s.outlet,
+		Earlier: s.earlier, Ended: func(code int, err error) { _ = s.settle(ctx, code, err) },
 	})
 	return s.runImage(ctx, run)
 }
@@ -330,6 +336,10 @@ func (s *step) runStep(ctx context.Context) (int, error) {
 func (s *step) runImage(ctx context.Context, run *actionrun.Action) (int, error) {
 	if s.container.Dockerfile == "" {
 		return run.Run(ctx, actionrun.Image{Reference: s.container.Image})
+	}
+	var built actionrun.Image
+	if s.recall(keptImage, &built) {
+		return run.Run(ctx, built)
 	}
 	image, err := s.build(ctx, s.self.Owner())
 	if err != nil {
