@@ -307,7 +307,6 @@ func TestWorkerOutlet(t *testing.T) {
 // TestWorkerIsInterrupted ends a step that runs in every way but its own: each time
 // the author reads why, and nothing of it stays.
 func TestWorkerIsInterrupted(t *testing.T) {
-	const restarted = "kiln's daemon was restarted while this step ran"
 	for name, tt := range map[string]struct {
 		interrupt func(*sidecar, *spool.Draft)
 		code      int
@@ -321,11 +320,20 @@ func TestWorkerIsInterrupted(t *testing.T) {
 				s.t.Errorf("ended with %v", err)
 			}
 		}, 1, "kiln's daemon is being stopped", false},
-		"the worker is killed": {func(s *sidecar, _ *spool.Draft) { s.must(unix.Kill(s.worker(), unix.SIGKILL)) }, 1, restarted, true},
-		"the container is": {func(s *sidecar, _ *spool.Draft) {
+		"cancelled while the worker is away": {func(s *sidecar, draft *spool.Draft) {
 			_ = s.kill(unix.SIGKILL)
+			s.must(draft.Cancel())
 			s.start()
-		}, 1, restarted, true},
+		}, 1, "the step was cancelled", true},
+		"its Job is removed while the worker is away": {func(s *sidecar, _ *spool.Draft) {
+			_ = s.kill(unix.SIGKILL)
+			for _, name := range s.cluster.Names() {
+				if kind, job, _ := strings.Cut(name, "/"); kind == "jobs" {
+					s.cluster.Delete(kind, job)
+				}
+			}
+			s.start()
+		}, 1, "the action's Job was deleted while it ran", true},
 		"its pod is removed": {func(s *sidecar, _ *spool.Draft) {
 			for _, pod := range s.cluster.Pods() {
 				if pod.Name != "runner-1" {

@@ -19,8 +19,8 @@ const (
 	livenessInterval = 500 * time.Millisecond // between two looks at a shim's lock
 	sweepInterval    = 5 * time.Second
 	draftAge         = 10 * time.Second // of a draft that nobody holds any more
-	cancelledLog     = 8 * time.Second // for the shim to print what a cancelled step still says
-	slotNotice       = 3 * time.Second // until the author is told of a full daemon
+	cancelledLog     = 8 * time.Second  // for the shim to print what a cancelled step still says
+	slotNotice       = 3 * time.Second  // until the author is told of a full daemon
 )
 
 // Bounds on what a hostile exchange can make the daemon hold.

@@ -13,8 +13,15 @@ import (
 // TestTheLineOfAStep: a step that ends at once has its line too.
 func TestTheLineOfAStep(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	h := &Handler{logger: zap.New(core)}
+	state, err := spool.OpenState(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Handler{logger: zap.New(core), state: state}
 	claim := claimOf(t, spool.Request{Args: []byte(`{}`)})
+	if err := state.Accept(claim.ID); err != nil {
+		t.Fatal(err)
+	}
 	claim.Dropped = time.Now().Add(-time.Minute)
 	if code := h.Handle(t.Context(), claim); code != 1 {
 		t.Errorf("code %d", code)
