@@ -91,5 +91,5 @@ func shut(work, address string, bySocket, byAddress error) error {
 	if unix.Statfs(work, &about) == nil && about.Flags&unix.ST_NOEXEC != 0 {
 		why = "the work volume is mounted noexec, so its process cannot be started from there"
 	}
-	return failure.New(failure.NotStarted, "the job container runs, and its agent answers neither at the socket on the work volume (%w) nor at %s (%v): %s; kilnd doctor tries both ways", bySocket, cmp.Or(address, "an address"), byAddress, why)
+	return failure.New(failure.NotStarted, "the job container runs, and its agent answers neither at the socket on the work volume (%w) nor at %s (%v): %s", bySocket, cmp.Or(address, "an address"), byAddress, why)
 }
