@@ -49,7 +49,7 @@ func runAction(claim *spool.Claim, how string) int {
 			check(err)
 		}
 	}
-	way := statement(claim)
+	way := statement(claim, how != "early")
 	switch {
 	case how == "early": // it prints still
 	case way == spool.Shut:
@@ -64,13 +64,13 @@ func runAction(claim *spool.Claim, how string) int {
 	return action.ProcessState.ExitCode()
 }
 
-// statement is what the shim says.
-func statement(claim *spool.Claim) spool.Way {
+// statement is what the shim says; in a hurry it is asked for.
+func statement(claim *spool.Claim, hurry bool) spool.Way {
 	for i := 0; ; i++ {
 		if way := claim.Way(); way != spool.Undecided {
 			return way
 		}
-		if i == 20 {
+		if hurry && i == 20 {
 			check(claim.Want())
 		}
 		time.Sleep(5 * time.Millisecond)
