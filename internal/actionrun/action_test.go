@@ -143,7 +143,7 @@ func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
 	if err := a.runner.options.State.(*spool.State).Forget(a.step.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Run(t.Context(), Image{Reference: "busybox"}); err == nil || !strings.Contains(err.Error(), "remember what was made") {
+	if _, err := a.Run(t.Context(), Image{Reference: "busybox"}); err == nil || !strings.Contains(err.Error(), "remember objects") {
 		t.Errorf("error = %v", err)
 	}
 	if got := left(t, kube); len(got) > 0 {
