@@ -132,3 +132,18 @@ func TestSpecimenWithoutRunner(t *testing.T) {
 		t.Error("the Job has no work volume")
 	}
 }
+
+// A Kaniko that nobody knows is that setting's fault, and the registry is known
+// all the same; no pod of a build can be made.
+func TestFlavorFromOutside(t *testing.T) {
+	e := outside(nil, configMap("kiln", settingsOf(map[string]string{"KILN_KANIKO_FLAVOR": "podman"})))
+	if findings := e.readSettings(t.Context()); worst(findings) != OK {
+		t.Errorf("settings: %+v", findings)
+	}
+	if e.operator == nil || e.operator.Names.PushRegistry() != "ghcr.io" {
+		t.Fatalf("the registry is not known: %+v", e.operator)
+	}
+	if _, err := e.specimen(); err == nil {
+		t.Error("a pod is made for a Kaniko that nobody knows")
+	}
+}

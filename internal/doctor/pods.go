@@ -21,7 +21,7 @@ import (
 // specimen returns the objects of a step. Without a runner pod some of what they
 // are made of stands for itself.
 func (e *examination) specimen() (request.Specimen, error) {
-	if e.operator == nil {
+	if e.operator == nil || e.operator.Flavor.Name == "" {
 		return request.Specimen{}, errors.New("settings has a fault")
 	}
 	self := e.self

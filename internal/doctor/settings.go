@@ -195,12 +195,12 @@ func (e *examination) readOperator(ctx context.Context) []error {
 		Settings: e.settings,
 		Proxy:    kaniko.ProxyFromEnvironment(func(name string) string { return e.env[name] }),
 	}
-	var errs [5]error
+	var errs [4]error
 	o.Names, errs[0] = e.settings.Names()
 	o.Mirrors, errs[1] = registry.ParseMirrors(e.settings.Mirrors)
 	o.Insecure, errs[2] = registry.ParseInsecure(e.settings.Insecure)
 	o.PlainLogin, errs[3] = registry.ParsePlainLogins(e.settings.PlainLogin)
-	o.Flavor, errs[4] = e.settings.Flavor()
+	o.Flavor, _ = e.settings.Flavor() // the check kaniko tells what is wrong with it
 	if !slices.ContainsFunc(errs[:], func(err error) bool { return err != nil }) {
 		e.operator = &o
 	}
