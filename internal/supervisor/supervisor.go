@@ -82,7 +82,7 @@ func (s *supervision) run() {
 			pause = s.FirstPause
 		}
 		s.restarts++
-		s.Log.Error("the worker ended by itself: it is started again, and steps that were in flight end with an error",
+		s.Log.Error("the worker ended by itself: it is started again, and goes on with the steps in flight",
 			zap.String("cause", cause), zap.Int("restarts", s.restarts), zap.Duration("pause", pause))
 		if s.sleep(pause) {
 			return

@@ -118,7 +118,7 @@ spec:
       # Passes once the exchange is served, and after 20 seconds in any case: the runner
       # container starts after it, and a step that needs kiln says what is wrong. It asks
       # no port, which another container of the pod may hold.
-      # There is no liveness probe: a restart would end the steps in flight.
+      # There is no liveness probe: what a restart could mend, the supervisor does.
       startupProbe:
         exec:
           command: [/kiln-sidecar, ready, --wait=4s, --patience=20s]
