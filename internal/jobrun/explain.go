@@ -25,7 +25,7 @@ const explainTimeout = 6 * time.Second
 // Explain says what became of the job container: the exit code for a step that it took
 // with it, never 0, and an error for its author. It waits a little for the node, which
 // tells later than the step has seen it.
-func (r *Runner) Explain(ctx context.Context, call Call) (int, error) {
+func (r *Runner) Explain(ctx context.Context) (int, error) {
 	record, noted, err := r.options.State.NotedJob()
 	switch {
 	case err != nil:

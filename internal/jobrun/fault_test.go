@@ -218,7 +218,7 @@ func TestExplain(t *testing.T) {
 				}
 				time.Sleep(9 * time.Second) // the step sees it before the cluster does
 				for range 2 {               // and a later step sees the same
-					code, err := s.runner.Explain(t.Context(), s.call("request-2"))
+					code, err := s.runner.Explain(t.Context())
 					if code != tt.code || failure.Of(err) != tt.reason || !strings.Contains(err.Error(), tt.says) {
 						t.Errorf("code %d, error %v (%q), want %d, %q and %q", code, err, failure.Of(err), tt.code, tt.reason, tt.says)
 					}
@@ -231,7 +231,7 @@ func TestExplain(t *testing.T) {
 // TestExplainNothing: without a job there is nothing to explain.
 func TestExplainNothing(t *testing.T) {
 	s := newStage(t, nil, nil)
-	if code, err := s.runner.Explain(t.Context(), s.call("request-1")); code != 1 || failure.Of(err) != failure.NodeLost {
+	if code, err := s.runner.Explain(t.Context()); code != 1 || failure.Of(err) != failure.NodeLost {
 		t.Errorf("code %d, error %v", code, err)
 	}
 	if err := s.state.NoteJob(spool.JobRecord{JobPod: "another", Pods: []spool.Kept{{Name: "another", UID: "1"}}}); err != nil {
@@ -240,7 +240,7 @@ func TestExplainNothing(t *testing.T) {
 	if err := s.cluster.Add(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "another"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "job"}}}}); err != nil {
 		t.Fatal(err)
 	}
-	if code, err := s.runner.Explain(t.Context(), s.call("request-1")); code != 137 || failure.Of(err) != failure.NodeLost {
+	if code, err := s.runner.Explain(t.Context()); code != 137 || failure.Of(err) != failure.NodeLost {
 		t.Errorf("code %d, error %v", code, err)
 	}
 }

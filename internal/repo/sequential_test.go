@@ -56,7 +56,7 @@ func sequential(t *testing.T) []string {
 		t.Fatal("the Makefile has no SEQUENTIAL")
 	}
 	listed := strings.Fields(string(list[1]))
-	for _, name := range strings.Fields(strings.ReplaceAll(string(list[2]), "\\", " ")) {
+	for name := range strings.FieldsSeq(strings.ReplaceAll(string(list[2]), "\\", " ")) {
 		listed = append(listed, "internal/"+name)
 	}
 	return listed

@@ -112,8 +112,8 @@ func TestBuildSettings(t *testing.T) {
 
 // fill gives all strings, numbers and lists of strings a value.
 func fill(v reflect.Value) {
-	for i := range v.NumField() {
-		switch field := v.Field(i); field.Kind() {
+	for _, field := range v.Fields() {
+		switch field.Kind() {
 		case reflect.String:
 			field.SetString("set")
 		case reflect.Int, reflect.Int64:

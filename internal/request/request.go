@@ -302,7 +302,7 @@ func (s *step) run(ctx context.Context, claim *spool.Claim, bad error) (code int
 	case hook.CleanupJob:
 		s.handler.jobs.Cleanup(ctx, s.jobCall())
 	case hook.ExplainJob:
-		code, err = s.handler.jobs.Explain(ctx, s.jobCall())
+		code, err = s.handler.jobs.Explain(ctx)
 	default:
 		code, err = s.runStep(ctx)
 	}
