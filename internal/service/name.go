@@ -48,7 +48,7 @@ type namer struct {
 
 // begin names the container of a service.
 func (n *namer) begin(s Service) Named {
-	title := cmp.Or(s.ID, s.Options.Name, imageName(s.Container.Image))
+	title := cmp.Or(append(append([]string{s.ID, s.Options.Name}, s.Options.Aliases...), imageName(s.Container.Image))...)
 	label := labelOf(title)
 	unique := label
 	for i := 2; n.containers[unique]; i++ {
