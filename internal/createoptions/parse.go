@@ -106,6 +106,7 @@ type flagValue struct {
 	parser *parser
 }
 
+// String implements pflag.Value; there is no value to show.
 func (*flagValue) String() string { return "" }
 
 // Type is what the library asks for its usage text, which nobody sees.
