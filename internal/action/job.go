@@ -43,28 +43,18 @@ func Job(s Step) (*batchv1.Job, error) {
 	}, nil
 }
 
-// podSpec returns the pod around the action's container. It passes Pod Security's
-// baseline level. Images run as the user they name, root included, and may gain
-// privileges by setuid programs such as sudo, as with Docker.
+// podSpec returns the pod around the action's container. Images run as the user they
+// name, root included, and may gain privileges by setuid programs such as sudo, as with
+// Docker.
 func podSpec(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.PodSpec {
-	return corev1.PodSpec{
-		RestartPolicy:                 corev1.RestartPolicyNever,
-		TerminationGracePeriodSeconds: new(int64(graceSeconds)),
-		AutomountServiceAccountToken:  new(false),
-		EnableServiceLinks:            new(false),
-		SecurityContext: &corev1.PodSecurityContext{
-			SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-			SELinuxOptions:      s.SELinux.DeepCopy(),
-			SELinuxChangePolicy: s.SELinuxChange,
-		},
-		ImagePullSecrets: slices.Clone(s.ImagePullSecrets),
-		Tolerations:      slices.Clone(s.Tolerations),
-		NodeSelector:     workpod.NodeSelector(s.Arch),
-		Affinity:         workpod.SameNode(s.NodeName),
-		HostAliases:      slices.Clone(s.HostAliases),
-		Containers:       []corev1.Container{container(s, mounts, arguments)},
-		Volumes:          []corev1.Volume{workpod.WorkVolume(s.Claim)},
-	}
+	spec := workpod.PodSpec(workpod.Place{
+		Claim: s.Claim, NodeName: s.NodeName, Arch: s.Arch,
+		Tolerations: s.Tolerations, ImagePullSecrets: s.ImagePullSecrets,
+		SELinux: s.SELinux, SELinuxChange: s.SELinuxChange,
+	}, graceSeconds)
+	spec.HostAliases = slices.Clone(s.HostAliases)
+	spec.Containers = []corev1.Container{container(s, mounts, arguments)}
+	return spec
 }
 
 // container returns the action's container. Command and arguments stay unset

@@ -112,18 +112,9 @@ func (e Environment) GoString() string { return e.String() }
 // wrong JSON type, when there are more values than any step has, which is counted
 // before they are decoded, and when [Container.Validate] finds fault.
 func (in Input) Container() (Container, error) {
-	if in.Command != RunContainerStep {
-		return Container{}, fmt.Errorf("read step container: the command is %q, and only %s carries one", in.Command, RunContainerStep)
-	}
-	if in.Args == nil {
-		return Container{}, errors.New(`read step container: field "args" is missing or null`)
-	}
-	if err := CheckBudget(in.Args); err != nil {
-		return Container{}, fmt.Errorf("read step container: %w", err)
-	}
-	var c Container
-	if err := json.Unmarshal(in.Args, &c); err != nil {
-		return Container{}, fmt.Errorf("read step container: %w", explain("args.", err))
+	c, err := decode[Container](in, RunContainerStep, "step container")
+	if err != nil {
+		return Container{}, err
 	}
 	if err := c.Validate(); err != nil {
 		return Container{}, fmt.Errorf("read step container: %w", err)

@@ -83,6 +83,28 @@ func (in Input) String() string {
 // GoString is String, so that %#v shows no secret either.
 func (in Input) GoString() string { return in.String() }
 
+// decode reads the arguments of one command into what errors call a noun, of which
+// there are no more values than any step has.
+func decode[T any](in Input, command, what string) (args T, err error) {
+	switch {
+	case in.Command != command:
+		err = fmt.Errorf("the command is %q, and only %s carries one", in.Command, command)
+	case in.Args == nil:
+		err = errors.New(`field "args" is missing or null`)
+	default:
+		err = CheckBudget(in.Args)
+	}
+	if err == nil {
+		if err = json.Unmarshal(in.Args, &args); err != nil {
+			err = explain("args.", err)
+		}
+	}
+	if err != nil {
+		return args, fmt.Errorf("read %s: %w", what, err)
+	}
+	return args, nil
+}
+
 // orNil turns the literal null, which RawMessage keeps, into nothing.
 func orNil(raw json.RawMessage) json.RawMessage {
 	if string(raw) == "null" {

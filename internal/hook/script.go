@@ -53,18 +53,9 @@ func (p *Paths) UnmarshalJSON(data []byte) error {
 // wrong JSON type, when there are more values than any step has, and when the
 // step names no program or holds a NUL byte.
 func (in Input) Script() (Script, error) {
-	if in.Command != RunScriptStep {
-		return Script{}, fmt.Errorf("read step: the command is %q, and only %s carries one", in.Command, RunScriptStep)
-	}
-	if in.Args == nil {
-		return Script{}, errors.New(`read step: field "args" is missing or null`)
-	}
-	if err := CheckBudget(in.Args); err != nil {
-		return Script{}, fmt.Errorf("read step: %w", err)
-	}
-	var s Script
-	if err := json.Unmarshal(in.Args, &s); err != nil {
-		return Script{}, fmt.Errorf("read step: %w", explain("args.", err))
+	s, err := decode[Script](in, RunScriptStep, "step")
+	if err != nil {
+		return Script{}, err
 	}
 	if err := s.validate(); err != nil {
 		return Script{}, fmt.Errorf("read step: %w", err)

@@ -64,32 +64,22 @@ func ServicesPod(s Spec, name string, services Services) *corev1.Pod { return s.
 
 // pod returns a pod of the job with containers.
 func (s Spec) pod(name string, in Services) *corev1.Pod {
-	pod := &corev1.Pod{
+	spec := workpod.PodSpec(workpod.Place{
+		Claim: s.Claim, NodeName: s.NodeName, Arch: s.Arch,
+		Tolerations: s.Tolerations, ImagePullSecrets: s.ImagePullSecrets,
+		SELinux: s.SELinux, SELinuxChange: s.SELinuxChange,
+	}, graceSeconds)
+	spec.HostAliases = slices.Clone(in.Aliases)
+	spec.Containers = in.Containers
+	spec.Volumes = named(append(spec.Volumes, in.Volumes...))
+	for _, wanted := range in.Pods {
+		wanted.Apply(&spec)
+	}
+	return &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: s.meta(name),
-		Spec: corev1.PodSpec{
-			RestartPolicy:                 corev1.RestartPolicyNever,
-			TerminationGracePeriodSeconds: new(int64(graceSeconds)),
-			AutomountServiceAccountToken:  new(false),
-			EnableServiceLinks:            new(false),
-			SecurityContext: &corev1.PodSecurityContext{
-				SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-				SELinuxOptions:      s.SELinux.DeepCopy(),
-				SELinuxChangePolicy: s.SELinuxChange,
-			},
-			ImagePullSecrets: slices.Clone(s.ImagePullSecrets),
-			Tolerations:      slices.Clone(s.Tolerations),
-			NodeSelector:     workpod.NodeSelector(s.Arch),
-			Affinity:         workpod.SameNode(s.NodeName),
-			HostAliases:      slices.Clone(in.Aliases),
-			Containers:       in.Containers,
-			Volumes:          named(append([]corev1.Volume{workpod.WorkVolume(s.Claim)}, in.Volumes...)),
-		},
+		Spec:       spec,
 	}
-	for _, wanted := range in.Pods {
-		wanted.Apply(&pod.Spec)
-	}
-	return pod
 }
 
 // named leaves out what was named before: containers share a volume by its name.
