@@ -9,7 +9,7 @@
 //
 // # Volumes
 //
-// A named volume is memory of the node's disk (emptyDir) that all containers of one
+// A named volume is space on the node's disk (emptyDir) that all containers of one
 // pod share; one without a name is a container's own. A path in the runner's work
 // folder is that part of the work volume. No other path of a host is mounted, and
 // Docker's socket does not exist. Unlike Docker's, a new volume is empty: what the
