@@ -75,10 +75,16 @@ func (s *serving) handle(ctx context.Context, claim *spool.Claim) int {
 			return s.refuse(claim, err)
 		}
 	}
-	if err := s.acquire(ctx, claim); err != nil {
+	switch err := s.acquire(ctx, claim); {
+	case err == nil:
+		defer s.release()
+	case claim.Resumed:
+		// What an earlier run has made for it is the handler's to delete, for which it
+		// needs no turn.
+		return s.handler.Handle(ctx, claim)
+	default:
 		return s.refuse(claim, err)
 	}
-	defer s.release()
 	if !claim.Resumed {
 		s.metrics.PhaseEnded(metrics.PhaseQueue, claim.Waited())
 	}

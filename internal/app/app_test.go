@@ -325,11 +325,17 @@ func leftOver(t *testing.T) (*spool.Draft, *spool.Exchange, *spool.State, func(*
 	if err := exchange.Init(); err != nil {
 		t.Fatal(err)
 	}
-	draft := drop(t, exchange)
 	state, err := spool.OpenState(stateDir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return begun(t, exchange, state), exchange, state, func(s *config.Settings) { s.Exchange, s.State = exchangeDir, stateDir }
+}
+
+// begun is a step that a run of the daemon had accepted and begun.
+func begun(t *testing.T, exchange *spool.Exchange, state *spool.State) *spool.Draft {
+	t.Helper()
+	draft := drop(t, exchange)
 	claim, err := exchange.Claim(draft.ID, 1<<20)
 	if err == nil {
 		err = state.Accept(draft.ID)
@@ -342,7 +348,7 @@ func leftOver(t *testing.T) (*spool.Draft, *spool.Exchange, *spool.State, func(*
 		t.Fatal(err)
 	}
 	claim.Close()
-	return draft, exchange, state, func(s *config.Settings) { s.Exchange, s.State = exchangeDir, stateDir }
+	return draft
 }
 
 // TestRestartGoesOn: the next run of the daemon answers what the earlier one had begun,
@@ -381,6 +387,45 @@ func TestRestartGoesOn(t *testing.T) {
 	if ids, err := state.Accepted(); err != nil || len(ids) > 0 {
 		t.Errorf("the state keeps %v, %v", ids, err)
 	}
+}
+
+// TestRestartOfACancelledStep: a step that is cancelled before its turn has come is the
+// handler's all the same, which deletes what the earlier run had made for it.
+func TestRestartOfACancelledStep(t *testing.T) {
+	first, exchange, state, settings := leftOver(t)
+	drafts := map[string]*spool.Draft{first.ID: first}
+	second := begun(t, exchange, state)
+	drafts[second.ID] = second
+	inTurn := make(chan string, len(drafts))
+	handler := &scripted{handle: func(ctx context.Context, claim *spool.Claim) int {
+		inTurn <- claim.ID
+		<-ctx.Done()
+		return 3
+	}}
+	daemon(t, handler, func(s *config.Settings) {
+		settings(s)
+		s.MaxInFlight = 1
+	})
+	running := <-inTurn
+	for id, draft := range drafts {
+		if id == running {
+			continue
+		}
+		if err := draft.Cancel(); err != nil {
+			t.Fatal(err)
+		}
+		if got, log := result(t, draft); got.ExitCode != 3 || log != "one\n" {
+			t.Errorf("the waiting step: %+v, log %q, want the handler's end", got, log)
+		}
+	}
+	if err := drafts[running].Cancel(); err != nil {
+		t.Fatal(err)
+	}
+	result(t, drafts[running])
+	for _, draft := range drafts {
+		draft.Remove()
+	}
+	eventually(t, func() bool { return empty(t, exchange) })
 }
 
 // TestRestartWithoutAShim: what was made for a step that nobody waits for is deleted.
