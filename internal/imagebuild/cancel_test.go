@@ -46,6 +46,7 @@ func TestCancel(t *testing.T) {
 					w.at = func(_ *podtest.Life, _ int, moment string) bool {
 						if moment == tt.moment {
 							end()
+							synctest.Wait() // what the pod does next comes after what the step does of it
 						}
 						return true
 					}
