@@ -19,9 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
@@ -33,7 +33,7 @@ import (
 const hostileID = "controllersecret1"
 
 // anAction is the action of a step with that id, over kube.
-func anAction(t *testing.T, id string, kube *fake.Clientset) *Action {
+func anAction(t *testing.T, id string, kube *kubetest.Client) *Action {
 	t.Helper()
 	state, err := spool.OpenState(t.TempDir())
 	if err != nil {
@@ -56,17 +56,17 @@ func anAction(t *testing.T, id string, kube *fake.Clientset) *Action {
 }
 
 // left lists the Jobs and Secrets of the cluster.
-func left(t *testing.T, kube *fake.Clientset) []string {
+func left(t *testing.T, kube *kubetest.Client) []string {
 	t.Helper()
 	var names []string
-	jobs, err := kube.BatchV1().Jobs("ci").List(t.Context(), metav1.ListOptions{})
+	jobs, err := kube.Jobs("ci").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, job := range jobs.Items {
 		names = append(names, "job "+job.Name)
 	}
-	secrets, err := kube.CoreV1().Secrets("ci").List(t.Context(), metav1.ListOptions{})
+	secrets, err := kube.Secrets("ci").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 		"Job made in silence":    {"jobs", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset(strangers()...)
+			kube := kubetest.New(strangers()...)
 			a := anAction(t, hostileID, kube)
 			var names []string
 			kube.PrependReactor("create", "*", func(action kubetesting.Action) (bool, runtime.Object, error) {
@@ -138,7 +138,7 @@ func TestActionsHaveNamesOfTheirOwn(t *testing.T) {
 
 // TestNothingIsMadeThatIsNotNoted: without a state there is no step.
 func TestNothingIsMadeThatIsNotNoted(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	a := anAction(t, hostileID, kube)
 	if err := a.runner.options.State.(*spool.State).Forget(a.step.ID); err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestDiscard(t *testing.T) {
 	}
 	stolen := meta("kiln-theirs", hostileID, label.RoleAction)
 	stolen.OwnerReferences = stolen.OwnerReferences[:1]
-	kube := fake.NewClientset(append(strangers(),
+	kube := kubetest.New(append(strangers(),
 		&batchv1.Job{ObjectMeta: meta("kiln-a", hostileID, label.RoleAction)}, &corev1.Secret{ObjectMeta: meta("kiln-a", hostileID, label.RoleAction)},
 		&batchv1.Job{ObjectMeta: meta("kiln-b", hostileID, label.RoleAction)}, // and no Secret
 		&batchv1.Job{ObjectMeta: meta("kiln-other-request", "abcdefghijklmnop", label.RoleAction)},
@@ -189,7 +189,7 @@ func TestDiscard(t *testing.T) {
 // TestDiscardWithoutNotes: a request that made nothing, and one whose notes
 // cannot be read, which has to be looked at again.
 func TestDiscardWithoutNotes(t *testing.T) {
-	kube := fake.NewClientset(strangers()...)
+	kube := kubetest.New(strangers()...)
 	a := anAction(t, hostileID, kube)
 	if err := a.runner.Discard(t.Context(), hostileID, "u1"); err != nil {
 		t.Error(err)
@@ -223,7 +223,7 @@ func TestACreateWithoutAnswerIsCleanedUp(t *testing.T) {
 		"Job refused":    {"jobs", forbidden, []string{"create secrets", "create jobs", "delete secrets"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset()
+			kube := kubetest.New()
 			kube.PrependReactor("create", tt.resource, func(kubetesting.Action) (bool, runtime.Object, error) {
 				return true, nil, tt.answer
 			})

@@ -18,11 +18,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/action"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/registry"
 )
 
@@ -50,7 +50,7 @@ func TestPrepareStart(t *testing.T) {
 		t.Run(tag, func(t *testing.T) {
 			reference := host + "/app:" + tag
 			push(t, reference, tt.config)
-			a := anAction(t, hostileID, fake.NewClientset())
+			a := anAction(t, hostileID, kubetest.New())
 			a.runner.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
 			a.step.Container = tt.container
 			a.step.Container.Image = reference
@@ -103,7 +103,7 @@ func TestPrepareStartGoesWithout(t *testing.T) {
 	}))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
-	a := anAction(t, hostileID, fake.NewClientset())
+	a := anAction(t, hostileID, kubetest.New())
 	a.runner.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
 	job, err := action.Job(a.spec("kiln-x", Image{Reference: host + "/app"}))
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/app"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 	"kiln/internal/request"
 	"kiln/internal/runnerpod"
@@ -98,7 +98,7 @@ func soaked(t *testing.T, dir string) *spool.Exchange {
 			Volumes:        []corev1.Volume{{Name: "work", VolumeSource: corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}}},
 		},
 	}
-	pods := podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}
+	pods := podrun.Client{Kube: kubetest.New(pod), Namespace: "ci"}
 	operator, err := request.Parse(s, request.Network{})
 	if err != nil {
 		t.Fatal(err)

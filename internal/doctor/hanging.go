@@ -25,17 +25,17 @@ func (e *examination) hangingFindings(ctx context.Context) []Finding {
 		}
 	}
 	// Whoever may not list something is told nothing of it.
-	if list, err := e.client.Kube.CoreV1().ServiceAccounts(e.Namespace).List(ctx, metav1.ListOptions{}); err == nil {
+	if list, err := e.client.Kube.ServiceAccounts(e.Namespace).List(ctx, metav1.ListOptions{}); err == nil {
 		for i := range list.Items {
 			look("serviceaccount", list.Items[i].ObjectMeta)
 		}
 	}
-	if list, err := e.client.Kube.RbacV1().Roles(e.Namespace).List(ctx, metav1.ListOptions{}); err == nil {
+	if list, err := e.client.Kube.Roles(e.Namespace).List(ctx, metav1.ListOptions{}); err == nil {
 		for i := range list.Items {
 			look("role", list.Items[i].ObjectMeta)
 		}
 	}
-	if list, err := e.client.Kube.RbacV1().RoleBindings(e.Namespace).List(ctx, metav1.ListOptions{}); err == nil {
+	if list, err := e.client.Kube.RoleBindings(e.Namespace).List(ctx, metav1.ListOptions{}); err == nil {
 		for i := range list.Items {
 			look("rolebinding", list.Items[i].ObjectMeta)
 		}

@@ -12,8 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 	"kiln/internal/scaleset"
 	"kiln/internal/spool"
@@ -39,7 +39,7 @@ func inSidecarAt(t *testing.T, dir string, env map[string]string, objects ...run
 	}
 	e := &examination{
 		Options: Options{Place: Sidecar, Namespace: "runners", PodName: "runner", Env: env},
-		client:  podrun.Client{Kube: fake.NewClientset(objects...), Namespace: "runners"},
+		client:  podrun.Client{Kube: kubetest.New(objects...), Namespace: "runners"},
 		pods:    []corev1.Pod{*pod},
 	}
 	e.readSettings(t.Context())

@@ -65,7 +65,7 @@ func (e *examination) unanswered(err error) []Finding {
 // nodes looks for kubelets that are older than the API server may hide: they run
 // the sidecar. Whoever may not list nodes is told nothing.
 func (e *examination) nodes(ctx context.Context) []Finding {
-	list, err := e.client.Kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	list, err := e.client.Kube.Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil
 	}

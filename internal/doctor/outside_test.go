@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 	"kiln/internal/scaleset"
 )
@@ -17,7 +17,7 @@ import (
 func outside(pods []corev1.Pod, objects ...runtime.Object) *examination {
 	return &examination{
 		Options: Options{Place: Outside, Namespace: "runners"},
-		client:  podrun.Client{Kube: fake.NewClientset(objects...), Namespace: "runners"},
+		client:  podrun.Client{Kube: kubetest.New(objects...), Namespace: "runners"},
 		pods:    pods,
 	}
 }

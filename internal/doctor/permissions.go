@@ -85,7 +85,7 @@ func (e *examination) accounts() []string {
 // the others: no Role helps an account that is not there.
 func (e *examination) present(ctx context.Context, accounts []string) (there []string, findings []Finding) {
 	for _, account := range accounts {
-		found, err := e.client.Kube.CoreV1().ServiceAccounts(e.Namespace).Get(ctx, account, metav1.GetOptions{})
+		found, err := e.client.Kube.ServiceAccounts(e.Namespace).Get(ctx, account, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			findings = append(findings, fail(fmt.Sprintf("there is no service account %s in namespace %s: no runner pod can start with it, and the token of one that runs is refused", account, e.Namespace),
@@ -116,7 +116,7 @@ func (e *examination) may(ctx context.Context, l lack) (bool, error) {
 	}
 	if l.account == "" {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes}}
-		made, err := e.client.Kube.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		made, err := e.client.Kube.SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		return err == nil && made.Status.Allowed, err
 	}
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
@@ -124,7 +124,7 @@ func (e *examination) may(ctx context.Context, l lack) (bool, error) {
 		User:               "system:serviceaccount:" + e.Namespace + ":" + l.account,
 		Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + e.Namespace, "system:authenticated"},
 	}}
-	made, err := e.client.Kube.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	made, err := e.client.Kube.SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 	return err == nil && made.Status.Allowed, err
 }
 

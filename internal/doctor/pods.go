@@ -49,7 +49,7 @@ func (e *examination) podSecurity(ctx context.Context) []Finding {
 		return skip("no pod can be made: " + err.Error())
 	}
 	admitted, buildErr := e.client.Admitted(ctx, made.Build)
-	_, jobErr := e.client.Kube.BatchV1().Jobs(e.Namespace).Create(ctx, made.Action, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, jobErr := e.client.Kube.Jobs(e.Namespace).Create(ctx, made.Action, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	// Of a Job Pod Security judges the pod alone, when it is created.
 	_, actionErr := e.client.Admitted(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: made.Action.Name, Labels: made.Action.Spec.Template.Labels},

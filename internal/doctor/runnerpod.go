@@ -40,7 +40,7 @@ func (e *examination) runnerPod(ctx context.Context) []Finding {
 	if e.inSidecar() {
 		return e.ownPod(ctx)
 	}
-	list, err := e.client.Kube.CoreV1().Pods(e.Namespace).List(ctx, metav1.ListOptions{})
+	list, err := e.client.Kube.Pods(e.Namespace).List(ctx, metav1.ListOptions{})
 	switch {
 	case err != nil:
 		return fail("the pods of namespace "+e.Namespace+" cannot be listed: "+err.Error(), "use a kubeconfig whose user may list pods there")
@@ -57,7 +57,7 @@ func (e *examination) runnerPod(ctx context.Context) []Finding {
 		return e.withoutPod()
 	}
 	e.self, _ = runnerpod.Of(&e.pods[0])
-	if node, err := e.client.Kube.CoreV1().Nodes().Get(ctx, e.self.NodeName, metav1.GetOptions{}); err == nil {
+	if node, err := e.client.Kube.Nodes().Get(ctx, e.self.NodeName, metav1.GetOptions{}); err == nil {
 		e.arch = node.Status.NodeInfo.Architecture
 	}
 	return ok(fmt.Sprintf("%d with a kiln container; %s is the newest", len(e.pods), e.self.Name))
@@ -85,7 +85,7 @@ func (e *examination) ownPod(ctx context.Context) []Finding {
 	if e.PodName == "" {
 		return fail("KILN_POD_NAME is not set", "set it from the downward API field metadata.name, as the overlay does")
 	}
-	pod, err := e.client.Kube.CoreV1().Pods(e.Namespace).Get(ctx, e.PodName, metav1.GetOptions{})
+	pod, err := e.client.Kube.Pods(e.Namespace).Get(ctx, e.PodName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return fail(fmt.Sprintf("there is no pod %s in namespace %s", e.PodName, e.Namespace), "set KILN_POD_NAME and KILN_NAMESPACE from the downward API, as the overlay does")

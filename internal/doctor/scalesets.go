@@ -102,8 +102,7 @@ func (e *examination) setsWithKiln() []scaleSet {
 
 // controllerObjects lists a resource of Actions Runner Controller.
 func controllerObjects[T any](ctx context.Context, e *examination, resource string) ([]T, error) {
-	data, err := e.client.Kube.CoreV1().RESTClient().Get().
-		AbsPath("/apis/actions.github.com/v1alpha1").Namespace(e.Namespace).Resource(resource).Do(ctx).Raw()
+	data, err := e.client.Kube.Raw(ctx, "/apis/actions.github.com/v1alpha1/namespaces/"+e.Namespace+"/"+resource)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (e *examination) oneSecret(ctx context.Context, l loginSecret) ([]byte, []F
 	if e.inSidecar() {
 		return e.insideSecret(ctx, l)
 	}
-	secret, err := e.client.Kube.CoreV1().Secrets(e.Namespace).Get(ctx, l.name, metav1.GetOptions{})
+	secret, err := e.client.Kube.Secrets(e.Namespace).Get(ctx, l.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
 		return nil, skip("you may not read the Secret " + l.name)
@@ -113,7 +113,7 @@ func (e *examination) insideSecret(ctx context.Context, l loginSecret) ([]byte, 
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, fail(l.variable+": "+err.Error(), "mount the Secret "+l.name+" so that the container's user can read it")
 	}
-	_, err = e.client.Kube.CoreV1().Secrets(e.Namespace).Create(ctx, &corev1.Secret{
+	_, err = e.client.Kube.Secrets(e.Namespace).Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: l.name}, Type: corev1.SecretTypeOpaque,
 	}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {

@@ -146,7 +146,7 @@ func literal(pod *corev1.Pod, variable corev1.EnvVar) (string, bool) {
 
 // configMap reads a ConfigMap.
 func (e *examination) configMap(ctx context.Context, name string) (map[string]string, []Finding) {
-	found, err := e.client.Kube.CoreV1().ConfigMaps(e.Namespace).Get(ctx, name, metav1.GetOptions{})
+	found, err := e.client.Kube.ConfigMaps(e.Namespace).Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, fail(fmt.Sprintf("there is no ConfigMap %s in namespace %s", name, e.Namespace), "install the chart there, or apply manifests/ (docs/install.md)")
@@ -174,7 +174,7 @@ func (e *examination) file(ctx context.Context, name string) ([]byte, error) {
 	if source == nil || len(source.Items) > 0 {
 		return nil, errElsewhere
 	}
-	found, err := e.client.Kube.CoreV1().ConfigMaps(e.Namespace).Get(ctx, source.Name, metav1.GetOptions{})
+	found, err := e.client.Kube.ConfigMaps(e.Namespace).Get(ctx, source.Name, metav1.GetOptions{})
 	if apierrors.IsForbidden(err) {
 		return nil, errElsewhere
 	}

@@ -10,7 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
+
+	"kiln/internal/kube"
 )
 
 // timeout bounds the sending of one event.
@@ -32,14 +33,14 @@ type Pod struct{ Name, UID string }
 // Recorder sends events. The nil Recorder sends none. It is safe for
 // concurrent use.
 type Recorder struct {
-	kube      kubernetes.Interface
+	kube      kube.Interface
 	namespace string
 	forbidden atomic.Bool
 	sending   sync.WaitGroup
 }
 
 // NewRecorder returns a recorder for the pods of one namespace.
-func NewRecorder(kube kubernetes.Interface, namespace string) *Recorder {
+func NewRecorder(kube kube.Interface, namespace string) *Recorder {
 	return &Recorder{kube: kube, namespace: namespace}
 }
 
@@ -63,7 +64,7 @@ func (r *Recorder) Wait() {
 func (r *Recorder) send(event *corev1.Event) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	_, err := r.kube.CoreV1().Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
+	_, err := r.kube.Events(event.Namespace).Create(ctx, event, metav1.CreateOptions{})
 	if apierrors.IsForbidden(err) {
 		r.forbidden.Store(true)
 	}

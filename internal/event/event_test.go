@@ -8,18 +8,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
 	"kiln/internal/event"
+	"kiln/internal/kube/kubetest"
 )
 
 func TestEventIsAboutTheRunnerPod(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	recorder := event.NewRecorder(kube, "runners")
 	recorder.Record(event.Pod{Name: "runner-1", UID: "u"}, event.BuildFailed, "request r: run_failed")
 	recorder.Wait()
-	list, err := kube.CoreV1().Events("runners").List(t.Context(), metav1.ListOptions{})
+	list, err := kube.Events("runners").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 1 {
 		t.Fatalf("%v, %v", list, err)
 	}
@@ -31,7 +31,7 @@ func TestEventIsAboutTheRunnerPod(t *testing.T) {
 }
 
 func TestMissingRightIsRemembered(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	asked := 0
 	kube.PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 		asked++

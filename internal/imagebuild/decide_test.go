@@ -4,8 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/client-go/kubernetes/fake"
-
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/registry"
 )
 
@@ -29,7 +28,7 @@ func TestDecide(t *testing.T) {
 		"another than that":  {&registry.Image{Digest: "e", Created: start.Add(clockSkew / 2)}, "d", time.Hour, "built by another runner", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, _ := anOrder(fake.NewClientset())
+			o, _ := anOrder(kubetest.New())
 			o.builder.options.Settings.ReuseMaxAge, o.missing = tt.maxAge, tt.missing
 			found, why := o.decide(tt.image)
 			if found.note != tt.note || why != tt.why || (why == "") != (found.digest != "") {

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/client-go/kubernetes/fake"
-
 	"kiln/internal/buildcontext"
 	"kiln/internal/executor"
 	"kiln/internal/failure"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
 	"kiln/internal/steplog"
@@ -55,7 +54,7 @@ func TestTooManyImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, _ := anOrder(fake.NewClientset()) // without a registry client
+	o, _ := anOrder(kubetest.New()) // without a registry client
 	o.plan.file = file
 	err = o.resolve(t.Context())
 	placed, ok := errors.AsType[*steplog.PlacedError](err)
@@ -108,7 +107,7 @@ func TestTriggersAreChecked(t *testing.T) {
 		"no syntax": {"FROM x", "FROM is not allowed", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, log := anOrder(fake.NewClientset())
+			o, log := anOrder(kubetest.New())
 			o.builder.options.Flavor = executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}
 			o.source.Context.Path = filepath.Join(t.TempDir(), "context.tar.gz")
 			file, err := preflight.Parse("Dockerfile", []byte("\nFROM base\n"))

@@ -14,18 +14,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
 	"kiln/internal/config"
 	"kiln/internal/failure"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 	"kiln/internal/podwait"
 	"kiln/internal/steplog"
 )
 
 // anOrder is an order of a step in the namespace ci of kube, and what its author reads.
-func anOrder(kube *fake.Clientset) (*order, *strings.Builder) {
+func anOrder(kube *kubetest.Client) (*order, *strings.Builder) {
 	var out strings.Builder
 	settings := Settings{KanikoImage: config.KanikoImage, PendingTimeout: time.Minute, BuildTimeout: 2 * time.Minute}
 	builder := &Builder{options: Options{
@@ -70,7 +70,7 @@ func TestStranger(t *testing.T) {
 		"another sidecar":             {func(p *corev1.Pod) { sidecar(p); p.Spec.Containers[2].Image = "evil" }, sidecar, "it is not what kiln makes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset()
+			kube := kubetest.New()
 			kube.PrependReactor("create", "pods", func(action kubetesting.Action) (bool, runtime.Object, error) {
 				create := action.(kubetesting.CreateActionImpl)
 				if options := create.GetCreateOptions(); len(options.DryRun) == 0 {
@@ -103,7 +103,7 @@ func TestRefusedPod(t *testing.T) {
 		{apierrors.NewUnauthorized("Unauthorized"), failure.TokenRefused},
 		{apierrors.NewTooManyRequests("slow down", 1), failure.ClusterUnreachable},
 	} {
-		kube := fake.NewClientset()
+		kube := kubetest.New()
 		kube.PrependReactor("create", "pods", func(kubetesting.Action) (bool, runtime.Object, error) { return true, nil, tt.err })
 		_, err := podrun.Client{Kube: kube, Namespace: "ci"}.CreatePod(t.Context(), &corev1.Pod{})
 		if got := createFailure(err); failure.Of(got) != tt.want || !strings.Contains(got.Error(), "create the build pod") {
@@ -115,7 +115,7 @@ func TestRefusedPod(t *testing.T) {
 // refusing is an order whose API server answers the first pods to be created as
 // given and takes the rest; asked counts those that were asked for.
 func refusing(answers ...error) (o *order, out *strings.Builder, asked *int) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	o, out = anOrder(kube)
 	asked = new(int)
 	kube.PrependReactor("create", "pods", func(action kubetesting.Action) (bool, runtime.Object, error) {

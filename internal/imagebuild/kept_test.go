@@ -14,9 +14,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/gate"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/registry"
 )
 
@@ -31,7 +31,7 @@ func TestKeptImage(t *testing.T) {
 	}
 	said := pushThroughGate(t, host, rebuilt)
 
-	o, out := anOrder(fake.NewClientset())
+	o, out := anOrder(kubetest.New())
 	o.builder.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
 	o.plan.push = push
 	l, _ := aLife(t, out)

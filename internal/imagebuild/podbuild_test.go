@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/kaniko"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podwait"
 )
 
@@ -54,7 +54,7 @@ func TestHeartbeatOfABuild(t *testing.T) {
 }
 
 func TestRefusalsAreShownUpToALimit(t *testing.T) {
-	o, out := anOrder(fake.NewClientset())
+	o, out := anOrder(kubetest.New())
 	b := &podBuild{order: o, life: &life{}}
 	for range 2 * maxDenied {
 		b.tell(t.Context(), gateSaid{"denied GET /v2/x: not\tlisted"})
@@ -83,7 +83,7 @@ func TestUnheard(t *testing.T) {
 		"gone":    {&corev1.Pod{}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, _ := anOrder(fake.NewClientset(tt.pod))
+			o, _ := anOrder(kubetest.New(tt.pod))
 			b := &podBuild{order: o, pod: running, life: &life{}}
 			b.tell(t.Context(), gateUnread{forbidden})
 			if !errors.Is(b.life.err, tt.want) || !errors.Is(b.life.deaf, forbidden) {

@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
 
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/label"
 	"kiln/internal/runnerpod"
 )
@@ -48,7 +48,7 @@ func TestReleaseAfterARestart(t *testing.T) {
 			Labels: map[string]string{label.Role: label.RoleBuild, label.Request: request},
 		}}
 	}
-	kube := fake.NewClientset(
+	kube := kubetest.New(
 		pod("made", "dead", self.Owner()),
 		pod("followed", "elsewhere", other, self.Owner()),
 		pod("foreign", "elsewhere", other),
@@ -60,7 +60,7 @@ func TestReleaseAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	var left []string
-	list, err := kube.CoreV1().Pods("ci").List(t.Context(), metav1.ListOptions{})
+	list, err := kube.Pods("ci").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
 	"kiln/internal/failure"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/label"
 	"kiln/internal/runnerpod"
 )
@@ -29,7 +29,7 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 		"in a runner's pod": {runnerpod.Self{Name: "runner-1", UID: "u1", Image: "kiln:1"}, []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "runner-1", UID: "u1"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset()
+			kube := kubetest.New()
 			kube.PrependReactor("create", "jobs", func(action kubetesting.Action) (bool, runtime.Object, error) {
 				job := action.(kubetesting.CreateAction).GetObject().(*batchv1.Job)
 				job.UID = "j1"
@@ -46,7 +46,7 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 			if diff := cmp.Diff(want, o.owner); diff != "" {
 				t.Errorf("owner (-want +got):\n%s", diff)
 			}
-			jobs, err := kube.BatchV1().Jobs("ci").List(t.Context(), metav1.ListOptions{})
+			jobs, err := kube.Jobs("ci").List(t.Context(), metav1.ListOptions{})
 			if err != nil || len(jobs.Items) != 1 {
 				t.Fatalf("%d Jobs, %v", len(jobs.Items), err)
 			}
@@ -62,7 +62,7 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 				t.Errorf("labels %v", job.Labels)
 			}
 			o.disown()
-			if jobs, err := kube.BatchV1().Jobs("ci").List(t.Context(), metav1.ListOptions{}); err != nil || len(jobs.Items) > 0 {
+			if jobs, err := kube.Jobs("ci").List(t.Context(), metav1.ListOptions{}); err != nil || len(jobs.Items) > 0 {
 				t.Errorf("left %d Jobs, %v", len(jobs.Items), err)
 			}
 		})
@@ -71,7 +71,7 @@ func TestABuildOwnsItsPodsByAJob(t *testing.T) {
 
 // TestNoRightToCreateTheJob: the error says which right, and nothing is deleted.
 func TestNoRightToCreateTheJob(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	kube.PrependReactor("create", "jobs", func(kubetesting.Action) (bool, runtime.Object, error) {
 		return true, nil, apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "j", nil)
 	})

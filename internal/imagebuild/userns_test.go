@@ -4,11 +4,10 @@ import (
 	"errors"
 	"testing"
 
-	"k8s.io/client-go/kubernetes/fake"
-
 	"kiln/internal/config"
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podwait"
 	"kiln/internal/preflight"
 	"kiln/internal/steplog"
@@ -16,7 +15,7 @@ import (
 
 func usersOrder(t *testing.T, mode, dockerfile string) *order {
 	t.Helper()
-	o, _ := anOrder(fake.NewClientset())
+	o, _ := anOrder(kubetest.New())
 	o.builder.options.Settings.BuildUserns = mode
 	file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
 	if err != nil {

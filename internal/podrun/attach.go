@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/streaming/pkg/httpstream"
 
@@ -52,10 +51,7 @@ func (c Client) Attach(ctx context.Context, pod, container string, stdin io.Read
 
 // stream tries the WebSocket, then SPDY.
 func (c Client) stream(ctx context.Context, pod, container string, input *countedReader) error {
-	target := c.Kube.CoreV1().RESTClient().Post().
-		Resource("pods").Namespace(c.Namespace).Name(pod).SubResource("attach").
-		VersionedParams(&corev1.PodAttachOptions{Container: container, Stdin: true}, scheme.ParameterCodec).
-		URL()
+	target := c.Kube.AttachURL(c.Namespace, pod, &corev1.PodAttachOptions{Container: container, Stdin: true})
 	options := remotecommand.StreamOptions{Stdin: input}
 	// A WebSocket upgrade is a GET by its standard (RFC 6455, section 4.1).
 	webSocket, err := remotecommand.NewWebSocketExecutor(c.Config, "GET", target.String())

@@ -8,10 +8,10 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"kiln/internal/failure"
+	"kiln/internal/kube"
 )
 
 // ErrGone says that the pod does not exist, or that another pod has its name.
@@ -21,7 +21,7 @@ var ErrGone error = failure.New(failure.NodeLost, "pod is gone")
 // concurrent use and end when their context does, but for those that create.
 type Client struct {
 	// Kube talks to the API server.
-	Kube kubernetes.Interface
+	Kube kube.Interface
 	// Config is what Kube was made from; Attach opens its own connections.
 	Config *rest.Config
 	// Namespace holds every object the client touches.
@@ -37,16 +37,16 @@ type Client struct {
 func NewClient(cfg *rest.Config, namespace string) (Client, error) {
 	own := rest.CopyConfig(cfg)
 	own.QPS = -1
-	kube, err := kubernetes.NewForConfig(own)
+	cluster, err := kube.New(own)
 	if err != nil {
 		return Client{}, fmt.Errorf("make kubernetes client for %s: %w", cfg.Host, err)
 	}
-	return Client{Kube: kube, Config: own, Namespace: namespace, watches: &watches{of: map[string]*sharedWatch{}}}, nil
+	return Client{Kube: cluster, Config: own, Namespace: namespace, watches: &watches{of: map[string]*sharedWatch{}}}, nil
 }
 
 // Pod reads one pod. A missing pod is ErrGone.
 func (c Client) Pod(ctx context.Context, name string) (*corev1.Pod, error) {
-	pod, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, name, metav1.GetOptions{})
+	pod, err := c.Kube.Pods(c.Namespace).Get(ctx, name, metav1.GetOptions{})
 	return pod, c.refused(call{"get", "pods", name}, err)
 }
 
@@ -76,7 +76,7 @@ func (c Client) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, er
 		return nil, err
 	}
 	defer cancel()
-	made, err := c.Kube.CoreV1().Pods(c.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+	made, err := c.Kube.Pods(c.Namespace).Create(ctx, pod, metav1.CreateOptions{})
 	return made, c.refused(call{"create", "pods", pod.Name}, err)
 }
 
@@ -88,7 +88,7 @@ func (c Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, 
 		return nil, err
 	}
 	defer cancel()
-	made, err := c.Kube.BatchV1().Jobs(c.Namespace).Create(ctx, job, metav1.CreateOptions{})
+	made, err := c.Kube.Jobs(c.Namespace).Create(ctx, job, metav1.CreateOptions{})
 	return made, c.refused(call{"create", "jobs", job.Name}, err)
 }
 
@@ -100,7 +100,7 @@ func (c Client) CreateSecret(ctx context.Context, secret *corev1.Secret) (Object
 		return Object{}, err
 	}
 	defer cancel()
-	made, err := c.Kube.CoreV1().Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
+	made, err := c.Kube.Secrets(c.Namespace).Create(ctx, secret, metav1.CreateOptions{})
 	if err != nil {
 		return Object{Name: secret.Name}, c.refused(call{"create", "secrets", secret.Name}, err)
 	}
@@ -111,7 +111,7 @@ func (c Client) CreateSecret(ctx context.Context, secret *corev1.Secret) (Object
 // Reading events is an optional right: without it, or without an answer, there
 // are none.
 func (c Client) Events(ctx context.Context, kind, name string) []corev1.Event {
-	list, err := c.Kube.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{
+	list, err := c.Kube.Events(c.Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "involvedObject.kind=" + kind + ",involvedObject.name=" + name,
 	})
 	if err != nil {

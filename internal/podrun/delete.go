@@ -27,7 +27,7 @@ func (c Client) Delete(ctx context.Context, pod string, grace int64, only *metav
 
 // deletePod is one try of Delete.
 func (c Client) deletePod(ctx context.Context, pod string, grace int64, only *metav1.Preconditions) error {
-	err := c.Kube.CoreV1().Pods(c.Namespace).Delete(ctx, pod, metav1.DeleteOptions{
+	err := c.Kube.Pods(c.Namespace).Delete(ctx, pod, metav1.DeleteOptions{
 		GracePeriodSeconds: &grace,
 		Preconditions:      only,
 	})
@@ -67,7 +67,7 @@ func (c Client) deleteJob(ctx context.Context, job Object) error {
 		return nil // there is none, or its pods are all that is left of it
 	}
 	background := metav1.DeletePropagationBackground
-	err := c.Kube.BatchV1().Jobs(c.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+	err := c.Kube.Jobs(c.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
 		PropagationPolicy: &background, Preconditions: job.precondition(),
 	})
 	return c.deleted("jobs", job, err)
@@ -75,7 +75,7 @@ func (c Client) deleteJob(ctx context.Context, job Object) error {
 
 // deletePodsOf tries once to delete the pods of a Job.
 func (c Client) deletePodsOf(ctx context.Context, job Object, grace int64) error {
-	pods, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
+	pods, err := c.Kube.Pods(c.Namespace).List(ctx, metav1.ListOptions{
 		LabelSelector: batchv1.JobNameLabel + "=" + job.Name,
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func over(pod *corev1.Pod) bool {
 // that nobody else can have given.
 func (c Client) DeleteSecret(ctx context.Context, secret Object) error {
 	return persist(ctx, func(ctx context.Context) error {
-		err := c.Kube.CoreV1().Secrets(c.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{Preconditions: secret.precondition()})
+		err := c.Kube.Secrets(c.Namespace).Delete(ctx, secret.Name, metav1.DeleteOptions{Preconditions: secret.precondition()})
 		return c.deleted("secrets", secret, err)
 	})
 }

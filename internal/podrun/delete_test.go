@@ -15,8 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
+
+	"kiln/internal/kube/kubetest"
 )
 
 // podsResource names pods in errors.
@@ -50,7 +51,7 @@ func TestDelete(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kube := fake.NewClientset()
+				kube := kubetest.New()
 				var seen []metav1.DeleteOptions
 				kube.PrependReactor("delete", "pods", onDelete(test.answer, &seen))
 				err := Client{Kube: kube, Namespace: "ns"}.Delete(briefly(t), "p", 3, test.only)
@@ -77,7 +78,7 @@ func briefly(t *testing.T) context.Context {
 
 func TestDeleteRepeatsWhatMayPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kube := fake.NewClientset()
+		kube := kubetest.New()
 		answers := []error{http.ErrServerClosed, apierrors.NewTooManyRequests("busy", 0), nil}
 		kube.PrependReactor("delete", "secrets", func(kubetesting.Action) (bool, runtime.Object, error) {
 			answer := answers[0]
@@ -127,7 +128,7 @@ func TestDeleteJob(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			other := aPod("9")
 			other.Name = "other"
-			kube := fake.NewClientset(podOf("1", "job"), labelled, podOf("3", "job of before"), other)
+			kube := kubetest.New(podOf("1", "job"), labelled, podOf("3", "job of before"), other)
 			if tt.change != nil {
 				job := &batchv1.Job{ObjectMeta: *ours.DeepCopy()}
 				tt.change(&job.ObjectMeta)
@@ -140,7 +141,7 @@ func TestDeleteJob(t *testing.T) {
 			if err := client.DeleteJob(t.Context(), tt.job, mark, 0); err != nil {
 				t.Fatal(err)
 			}
-			pods, err := kube.CoreV1().Pods("ns").List(t.Context(), metav1.ListOptions{})
+			pods, err := kube.Pods("ns").List(t.Context(), metav1.ListOptions{})
 			var left []string
 			for _, pod := range pods.Items {
 				left = append(left, pod.Name)
@@ -148,7 +149,7 @@ func TestDeleteJob(t *testing.T) {
 			if diff := cmp.Diff(tt.left, left); err != nil || diff != "" {
 				t.Errorf("pods left (-want +got): %s, error = %v", diff, err)
 			}
-			if _, err := kube.BatchV1().Jobs("ns").Get(t.Context(), "j", metav1.GetOptions{}); (err == nil) != tt.kept {
+			if _, err := kube.Jobs("ns").Get(t.Context(), "j", metav1.GetOptions{}); (err == nil) != tt.kept {
 				t.Errorf("the Job was kept: %v, want %v", err, tt.kept)
 			}
 		})
@@ -177,12 +178,12 @@ func TestDeleteSecret(t *testing.T) {
 		"not here": {Object{"t", "1"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: "1"}})
+			kube := kubetest.New(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s", UID: "1"}})
 			kube.PrependReactor("delete", "secrets", checkUID("1"))
 			if err := (Client{Kube: kube, Namespace: "ns"}).DeleteSecret(t.Context(), tt.secret); err != nil {
 				t.Fatal(err)
 			}
-			secrets, err := kube.CoreV1().Secrets("ns").List(t.Context(), metav1.ListOptions{})
+			secrets, err := kube.Secrets("ns").List(t.Context(), metav1.ListOptions{})
 			if err != nil || len(secrets.Items) != tt.left {
 				t.Errorf("%d Secrets left, error = %v; want %d", len(secrets.Items), err, tt.left)
 			}
@@ -192,7 +193,7 @@ func TestDeleteSecret(t *testing.T) {
 
 func TestDeleteJobTriesBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kube := fake.NewClientset()
+		kube := kubetest.New()
 		labelled := podOf("1", "job")
 		var jobs, pods []metav1.DeleteOptions
 		kube.PrependReactor("delete", "jobs", onDelete(apierrors.NewInternalError(http.ErrAbortHandler), &jobs))
@@ -238,7 +239,7 @@ func TestDeleteJobGrace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := podOf("1", "job")
 			pod.Status = test.status
-			kube := fake.NewClientset(pod)
+			kube := kubetest.New(pod)
 			var seen []metav1.DeleteOptions
 			kube.PrependReactor("delete", "pods", onDelete(nil, &seen))
 			if err := (Client{Kube: kube, Namespace: "ns"}).DeleteJob(t.Context(), Object{"j", "job"}, Mark{}, 5); err != nil {
@@ -267,7 +268,7 @@ func TestCreateRefused(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset()
+			kube := kubetest.New()
 			kube.PrependReactor("create", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 				return true, nil, &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonForbidden, Code: 403, Message: test.message}}
 			})
@@ -281,7 +282,7 @@ func TestCreateRefused(t *testing.T) {
 }
 
 func TestCreate(t *testing.T) {
-	client := Client{Kube: fake.NewClientset(), Namespace: "ns"}
+	client := Client{Kube: kubetest.New(), Namespace: "ns"}
 	if _, err := client.CreatePod(t.Context(), aPod("")); err != nil {
 		t.Error(err)
 	}

@@ -14,7 +14,7 @@ import (
 func (c Client) Job(ctx context.Context, name string, mark Mark) (*batchv1.Job, error) {
 	var job *batchv1.Job
 	err := persist(ctx, func(ctx context.Context) error {
-		found, err := c.Kube.BatchV1().Jobs(c.Namespace).Get(ctx, name, metav1.GetOptions{})
+		found, err := c.Kube.Jobs(c.Namespace).Get(ctx, name, metav1.GetOptions{})
 		if err == nil && mark.On(found.ObjectMeta) {
 			job = found
 		}

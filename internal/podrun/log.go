@@ -44,7 +44,7 @@ func (l containerLog) Open(ctx context.Context, since time.Time, follow bool) (i
 	if !since.IsZero() {
 		options.SinceTime = new(metav1.NewTime(since))
 	}
-	stream, err := l.client.Kube.CoreV1().Pods(l.client.Namespace).GetLogs(l.pod, options).Stream(ctx)
+	stream, err := l.client.Kube.PodLog(ctx, l.client.Namespace, l.pod, options)
 	if err != nil {
 		return nil, l.client.refused(call{"get", "pods/log", l.pod}, err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // Marked lists the pods that have a mark.
 func (c Client) Marked(ctx context.Context, mark Mark) ([]corev1.Pod, error) {
-	list, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set(mark.Labels).String()})
+	list, err := c.Kube.Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set(mark.Labels).String()})
 	if err != nil {
 		return nil, c.refused(call{"list", "pods", "of this runner"}, err)
 	}
@@ -30,7 +30,7 @@ func (c Client) Marked(ctx context.Context, mark Mark) ([]corev1.Pod, error) {
 func (c Client) DeletePod(ctx context.Context, pod Object, mark Mark, grace int64) error {
 	return persist(ctx, func(ctx context.Context) error {
 		if pod.UID == "" {
-			found, err := c.Kube.CoreV1().Pods(c.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+			found, err := c.Kube.Pods(c.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 			switch {
 			case apierrors.IsNotFound(err):
 				return nil

@@ -7,7 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
+
+	"kiln/internal/kube/kubetest"
 )
 
 // markedPod is a pod with a role and an owner.
@@ -21,7 +22,7 @@ func markedPod(name, role string, owner types.UID) *corev1.Pod {
 // TestMarked lists the caller's own alone, and deletes of a name what is its own.
 func TestMarked(t *testing.T) {
 	mark := Mark{Labels: map[string]string{"role": "job"}, Owner: "me"}
-	kube := fake.NewClientset(markedPod("mine", "job", "me"), markedPod("another", "job", "other"), markedPod("action", "action", "me"))
+	kube := kubetest.New(markedPod("mine", "job", "me"), markedPod("another", "job", "other"), markedPod("action", "action", "me"))
 	client := Client{Kube: kube, Namespace: "ci"}
 	names := func() (names []string) {
 		pods, err := client.Marked(t.Context(), mark)
@@ -41,7 +42,7 @@ func TestMarked(t *testing.T) {
 			t.Errorf("%s: %v", pod.Name, err)
 		}
 	}
-	left, err := kube.CoreV1().Pods("ci").List(t.Context(), metav1.ListOptions{})
+	left, err := kube.Pods("ci").List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(left.Items) != 2 || len(names()) != 0 {
 		t.Errorf("left %v, %v", left.Items, err)
 	}

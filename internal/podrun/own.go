@@ -50,7 +50,7 @@ func (c Client) identify(ctx context.Context, job Object, mark Mark) (Object, bo
 	if job.UID != "" {
 		return job, true, nil
 	}
-	found, err := c.Kube.BatchV1().Jobs(c.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
+	found, err := c.Kube.Jobs(c.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return job, true, nil

@@ -110,7 +110,7 @@ func (c Client) patchOwners(ctx context.Context, pod string, patch ownersPatch) 
 	if err != nil {
 		return nil, fmt.Errorf("encode the owners of pod %s: %w", pod, err)
 	}
-	patched, err := c.Kube.CoreV1().Pods(c.Namespace).Patch(ctx, pod, types.StrategicMergePatchType, body, metav1.PatchOptions{})
+	patched, err := c.Kube.Pods(c.Namespace).Patch(ctx, pod, types.StrategicMergePatchType, body, metav1.PatchOptions{})
 	return patched, c.refused(call{"patch", "pods", pod}, err)
 }
 
@@ -119,14 +119,14 @@ func (c Client) patchOwners(ctx context.Context, pod string, patch ownersPatch) 
 func (c Client) Admitted(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	trial := pod.DeepCopy()
 	trial.Name, trial.GenerateName = "", pod.Name+"-"
-	made, err := c.Kube.CoreV1().Pods(c.Namespace).Create(ctx, trial, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	made, err := c.Kube.Pods(c.Namespace).Create(ctx, trial, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return made, c.refused(call{"create", "pods", pod.Name}, err)
 }
 
 // PodsWith lists the pods that have the label with that value.
 func (c Client) PodsWith(ctx context.Context, label, value string) ([]corev1.Pod, error) {
 	selector := label + "=" + value
-	list, err := c.Kube.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := c.Kube.Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return nil, c.refused(call{"list", "pods", "with " + selector}, err)
 	}

@@ -15,8 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
+
+	"kiln/internal/kube/kubetest"
 )
 
 // ownedPod is the pod "p" with UID 1 and those owners.
@@ -29,9 +30,9 @@ func ownedPod(owners ...types.UID) *corev1.Pod {
 }
 
 // ownersOf lists the owners of the pod "p", nil where it does not exist.
-func ownersOf(t *testing.T, kube *fake.Clientset) []types.UID {
+func ownersOf(t *testing.T, kube *kubetest.Client) []types.UID {
 	t.Helper()
-	pod, err := kube.CoreV1().Pods("ns").Get(t.Context(), "p", metav1.GetOptions{})
+	pod, err := kube.Pods("ns").Get(t.Context(), "p", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -48,7 +49,7 @@ func ownersOf(t *testing.T, kube *fake.Clientset) []types.UID {
 
 func TestAddOwner(t *testing.T) {
 	owner := ownedPod("b").OwnerReferences[0]
-	kube := fake.NewClientset(ownedPod("a"))
+	kube := kubetest.New(ownedPod("a"))
 	client := Client{Kube: kube, Namespace: "ns"}
 	for range 2 { // the second time changes nothing
 		if err := client.AddOwner(t.Context(), "p", "1", owner); err != nil {
@@ -80,7 +81,7 @@ func TestRelease(t *testing.T) {
 		"nobody is an owner": {ownedPod(), []types.UID{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset(tt.pod)
+			kube := kubetest.New(tt.pod)
 			client := Client{Kube: kube, Namespace: "ns"}
 			if err := client.Release(briefly(t), "p", "1", "me"); err != nil {
 				t.Fatal(err)
@@ -91,13 +92,13 @@ func TestRelease(t *testing.T) {
 		})
 	}
 	t.Run("another pod has the name", func(t *testing.T) {
-		kube := fake.NewClientset(ownedPod("me"))
+		kube := kubetest.New(ownedPod("me"))
 		if err := (Client{Kube: kube, Namespace: "ns"}).Release(briefly(t), "p", "2", "me"); err != nil || ownersOf(t, kube) == nil {
 			t.Errorf("error = %v, owners %v; want the pod left alone", err, ownersOf(t, kube))
 		}
 	})
 	t.Run("gone", func(t *testing.T) {
-		if err := (Client{Kube: fake.NewClientset(), Namespace: "ns"}).Release(briefly(t), "p", "1", "me"); err != nil {
+		if err := (Client{Kube: kubetest.New(), Namespace: "ns"}).Release(briefly(t), "p", "1", "me"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -106,7 +107,7 @@ func TestRelease(t *testing.T) {
 // TestReleaseLosesARace lets another runner become an owner between the look
 // and the deletion.
 func TestReleaseLosesARace(t *testing.T) {
-	kube := fake.NewClientset(ownedPod("me"))
+	kube := kubetest.New(ownedPod("me"))
 	client := Client{Kube: kube, Namespace: "ns"}
 	raced := false
 	kube.PrependReactor("delete", "pods", func(action kubetesting.Action) (bool, runtime.Object, error) {
@@ -118,7 +119,7 @@ func TestReleaseLosesARace(t *testing.T) {
 			return false, nil, nil
 		}
 		raced = true
-		// The clientset cannot be used in here: it holds its lock.
+		// The client cannot be used in here: it holds its lock.
 		if err := kube.Tracker().Update(corev1.SchemeGroupVersion.WithResource("pods"), ownedPod("me", "other"), "ns"); err != nil {
 			t.Error(err)
 		}
@@ -134,7 +135,7 @@ func TestReleaseLosesARace(t *testing.T) {
 
 // TestReleaseIsRepeated meets an API server that fails once.
 func TestReleaseIsRepeated(t *testing.T) {
-	kube := fake.NewClientset(ownedPod("me"))
+	kube := kubetest.New(ownedPod("me"))
 	failed := false
 	kube.PrependReactor("get", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 		if failed {
@@ -151,7 +152,7 @@ func TestReleaseIsRepeated(t *testing.T) {
 // TestOwnersLeaveAtOnce lets two owners see one another and leave at the same
 // time: the one whose entry goes last deletes the pod.
 func TestOwnersLeaveAtOnce(t *testing.T) {
-	kube := fake.NewClientset(ownedPod("me", "other"))
+	kube := kubetest.New(ownedPod("me", "other"))
 	looked := false
 	kube.PrependReactor("patch", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 		if !looked { // the other one leaves after this one has looked
@@ -174,7 +175,7 @@ func TestOwnersLeaveAtOnce(t *testing.T) {
 // looked at, for longer than one try takes.
 func TestReleaseOutlastsConflicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kube := fake.NewClientset(ownedPod("me"))
+		kube := kubetest.New(ownedPod("me"))
 		calm := time.Now().Add(2 * tryTimeout)
 		kube.PrependReactor("delete", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 			if time.Now().After(calm) {

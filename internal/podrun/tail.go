@@ -13,7 +13,7 @@ import (
 // limit bytes.
 func (c Client) Tail(ctx context.Context, pod, container string, lines int64, limit int) ([]byte, error) {
 	options := &corev1.PodLogOptions{Container: container, TailLines: &lines}
-	stream, err := c.Kube.CoreV1().Pods(c.Namespace).GetLogs(pod, options).Stream(ctx)
+	stream, err := c.Kube.PodLog(ctx, c.Namespace, pod, options)
 	if err != nil {
 		return nil, c.refused(call{"get", "pods/log", pod}, err)
 	}

@@ -8,17 +8,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
 	"kiln/internal/failure"
+	"kiln/internal/kube/kubetest"
 )
 
 // refusing is a client whose lists are answered with 401 while refused says so.
 func refusing(refused func() bool) Client {
 	pod := aPod("1")
 	pod.Status.Phase = corev1.PodSucceeded
-	kube := fake.NewClientset(pod)
+	kube := kubetest.New(pod)
 	kube.PrependReactor("list", "pods", func(kubetesting.Action) (bool, runtime.Object, error) {
 		if !refused() {
 			return false, nil, nil

@@ -66,9 +66,9 @@ func UserNamespaceRefused(events []corev1.Event) string {
 
 // ServerVersion is the release of the API server, as in v1.33.1.
 func (c Client) ServerVersion() (string, error) {
-	server, err := c.Kube.Discovery().ServerVersion()
+	release, err := c.Kube.ServerVersion()
 	if err != nil {
 		return "", fmt.Errorf("ask the API server for its release: %w", err)
 	}
-	return server.GitVersion, nil
+	return release, nil
 }

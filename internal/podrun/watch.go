@@ -111,7 +111,7 @@ func (w *podWatch) run(ctx context.Context) error {
 // round lists, then watches until something ends the watch. With done, err is
 // the outcome; else it is why another round is needed.
 func (w *podWatch) round(ctx context.Context) (done bool, err error) {
-	pods := w.client.Kube.CoreV1().Pods(w.client.Namespace)
+	pods := w.client.Kube.Pods(w.client.Namespace)
 	list, err := pods.List(ctx, w.options)
 	if err != nil {
 		return w.failed(call{"list", "pods", w.what.name}, err)

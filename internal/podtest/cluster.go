@@ -15,8 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"kiln/internal/kube"
 )
 
 // object is what the cluster holds.
@@ -45,7 +48,8 @@ type Cluster struct {
 	// Release is the API server's, "v1.36.0" where it is empty.
 	Release string
 
-	mux http.Handler
+	mux     http.Handler
+	decoder runtime.Decoder
 
 	mu      sync.Mutex
 	objects map[key]object
@@ -70,7 +74,11 @@ type change struct {
 // New returns a cluster with those objects. At the end of the test its pods are
 // removed and their lives waited for.
 func New(t testing.TB, namespace string, objects ...runtime.Object) *Cluster {
-	c := &Cluster{Namespace: namespace, objects: map[key]object{}, lives: map[types.UID]*Life{}, wake: make(chan struct{})}
+	c := &Cluster{
+		Namespace: namespace,
+		decoder:   serializer.NewCodecFactory(kube.NewScheme()).UniversalDeserializer(),
+		objects:   map[key]object{}, lives: map[types.UID]*Life{}, wake: make(chan struct{}),
+	}
 	c.mux = c.routes()
 	for _, o := range objects {
 		if err := c.Add(o); err != nil {

@@ -512,8 +512,8 @@ func TestServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	release, err := client.Kube.Discovery().ServerVersion()
-	if err != nil || release.GitVersion != "v1.36.0" {
+	release, err := client.Kube.ServerVersion()
+	if err != nil || release != "v1.36.0" {
 		t.Errorf("release %v, %v", release, err)
 	}
 	other := aPod("a")
@@ -530,7 +530,7 @@ func TestServed(t *testing.T) {
 	if diff := cmp.Diff([]string{"pods/p"}, cluster.Names()); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)
 	}
-	if _, err := client.Kube.CoreV1().Nodes().Get(t.Context(), "n", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := client.Kube.Nodes().Get(t.Context(), "n", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("what the cluster has not: %v", err)
 	}
 }

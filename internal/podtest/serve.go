@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // ServeHTTP answers as the API server does.
@@ -186,12 +185,12 @@ func (c *Cluster) get(w http.ResponseWriter, r *http.Request) {
 }
 
 // decode reads the body of a request.
-func decode(r *http.Request) (object, error) {
+func (c *Cluster) decode(r *http.Request) (object, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	decoded, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	decoded, _, err := c.decoder.Decode(body, nil, nil)
 	if err != nil {
 		return nil, badRequest(err.Error())
 	}
@@ -204,7 +203,7 @@ func decode(r *http.Request) (object, error) {
 
 // create makes an object, or only says what it would be.
 func (c *Cluster) create(w http.ResponseWriter, r *http.Request) {
-	o, err := decode(r)
+	o, err := c.decode(r)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -254,7 +253,7 @@ func (c *Cluster) patchLocked(resource, name string, body []byte) (object, error
 	if err != nil {
 		return nil, badRequest(err.Error())
 	}
-	patched, err := decodeAs(after, resource)
+	patched, err := c.decodeAs(after, resource)
 	if err != nil {
 		return nil, err
 	}
@@ -266,9 +265,9 @@ func (c *Cluster) patchLocked(resource, name string, body []byte) (object, error
 }
 
 // decodeAs reads an object of a resource.
-func decodeAs(data []byte, resource string) (object, error) {
+func (c *Cluster) decodeAs(data []byte, resource string) (object, error) {
 	kind := kinds()[resource]
-	decoded, _, err := scheme.Codecs.UniversalDeserializer().Decode(data, &kind, nil)
+	decoded, _, err := c.decoder.Decode(data, &kind, nil)
 	if err != nil {
 		return nil, badRequest(err.Error())
 	}
@@ -284,7 +283,7 @@ func (c *Cluster) delete(w http.ResponseWriter, r *http.Request) {
 	var options metav1.DeleteOptions
 	body, err := io.ReadAll(r.Body)
 	if err == nil && len(body) > 0 {
-		_, _, err = scheme.Codecs.UniversalDeserializer().Decode(body, nil, &options)
+		_, _, err = c.decoder.Decode(body, nil, &options)
 	}
 	if err != nil {
 		refuse(w, badRequest(err.Error()))

@@ -90,7 +90,8 @@ func TestProductImports(t *testing.T) {
 		"github.com/rogpeppe/go-internal":        "a test library",
 		"pgregory.net/rapid":                     "a test library",
 		"go.uber.org/goleak":                     "a test library",
-		"k8s.io/client-go/kubernetes/fake":       "a test library",
+		"kiln/internal/kube/kubetest":            "a test library",
+		"k8s.io/client-go/testing":               "a test library",
 		"sigs.k8s.io/controller-runtime":         "two kinds in one namespace need no framework",
 		"github.com/GoogleContainerTools/kaniko": "Kaniko is an image, not a library",
 		"github.com/chainguard-dev/kaniko":       "Kaniko is an image, not a library",
@@ -101,6 +102,19 @@ func TestProductImports(t *testing.T) {
 				if path == prefix || strings.HasPrefix(path, prefix+"/") {
 					t.Errorf("%s is linked from %s: %s", pattern, path, why)
 				}
+			}
+		}
+	}
+}
+
+// TestNarrowClient keeps client-go's client set out of the programs, which then start
+// smaller and faster, and out of their tests, which then link in a fraction of the time.
+func TestNarrowClient(t *testing.T) {
+	linked := command(t, "go", "list", "-deps", "-test", "./daemon/...", "./hookshim/...", "./internal/...")
+	for _, path := range strings.Fields(linked) {
+		for _, wide := range []string{"k8s.io/client-go/kubernetes", "k8s.io/client-go/applyconfigurations", "k8s.io/client-go/openapi"} {
+			if path == wide || strings.HasPrefix(path, wide+"/") {
+				t.Errorf("%s is linked; internal/kube has the kinds and verbs that kiln uses, and internal/kube/kubetest the stand-in", path)
 			}
 		}
 	}

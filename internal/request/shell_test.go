@@ -8,18 +8,18 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"kiln/internal/config"
 	"kiln/internal/executor"
 	"kiln/internal/failure"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 	"kiln/internal/spool"
 )
 
 // shellHandler is a handler over a cluster in the namespace ci.
-func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
+func shellHandler(t *testing.T, kube *kubetest.Client) *Handler {
 	t.Helper()
 	state, err := spool.OpenState(t.TempDir())
 	if err != nil {
@@ -44,7 +44,7 @@ func shellHandler(t *testing.T, kube *fake.Clientset) *Handler {
 // TestARefusedBuildMakesNothing: neither a Job nor a file is left by a Dockerfile
 // that is refused, and nobody is asked.
 func TestARefusedBuildMakesNothing(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	h := shellHandler(t, kube)
 	var log strings.Builder
 	order := Order{ID: "abcdefghijklmnop", Context: stagedFile(t, "FROM busybox\nRUNN true\n"), Log: &log, Request: spool.Request{Dockerfile: "Dockerfile", Path: "/w/app/Dockerfile", Workspace: "/w/app"}}

@@ -9,10 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
 	"kiln/internal/failure"
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 )
 
@@ -170,7 +170,7 @@ func TestAPartOfAClaimIsMisconfigured(t *testing.T) {
 	pod := runnerPod()
 	pod.Namespace = "ci"
 	workMounts(pod)[1].SubPathExpr = "$(POD_NAME)"
-	reader := &Reader{Pods: podrun.Client{Kube: fake.NewClientset(pod), Namespace: "ci"}, PodName: pod.Name}
+	reader := &Reader{Pods: podrun.Client{Kube: kubetest.New(pod), Namespace: "ci"}, PodName: pod.Name}
 	if _, err := reader.Read(t.Context()); failure.Of(err) != failure.Misconfigured {
 		t.Errorf("reason = %q: %v", failure.Of(err), err)
 	}
@@ -187,7 +187,7 @@ func TestOfNamedClaim(t *testing.T) {
 
 // TestSelfCannotBeRead wants an operator to learn where to look.
 func TestSelfCannotBeRead(t *testing.T) {
-	kube := fake.NewClientset()
+	kube := kubetest.New()
 	kube.PrependReactor("get", "pods", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return true, nil, syscall.ECONNREFUSED
 	})

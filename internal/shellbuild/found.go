@@ -37,14 +37,14 @@ type found struct {
 // person may have the right to create pods and no other.
 func look(ctx context.Context, pods podrun.Client) (*found, error) {
 	f := &found{values: map[string]string{}}
-	config, err := pods.Kube.CoreV1().ConfigMaps(pods.Namespace).Get(ctx, configMap, metav1.GetOptions{})
+	config, err := pods.Kube.ConfigMaps(pods.Namespace).Get(ctx, configMap, metav1.GetOptions{})
 	if err == nil {
 		maps.Copy(f.values, config.Data)
 		f.sources = append(f.sources, "the ConfigMap "+configMap)
 	} else if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 		return nil, fmt.Errorf("read the ConfigMap %s of the namespace %s: %w", configMap, pods.Namespace, err)
 	}
-	list, err := pods.Kube.CoreV1().Pods(pods.Namespace).List(ctx, metav1.ListOptions{})
+	list, err := pods.Kube.Pods(pods.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		if apierrors.IsForbidden(err) {
 			return f, nil
@@ -115,7 +115,7 @@ func (f *found) keepTemplate(ctx context.Context, pods podrun.Client, dir string
 		return nil
 	}
 	delete(f.values, envTemplate)
-	files, err := pods.Kube.CoreV1().ConfigMaps(pods.Namespace).Get(ctx, filesMap, metav1.GetOptions{})
+	files, err := pods.Kube.ConfigMaps(pods.Namespace).Get(ctx, filesMap, metav1.GetOptions{})
 	text, ok := files.Data[filepath.Base(path)]
 	if err != nil || !ok {
 		return usage("the runners place their builds by the file %s, and the ConfigMap %s does not have it (%v): give a file with --build-template", path, filesMap, err)

@@ -12,9 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
 
+	"kiln/internal/kube/kubetest"
 	"kiln/internal/podrun"
 	"kiln/internal/runnerpod"
 )
@@ -57,7 +57,7 @@ func TestLook(t *testing.T) {
 		"no rights":      {[]runtime.Object{settings, young}, []string{"configmaps", "pods"}, map[string]string{}, runnerpod.Self{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kube := fake.NewClientset(tt.objects...)
+			kube := kubetest.New(tt.objects...)
 			for _, resource := range tt.denied {
 				kube.PrependReactor("*", resource, func(kubetesting.Action) (bool, runtime.Object, error) {
 					return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "kiln", nil)
@@ -84,7 +84,7 @@ func TestLook(t *testing.T) {
 // a kiln container means anything here.
 func TestBuildTemplate(t *testing.T) {
 	const path = "/etc/kiln/build-template.yaml"
-	kube := fake.NewClientset(configMapOf("kiln-files", map[string]string{"build-template.yaml": "spec: {}\n"}))
+	kube := kubetest.New(configMapOf("kiln-files", map[string]string{"build-template.yaml": "spec: {}\n"}))
 	f := &found{values: map[string]string{envTemplate: path}}
 	if err := f.keepTemplate(t.Context(), podrun.Client{Kube: kube, Namespace: "ci"}, t.TempDir()); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestBuildTemplate(t *testing.T) {
 		t.Errorf("template %q, %v", text, err)
 	}
 	f = &found{values: map[string]string{envTemplate: path}}
-	err := f.keepTemplate(t.Context(), podrun.Client{Kube: fake.NewClientset(), Namespace: "ci"}, t.TempDir())
+	err := f.keepTemplate(t.Context(), podrun.Client{Kube: kubetest.New(), Namespace: "ci"}, t.TempDir())
 	if _, ok := errors.AsType[*UsageError](err); !ok {
 		t.Errorf("error %v, want one that tells of --build-template", err)
 	}
