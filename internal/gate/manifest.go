@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+
+	"kiln/internal/registry"
 )
 
 // maxManifest is the size that registries accept at most, in bytes:
@@ -83,11 +85,11 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 // reports where that is because the tag exists and must not change.
 func (g *Gate) refuseManifest(w http.ResponseWriter, response *http.Response) {
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
+	body, err := io.ReadAll(io.LimitReader(response.Body, registry.MaxRefusal))
 	if err != nil {
 		body = nil // the status says enough
 	}
-	if reason := keeps(response.StatusCode, body); reason != "" {
+	if reason := registry.Keeps(response.StatusCode, body); reason != "" {
 		g.report.line("kept " + reason)
 	}
 	response.Header.Set("Content-Length", strconv.Itoa(len(body)))

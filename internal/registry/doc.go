@@ -23,6 +23,14 @@
 // not to the target of a redirect, not over plain HTTP unless the operator
 // named the host. Those for pushing are used for images that kiln built only.
 //
+// # Pushing
+//
+// A [Client] pushes blobs and manifests below the operator's prefix, and nowhere
+// else, with the credentials for pushing; layers of base images are read with those
+// for pulling and passed on as a stream, never whole in memory, and are what their
+// image says or an error. A layer that the registry has in another repository is
+// mounted from there where the registry lets it be.
+//
 // The client does not keep a Dockerfile from making it ask any host by HTTPS
 // whether it is a registry; network policies do that.
 package registry

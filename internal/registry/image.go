@@ -22,6 +22,9 @@ const maxTriggers = 64 << 10
 // maxShell bounds the SHELL of an image, in bytes.
 const maxShell = 4 << 10
 
+// maxEnv bounds the environment of a base image that is kept, in bytes.
+const maxEnv = 64 << 10
+
 // Image is what kiln has to know of an image that it built.
 type Image struct {
 	// Digest is that of the manifest, computed from its bytes.
@@ -149,6 +152,9 @@ type Base struct {
 	Serving Serving
 	// Environment is what is odd about its environment and working directory.
 	Environment Environment
+	// Env is the environment itself, and Whole says that it is not too long to be kept.
+	Env   []string
+	Whole bool
 }
 
 // Base reads the configuration of reference, a base image, at digest for
@@ -194,6 +200,9 @@ func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch st
 		Triggers: config.Config.OnBuild, Shell: config.Config.Shell,
 		Manifest: chosen.digest, Differ: chosen.differ,
 		Start: config.start(), Serving: config.serving(), Environment: config.environment(),
+	}
+	if base.Whole = len(strings.Join(config.Config.Env, "\n")) <= maxEnv; base.Whole {
+		base.Env = config.Config.Env
 	}
 	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {
 		return Base{}, fmt.Errorf("%w: the ONBUILD triggers take %d bytes, more than %d", errMalformed, size, maxTriggers)

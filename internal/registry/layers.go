@@ -32,6 +32,7 @@ func LayerTypes() []string {
 // whether an image that has it may be pushed.
 type layer struct {
 	Digest       string          `json:"digest"`
+	Size         int64           `json:"size"`
 	MediaType    string          `json:"mediaType"`
 	URLs         []string        `json:"urls"`
 	Data         json.RawMessage `json:"data"`

@@ -30,6 +30,8 @@ const (
 	// maxRequests bounds how many look-ups ask at the same time: an answer may have
 	// maxDocument bytes, and a Dockerfile names as many images as it likes.
 	maxRequests = 8
+	// maxStreams bounds how many blobs are sent at the same time, as Docker does.
+	maxStreams = 3
 	// maxErrorText bounds what of a registry's answer gets into an error.
 	maxErrorText = 300
 )
@@ -70,6 +72,7 @@ type Client struct {
 	digests    *memo[string]
 	bases      *memo[Base]
 	requests   chan struct{} // one element for each attempt under way
+	streams    chan struct{} // one for each blob that is sent
 	attempt    time.Duration
 	lookup     time.Duration
 	pauses     []time.Duration
@@ -99,6 +102,7 @@ func NewClient(config ClientConfig) *Client {
 		// What a digest stands for never changes.
 		bases:    newMemo[Base](24*time.Hour, maxBases, now),
 		requests: make(chan struct{}, maxRequests),
+		streams:  make(chan struct{}, maxStreams),
 
 		attempt: attemptTime,
 		lookup:  lookupTime,
@@ -173,6 +177,8 @@ func kindOf(err error) Kind {
 		return kindOfStatus(answered.StatusCode)
 	}
 	switch {
+	case keptByRegistry(err):
+		return Denied
 	case errors.Is(err, errPlatform):
 		return OtherPlatform
 	case errors.Is(err, errUnfit):
@@ -183,6 +189,12 @@ func kindOf(err error) Kind {
 		return Denied
 	}
 	return Unreachable
+}
+
+// keptByRegistry reports whether a registry keeps what a tag has.
+func keptByRegistry(err error) bool {
+	_, kept := errors.AsType[*KeptError](err)
+	return kept
 }
 
 func kindOfStatus(status int) Kind {
@@ -225,13 +237,21 @@ func insist[V any](ctx context.Context, c *Client, repo name.Repository, read fu
 		if err == nil || kindOf(err) != Unreachable || Untrusted(err) {
 			return value, err
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if wait(ctx, pause) != nil {
 			return value, err
 		}
 	}
 	return attempt(ctx, c, repo, read)
+}
+
+// wait waits for a pause, or until ctx ends.
+func wait(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // attempt reads repo once, within the time that an attempt has, once it is its

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -42,6 +43,17 @@ func newSessions(base http.RoundTripper, plain PlainLogins, now func() time.Time
 // credentials as they are now. They are sent to repo's registry and its token
 // server only.
 func (s *sessions) pull(ctx context.Context, keychain authn.Keychain, repo name.Repository) (http.RoundTripper, error) {
+	return s.login(ctx, keychain, repo, repo.Scope(transport.PullScope))
+}
+
+// push returns what carries requests that write to repo, and mount from it what the
+// further scopes let it read.
+func (s *sessions) push(ctx context.Context, keychain authn.Keychain, repo name.Repository, further ...string) (http.RoundTripper, error) {
+	return s.login(ctx, keychain, repo, append([]string{repo.Scope(transport.PushScope)}, further...)...)
+}
+
+// login logs in to repo's registry for scopes.
+func (s *sessions) login(ctx context.Context, keychain authn.Keychain, repo name.Repository, scopes ...string) (http.RoundTripper, error) {
 	auth, err := authn.Resolve(ctx, keychain, repo)
 	if err != nil {
 		return nil, &SettingsError{fmt.Errorf("%w: %w", errCredentials, err)}
@@ -50,10 +62,9 @@ func (s *sessions) pull(ctx context.Context, keychain authn.Keychain, repo name.
 	if err != nil {
 		return nil, &SettingsError{fmt.Errorf("%w: %w", errCredentials, err)}
 	}
-	scope := repo.Scope(transport.PullScope)
-	key := repo.RegistryStr() + " " + scope + " " + fingerprint(config)
+	key := repo.RegistryStr() + " " + strings.Join(scopes, " ") + " " + fingerprint(config)
 	return s.logins.get(ctx, key, func(ctx context.Context) (http.RoundTripper, error) {
-		return transport.NewWithContext(ctx, repo.Registry, auth, s.plain.For(auth, s.base), []string{scope})
+		return transport.NewWithContext(ctx, repo.Registry, auth, s.plain.For(auth, s.base), scopes)
 	})
 }
 

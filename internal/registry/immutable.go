@@ -1,4 +1,4 @@
-package gate
+package registry
 
 import (
 	"encoding/json"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// maxRefusal is how much is read of a registry's refusal, in bytes.
-const maxRefusal = 64 << 10
+// MaxRefusal is how much has to be read of a registry's refusal, in bytes.
+const MaxRefusal = 64 << 10
 
 // keepsTexts are what registries say when a tag exists and must not change, in
 // small letters. There is no code for it in the registry API, and they differ in
@@ -32,10 +32,10 @@ func keepsTexts() []string {
 	return []string{"immutab", "already exist", "cannot be overwritten", "operation is disallowed on this registry"}
 }
 
-// keeps returns what a registry says when it keeps the image that the tag has,
+// Keeps returns what a registry says when it keeps the image that the tag has,
 // or "" for any other refusal of a manifest. Whoever acts on it looks the tag
 // up: an Azure registry that is full says the same.
-func keeps(status int, body []byte) string {
+func Keeps(status int, body []byte) string {
 	switch {
 	case status < http.StatusBadRequest || status >= http.StatusInternalServerError:
 		return ""
