@@ -14,6 +14,7 @@ import (
 	"kiln/internal/cloudlogin"
 	"kiln/internal/registry"
 	"kiln/internal/resolver"
+	"kiln/internal/treestore"
 )
 
 // Config says what one build may do. The fields are the flags of "kilnd gate".
@@ -112,7 +113,9 @@ func newPolicy(config Config) (*policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("push reference %q: write registry/repository:tag: %w", config.Push, err)
 	}
-	p.tag = target.TagStr()
+	if p.tag = target.TagStr(); treestore.IsTag(p.tag) {
+		return nil, fmt.Errorf("push reference %q: the tag is one of an index of a layer, which no build pushes", config.Push)
+	}
 	if p.push, err = p.repository(target.Repository, nil); err != nil {
 		return nil, fmt.Errorf("push reference %q: %w", config.Push, err)
 	}

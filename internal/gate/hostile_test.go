@@ -89,6 +89,7 @@ func TestHostileRequests(t *testing.T) {
 		{"PUT", root + "/acme/other/manifests/k1-0", ociType, manifest(""), onePush},
 		{"PUT", root + "/base/tagged/manifests/1", ociType, manifest(""), onePush},
 		{"PUT", app + "/manifests/latest", ociType, manifest(""), "a build pushes one tag only"},
+		{"PUT", app + "/manifests/kiln-index-v1-" + strings.Repeat("a", 64), ociType, manifest(""), "a build pushes one tag only"},
 		{"PUT", app + "/manifests/" + someDigest, ociType, manifest(""), "a build pushes one tag only"},
 		{"PUT", app + "/manifests/k1-0?tag=latest", ociType, manifest(""), "a manifest is pushed without a query"},
 		{"PUT", app + "/blobs/" + someDigest, "", "x", need},

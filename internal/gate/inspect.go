@@ -3,8 +3,6 @@ package gate
 import (
 	"archive/tar"
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,16 +13,13 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/klauspost/compress/zstd"
+	"kiln/internal/layer"
 )
 
 const (
 	// maxInspected bounds the layers that are inspected at the same time: each
 	// takes a decoder's memory.
 	maxInspected = 2
-	// maxWindow bounds the memory of a zstd decoder, in bytes; what needs more
-	// is not inspected.
-	maxWindow = 8 << 20
 	// maxDirectories bounds what is remembered of an image's lower layers.
 	maxDirectories = 200_000
 	// inspectorBuffer is what an inspector may lag behind, in bytes.
@@ -132,14 +127,14 @@ func (i *inspector) inspect(digest string, body io.Reader) (io.Reader, func() st
 // look reads a layer and returns what the executor unpacks otherwise than a
 // runtime. What is no layer that can be read is none of the executor's either.
 func (i *inspector) look(r *bufio.Reader) (found string, whole bool) {
-	unpacked, end, err := decompress(r)
+	unpacked, end, err := layer.Decompress(r)
 	if err != nil {
 		return "", false
 	}
 	defer end()
 	own := newDirectories()
-	for layer := tar.NewReader(unpacked); ; {
-		h, err := layer.Next()
+	for archive := tar.NewReader(unpacked); ; {
+		h, err := archive.Next()
 		if err != nil {
 			return i.keep(own), errors.Is(err, io.EOF)
 		}
@@ -172,23 +167,6 @@ func (i *inspector) keep(own directories) (found string) {
 		}
 	}
 	return ""
-}
-
-// decompress returns the content of a layer, and what ends reading it.
-func decompress(r *bufio.Reader) (io.Reader, func(), error) {
-	first, _ := r.Peek(4) // a short one is none
-	switch {
-	case bytes.HasPrefix(first, []byte("\x1f\x8b")):
-		gz, err := gzip.NewReader(r)
-		return gz, func() {}, err
-	case bytes.HasPrefix(first, []byte("\x28\xb5\x2f\xfd")):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, nil, err
-		}
-		return z, z.Close, nil
-	}
-	return r, func() {}, nil
 }
 
 // Names of whiteouts (OCI image specification, "Whiteouts").

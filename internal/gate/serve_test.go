@@ -24,6 +24,7 @@ func TestNewErrors(t *testing.T) {
 		{"no push reference", gate.Config{}, "push reference"},
 		{"push reference without tag", gate.Config{Push: "ghcr.io/acme/app"}, "write registry/repository:tag"},
 		{"push reference without registry", gate.Config{Push: "acme/app:1"}, "write registry/repository:tag"},
+		{"push reference of an index", gate.Config{Push: "ghcr.io/acme/app:kiln-index-v1-00"}, "an index of a layer"},
 		{"push reference by digest", gate.Config{Push: "ghcr.io/acme/app@" + someDigest}, "write registry/repository:tag"},
 		{"pull reference", gate.Config{Push: "ghcr.io/acme/app:1", Pull: []string{"UPPER"}}, `pull reference "UPPER"`},
 		{"insecure host", gate.Config{Push: "ghcr.io/acme/app:1", Insecure: []string{"http://x"}}, "KILN_INSECURE_REGISTRIES"},

@@ -1,0 +1,140 @@
+package treestore
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"kiln/internal/layer"
+	"kiln/internal/registry"
+	"kiln/internal/treeindex"
+)
+
+// Registry is what a [Store] needs of registries, as [registry.Client] does it.
+type Registry interface {
+	Pushed(ctx context.Context, reference string, configuration bool) (registry.Original, error)
+	Open(ctx context.Context, of *registry.Original, blob registry.Blob) (io.ReadCloser, error)
+	Upload(ctx context.Context, repository string, blob registry.Blob, open func() (io.ReadCloser, error)) error
+	PutManifest(ctx context.Context, reference, mediaType string, manifest []byte) error
+}
+
+// Store is the indexes of one repository that kiln pushes to. It is safe for concurrent
+// use.
+type Store struct {
+	Registry Registry
+	// Repository is the registry with the path.
+	Repository string
+}
+
+// Find returns the index of a layer, by the layer's digest. It is an error where there
+// is none, or none that can be read.
+func (s Store) Find(ctx context.Context, layer string) (*treeindex.Index, error) {
+	kept, err := s.Registry.Pushed(ctx, s.reference(layer), false)
+	if err != nil {
+		return nil, err
+	}
+	if len(kept.Layers) != 1 || kept.Layers[0].Size > MaxEncoded {
+		return nil, fmt.Errorf("the index of %s: %w", layer, errForm)
+	}
+	content, err := s.Registry.Open(ctx, &kept, kept.Layers[0])
+	if err != nil {
+		return nil, err
+	}
+	index, err := unpack(layer, content)
+	if err = errors.Join(err, content.Close()); err != nil {
+		return nil, fmt.Errorf("the index of %s: %w", layer, err)
+	}
+	return index, nil
+}
+
+func (s Store) reference(layer string) string { return s.Repository + ":" + Tag(layer) }
+
+// Keep puts an index into the repository, where it takes the place of another.
+func (s Store) Keep(ctx context.Context, index *treeindex.Index) error {
+	image, err := Pack(index)
+	if err != nil {
+		return err
+	}
+	for _, content := range [][]byte{image.Layer, image.Config} {
+		blob := registry.Blob{Digest: hashOf(content).String(), Size: int64(len(content))}
+		err := s.Registry.Upload(ctx, s.Repository, blob, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+		if err != nil {
+			return err
+		}
+	}
+	return s.Registry.PutManifest(ctx, s.reference(index.Layer), image.MediaType, image.Manifest)
+}
+
+// Maker makes the index of a layer of what is written to it, as a registry has the
+// layer. It has to be ended.
+type Maker struct {
+	in   *io.PipeWriter
+	made chan made
+}
+
+// made is what came of it.
+type made struct {
+	index *treeindex.Index
+	err   error
+}
+
+// Begin begins the index of a layer, by its digest.
+func Begin(digest string) *Maker {
+	out, in := io.Pipe()
+	m := &Maker{in: in, made: make(chan made, 1)}
+	go func() {
+		index, err := read(digest, out)
+		// What is not read any further is let pass.
+		if _, rest := io.Copy(io.Discard, out); err == nil {
+			err = rest
+		}
+		m.made <- made{index, err}
+	}()
+	return m
+}
+
+// buffer is how much of a layer is waiting to be unpacked, in bytes.
+const buffer = 256 << 10
+
+func read(digest string, packed io.Reader) (*treeindex.Index, error) {
+	archive, end, err := layer.Decompress(bufio.NewReaderSize(packed, buffer))
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return treeindex.Read(digest, archive)
+}
+
+// Write implements [io.Writer].
+func (m *Maker) Write(p []byte) (int, error) { return m.in.Write(p) }
+
+// End ends the layer, with what broke it off or nil, and returns its index. An error of
+// the layer itself is of type [*treeindex.Odd].
+func (m *Maker) End(broken error) (*treeindex.Index, error) {
+	_ = m.in.CloseWithError(broken) // it never fails
+	done := <-m.made
+	if _, odd := errors.AsType[*treeindex.Odd](done.err); done.err != nil && broken == nil && !odd {
+		done.err = &treeindex.Odd{Reason: "the layer cannot be unpacked: " + done.err.Error()}
+	}
+	return done.index, done.err
+}
+
+// Make reads a layer of an image to its end and makes its index. An error of the layer
+// itself is of type [*treeindex.Odd].
+func (s Store) Make(ctx context.Context, of *registry.Original, blob registry.Blob) (*treeindex.Index, error) {
+	content, err := s.Registry.Open(ctx, of, blob)
+	if err != nil {
+		return nil, err
+	}
+	m := Begin(blob.Digest)
+	_, err = io.Copy(m, content)
+	err = errors.Join(err, content.Close())
+	index, failed := m.End(err)
+	if err != nil {
+		return nil, err
+	}
+	return index, failed
+}
