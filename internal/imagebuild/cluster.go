@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/podlog"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
 )
@@ -27,6 +28,7 @@ type Pods interface {
 	Watch(ctx context.Context, pod string, onChange podrun.OnChange) error
 	Attach(ctx context.Context, pod, container string, stdin io.Reader) error
 	Follow(ctx context.Context, pod, container string, sink func(line []byte) error) error
+	FollowFrom(ctx context.Context, pod, container string, from podlog.Position, sink podlog.Sink) error
 	Events(ctx context.Context, kind, name string) []corev1.Event
 
 	// Whom a pod goes with.

@@ -217,11 +217,16 @@ func (w *world) runner(name string, faults, lookups podtest.Faults) *runner {
 // image has the image made, and says how that ended: "built", "followed", "reused", or
 // the class of the error.
 func (r *runner) image(ctx context.Context) (string, error) {
-	source := r.world.source
-	image, err := r.builder.Image(ctx, &source, imagebuild.Asker{
+	return r.ask(ctx, imagebuild.Asker{
 		ID: spool.NewID(), Runner: r.self, Owner: r.self.Owner(),
 		Log: steplog.New(&r.log, "", false), Times: steplog.NewTimes(nil), Logger: zap.NewNop(),
 	})
+}
+
+// ask is image for somebody.
+func (r *runner) ask(ctx context.Context, who imagebuild.Asker) (string, error) {
+	source := r.world.source
+	image, err := r.builder.Image(ctx, &source, who)
 	if err != nil {
 		return string(failure.Of(cmp.Or(context.Cause(ctx), err))), err
 	}

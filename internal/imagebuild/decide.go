@@ -23,11 +23,12 @@ import (
 // made for it in the cluster is given up when it returns. The source's tree is let go
 // of.
 func (b *Builder) Image(ctx context.Context, source *Source, who Asker) (Image, error) {
-	o := &order{builder: b, who: who, source: *source, owner: who.Owner}
+	o := &order{builder: b, who: who, source: *source, owner: who.Owner, begun: who.Begun}
 	source.Context.Tree = nil
 	b.shares.begin(who.ID)
 	defer b.shares.end(who.ID)
 	defer o.disown()
+	defer o.abandon()
 	image, err := o.image(ctx)
 	o.tell(outcome(ctx, image, err), err)
 	return image, err
@@ -36,6 +37,7 @@ func (b *Builder) Image(ctx context.Context, source *Source, who Asker) (Image, 
 // Again builds an image that was reused and that the nodes do not find.
 func (b *Builder) Again(ctx context.Context, image Image) (Image, error) {
 	o := image.order
+	o.begun = Begun{Tag: o.begun.Tag}
 	b.shares.begin(o.who.ID)
 	defer b.shares.end(o.who.ID)
 	if found, why := o.find(ctx); why == "" {
@@ -60,6 +62,9 @@ func (o *order) image(ctx context.Context) (Image, error) {
 
 // provide returns the image of the order's plan: it decides whether to build.
 func (o *order) provide(ctx context.Context) (Image, error) {
+	if o.begun.Whole || o.begun.Built != nil { // there is nothing left to decide
+		return o.build(ctx)
+	}
 	found, why := o.find(ctx)
 	o.who.Times.Mark("lookup")
 	if why == "" {
@@ -72,6 +77,11 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 	o.author().shield()
 	o.who.Log.Line("kiln: %s", why)
 	o.event(event.BuildStarted, "its image is built")
+	return o.build(ctx)
+}
+
+// build has the image built, and says so.
+func (o *order) build(ctx context.Context) (Image, error) {
 	built, err := o.produce(ctx)
 	if err != nil {
 		return Image{}, err
@@ -110,11 +120,14 @@ func (o *order) imageOf(r result) Image {
 // that time is left to the build to complain about.
 const findTimeout = 10 * time.Second
 
+// builtAlways is why an image is built that has a tag of its own.
+const builtAlways = "each step is built (KILN_TAG=random)"
+
 // find returns the image of the plan that the registry has and that need not be
 // built again; otherwise why it has to be built.
 func (o *order) find(ctx context.Context) (found result, why string) {
-	if !o.plan.keyed {
-		return result{}, "each step is built (KILN_TAG=random)"
+	if !o.plan.keyed && o.begun.Given == "" {
+		return result{}, builtAlways
 	}
 	if o.plan.blind != "" {
 		return result{}, o.plan.blind
@@ -122,10 +135,16 @@ func (o *order) find(ctx context.Context) (found result, why string) {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()
 	image, err := o.builder.options.Registry.Image(ctx, o.plan.push)
-	if err == nil {
+	switch {
+	case err == nil && !o.plan.keyed: // nobody else has its tag
+		return result{digest: image.Digest, note: "built", start: &image.Start}, ""
+	case err == nil:
 		return o.decide(&image)
 	}
 	if lookup, ok := errors.AsType[*registry.LookupError](err); ok && lookup.Kind == registry.NotFound {
+		if !o.plan.keyed {
+			return result{}, builtAlways
+		}
 		return o.decide(nil)
 	}
 	// Some registries deny what does not exist, and a build may still go well.

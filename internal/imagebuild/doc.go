@@ -25,6 +25,12 @@
 //
 //	starting → sending → building → pushed → over   for a creator
 //	starting → idle → building → pushed → over      for a follower
+//	building → pushed → over                        for an heir
+//
+// An heir is what an order becomes whose daemon was restarted once the pod had the whole
+// context: [Begun] is what the order knows of the daemon before, and the pod's logs are
+// read again from their beginning. A pod of the order's that has got no context is gone on
+// with as by its creator; one whose context broke off with the daemon is removed.
 //
 // # Guarantees
 //
@@ -33,9 +39,11 @@
 // that was found is what the registry says of the key's tag. Only who created a pod
 // sends it a context. A pod goes with the last step that needs it. What only the
 // infrastructure can be blamed for is tried again, three times in all; a failure of the
-// build itself is not.
+// build itself is not. A pod that somebody deletes costs no try within the time that a
+// build has. A line of a build's log is shown once, whenever the daemon is restarted.
 //
 // # Not guaranteed
 //
-// A build does not outlive the daemon that follows it, unless another follows it too.
+// A build does not outlive the runner pod whose daemon follows it, unless another follows
+// it too. What Kaniko printed and a node has rotated away before a restart is not shown.
 package imagebuild

@@ -22,8 +22,11 @@ import (
 
 // Bounds on how often a build begins again.
 const (
-	maxAttempts = 3  // after what only the infrastructure can be blamed for
-	maxTurns    = 12 // for any reason, other runners' builds included
+	maxAttempts = 3 // after what only the infrastructure can be blamed for
+	// maxTurns is how often for any reason, other runners' builds included, once the
+	// time of a build is over: within it a pod that goes away costs nothing.
+	maxTurns = 12
+	maxPause = 10 * time.Second // between two turns
 )
 
 // errAgain says that the build pod is not, or no longer, one to wait for: what
@@ -32,6 +35,9 @@ var errAgain = errors.New("the build pod went away")
 
 // produce has the image of the plan built in a pod, by this runner or another.
 func (o *order) produce(ctx context.Context) (result, error) {
+	if built := o.begun.Built; built != nil {
+		return built.result(), nil
+	}
 	if err := o.ensureOwner(ctx); err != nil {
 		return result{}, err
 	}
@@ -43,8 +49,11 @@ func (o *order) produce(ctx context.Context) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	failures := 0
-	for range maxTurns {
+	if o.begun.Since.IsZero() {
+		o.begun.Since = time.Now()
+	}
+	turns := 0
+	for ; turns < maxTurns || time.Since(o.begun.Since) < o.builder.options.Settings.BuildTimeout; turns++ {
 		built, err := o.attempt(ctx, spec)
 		if err == nil || ctx.Err() != nil {
 			return built, err
@@ -54,29 +63,29 @@ func (o *order) produce(ctx context.Context) (result, error) {
 			return result{}, renamed
 		}
 		if !again && !errors.Is(err, errAgain) {
-			failures++
-			if !failure.Of(err).Retry() || failures == maxAttempts {
+			o.note(func(b *Begun) { b.Failures++ })
+			if !failure.Of(err).Retry() || o.begun.Failures >= maxAttempts {
 				return result{}, err
 			}
-			o.who.Log.Line("kiln: attempt %d of %d failed: %s", failures, maxAttempts, steplog.OneLine(err.Error())+" "+failure.Of(err).Mark())
+			o.who.Log.Line("kiln: attempt %d of %d failed: %s", o.begun.Failures, maxAttempts, steplog.OneLine(err.Error())+" "+failure.Of(err).Mark())
 		}
-		if err := o.pause(ctx, failures); err != nil {
+		if err := o.pause(ctx, turns, !again && !errors.Is(err, errAgain)); err != nil {
 			return result{}, err
 		}
 		if found, why := o.find(ctx); why == "" {
 			return found, nil
 		}
 	}
-	return result{}, failure.New(failure.Internal, "the build began %d times and its pod %s went away each time: somebody deletes it, or keeps its name", maxTurns, spec.Name)
+	return result{}, failure.New(failure.Internal, "the build began %d times and its pod %s went away each time: somebody deletes it, or keeps its name", turns, spec.Name)
 }
 
-// pause waits before another attempt, longer after each that failed, and not
-// for the same time in every runner.
-func (o *order) pause(ctx context.Context, failures int) error {
-	base := 100 * time.Millisecond
-	if failures > 0 {
-		base = time.Second << failures
-		o.who.Log.Line("kiln: trying again")
+// pause waits before another attempt, longer after each and longest after one that
+// failed, and not for the same time in every runner.
+func (o *order) pause(ctx context.Context, turns int, failed bool) error {
+	base := min(100*time.Millisecond<<min(turns/2, 10), maxPause)
+	if failed {
+		base = time.Second << o.begun.Failures
+		o.who.Log.Once(fmt.Sprintf("trying again after %d", o.begun.Failures), "kiln: trying again")
 	}
 	timer := time.NewTimer(base/2 + rand.N(base))
 	defer timer.Stop()
@@ -93,6 +102,9 @@ func (o *order) pause(ctx context.Context, failures int) error {
 func (o *order) attempt(ctx context.Context, spec *corev1.Pod) (result, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if o.begun.Pod != spec.Name {
+		o.note(func(b *Begun) { b.Pod = spec.Name })
+	}
 	pod, err := o.admit(ctx, spec)
 	switch {
 	case err == nil:
@@ -158,9 +170,15 @@ func (o *order) follow(ctx context.Context, spec *corev1.Pod) (result, error) {
 	if err != nil {
 		return result{}, fmt.Errorf("read the build pod of another runner: %w", err)
 	}
+	if o.heirOf(pod) {
+		return o.resume(ctx, pod, heir)
+	}
 	if reason := o.builder.stranger(ctx, pod, spec); reason != "" {
 		o.who.Logger.Warn("removing a pod that has the name of a build", zap.String("pod", pod.Name), zap.String("reason", reason))
 		return result{}, o.remove(ctx, pod)
+	}
+	if o.mine(pod) {
+		return o.resume(ctx, pod, creator)
 	}
 	o.who.Log.Line("kiln: following the build that %s began", steplog.OneLine(creatorName(pod)))
 	return o.outcome(ctx, pod, follower)

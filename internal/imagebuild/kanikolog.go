@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"kiln/internal/kaniko"
+	"kiln/internal/podlog"
 	"kiln/internal/podrun"
 	"kiln/internal/preflight"
 	"kiln/internal/steplog"
@@ -29,6 +33,7 @@ const (
 // called once.
 type kanikoLog struct {
 	log  *steplog.Log
+	pod  string      // its UID
 	says chan saying // has room for all
 
 	mu        sync.Mutex
@@ -39,12 +44,25 @@ type kanikoLog struct {
 	lacksLine int
 	closed    bool
 	broken    bool // the log cannot be read
+	at        podlog.Position
+	clock     nodeClock
+	// shown is how far an earlier run of the daemon has shown the log: until then it is
+	// read again, for what is known of it. Zero where that is over, or was never.
+	shown podlog.Position
+	// early says that what came before the first line that is read is of no interest: there
+	// was nothing, or an earlier run of the daemon has shown it.
+	early bool
 }
 
-// newKanikoLog returns a log that is shown in log.
-func newKanikoLog(log *steplog.Log, stages []preflight.Stage) *kanikoLog {
+// newKanikoLog returns the log of the pod with that UID, which is shown in log to a step
+// in that role.
+func newKanikoLog(log *steplog.Log, stages []preflight.Stage, pod types.UID, as role) *kanikoLog {
+	shown, _ := log.Reached(string(pod))
 	return &kanikoLog{
 		log:      log,
+		pod:      string(pod),
+		shown:    shown,
+		early:    as != follower,
 		says:     make(chan saying, sayings),
 		read:     kaniko.NewLog(stages),
 		progress: kaniko.NewProgress(stages),
@@ -74,7 +92,7 @@ func (k *kanikoLog) whole() bool {
 }
 
 // follow shows what read passes to its sink.
-func (k *kanikoLog) follow(read func(sink func([]byte) error) error) {
+func (k *kanikoLog) follow(read func(sink podlog.Sink) error) {
 	err := read(k.sink)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -103,8 +121,8 @@ func (k *kanikoLog) close() {
 func (k *kanikoLog) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.log.Debugging() && !k.closed {
-		k.printLocked(k.progress.Done(time.Now()))
+	if done := k.progress.Done(k.clock.now()); !k.log.Debugging() && !k.closed && len(done) > 0 {
+		k.log.Once("the last step of "+k.pod, strings.Join(done, "\n"))
 	}
 	k.closed = true
 }
@@ -113,7 +131,8 @@ func (k *kanikoLog) finish() {
 func (k *kanikoLog) now() (title string, since time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.progress.Now()
+	title, since = k.progress.Now()
+	return title, k.clock.here(since)
 }
 
 // instructionLine is the line in the Dockerfile of the instruction that is
@@ -147,40 +166,52 @@ func (k *kanikoLog) missing() (why kaniko.Failure, line int) {
 }
 
 // sink takes a line, or a piece of a long one.
-func (k *kanikoLog) sink(chunk []byte) error {
+func (k *kanikoLog) sink(chunk []byte, after podlog.Position) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
 		return errClosed
 	}
 	if chunk == nil {
-		k.log.Line("kiln: lines of the build's log may be missing here: the node rotated it before it was read")
+		if !k.early {
+			k.log.Line(missingLines)
+		}
 		return k.log.Err()
 	}
+	if k.early = false; k.shown != (podlog.Position{}) && after.At > k.shown.Latest {
+		k.shown = podlog.Position{} // the line that was shown last is gone
+		k.log.Line(missingLines)
+	}
+	k.at = after
 	k.line = append(k.line, chunk...)
 	if !bytes.HasSuffix(chunk, []byte("\n")) && len(k.line) < maxLine {
 		return nil
 	}
 	k.showLocked(string(bytes.TrimRight(k.line, "\r\n")))
 	k.line = k.line[:0]
+	if after.Same(k.shown) {
+		k.shown = podlog.Position{}
+	}
 	return k.log.Err()
 }
+
+// missingLines is said where lines were lost.
+const missingLines = "kiln: lines of the build's log may be missing here: the node rotated it before it was read"
 
 // maxLine bounds a line of build output; a longer one is broken.
 const maxLine = 64 << 10
 
 // showLocked prints what the author is to see of one line.
 func (k *kanikoLog) showLocked(line string) {
-	now := time.Now()
+	now := k.clock.of(k.at)
+	var steps []string
 	for _, kept := range k.read.Line(line) {
-		steps := k.progress.Line(kept, now)
-		if !k.log.Debugging() {
-			k.printLocked(steps)
-		}
+		steps = append(steps, k.progress.Line(kept, now)...)
 	}
 	if k.log.Debugging() {
-		k.printLocked([]string{kaniko.Translate(line)})
+		steps = []string{kaniko.Translate(line)}
 	}
+	k.printLocked(steps)
 	if k.read.Begun {
 		k.tellLocked(begin)
 	}
@@ -195,9 +226,15 @@ func (k *kanikoLog) showLocked(line string) {
 	}
 }
 
-// printLocked prints lines.
+// printLocked prints the lines that were made of the last one, unless an earlier run of
+// the daemon has: all of them or none.
 func (k *kanikoLog) printLocked(lines []string) {
-	for _, line := range lines {
-		k.log.Line("%s", line)
+	if len(lines) == 0 || k.shown != (podlog.Position{}) {
+		return
 	}
+	place := steplog.Output{}
+	if k.at != (podlog.Position{}) {
+		place = steplog.Output{Pod: k.pod, At: k.at}
+	}
+	_, _ = k.log.Copy([]byte(strings.Join(lines, "\n")+"\n"), place) // its error stays
 }

@@ -5,17 +5,18 @@ import (
 	"strings"
 	"testing"
 
+	"kiln/internal/podlog"
 	"kiln/internal/podrun"
 	"kiln/internal/steplog"
 )
 
 func TestKanikoLogForDebugging(t *testing.T) {
 	var out strings.Builder
-	k := newKanikoLog(steplog.New(&out, "", true), nil)
+	k := newKanikoLog(steplog.New(&out, "", true), nil, "", creator)
 	lines := `{"level":"info","msg":"RUN make","time":"t"}` + "\nUsage:\nPushing 127.0.0.1:5001/ghcr__io/a\npart"
-	k.follow(func(sink func([]byte) error) error {
+	k.follow(func(sink podlog.Sink) error {
 		for line := range strings.SplitAfterSeq(lines, "\n") {
-			if err := sink([]byte(line)); err != nil {
+			if err := sink([]byte(line), podlog.Position{}); err != nil {
 				return err
 			}
 		}
@@ -39,8 +40,8 @@ func TestAnUnreadableBuildLogIsSaidOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			k := newKanikoLog(steplog.New(&out, "", false), nil)
-			k.follow(func(func([]byte) error) error { return tt.err })
+			k := newKanikoLog(steplog.New(&out, "", false), nil, "", creator)
+			k.follow(func(podlog.Sink) error { return tt.err })
 			if out.String() != tt.want || k.whole() != tt.ended {
 				t.Errorf("log %q, ended %v", out.String(), k.whole())
 			}
@@ -56,7 +57,7 @@ func TestIncompleteIsHeard(t *testing.T) {
 	if output.said(lack) {
 		t.Error("incomplete before anything was said")
 	}
-	if err := errors.Join(output.sink(line), output.sink(line)); err != nil {
+	if err := errors.Join(output.sink(line, podlog.Position{}), output.sink(line, podlog.Position{})); err != nil {
 		t.Fatal(err)
 	}
 	if first, second := <-output.says, <-output.says; first != begin || second != lack || len(output.says) != 0 || !output.said(lack) {

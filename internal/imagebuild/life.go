@@ -42,6 +42,9 @@ const (
 	// follower waits for another step's build. It becomes an owner of the pod
 	// once the context has arrived: what came before it can only be begun anew.
 	follower
+	// heir goes on with a pod that has got the whole context in an earlier run of the
+	// daemon: what has happened since is heard again.
+	heir
 )
 
 // gateState is how far the gate is, as far as that was heard.
@@ -289,6 +292,9 @@ func (l *life) answered(digest string, kept bool) []effect {
 	if l.words.said(push) || l.words.said(end) {
 		return append(todo, l.finish()...)
 	}
+	if l.role == heir { // the lines before them come first
+		return append(todo, effect{act: setGrace, after: verdictGrace})
+	}
 	return append(todo, effect{act: setGrace, after: tailGrace})
 }
 
@@ -346,12 +352,21 @@ func (l *life) sent(err error) []effect {
 // to its end, the pod's next state brings the verdict.
 func (l *life) heardOut() []effect {
 	if !l.words.whole() {
-		return l.fail(l.broke)
+		return l.brokenOff()
 	}
 	if l.phase = sending; l.arrived {
 		l.phase = building
 	}
 	return nil
+}
+
+// brokenOff ends a build that has not got its context. Where somebody removed the pod,
+// that is why.
+func (l *life) brokenOff() []effect {
+	if l.pod.DeletionTimestamp != nil {
+		return l.gone()
+	}
+	return l.fail(l.broke)
 }
 
 // read acts on what Kaniko's log says.
@@ -454,7 +469,7 @@ func (l *life) doing() string {
 func (l *life) graceOver() []effect {
 	switch l.phase {
 	case cut:
-		return l.fail(l.broke)
+		return l.brokenOff()
 	case unsaid:
 		return l.worded()
 	case unread:

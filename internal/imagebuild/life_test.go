@@ -34,6 +34,13 @@ func podOf(states ...string) podChanged {
 	return podChanged{pod}
 }
 
+// deleted is a state of the pod after somebody has deleted it.
+func deleted(state podChanged) podChanged {
+	pod := state.pod.DeepCopy()
+	pod.DeletionTimestamp = new(metav1.Now())
+	return podChanged{pod}
+}
+
 // TestLife plays what can happen to a build pod, in the orders in which it can.
 func TestLife(t *testing.T) {
 	var (
@@ -48,6 +55,8 @@ func TestLife(t *testing.T) {
 		broken     = contextSent{errors.New("reset")}
 		refusal    = contextSent{failure.New(failure.AdmissionRefused, "%w", podtest.Forbidden("create", "pods/attach").Err)}
 		gone       = watchEnded{podrun.ErrGone}
+		dying      = deleted(podOf("1", "run"))
+		gateDying  = deleted(podOf("run", "1"))
 		cause      = errors.New("cancelled")
 		stop       = cancelled{cause}
 		replaced   = podChanged{&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "kiln-1", UID: "2"}}}
@@ -113,6 +122,9 @@ func TestLife(t *testing.T) {
 		"the context breaks for a failure":      {creator, [][]any{underWay, {broken, bad, logEnds, graceOver{}}}, over, transports, nil, nil},
 		"the context breaks after the end":      {creator, [][]any{underWay, {bad, broken, logEnds, graceOver{}}}, over, transports, nil, nil},
 		"the context breaks, the pod goes":      {creator, [][]any{underWay, {broken, gone}}, over, "", errAgain, []act{say}},
+		"the context breaks, the pod is going":  {creator, [][]any{underWay, {broken, dying, logEnds, graceOver{}}}, over, "", errAgain, []act{say}},
+		"the context breaks in a pod that goes": {creator, [][]any{underWay, {deleted(up), broken, graceOver{}}}, over, "", errAgain, []act{say}},
+		"the gate ends in a pod that goes":      {creator, [][]any{built, {gateDying, logEnds}}, over, "", errAgain, []act{say}},
 		"nothing counts after the end":          {creator, [][]any{{stop, up, listens, digest, late{}, graceOver{}}}, over, "", cause, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,6 +56,10 @@ type Asker struct {
 	Log    *steplog.Log
 	Times  *steplog.Times
 	Logger *zap.Logger
+	// Begun is how far an earlier run of the daemon came with the order. Note, unless
+	// it is nil, remembers that for a later one.
+	Begun Begun
+	Note  func(Begun)
 }
 
 // Image is an image that is ready to run.
@@ -83,6 +87,7 @@ type order struct {
 	owner   metav1.OwnerReference // with whom build pods go
 	standIn podrun.Object         // the owner, where it was made for this order alone
 	missing string                // the digest of an image that the nodes do not find
+	begun   Begun
 }
 
 // labels returns the labels of an object that is made for the order.

@@ -67,9 +67,13 @@ func (o *order) makePlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tag := registry.RandomTag()
-	if o.plan.keyed {
+	tag := o.begun.Tag
+	switch {
+	case o.plan.keyed:
 		tag = o.key(files)
+	case tag == "":
+		tag = registry.RandomTag()
+		o.note(func(b *Begun) { b.Tag = tag })
 	}
 	o.plan.push, o.plan.pull = o.builder.options.Names.Image(o.source.Workspace, tag)
 	return nil

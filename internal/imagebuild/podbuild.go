@@ -15,6 +15,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
 	"kiln/internal/metrics"
+	"kiln/internal/podlog"
 	"kiln/internal/podrun"
 	"kiln/internal/podwait"
 	"kiln/internal/steplog"
@@ -42,7 +43,7 @@ type podBuild struct {
 // cannot be.
 func (o *order) seeThrough(ctx context.Context, pod *corev1.Pod, as role) (result, error) {
 	options := &o.builder.options
-	output := newKanikoLog(o.who.Log, o.plan.stages)
+	output := newKanikoLog(o.who.Log, o.plan.stages, pod.UID, as)
 	wait := podwait.Begin(o.who.Log, options.Pods, podwait.Wait{
 		Kind: "Pod", Name: pod.Name, Image: failure.KanikoImagePull, OwnUsers: pod.Spec.HostUsers != nil && !*pod.Spec.HostUsers,
 	})
@@ -62,8 +63,16 @@ func (o *order) seeThrough(ctx context.Context, pod *corev1.Pod, as role) (resul
 		starts: sync.OnceFunc(options.Metrics.PodWaits()),
 	}
 	b.grace.Stop()
+	if as == heir {
+		b.life.phase, b.life.arrived, b.life.began = building, true, o.begun.Sent
+		b.deadline.Reset(time.Until(o.begun.Sent.Add(options.Settings.BuildTimeout)))
+	}
 	defer b.leave()
-	return b.run(ctx)
+	built, err := b.run(ctx)
+	if err == nil {
+		o.noteBuilt(built)
+	}
+	return built, err
 }
 
 // leave gives up a pod that another step made.
@@ -95,7 +104,7 @@ func (b *podBuild) run(ctx context.Context) (result, error) {
 	case b.life.kept:
 		return b.order.keptImage(ctx)
 	}
-	return result{digest: b.life.digest, note: "built", followed: b.life.role == follower}, nil
+	return result{digest: b.life.digest, note: "built", followed: b.life.role == follower || b.life.role == heir && !b.order.mine(b.pod)}, nil
 }
 
 // next waits for something to happen; nil is nothing.
@@ -144,10 +153,11 @@ func (b *podBuild) do(ctx context.Context, todo effect) any {
 		go func() { b.heard <- b.followGate(ctx) }()
 	case followKaniko:
 		b.starts()
-		go b.output.follow(func(sink func([]byte) error) error {
-			return pods.Follow(ctx, b.pod.Name, kaniko.ContainerKaniko, sink)
+		go b.output.follow(func(sink podlog.Sink) error {
+			return pods.FollowFrom(ctx, b.pod.Name, kaniko.ContainerKaniko, podlog.Position{}, sink)
 		})
 	case sendContext:
+		b.noteGiven(false)
 		go func() { b.sent <- b.order.send(ctx, b.pod.Name, kaniko.ContainerKaniko) }()
 	case joinOwners:
 		return b.join(ctx)
@@ -159,11 +169,12 @@ func (b *podBuild) do(ctx context.Context, todo effect) any {
 	case beat:
 		who.Log.Beat(b.life.doing)
 	case say:
-		who.Log.Line("%s", todo.text)
+		who.Log.Once(string(b.pod.UID)+todo.text, todo.text)
 	case tellDenied:
 		b.tellDenied(todo.text)
 	case tellSent:
 		who.Logger.Info("context sent", zap.String("pod", b.pod.Name))
+		b.order.note(func(begun *Begun) { begun.Whole = true })
 	case markWork:
 		who.Times.Mark("schedule")
 	case markBuilt:
@@ -184,7 +195,16 @@ func (b *podBuild) do(ctx context.Context, todo effect) any {
 func (b *podBuild) join(ctx context.Context) any {
 	b.order.builder.shares.take(b.pod.UID)
 	b.shared = true
-	return joined{b.order.builder.options.Pods.AddOwner(ctx, b.pod.Name, b.pod.UID, b.order.owner)}
+	err := b.order.builder.options.Pods.AddOwner(ctx, b.pod.Name, b.pod.UID, b.order.owner)
+	if err == nil {
+		b.noteGiven(true)
+	}
+	return joined{err}
+}
+
+// noteGiven remembers that the pod gets the context, or has got the whole.
+func (b *podBuild) noteGiven(whole bool) {
+	b.order.note(func(begun *Begun) { begun.Given, begun.Sent, begun.Whole = b.pod.UID, time.Now(), whole })
 }
 
 // followGate passes the lines of the gate's log on.

@@ -13,6 +13,7 @@ import (
 
 	"kiln/internal/kaniko"
 	"kiln/internal/kube/kubetest"
+	"kiln/internal/podlog"
 	"kiln/internal/podwait"
 )
 
@@ -29,7 +30,7 @@ func TestHeartbeatOfABuild(t *testing.T) {
 			}
 		}
 		say := func(line string) {
-			if err := output.sink([]byte(line)); err != nil {
+			if err := output.sink([]byte(line), podlog.Position{}); err != nil {
 				t.Fatal(err)
 			}
 		}

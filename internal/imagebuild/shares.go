@@ -60,6 +60,13 @@ func (s *shares) give(pod types.UID) bool {
 	return true
 }
 
+// needed reports whether a step of this daemon needs the pod.
+func (s *shares) needed(pod types.UID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pods[pod] > 0
+}
+
 // used reports whether a step of this daemon made the pod or needs it.
 func (s *shares) used(pod *corev1.Pod) bool {
 	s.mu.Lock()

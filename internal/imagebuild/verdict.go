@@ -68,6 +68,8 @@ const exitKilled = 137
 func (l *life) failure() error {
 	last, ok := podrun.Terminated(l.pod, kaniko.ContainerKaniko)
 	switch {
+	case !ok && l.pod.DeletionTimestamp != nil:
+		return errAgain
 	case !ok:
 		return l.gateEnded()
 	case last.Reason == startError:
@@ -77,11 +79,11 @@ func (l *life) failure() error {
 	}
 	found := l.words.failure(last.ExitCode, last.Reason == "OOMKilled")
 	unexplained := found.Reason == failure.Evicted || found.Reason == failure.Internal
-	if l.broke != nil && unexplained {
-		return l.broke // it ended because of that, or that because of its end
-	}
 	if l.pod.DeletionTimestamp != nil && unexplained {
 		return errAgain
+	}
+	if l.broke != nil && unexplained {
+		return l.broke // it ended because of that, or that because of its end
 	}
 	switch found.Reason {
 	case failure.Evicted:

@@ -13,6 +13,7 @@ import (
 
 	"kiln/internal/failure"
 	"kiln/internal/kaniko"
+	"kiln/internal/podlog"
 	"kiln/internal/podwait"
 	"kiln/internal/preflight"
 	"kiln/internal/steplog"
@@ -35,7 +36,7 @@ func aLife(t *testing.T, out *strings.Builder) (*life, *kanikoLog) {
 		t.Fatal(err)
 	}
 	log := steplog.New(out, "", false)
-	output := newKanikoLog(log, file.Stages)
+	output := newKanikoLog(log, file.Stages, "", creator)
 	return &life{
 		uid: "1", limits: limits{pending: time.Hour, build: time.Minute}, words: output,
 		about: subject{place: steplog.Place{File: "ci/Dockerfile", Local: true}, file: file, push: "registry.example.com/ci/app:k1-0"},
@@ -52,7 +53,7 @@ func failedLife(t *testing.T, end corev1.ContainerStateTerminated, log ...string
 		{Name: kaniko.ContainerKaniko, State: corev1.ContainerState{Terminated: &end}},
 	}}}
 	for _, line := range log {
-		if err := output.sink([]byte(line)); err != nil {
+		if err := output.sink([]byte(line), podlog.Position{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +129,7 @@ func TestBuildIsLate(t *testing.T) {
 		if got := late(l); got != "the build took longer than 1m0s (KILN_BUILD_TIMEOUT); it was sending the build context, 1s" {
 			t.Error(got)
 		}
-		if err := output.sink([]byte(says("RUN make"))); err != nil {
+		if err := output.sink([]byte(says("RUN make")), podlog.Position{}); err != nil {
 			t.Fatal(err)
 		}
 		l.phase = building

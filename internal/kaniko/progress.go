@@ -19,7 +19,7 @@ import (
 //	#3 0.41 cc -c main.c
 //	#3 DONE 1.2s
 //
-// Times are those at which lines arrived. The executor and its RUN steps write to
+// Times are those that lines are given with. The executor and its RUN steps write to
 // one pipe (package buildinit), so what stands between the start of a RUN's
 // process and the executor's next word is that RUN's. What comes later and is not
 // the executor's is the RUN's too: a process of it that was left.
@@ -75,7 +75,7 @@ func NewProgress(stages []preflight.Stage) *Progress {
 	return p
 }
 
-// Line reads one line, without its end, that arrived at the time now, and
+// Line reads one line, without its end, that was printed at the time now, and
 // returns what the author is to see for it.
 func (p *Progress) Line(line string, now time.Time) []string {
 	if own, ok := parseRecord(line); ok {

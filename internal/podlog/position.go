@@ -16,6 +16,11 @@ type Position struct {
 	Latest int64 `json:"latest"`
 }
 
+// Same reports whether both are behind the same line.
+func (p Position) Same(other Position) bool {
+	return p.At == other.At && p.Hash == other.Hash && p.Nth == other.Nth
+}
+
 // Sink receives the bytes of a log. after is the position behind them where they end
 // a line, else zero.
 type Sink func(line []byte, after Position) error

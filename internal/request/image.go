@@ -31,10 +31,12 @@ func (s *step) build(ctx context.Context, owner metav1.OwnerReference) (imagebui
 
 // asker is the step as who asks for an image.
 func (s *step) asker(owner metav1.OwnerReference) imagebuild.Asker {
-	return imagebuild.Asker{
+	who := imagebuild.Asker{
 		ID: s.id, Environment: s.container.EnvironmentVariables, Runner: s.self, Owner: owner,
-		Log: s.log, Times: s.times, Logger: s.logger,
+		Log: s.log, Times: s.times, Logger: s.logger, Note: s.keepBuild,
 	}
+	s.recall(keptBuild, &who.Begun)
+	return who
 }
 
 // runBuilt runs an image that was built, or found, as the step's action and returns

@@ -12,6 +12,7 @@ import (
 	"kiln/internal/actionrun"
 	"kiln/internal/buildcontext"
 	"kiln/internal/failure"
+	"kiln/internal/imagebuild"
 	"kiln/internal/runnerpod"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
@@ -23,6 +24,7 @@ const (
 	keptRequest = "request" // what was asked, once it was read
 	keptContext = "context" // of what the canonical context is, once it is whole
 	keptPhases  = "phases"  // those that have ended
+	keptBuild   = "build"   // how far a build is
 	keptImage   = "image"   // what was built for this step
 	keptEnd     = "end"     // how the step ended, before anything is deleted
 )
@@ -149,6 +151,12 @@ func (s *step) settle(ctx context.Context, code int, err error) error {
 	ended.Response = s.claim.Response
 	s.warn("remember the end of a step", s.handler.state.Save(s.id, keptEnd, ended))
 	return err
+}
+
+// keepBuild keeps how far the build of the step is.
+func (s *step) keepBuild(begun imagebuild.Begun) {
+	s.log.Flush()
+	s.warn("remember a build", s.handler.state.Save(s.id, keptBuild, begun))
 }
 
 // keepImage keeps an image that was built for this step: it is not built again.
