@@ -13,6 +13,7 @@ IMAGE ?=
 GO_IMAGE ?= golang:1.26.8
 FUZZTIME ?= 30s
 SOAK ?= 5m
+CHAOS ?= 5m
 GOVULNCHECK ?= v1.9.0
 # Another Kaniko for `make parity`: an OCI layout, an archive of docker save, or a reference to
 # pull; and which one it is, as in KILN_KANIKO_FLAVOR, where the reference does not tell.
@@ -172,6 +173,10 @@ parity-fast: build ## Compare those builds that take about a second, and check t
 .PHONY: soak
 soak: ## Attack the exchange for SOAK (5m) and hold kilnd's memory to half of the chart's limit
 	$(STATIC) KILN_SOAK=$(SOAK) go test -count=1 -timeout 1h -run '^TestSoak$$' -v ./internal/app
+
+.PHONY: chaos
+chaos: build $(HELMS) ## Kill workers and delete build pods for CHAOS (5m) under six steps at a time, and want none of them to fail
+	@hack/with-cluster env KILN_CHAOS=$(CHAOS) $(STATIC) go test -tags e2e -count=1 -timeout 1h -run '^TestChaos$$' -v ./e2e
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s) each

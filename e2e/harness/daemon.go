@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -86,4 +87,16 @@ func (r *Runner) Restarts(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("pod %s has no container %s", r.Pod, DaemonContainer)
 	}
 	return int(s.RestartCount), nil
+}
+
+// KillWorkers adds a container to a runner pod that was started with ShareProcesses: it
+// kills the daemon's worker every so many seconds and prints a line each time.
+func KillWorkers(pod *corev1.Pod, busybox string, seconds int) {
+	const kill = `while sleep $0; do for p in $(pidof kilnd); do
+	  if tr '\0' ' ' </proc/$p/cmdline | grep -q "^[^ ]* ` + Worker + ` "; then kill -KILL $p && echo killed $p; fi
+	done; done`
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{
+		Name: "chaos", Image: busybox, Command: []string{"sh", "-c", kill, strconv.Itoa(seconds)},
+		SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(0))},
+	})
 }
