@@ -53,7 +53,8 @@ func published(args []string) spool.Settings {
 	return settings
 }
 
-// fakeDaemon serves the exchange for one request: it prints the request's
+// fakeDaemon serves the exchange for one request: it makes the file "there" once a shim
+// finds it there, prints the request's
 // fields into the step's log and answers with the code of the first argument.
 // With the argument "hold" it answers nothing until the step is cancelled,
 // with "deaf" not even then, nor with "flood", which writes a long log first.
@@ -77,6 +78,7 @@ func fakeDaemon() {
 	lock, err := exchange.LockDaemon()
 	check(err)
 	defer func() { _ = lock.Release() }()
+	check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "there"), nil, 0o600))
 	switch os.Args[1] {
 	case "mute":
 		ignoreOne(exchange)
