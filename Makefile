@@ -29,12 +29,6 @@ BENCHARGS ?=
 STATIC := CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false'
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-# Packages that start no goroutine of their own. The race detector has little to find in
-# them and takes several times their time, so that `make unit` tests them without it;
-# `make race` asks it all the same. internal/repo holds the list to that.
-SEQUENTIAL := $(addprefix kiln/,daemon e2e/demo e2e/outcome e2e/sample $(addprefix internal/,\
-  action buildcontext buildkey config copysource executor failure golden hook hostpath kaniko label \
-  podtemplate preflight repo scaleset tarball))
 # A program under the detector sleeps for a second before it ends, unless it is told not to.
 RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 # Packages that are tested at a time: two for each processor, since many tests wait.
@@ -127,17 +121,20 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 ##@ Check
 
 .PHONY: unit
-unit: $(HELMS) ## Run the unit and script tests, the race detector on where there is a goroutine; needs no root and no cluster
-	$(RACE) go test -race -p $(WIDTH) -shuffle=on $(TESTARGS) $(filter-out $(SEQUENTIAL),$(shell go list ./...))
-	$(STATIC) go test -p $(WIDTH) -shuffle=on $(TESTARGS) $(SEQUENTIAL)
+unit: $(HELMS) ## Run the unit and script tests; needs no root and no cluster
+	$(STATIC) go test -p $(WIDTH) -shuffle=on $(TESTARGS) ./...
 	$(STATIC) go test -C login -shuffle=on $(TESTARGS) ./...
-	$(RACE) go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
-	$(RACE) go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...
+	$(STATIC) go test -C e2e/cluster -shuffle=on $(TESTARGS) ./...
+	$(STATIC) go test -C e2e/parity -shuffle=on $(TESTARGS) ./...
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 
+# The detector takes several times the processor of the tests, so that it has a target of
+# its own.
 .PHONY: race
-race: $(HELMS) ## Run with the race detector those unit tests that make unit runs without it
-	$(RACE) go test -race -p $(WIDTH) -shuffle=on $(TESTARGS) $(SEQUENTIAL)
+race: $(HELMS) ## Run the unit tests once more with the race detector
+	$(RACE) go test -race -p $(WIDTH) -shuffle=on $(TESTARGS) ./...
+	$(RACE) go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
+	$(RACE) go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...
 
 .PHONY: e2e
 e2e: build $(HELMS) $(REGISTRY) ## Run the end-to-end tests on the local cluster or on that of KUBECONFIG
