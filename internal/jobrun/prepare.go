@@ -75,7 +75,7 @@ func check(shim *spool.Job) error {
 
 // run makes what the job has and waits for it.
 func (p *preparation) run(ctx context.Context) (job.Response, error) {
-	spec, err := p.spec()
+	spec, err := p.spec(ctx)
 	if err != nil {
 		return job.Response{}, err
 	}
@@ -126,7 +126,7 @@ func (p *preparation) endGroup() { p.call.Log.Line("::endgroup::") }
 
 // spec collects what the job's objects are made of. The error is about what the author
 // asks of the job container and cannot have.
-func (p *preparation) spec() (job.Spec, error) {
+func (p *preparation) spec(ctx context.Context) (job.Spec, error) {
 	runner := p.call.Runner
 	spec := job.Spec{
 		Name:             newName(),
@@ -151,11 +151,11 @@ func (p *preparation) spec() (job.Spec, error) {
 		return spec, nil
 	}
 	spec.Container = *p.asked.Container
-	return spec, p.settings(&spec)
+	return spec, p.settings(ctx, &spec)
 }
 
 // settings reads the options of the job container.
-func (p *preparation) settings(spec *job.Spec) (err error) {
+func (p *preparation) settings(ctx context.Context, spec *job.Spec) (err error) {
 	asked := spec.Container.Container
 	spec.Options, err = createoptions.Parse(asked.CreateOptions, createoptions.Outside{Files: p.shim.Files, Env: p.shim.Env})
 	if err != nil {
@@ -164,9 +164,13 @@ func (p *preparation) settings(spec *job.Spec) (err error) {
 	if spec.Options.Warning != "" {
 		p.call.Log.Line("::warning::kiln: %s", hook.EscapeData(spec.Options.Warning))
 	}
-	spec.Settings, err = podoptions.Of(spec.Options, asked.UserMountVolumes, podoptions.Place{
+	place := podoptions.Place{
 		Name: job.ContainerName, Work: spec.WorkMount, Arch: spec.Arch, Policy: p.runner.options.Policy,
-	})
+	}
+	if images := p.runner.options.Images; images != nil {
+		place.Numbers = UserNumbers(ctx, images, asked.Image, spec.Arch)
+	}
+	spec.Settings, err = podoptions.Of(spec.Options, asked.UserMountVolumes, place)
 	return err
 }
 

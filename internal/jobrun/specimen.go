@@ -1,6 +1,8 @@
 package jobrun
 
 import (
+	"context"
+
 	"strings"
 
 	"go.uber.org/zap"
@@ -21,7 +23,7 @@ func (o Options) Specimen(id string, self runnerpod.Self, image string) (*corev1
 		asked:  hook.Job{Container: &hook.JobContainer{Container: hook.Container{Image: image}}},
 		shim:   spool.Job{Dir: strings.Repeat("0", 32)},
 	}
-	spec, err := p.spec()
+	spec, err := p.spec(context.Background()) // without options nobody is asked anything
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // Images tells how the containers of an image start, as [registry.Client] does.
 type Images interface {
 	Start(ctx context.Context, reference, arch string) (registry.Start, error)
-	Files(ctx context.Context, reference, arch string, pushed bool, files ...string) (map[string]string, error)
+	Files
 }
 
 // imageTimeout bounds the look at an image's configuration: a job goes without rather

@@ -87,22 +87,19 @@ if [ -n "$target" ]; then
   echo "probe: POST $mount: $code"
 
   # The registry's name, by the files that the gate shares, becomes this
-  # container's, where somebody listens. More requests at once than the gate keeps
-  # connections for make it connect anew.
+  # container's, where somebody listens. The gate lets go of a connection that was
+  # idle for 15 seconds, and connects anew.
   host=$(echo "${target%%/*}" | sed 's,__,.,g')
   echo "127.0.0.1 ${host%_*}" > /etc/hosts && echo "nameserver 127.0.0.1" > /etc/resolv.conf && echo "probe: rewrote the names"
-  nc -l -p "${host##*_}" < /dev/null > /tmp/heard 2>/dev/null &
+  mkfifo /tmp/open && exec 9<> /tmp/open # an input that does not end
+  nc -l -p "${host##*_}" <&9 > /tmp/heard 2>/dev/null &
   listener=$!
-  asking=
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
-    wget -q --spider "http://127.0.0.1:5001$own/blobs/$digest" 2>/dev/null &
-    asking="$asking $!"
-  done
-  for pid in $asking; do wait "$pid"; done
+  sleep 17
+  wget -q -T 5 --spider "http://127.0.0.1:5001$own/blobs/$digest" 2>/dev/null
   kill "$listener" 2>/dev/null
   look "what was sent to ${host%_*}" < /tmp/heard
   echo "probe: heard $(wc -c < /tmp/heard) bytes for ${host%_*}"
-  rm -f /tmp/heard
+  rm -f /tmp/heard /tmp/open
 fi
 echo "probe: raw socket: $(arping -c 1 -w 1 -I lo 127.0.0.1 2>&1 | tr '\n' ' ')"
 rm -f /tmp/answer

@@ -1,0 +1,37 @@
+package jobrun
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"kiln/internal/action"
+	"kiln/internal/createoptions"
+)
+
+// Files reads files of an image, as [registry.Client] does.
+type Files interface {
+	Files(ctx context.Context, reference, arch string, pushed bool, files ...string) (map[string]string, error)
+}
+
+// UserNumbers looks the names of --user up in an image, within ctx. Without a group
+// there is no number of it: the runtime knows the user's own.
+func UserNumbers(ctx context.Context, files Files, image, arch string) func(createoptions.User) (uid, gid *int64, err error) {
+	return func(asked createoptions.User) (uid, gid *int64, err error) {
+		user := action.User{Name: asked.Name, Group: cmp.Or(asked.Group, "0")}
+		ctx, cancel := context.WithTimeout(ctx, imageTimeout)
+		defer cancel()
+		found, err := files.Files(ctx, image, arch, false, action.PasswdFile, action.GroupFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the image's names of users cannot be read; give the number: %w", err)
+		}
+		made, err := user.Numbers(found[action.PasswdFile], found[action.GroupFile])
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case asked.Group == "":
+			return &made.User, nil, nil
+		}
+		return &made.User, &made.Group, nil
+	}
+}
