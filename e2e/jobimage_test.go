@@ -70,7 +70,7 @@ func imageConfigOfJob(t *testing.T, f *suite.Fixture) {
 // userOptionOfJob: the user of the options is that of every step.
 func userOptionOfJob(t *testing.T, f *suite.Fixture) {
 	image := f.Image(t, v1.Config{User: "1234:1234", Env: []string{busyboxPath}})
-	for option, want := range map[string]string{"--user 1001": "1001\n", "--user root": "0\n"} {
+	for option, want := range map[string]string{"--user 1001": "1001\n", "--user root": "0\n", "--user www-data": "33\n"} {
 		j := f.Prepare(t, runner.Job{Container: &runner.Container{Image: image, Options: option}}, nil)
 		outcome.OwnLog(t, j.Run(t, "id -u"), want)
 		j.End(t)
