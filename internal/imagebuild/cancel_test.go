@@ -3,6 +3,7 @@ package imagebuild_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,4 +73,27 @@ func TestCancel(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestNoAttemptAfterACancel: a request that fails while the step is cancelled is not said
+// to be a failed attempt, after which another one would come.
+func TestNoAttemptAfterACancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		r := w.runner("a", func(call podtest.Call) podtest.Fault {
+			if call.Op != "create pods" {
+				return podtest.Fault{}
+			}
+			cancel(errCancelled)
+			return podtest.Lost()
+		}, nil)
+		outcome, _ := r.image(ctx)
+		if diff := gocmp.Diff(ending{"cancelled", 0, 0, ""}, w.ending(outcome)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if strings.Contains(r.log.String(), "attempt") {
+			t.Errorf("log:\n%s", r.log.String())
+		}
+	})
 }

@@ -146,3 +146,24 @@ func TestAFailureIsShared(t *testing.T) {
 		})
 	}
 }
+
+// TestPushedUnheard has a build push its image and end well without a word of the gate's:
+// the registry is asked before the step fails.
+func TestPushedUnheard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.at = func(life *podtest.Life, _ int, moment string) bool {
+			if moment != running {
+				return true
+			}
+			w.push(life.Pod(), time.Now())
+			life.Exit(builder, 0)
+			<-life.Deleted()
+			return false
+		}
+		outcome, err := w.runner("a", nil, nil).image(t.Context())
+		if diff := gocmp.Diff(ending{"followed", 1, 1, ""}, w.ending(outcome)); diff != "" {
+			t.Errorf("error %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
