@@ -46,7 +46,7 @@ func (d delegate) takeOver(message []byte) error {
 	if err := replaceStdin(message); err != nil {
 		return fmt.Errorf("hand the runner's message to %s: %w", d, err)
 	}
-	widen(syscall.Stdout, delegatePipe)
+	widen(syscall.Stdout, widePipe)
 	argv := append(append(command, string(d)), os.Args[1:]...)
 	if err := syscall.Exec(argv[0], argv, os.Environ()); err != nil {
 		return fmt.Errorf("run %s=%s with %s: %w", envDelegate, d, argv[0], err)

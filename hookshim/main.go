@@ -169,6 +169,18 @@ func (l *lineWriter) writeLocked(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
+// Take takes bytes out of a pipe where the output is one too. Whoever has it take them
+// writes something afterwards, which tells whether a line is open.
+func (l *lineWriter) Take(pipe, n int) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	file, ok := l.w.(*os.File)
+	if !ok {
+		return 0, nil
+	}
+	return splice(pipe, file, n)
+}
+
 // endLine makes sure that what follows begins a line.
 func (l *lineWriter) endLine() {
 	l.mu.Lock()

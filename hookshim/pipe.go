@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -8,9 +9,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// delegatePipe is how much of a delegate's output its pipe takes before anybody
-// reads: as much as a pipe has without privileges by default (pipe(7)).
-const delegatePipe = 1 << 20
+// splice moves n bytes, which the pipe from holds, to another pipe without a copy of them
+// and waits for room there. It moves fewer where it cannot, as to what is no pipe.
+func splice(from int, to *os.File, n int) (moved int, err error) {
+	raw, err := to.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { moved, failed = spliceTo(from, int(fd), n) })
+	if errors.Is(failed, unix.EINVAL) { // no pipe
+		failed = nil
+	}
+	return moved, errors.Join(failed, err)
+}
+
+// spliceTo is splice to a descriptor.
+func spliceTo(from, to, n int) (moved int, err error) {
+	for moved < n {
+		now, err := unix.Splice(from, nil, to, nil, n-moved, 0)
+		switch {
+		case errors.Is(err, unix.EAGAIN): // there is no room
+			_, err = unix.Poll([]unix.PollFd{{Fd: int32(to), Events: unix.POLLOUT}}, -1) //nolint:gosec // a descriptor
+		case err == nil && now == 0: // nor anything to move
+			return moved, nil
+		case err == nil:
+			moved += int(now)
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return moved, err
+		}
+	}
+	return moved, nil
+}
+
+// widePipe is how much of a delegate's or a step's output the runner's pipe takes before
+// anybody reads: as much as a pipe has without privileges by default (pipe(7)).
+const widePipe = 1 << 20
 
 // pipeLimitFile has the size up to which the system lets anybody widen a pipe.
 const pipeLimitFile = "/proc/sys/fs/pipe-max-size"

@@ -65,7 +65,7 @@ func TestWiden(t *testing.T) {
 		}
 		return n
 	}
-	for _, tt := range []struct{ ask, want int }{{256 << 10, 256 << 10}, {128 << 10, 256 << 10}, {delegatePipe, delegatePipe}} {
+	for _, tt := range []struct{ ask, want int }{{256 << 10, 256 << 10}, {128 << 10, 256 << 10}, {widePipe, widePipe}} {
 		widen(int(w.Fd()), tt.ask)
 		if got := size(); got != tt.want {
 			t.Errorf("asked for %d bytes, the pipe has %d, want %d", tt.ask, got, tt.want)
@@ -76,5 +76,5 @@ func TestWiden(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	widen(int(file.Fd()), delegatePipe) // no pipe: nothing to do
+	widen(int(file.Fd()), widePipe) // no pipe: nothing to do
 }

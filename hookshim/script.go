@@ -59,6 +59,7 @@ func (s *scriptStep) run(ctx context.Context, signals <-chan syscall.Signal) (in
 			return noNodeCode(err), err
 		}
 	}
+	widen(syscall.Stdout, widePipe)
 	relayed, stop := relay(signals)
 	defer stop()
 	outcome, err := door.Run(context.WithoutCancel(ctx), agent.Step{

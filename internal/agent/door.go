@@ -47,7 +47,7 @@ type Welcome struct {
 // A Step is a call and what belongs to it on this side.
 type Step struct {
 	Call    Call
-	Output  io.Writer             // gets what the step prints, from one goroutine at a time
+	Output  io.Writer             // gets what the step prints, from one goroutine at a time; it may be a Taker
 	Signals <-chan syscall.Signal // passed on to the step; nil for none
 }
 
@@ -262,11 +262,29 @@ func (c *conversation) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, err := c.output.Write(p)
+	c.failLocked(err)
+	return n, err
+}
+
+// failLocked ends the conversation with the first error of its output.
+func (c *conversation) failLocked(err error) {
 	if err != nil && c.failed == nil {
 		c.failed = err
 		_ = c.conn.Close()
 	}
-	return n, err
+}
+
+// Take implements [Taker] where the output does.
+func (c *conversation) Take(pipe, n int) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taker, ok := c.output.(Taker)
+	if !ok {
+		return 0, nil
+	}
+	took, err := taker.Take(pipe, n)
+	c.failLocked(err)
+	return took, err
 }
 
 // pass passes signals on until the step has ended.

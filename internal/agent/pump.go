@@ -47,7 +47,7 @@ func pump(to io.Writer, from *os.File, ended <-chan struct{}) error {
 		}
 	}()
 	buffer := make([]byte, pumpBuffer)
-	_, err := io.CopyBuffer(onlyWriter{to}, onlyReader{from}, buffer)
+	err := carry(to, from, buffer)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}
@@ -62,8 +62,63 @@ func pump(to io.Writer, from *os.File, ended <-chan struct{}) error {
 	return err
 }
 
-// pumpBuffer is read at once.
-const pumpBuffer = 256 << 10
+// pumpBuffer is read at once, and takenFrom where more than that can be taken.
+const (
+	pumpBuffer = 256 << 10
+	takenFrom  = 32 << 10
+)
+
+// A Taker is an output that takes bytes out of a pipe by itself where it can, which
+// costs less than to read and to write them.
+type Taker interface {
+	io.Writer
+	// Take takes n bytes that the pipe holds, behind what was written before, and returns
+	// how many it took: fewer where it cannot. The descriptor is valid during the call.
+	Take(pipe, n int) (int, error)
+}
+
+// carry copies from a pipe to its end, or to an error. What it reads itself is the first
+// and the last of a lot, so that an output which takes the rest sees how a line ended.
+func carry(to io.Writer, from *os.File, buffer []byte) error {
+	taker, takes := to.(Taker)
+	for {
+		piece := buffer
+		if takes {
+			piece = buffer[:takenFrom]
+		}
+		n, err := from.Read(piece)
+		if n > 0 {
+			if _, err := to.Write(piece[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err == nil && takes && n == takenFrom:
+			takes, err = take(taker, from)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take has all but the last byte taken of what the pipe holds, where that is much, and
+// reports whether it is worth to be tried again.
+func take(to Taker, from *os.File) (again bool, err error) {
+	left, err := buffered(from)
+	if err != nil || left <= takenFrom {
+		return err == nil, err
+	}
+	raw, err := from.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	took := 0
+	err2 := raw.Control(func(fd uintptr) { took, err = to.Take(int(fd), left-1) })
+	return took > 0, errors.Join(err, err2)
+}
 
 // buffered is how many bytes a pipe holds.
 func buffered(pipe *os.File) (n int, err error) {
@@ -75,15 +130,9 @@ func buffered(pipe *os.File) (n int, err error) {
 	return n, errors.Join(err, err2)
 }
 
-// Readers and writers with nothing but that, since copying between files would
-// take ways that know nothing of deadlines.
-type (
-	onlyReader struct{ r io.Reader }
-	onlyWriter struct{ w io.Writer }
-)
-
-// Read reads.
-func (o onlyReader) Read(p []byte) (int, error) { return o.r.Read(p) }
+// onlyWriter is a writer with nothing but that, since copying between files would take
+// ways that know nothing of deadlines.
+type onlyWriter struct{ w io.Writer }
 
 // Write writes.
 func (o onlyWriter) Write(p []byte) (int, error) { return o.w.Write(p) }

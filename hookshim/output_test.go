@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kiln/internal/hook"
+	"kiln/internal/jobdir"
+)
+
+// aDoor starts an agent and returns what makes a step of a script there, in a process as
+// the runner's, whose output goes to out.
+func aDoor(tb testing.TB) func(script string, out io.Writer) *exec.Cmd {
+	tb.Helper()
+	work := tb.TempDir()
+	dir, err := jobdir.Make(work)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	agent := exec.CommandContext(tb.Context(), "kiln-agent", "--socket", dir.Door())
+	log, err := agent.StdoutPipe()
+	if err == nil {
+		err = agent.Start()
+	}
+	if err == nil {
+		_, err = bufio.NewReader(log).ReadString('\n') // it listens
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	return func(script string, out io.Writer) *exec.Cmd {
+		file := filepath.Join(work, "script.sh") // as the runner does: arguments are split at spaces
+		if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		message, err := json.Marshal(map[string]any{
+			"command": hook.RunScriptStep, "state": map[string]any{"kiln": map[string]string{"dir": dir.Name(), "door": waySocket}},
+			"args": map[string]any{"entryPoint": "sh", "entryPointArgs": []string{"-e", file}, "workingDirectory": "/"},
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		cmd := exec.Command("kiln-hook")
+		cmd.Env = append(os.Environ(), "RUNNER_WORKSPACE="+filepath.Join(work, "app"), "KILN_EXCHANGE="+work)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(message)), out, os.Stderr
+		return cmd
+	}
+}
+
+// printing is a script that prints n bytes without a last line feed; some of its writes
+// are small.
+func printing(n int) string {
+	return fmt.Sprintf("(printf first; sleep 0.1; yes 0123456789abcde) | head -c %d", n)
+}
+
+// TestLargeOutput prints more than pipes hold: every byte comes, to a pipe with a slow
+// reader and to a file, and the line that is open at the end is ended before an error.
+func TestLargeOutput(t *testing.T) {
+	const size = 20<<20 + 5
+	step := aDoor(t)
+	want := sha256.New()
+	fmt.Fprint(want, "first"+strings.Repeat("0123456789abcde\n", size/16+1)[:size-5])
+	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	slow, fast := sha256.New(), sha256.New()
+	for name, out := range map[string]io.Writer{
+		"a pipe": fast, "a file": file,
+		"a slow pipe": writerFunc(func(p []byte) (int, error) { time.Sleep(100 * time.Microsecond); return slow.Write(p) }),
+	} {
+		if err := step(printing(size), out).Run(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	onDisk := sha256.New()
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(onDisk, file); err != nil {
+		t.Fatal(err)
+	}
+	for name, got := range map[string]interface{ Sum([]byte) []byte }{"pipe": fast, "slow pipe": slow, "file": onDisk} {
+		if hex.EncodeToString(got.Sum(nil)) != hex.EncodeToString(want.Sum(nil)) {
+			t.Errorf("%s: other bytes", name)
+		}
+	}
+}
+
+// writerFunc is a writer.
+type writerFunc func([]byte) (int, error)
+
+// Write writes.
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// counter counts what it writes.
+type counter struct {
+	io.Writer
+	n int
+}
+
+// Write writes.
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += len(p)
+	return c.Writer.Write(p)
+}
+
+// BenchmarkOutput prints 50 MB in a step and in a fork of the same: speed is the step's
+// share of the fork's.
+func BenchmarkOutput(b *testing.B) {
+	step := aDoor(b)
+	const script = "head -c 50000000 /dev/zero\n"
+	took := map[string][]time.Duration{}
+	ways := map[string]func(io.Writer) *exec.Cmd{
+		"fork": func(out io.Writer) *exec.Cmd {
+			cmd := exec.Command("sh", "-ec", script)
+			cmd.Stdout = out
+			return cmd
+		},
+		"step": func(out io.Writer) *exec.Cmd { return step(script, out) },
+	}
+	for b.Loop() {
+		for name, way := range ways {
+			begun := time.Now()
+			printed := &counter{Writer: sha256.New()}
+			if err := way(printed).Run(); err != nil || printed.n != 50_000_000 {
+				b.Fatalf("%v, %d bytes", err, printed.n)
+			}
+			took[name] = append(took[name], time.Since(begun))
+		}
+	}
+	median := func(name string) float64 {
+		slices.Sort(took[name])
+		return took[name][len(took[name])/2].Seconds()
+	}
+	b.ReportMetric(1000*median("fork"), "fork-ms")
+	b.ReportMetric(1000*median("step"), "step-ms")
+	b.ReportMetric(median("fork")/median("step"), "speed")
+}
