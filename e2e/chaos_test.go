@@ -42,7 +42,7 @@ func TestChaos(t *testing.T) {
 	c := &chaos{until: time.Now().Add(lasts), victims: map[types.UID]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	deletes := sync.WaitGroup{}
-	deletes.Go(func() { c.deletePods(ctx, t, f) })
+	deletes.Go(func() { c.deletePods(ctx, f) })
 	t.Run("steps", func(t *testing.T) {
 		for name, play := range map[string]func(*testing.T, int){
 			"built":  func(t *testing.T, n int) { c.built(t, f, n) },
@@ -89,7 +89,7 @@ func kills(t *testing.T, f *suite.Fixture) int {
 
 // deletePods deletes the pod of each build a while after it came, at most twice by its
 // name, and the pod of each action that is a victim, until ctx ends.
-func (c *chaos) deletePods(ctx context.Context, t *testing.T, f *suite.Fixture) {
+func (c *chaos) deletePods(ctx context.Context, f *suite.Fixture) {
 	times := map[string]int{}
 	_ = f.Seen.Await(ctx, func() bool {
 		for _, s := range f.Seen.Sightings() {
