@@ -58,18 +58,18 @@ func TestInstall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{install.Shim, install.Agent, install.Script} {
+	for _, name := range []string{install.Shim, install.Agent, install.Script, install.JobStarted} {
 		info, err := os.Stat(filepath.Join(dest, name))
 		if err != nil || info.Mode().Perm() != 0o755 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}
 		text, err := os.ReadFile(filepath.Join(dest, name))
-		if want := "the program " + name; err != nil || name != install.Script && string(text) != want {
+		if want := "the program " + name; err != nil || filepath.Ext(name) != ".sh" && string(text) != want {
 			t.Errorf("%s is %q, %v", name, text, err)
 		}
 	}
 	entries, err := os.ReadDir(dest)
-	if err != nil || len(entries) != 3 {
+	if err != nil || len(entries) != 4 {
 		t.Errorf("%d files in %s, %v", len(entries), dest, err)
 	}
 }

@@ -109,14 +109,7 @@ func (s *step) drop(ctx context.Context, request spool.Request) error {
 
 // stage writes the context of dockerfile into the draft.
 func (s *step) stage(ctx context.Context, dockerfile string) error {
-	settings := s.exchange.Settings()
-	limits := buildcontext.DefaultLimits()
-	if settings.ContextMaxBytes > 0 {
-		limits.Bytes = settings.ContextMaxBytes
-	}
-	if settings.ContextMaxEntries > 0 {
-		limits.Entries = settings.ContextMaxEntries
-	}
+	limits := contextLimits(s.exchange.Settings())
 	err := s.draft.WriteContext(func(w io.Writer) error {
 		_, err := buildcontext.Stage(&cancelWriter{ctx: ctx.Err, w: w}, dockerfile, limits)
 		return err
@@ -125,6 +118,18 @@ func (s *step) stage(ctx context.Context, dockerfile string) error {
 		return context.Cause(ctx)
 	}
 	return s.explain(err)
+}
+
+// contextLimits are those that the daemon has published, as far as it has.
+func contextLimits(settings spool.Settings) buildcontext.Limits {
+	limits := buildcontext.DefaultLimits()
+	if settings.ContextMaxBytes > 0 {
+		limits.Bytes = settings.ContextMaxBytes
+	}
+	if settings.ContextMaxEntries > 0 {
+		limits.Entries = settings.ContextMaxEntries
+	}
+	return limits
 }
 
 // explain adds what to do to an error of the exchange.

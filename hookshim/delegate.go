@@ -105,22 +105,27 @@ func (d delegate) check() error {
 }
 
 // interpreter returns the program and its options that the runner runs a hook
-// of this kind with (actions/runner, ScriptHandler.cs).
+// of this kind with.
 func (d delegate) interpreter() ([]string, error) {
-	switch extension := filepath.Ext(string(d)); extension {
-	case ".js":
-		node, err := d.node()
-		return []string{node}, err
-	case ".sh":
-		for _, shell := range []string{"bash", "sh"} {
-			if path, ok := lookPath(shell); ok {
-				return []string{path, "-e"}, nil
-			}
-		}
-		return nil, fmt.Errorf("%s is %s, and neither bash nor sh is on PATH to run it: install one in the runner container", envDelegate, d)
-	default:
+	if extension := filepath.Ext(string(d)); extension != ".js" && extension != ".sh" {
 		return nil, fmt.Errorf("%s is %s: kiln runs .js and .sh hooks, not %q", envDelegate, d, extension)
 	}
+	return hookInterpreter(envDelegate, string(d))
+}
+
+// hookInterpreter returns the program and its options that the runner runs a .js or .sh
+// hook with, which a setting names (actions/runner, ScriptHandler.cs).
+func hookInterpreter(setting, hook string) ([]string, error) {
+	if filepath.Ext(hook) == ".js" {
+		node, err := hookNode(setting, hook)
+		return []string{node}, err
+	}
+	for _, shell := range []string{"bash", "sh"} {
+		if path, ok := lookPath(shell); ok {
+			return []string{path, "-e"}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is %s, and neither bash nor sh is on PATH to run it: install one in the runner container", setting, hook)
 }
 
 // lookPath finds a program in the absolute directories of PATH.

@@ -10,6 +10,9 @@
 // does not serve, and this process becomes it. Without one, in sealed mode,
 // kiln serves them all.
 //
+// At the start of a job the runner calls another script of kiln's, by which this program
+// tells the daemon, behind the job's back, what the job's actions may want built.
+//
 // It holds no credentials of the cluster, and the only network that it may talk
 // to is the job container's, where no socket leads there. It reads and writes
 // with the runner's own rights, and prints. SIGINT and SIGTERM cancel a step, or
@@ -37,7 +40,27 @@ import (
 // request that carries it on.
 const maxInputBytes = 4 << 20
 
-func main() { os.Exit(run()) }
+func main() { os.Exit(start(os.Args[1:])) }
+
+// Arguments by which the script of the job's start calls. The
+// runner gives a hook none.
+const (
+	argWish    = "--wish"        // and the process id of the runner's worker
+	argStarted = "--job-started" // become the script of the operator's own
+)
+
+// start does what the arguments say: a hook call, unless they say something else.
+func start(args []string) int {
+	switch {
+	case len(args) > 0 && args[0] == argWish:
+		makeWishes(args[1:])
+		return 0
+	case len(args) > 0 && args[0] == argStarted:
+		complain(&lineWriter{w: os.Stdout}, failure.Misconfigured, becomeStarted())
+		return 1
+	}
+	return run()
+}
 
 // run executes one hook call and returns its exit code. Signals are taken
 // over once there is a step to cancel: before, they end the process, and a

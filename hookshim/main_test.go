@@ -61,12 +61,22 @@ func published(args []string) spool.Settings {
 // With "restart" it answers as for a step that an earlier run of it left.
 // With "job" it answers the calls of a job, see serveJob.
 // With "action-…" it runs an action, see runAction.
+// With "install" and "wishes" it serves the start of a job, see prepareWishes and
+// grantWishes.
 // With "die" it ends in the middle of the log, with "mute" it claims nothing,
 // and with "unserved" it is there until the file "release" is, and
 // has no requests directory. A
 // second argument, "template", says that it has an extension template; "small",
 // that it takes contexts of 1 MiB in 10 entries.
 func fakeDaemon() {
+	switch os.Args[1] {
+	case "install":
+		prepareWishes(os.Args[2:])
+		return
+	case "wishes":
+		grantWishes(os.Args[2])
+		return
+	}
 	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
 	check(err)
 	if os.Args[1] == "unserved" {

@@ -16,12 +16,12 @@ const (
 	envForcedNode = "ACTIONS_RUNNER_FORCED_INTERNAL_NODE_VERSION"
 )
 
-// node returns the program that runs a .js delegate: the one of the runner's
-// own that the runner would run it with, in a runner that no longer has it the
-// newest, else the one on PATH. A hook that is older than a version of node may
+// hookNode returns the program that runs a .js hook, which a setting names: the one
+// of the runner's own that the runner would run it with, in a runner that no longer has
+// it the newest, else the one on PATH. A hook that is older than a version of node may
 // have it print warnings into every step.
-func (d delegate) node() (string, error) {
-	places := d.externals()
+func hookNode(setting, hook string) (string, error) {
+	places := externalsOf(hook)
 	for _, dir := range places {
 		if node := runnerNode(dir); node != "" {
 			return node, nil
@@ -31,7 +31,7 @@ func (d delegate) node() (string, error) {
 		return node, nil
 	}
 	return "", fmt.Errorf("%s is %s, and there is no node to run it: looked for node*/bin/node in %s, and for node on PATH; keep the runner's externals or install node in the runner container",
-		envDelegate, d, strings.Join(places, ", "))
+		setting, hook, strings.Join(places, ", "))
 }
 
 // runnerNode returns the node among the runner's externals that runs hooks, or
@@ -46,10 +46,10 @@ func runnerNode(externals string) string {
 	return newestNode(externals)
 }
 
-// externals lists where the runner may keep its node versions: beside the
-// delegate's directory, as in the runner's image, and above its work folder.
-func (d delegate) externals() []string {
-	places := []string{filepath.Join(filepath.Dir(filepath.Dir(string(d))), "externals")}
+// externalsOf lists where the runner may keep its node versions: beside the directory of
+// a hook, as in the runner's image, and above its work folder.
+func externalsOf(hook string) []string {
+	places := []string{filepath.Join(filepath.Dir(filepath.Dir(hook)), "externals")}
 	// RUNNER_TEMP is _work/_temp below the runner's root.
 	if temp := os.Getenv("RUNNER_TEMP"); filepath.IsAbs(temp) {
 		place := filepath.Join(filepath.Dir(filepath.Dir(temp)), "externals")

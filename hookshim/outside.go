@@ -30,8 +30,11 @@ func (a jobArgs) serviceNames(work string) []string {
 }
 
 // workerProgram is the directory of the worker that started this hook.
-func workerProgram() string {
-	path, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(os.Getppid()), "exe"))
+func workerProgram() string { return programOf(strconv.Itoa(os.Getppid())) }
+
+// programOf is the directory of the program of a process; "" where that is not known.
+func programOf(pid string) string {
+	path, err := os.Readlink(filepath.Join("/proc", filepath.Base(pid), "exe"))
 	if err != nil {
 		return ""
 	}

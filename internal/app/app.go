@@ -28,10 +28,11 @@ const (
 // served.
 const exchangeRetry = 2 * time.Second
 
-// Handler runs one claimed step and returns its exit code; see
+// Handler runs one claimed step and returns its exit code, or carries a wish out; see
 // [request.Handler].
 type Handler interface {
 	Handle(ctx context.Context, claim *spool.Claim) int
+	Wish(ctx context.Context, wish *spool.TakenWish)
 	Discard(ctx context.Context, id string) error
 	Release(ctx context.Context) error
 }

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type scripted struct {
 	handle    func(ctx context.Context, claim *spool.Claim) int
 	discarded chan string
+	// wish, unless it is nil, carries a wish out.
+	wish func(ctx context.Context, wish *spool.TakenWish)
 	// discardErr is what Discard returns.
 	discardErr error
 	// released, unless it is nil, is called by Release.
@@ -37,6 +39,13 @@ type scripted struct {
 }
 
 func (s *scripted) Handle(ctx context.Context, claim *spool.Claim) int { return s.handle(ctx, claim) }
+
+func (s *scripted) Wish(ctx context.Context, wish *spool.TakenWish) {
+	defer wish.Close()
+	if s.wish != nil {
+		s.wish(ctx, wish)
+	}
+}
 
 func (s *scripted) Discard(_ context.Context, id string) error {
 	s.discarded <- id

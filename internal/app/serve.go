@@ -49,6 +49,7 @@ type serving struct {
 	warned map[string]time.Time // when what kind of trouble was told last
 	locked *spool.Lock
 	swept  time.Time
+	wishes *wishes
 	wait   sync.WaitGroup
 }
 
@@ -60,7 +61,7 @@ type flight struct {
 
 // newServing returns a run of a.
 func newServing(a *App) *serving {
-	return &serving{App: a, active: map[string]*flight{}, warned: map[string]time.Time{}}
+	return &serving{App: a, active: map[string]*flight{}, warned: map[string]time.Time{}, wishes: newWishes(a)}
 }
 
 // run scans the exchange after every wake until ctx ends.
@@ -80,6 +81,8 @@ func (s *serving) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return s.stop()
 		case <-watcher.C:
+		case <-s.wishes.freed:
+			s.wishes.running--
 		}
 	}
 }
@@ -90,6 +93,7 @@ func (s *serving) publish() {
 		ContextMaxBytes:   s.settings.ContextMaxBytes,
 		ContextMaxEntries: s.settings.ContextMaxEntries,
 		HookTemplate:      s.settings.ActionTemplate != "",
+		Prebuild:          s.wishes.atOnce > 0,
 	})
 	s.warn("publish settings", err)
 }
@@ -154,6 +158,7 @@ func (s *serving) scan(ctx context.Context) {
 		}
 	}
 	s.crowded(left)
+	s.takeWishes(ctx)
 	s.cancelled(present)
 	s.collect(present)
 	if due {

@@ -67,6 +67,7 @@ type Settings struct {
 
 	ContextMaxBytes   int64         `help:"Limit of a build context, in bytes." default:"536870912" env:"KILN_CONTEXT_MAX_BYTES"`
 	ContextMaxEntries int           `help:"Limit of a build context, in files." default:"100000" env:"KILN_CONTEXT_MAX_ENTRIES"`
+	Prebuild          int           `help:"Images that are built at once before a step asks for them, for the container actions that a job has downloaded; 0 is none." default:"1" env:"KILN_PREBUILD"`
 	MaxInFlight       int           `help:"Steps that run at once; further ones wait." default:"10" env:"KILN_MAX_IN_FLIGHT"`
 	LogBacklogBytes   int64         `help:"Bytes of a step's log that may wait to be printed before the pod's log is read no further." default:"67108864" env:"KILN_LOG_BACKLOG_BYTES"`
 	PendingTimeout    time.Duration `help:"How long a pod may wait to start." default:"10m" env:"KILN_PENDING_TIMEOUT"`
@@ -160,6 +161,9 @@ func (s *Settings) ValidateBuild() error {
 		if limit.bad {
 			errs = append(errs, fmt.Errorf("%s must be more than zero", limit.name))
 		}
+	}
+	if s.Prebuild < 0 {
+		errs = append(errs, fmt.Errorf("KILN_PREBUILD is %d: write how many images are built at once ahead of steps, or 0 for none", s.Prebuild))
 	}
 	if s.ReuseMaxAge < 0 {
 		errs = append(errs, fmt.Errorf("KILN_REUSE_MAX_AGE is %s: write a duration such as 168h, or 0 to build every time", s.ReuseMaxAge))

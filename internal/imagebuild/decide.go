@@ -197,7 +197,9 @@ func (o *order) warnKept(built result) {
 
 // tell counts how a build ended, and says so on the runner pod.
 func (o *order) tell(ended metrics.Build, err error) {
-	o.builder.options.Metrics.BuildEnded(ended)
+	if !o.who.Ahead {
+		o.builder.options.Metrics.BuildEnded(ended)
+	}
 	switch ended {
 	case metrics.BuildReused:
 		o.event(event.ImageReused, "an image of the registry is used again")

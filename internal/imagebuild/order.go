@@ -52,6 +52,9 @@ type Asker struct {
 	// Owner is with whom build pods go. Without a UID a Job that runs nothing is
 	// made for the time of the build.
 	Owner metav1.OwnerReference
+	// Ahead says that no step waits for the image: it is built for one that may come, and
+	// counts as no step's.
+	Ahead bool
 	// Log is the author's, Times are the step's, Logger is the operator's log of it.
 	Log    *steplog.Log
 	Times  *steplog.Times

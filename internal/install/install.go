@@ -1,5 +1,5 @@
 // Package install puts the hook on a volume that the runner container mounts:
-// the shim, the agent that the shim gives to job containers, and the script that
+// the shim, the agent that the shim gives to job containers, and the scripts that
 // the runner executes. Each appears whole or not at all, and replaces what is
 // there.
 package install
@@ -18,6 +18,8 @@ const (
 	Shim   = "kiln-hook"
 	Agent  = "kiln-agent" // the process of job containers
 	Script = "hook.sh"
+	// JobStarted is the script that the runner executes at the start of a job.
+	JobStarted = "job-started.sh"
 )
 
 // script is what ACTIONS_RUNNER_CONTAINER_HOOKS names: the runner only takes
@@ -25,7 +27,15 @@ const (
 // signals, on the shim.
 const script = "#!/bin/sh\nexec \"${0%/*}/" + Shim + "\" \"$@\"\n"
 
-// Hook writes the programs, which it finds beside this one, and the script to
+// jobStarted is what ACTIONS_RUNNER_HOOK_JOB_STARTED names. What it starts in the
+// background, orphaned, so that nobody has to wait for it, may fail; only the operator's
+// own script decides about the job. The runner's output is not held open.
+const jobStarted = `#!/bin/sh
+("${0%/*}/` + Shim + `" --wish "$PPID" </dev/null >/dev/null 2>&1 &)
+[ -z "$KILN_JOB_STARTED" ] || exec "${0%/*}/` + Shim + `" --job-started "$@"
+`
+
+// Hook writes the programs, which it finds beside this one, and the scripts to
 // the directory dest, which it makes.
 func Hook(dest string) error {
 	own, err := os.Executable()
@@ -40,10 +50,20 @@ func Hook(dest string) error {
 			return err
 		}
 	}
-	return place(filepath.Join(dest, Script), func(w io.Writer) (int64, error) {
-		n, err := io.WriteString(w, script)
-		return int64(n), err
-	})
+	return Scripts(dest)
+}
+
+// Scripts writes the scripts to the directory dest, beside the programs.
+func Scripts(dest string) error {
+	for name, text := range map[string]string{JobStarted: jobStarted, Script: script} {
+		if err := place(filepath.Join(dest, name), func(w io.Writer) (int64, error) {
+			n, err := io.WriteString(w, text)
+			return int64(n), err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Destination takes --install=DIR out of the arguments of kiln-sidecar; the rest is

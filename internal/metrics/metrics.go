@@ -30,6 +30,7 @@ type Metrics struct {
 
 	requests  *counters
 	builds    *counters
+	wishes    *counters
 	failures  *counters
 	phases    *prometheus.HistogramVec
 	context   prometheus.Histogram
@@ -58,6 +59,7 @@ func New(o Options) *Metrics {
 		registry:      r,
 		requests:      newCounters(r, "kiln_requests_total", "Container steps handed over by the hook, by what they ask for and how they ended.", label{"kind", kinds()}, label{"outcome", outcomes()}),
 		builds:        newCounters(r, "kiln_builds_total", "Images that steps needed, by how the need was met.", label{"outcome", builds()}),
+		wishes:        newCounters(r, "kiln_wishes_total", "Images that the job's actions may want, by what became of them before a step asked.", label{"outcome", wishes()}),
 		failures:      newCounters(r, "kiln_failures_total", "Steps that failed, by reason.", label{"reason", texts(failure.Reasons()...)}),
 		phases:        newPhases(r),
 		kubernetes:    newCounters(r, "kiln_kubernetes_requests_total", "Requests to the Kubernetes API, by the answer's code.", label{"code", codes()}),
@@ -147,6 +149,13 @@ func classify(code int, err error) (Outcome, failure.Reason) {
 func (m *Metrics) BuildEnded(outcome Build) {
 	if m != nil {
 		m.builds.inc(string(outcome))
+	}
+}
+
+// WishEnded counts a wish.
+func (m *Metrics) WishEnded(outcome Wish) {
+	if m != nil {
+		m.wishes.inc(string(outcome))
 	}
 }
 

@@ -37,6 +37,20 @@ const (
 	BuildFailed    Build = "failed"    // not; kiln_failures_total has the reasons
 )
 
+// Wish is what became of an image that a job's actions may want, before a step asked.
+type Wish string
+
+// Outcomes of wishes.
+const (
+	WishBuilt     Wish = "built"     // by a pod of this daemon's
+	WishReused    Wish = "reused"    // the registry had the image
+	WishFollowed  Wish = "followed"  // a pod of another request's built it
+	WishYielded   Wish = "yielded"   // given up, because the cluster had no room
+	WishCancelled Wish = "cancelled" // given up, because the job was over
+	WishFailed    Wish = "failed"    // it cannot be built; the step says why
+	WishRefused   Wish = "refused"   // no wish, or more than a job may have
+)
+
 // Phase is a part of a step.
 type Phase string
 
@@ -65,6 +79,10 @@ func outcomes() []string {
 
 func builds() []string {
 	return texts(BuildBuilt, BuildReused, BuildFollowed, BuildCancelled, BuildFailed)
+}
+
+func wishes() []string {
+	return texts(WishBuilt, WishReused, WishFollowed, WishYielded, WishCancelled, WishFailed, WishRefused)
 }
 
 func phases() []string { return texts(Phases()...) }

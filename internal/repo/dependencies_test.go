@@ -59,6 +59,7 @@ func TestShimDependencies(t *testing.T) {
 		"kiln/internal/hostpath",
 		"kiln/internal/jobdir",
 		"kiln/internal/spool",
+		"kiln/internal/wish",
 		"kiln/internal/workerlog",
 		"github.com/docker/go-units",
 		"github.com/fsnotify/fsnotify",

@@ -32,7 +32,7 @@ func (s *step) build(ctx context.Context, owner metav1.OwnerReference) (imagebui
 // asker is the step as who asks for an image.
 func (s *step) asker(owner metav1.OwnerReference) imagebuild.Asker {
 	who := imagebuild.Asker{
-		ID: s.id, Environment: s.container.EnvironmentVariables, Runner: s.self, Owner: owner,
+		ID: s.id, Environment: s.container.EnvironmentVariables, Runner: s.self, Owner: owner, Ahead: s.ahead,
 		Log: s.log, Times: s.times, Logger: s.logger, Note: s.keepBuild,
 	}
 	s.recall(keptBuild, &who.Begun)

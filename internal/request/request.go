@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"kiln/internal/actionrun"
+	"kiln/internal/ahead"
 	"kiln/internal/config"
 	"kiln/internal/event"
 	"kiln/internal/failure"
@@ -54,15 +55,18 @@ type Handler struct {
 	actions  *actionrun.Runner
 	jobs     *jobrun.Runner
 	services *servicerun.Runner
+	ahead    *ahead.Builds
 	decoding sync.Mutex // held while a request is read
 }
 
 // New returns a handler. The error names every option that cannot be used.
 func New(o Options) (*Handler, error) {
-	builds, err := imagebuild.New(buildOptions(o))
-	actions, actionsErr := actionrun.New(actionOptions(o))
-	services := servicerun.New(serviceOptions(o))
-	jobs, jobsErr := jobrun.New(jobOptions(o, services))
+	wished := &ahead.Builds{}
+	pods := ahead.Pods{Cluster: o.Pods, Builds: wished}
+	builds, err := imagebuild.New(buildOptions(o, pods))
+	actions, actionsErr := actionrun.New(actionOptions(o, pods))
+	services := servicerun.New(serviceOptions(o, pods))
+	jobs, jobsErr := jobrun.New(jobOptions(o, pods, services))
 	if err := errors.Join(err, actionsErr, jobsErr); err != nil {
 		return nil, err
 	}
@@ -71,14 +75,14 @@ func New(o Options) (*Handler, error) {
 	}
 	return &Handler{
 		operator: o.Operator, runner: o.Runner, state: o.State, metrics: o.Metrics, logger: o.Logger,
-		builds: builds, actions: actions, jobs: jobs, services: services,
+		builds: builds, actions: actions, jobs: jobs, services: services, ahead: wished,
 	}, nil
 }
 
 // buildOptions are those of the builds.
-func buildOptions(o Options) imagebuild.Options {
+func buildOptions(o Options, pods ahead.Cluster) imagebuild.Options {
 	options := imagebuild.Options{
-		Pods:       o.Pods,
+		Pods:       pods,
 		Namespace:  o.Pods.Namespace,
 		Settings:   buildSettings(o.Operator.Settings),
 		Flavor:     o.Operator.Flavor,
@@ -110,10 +114,10 @@ func buildSettings(s *config.Settings) imagebuild.Settings {
 }
 
 // actionOptions are those of the runs of actions.
-func actionOptions(o Options) actionrun.Options {
+func actionOptions(o Options, pods ahead.Cluster) actionrun.Options {
 	settings := o.Operator.Settings
 	options := actionrun.Options{
-		Pods:           o.Pods,
+		Pods:           pods,
 		State:          o.State,
 		Namespace:      o.Pods.Namespace,
 		Template:       o.Operator.ActionTemplate,
@@ -133,9 +137,9 @@ func actionOptions(o Options) actionrun.Options {
 }
 
 // serviceOptions are those of the services of jobs.
-func serviceOptions(o Options) servicerun.Options {
+func serviceOptions(o Options, pods ahead.Cluster) servicerun.Options {
 	options := servicerun.Options{
-		Pods:           o.Pods,
+		Pods:           pods,
 		State:          o.State,
 		Policy:         o.Operator.Policy,
 		Template:       o.Operator.ActionTemplate,
@@ -148,10 +152,10 @@ func serviceOptions(o Options) servicerun.Options {
 }
 
 // jobOptions are those of whole jobs.
-func jobOptions(o Options, services *servicerun.Runner) jobrun.Options {
+func jobOptions(o Options, pods ahead.Cluster, services *servicerun.Runner) jobrun.Options {
 	settings := o.Operator.Settings
 	options := jobrun.Options{
-		Pods:           o.Pods,
+		Pods:           pods,
 		State:          o.State,
 		Namespace:      o.Pods.Namespace,
 		Template:       o.Operator.ActionTemplate,
@@ -172,8 +176,8 @@ func jobOptions(o Options, services *servicerun.Runner) jobrun.Options {
 // discardTimeout bounds the deletion of what an earlier run of the daemon left.
 const discardTimeout = 10 * time.Second
 
-// step is one container step on its way, one call about a whole job, or one build from
-// a shell.
+// step is one container step on its way, one call about a whole job, one build from a
+// shell, or one wish.
 type step struct {
 	handler   *Handler
 	id        string // the request's
@@ -187,6 +191,7 @@ type step struct {
 	logger    *zap.Logger
 	outlet    *actionrun.Outlet
 	claim     *spool.Claim
+	ahead     bool // nobody waits for it, see [Handler.Wish]
 	earlier   bool // an earlier run of the daemon had begun it
 	ended     bool // the state has how it ended
 }
@@ -300,6 +305,7 @@ func (s *step) run(ctx context.Context, claim *spool.Claim, bad error) (code int
 	case hook.PrepareJob:
 		claim.Response, err = s.handler.jobs.Prepare(ctx, s.jobCall(), s.job, s.asked.Job)
 	case hook.CleanupJob:
+		s.handler.ahead.Stop(ahead.ErrJobOver)
 		s.handler.jobs.Cleanup(ctx, s.jobCall())
 	case hook.ExplainJob:
 		code, err = s.handler.jobs.Explain(ctx)

@@ -30,7 +30,7 @@ type Specimen struct {
 func SpecimenOf(operator Operator, namespace string, self runnerpod.Self) (Specimen, error) {
 	options := Options{Operator: operator, Pods: podrun.Client{Namespace: namespace}, Logger: zap.NewNop()}
 	id := spool.NewID()
-	build, err := buildOptions(options).Specimen(id, self)
+	build, err := buildOptions(options, options.Pods).Specimen(id, self)
 	if err != nil {
 		return Specimen{}, err
 	}
@@ -38,11 +38,11 @@ func SpecimenOf(operator Operator, namespace string, self runnerpod.Self) (Speci
 	push, pull := operator.Names.Image("kiln-specimen", tag)
 	none := "@sha256:" + strings.Repeat("0", 64)
 	image := actionrun.Image{Reference: strings.TrimSuffix(pull, ":"+tag) + none, Pushed: strings.TrimSuffix(push, ":"+tag) + none}
-	action, err := actionOptions(options).Specimen(actionrun.Step{ID: id, Runner: self}, image)
+	action, err := actionOptions(options, options.Pods).Specimen(actionrun.Step{ID: id, Runner: self}, image)
 	if err != nil {
 		return Specimen{}, err
 	}
-	job, err := jobOptions(options, servicerun.New(serviceOptions(options))).Specimen(id, self, image.Reference)
+	job, err := jobOptions(options, options.Pods, servicerun.New(serviceOptions(options, options.Pods))).Specimen(id, self, image.Reference)
 	if err != nil {
 		return Specimen{}, err
 	}

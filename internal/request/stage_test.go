@@ -17,11 +17,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/action"
+	"kiln/internal/ahead"
 	"kiln/internal/config"
 	"kiln/internal/executor"
 	"kiln/internal/hook"
 	"kiln/internal/imagebuild"
 	"kiln/internal/kaniko"
+	"kiln/internal/metrics"
 	"kiln/internal/podtest"
 	"kiln/internal/registry"
 	"kiln/internal/runnerpod"
@@ -43,7 +45,9 @@ type stage struct {
 	settings config.Settings
 	state    *spool.State
 	handler  *Handler
-	builds   int // pods that were built in
+	counted  *metrics.Metrics
+	builds   int           // pods that were built in
+	takes    time.Duration // a build
 	// act is what happens in an action's pod.
 	act func(*podtest.Life)
 }
@@ -51,7 +55,7 @@ type stage struct {
 // newStage makes one in which builds go well and actions end with 0.
 func newStage(t *testing.T, faults podtest.Faults) *stage {
 	t.Helper()
-	s := &stage{t: t, cluster: podtest.New(t, "ci", aRunner()), registry: podtest.NewRegistry()}
+	s := &stage{t: t, cluster: podtest.New(t, "ci", aRunner()), registry: podtest.NewRegistry(), takes: 5 * time.Second}
 	s.act = ends(0)
 	s.cluster.Run = s.live
 	s.registry.Put("base.example.com/base:1", podtest.Image{Config: v1.Config{Cmd: []string{"sh"}}})
@@ -79,12 +83,12 @@ func (s *stage) newHandler() *Handler {
 			Settings: &s.settings, Names: names, Registry: s.registry.Client(nil),
 			Flavor: executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"},
 		},
-		Pods: s.client.Client, Runner: &runnerpod.Reader{Pods: s.client, PodName: "runner-1"}, State: s.state, Logger: zap.NewNop(),
+		Pods: s.client.Client, Runner: &runnerpod.Reader{Pods: s.client, PodName: "runner-1"}, State: s.state, Metrics: s.counted, Logger: zap.NewNop(),
 	}
 	handler, err := New(options)
 	s.must(err)
-	of := buildOptions(options)
-	of.Pods = s.client // whose attach leads into the cluster in memory
+	// The client's attach leads into the cluster in memory.
+	of := buildOptions(options, ahead.Pods{Cluster: s.client, Builds: handler.ahead})
 	handler.builds, err = imagebuild.New(of)
 	s.must(err)
 	return handler
@@ -146,7 +150,7 @@ func (s *stage) build(life *podtest.Life) {
 		return
 	}
 	life.Print(builder, `{"level":"info","msg":"Retrieving image manifest base.example.com/base:1","time":"t"}`)
-	if !life.Wait(5 * time.Second) {
+	if !life.Wait(s.takes) {
 		return
 	}
 	for _, container := range life.Pod().Spec.Containers {

@@ -16,8 +16,12 @@ import (
 	"kiln/internal/scaleset"
 )
 
-// hooks is the one variable of the controller's chart that an overlay replaces.
-const hooks = "ACTIONS_RUNNER_CONTAINER_HOOKS"
+// hooks is the one variable of the controller's chart that an overlay replaces, and
+// started one of the runner's that it adds.
+const (
+	hooks   = "ACTIONS_RUNNER_CONTAINER_HOOKS"
+	started = "ACTIONS_RUNNER_HOOK_JOB_STARTED"
+)
 
 // own returns the pod template that the controller's chart makes by itself: its
 // rendering without what is called after kiln.
@@ -39,7 +43,7 @@ func own(t *testing.T, mode string) corev1.PodTemplateSpec {
 	spec.Volumes = slices.DeleteFunc(spec.Volumes, func(v corev1.Volume) bool { return kilns(v.Name) })
 	for i := range spec.Containers {
 		c := &spec.Containers[i]
-		c.Env = slices.DeleteFunc(c.Env, func(e corev1.EnvVar) bool { return kilns(e.Name) })
+		c.Env = slices.DeleteFunc(c.Env, func(e corev1.EnvVar) bool { return kilns(e.Name) || e.Name == started })
 		c.VolumeMounts = slices.DeleteFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return kilns(m.Name) })
 	}
 	return template

@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 				t.Fatalf("Check = %v, want %q", err, tt.says)
 			}
 			if tt.says == "" {
-				for _, sub := range []string{"requests", "cancel", "responses", "tmp"} {
+				for _, sub := range []string{"requests", "cancel", "responses", "wishes", "tmp"} {
 					if info, err := os.Stat(filepath.Join(dir, sub)); err != nil || info.Mode().Perm() != 0o777 {
 						t.Errorf("%s: %v, %v", sub, info, err)
 					}

@@ -8,6 +8,7 @@
 //	requests/<id>/     the shim's: request.json, context.tar, lock
 //	cancel/<id>        the shim's: the step is cancelled
 //	responses/<id>/    the daemon's: <offset>.log, result.json
+//	wishes/<id>/       the shim's: wish.json, context.tar
 //	daemon.lock        the daemon's: held while it serves the exchange
 //	settings.json      the daemon's: limits that a shim may know beforehand
 //
@@ -27,6 +28,9 @@
 //	responses/<id>/result.json     answered; the shim prints the rest of the log,
 //	                               removes requests/<id> and exits
 //	requests/<id> gone             the daemon removes responses/<id>
+//
+// A wish ([Wish]) is dropped in the same way. It has no answer: the daemon takes it out
+// of the exchange before it does anything about it, or removes it.
 //
 // The shim holds an exclusive flock on lock from before the rename until it
 // exits. A lock that can be taken means that the shim has vanished.

@@ -23,8 +23,10 @@ type Draft struct {
 }
 
 // NewDraft starts a request below tmp and takes its lock.
-func (e *Exchange) NewDraft() (*Draft, error) {
-	id := NewID()
+func (e *Exchange) NewDraft() (*Draft, error) { return e.newDraft(NewID()) }
+
+// newDraft starts what will have that id.
+func (e *Exchange) newDraft(id string) (*Draft, error) {
 	name := path.Join(dirTmp, id)
 	if err := e.root.Mkdir(name, modeDir); err != nil {
 		return nil, fmt.Errorf("stage request: make %s: %w", dirTmp, bare(err))

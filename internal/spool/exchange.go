@@ -21,6 +21,7 @@ const (
 	dirRequests  = "requests"
 	dirCancel    = "cancel"
 	dirResponses = "responses"
+	dirWishes    = "wishes"
 	fileDaemon   = "daemon.lock"
 
 	fileRequest = "request.json"
@@ -75,7 +76,9 @@ func (e *Exchange) Init() error {
 }
 
 // directories are those of the exchange.
-func directories() []string { return []string{dirTmp, dirRequests, dirCancel, dirResponses} }
+func directories() []string {
+	return []string{dirTmp, dirRequests, dirCancel, dirResponses, dirWishes}
+}
 
 // makeDir makes one directory that both sides may write. One that is there
 // may be what an earlier run had not opened yet, or another user's.
@@ -119,7 +122,7 @@ func (e *Exchange) Served() bool {
 
 // WatchDirs returns the paths whose changes concern the daemon.
 func (e *Exchange) WatchDirs() []string {
-	return []string{filepath.Join(e.path, dirRequests), filepath.Join(e.path, dirCancel)}
+	return []string{filepath.Join(e.path, dirRequests), filepath.Join(e.path, dirCancel), filepath.Join(e.path, dirWishes)}
 }
 
 // ResponsesDir returns the path below which the daemon answers.

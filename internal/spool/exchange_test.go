@@ -283,7 +283,7 @@ func TestModes(t *testing.T) {
 	shim := start(t, "hold", dir, withUmask)
 	id := shim.line(t)
 	checkModes(t, dir, map[string]fs.FileMode{
-		"tmp": 0o777, "requests": 0o777, "cancel": 0o777, "responses": 0o777,
+		"tmp": 0o777, "requests": 0o777, "cancel": 0o777, "responses": 0o777, "wishes": 0o777,
 		"daemon.lock": 0o666, "settings.json": 0o666,
 		"requests/" + id: 0o777, "requests/" + id + "/request.json": 0o666, "requests/" + id + "/lock": 0o666,
 	})

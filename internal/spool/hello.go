@@ -64,7 +64,7 @@ func (e *Exchange) Greeting() (Hello, time.Time, error) {
 // directories that it has.
 func (e *Exchange) Writable() error {
 	dirs := []string{"."}
-	for _, dir := range []string{dirTmp, dirRequests, dirCancel, dirResponses} {
+	for _, dir := range directories() {
 		if info, err := e.root.Lstat(dir); err == nil && info.IsDir() {
 			dirs = append(dirs, dir)
 		}

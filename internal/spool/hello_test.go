@@ -73,9 +73,9 @@ func TestWritable(t *testing.T) {
 	if err := errors.Join(exchange.Writable(), exchange.Init(), exchange.Writable()); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{".", "requests", "responses", "cancel", "tmp"} {
+	for _, part := range []string{".", "requests", "responses", "cancel", "tmp", "wishes"} {
 		entries, err := os.ReadDir(filepath.Join(dir, part))
-		if want := map[bool]int{true: 4, false: 0}[part == "."]; err != nil || len(entries) != want {
+		if want := map[bool]int{true: 5, false: 0}[part == "."]; err != nil || len(entries) != want {
 			t.Errorf("left in %s: %v, %v", part, entries, err)
 		}
 	}

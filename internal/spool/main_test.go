@@ -345,7 +345,7 @@ func claim(t testing.TB, exchange *spool.Exchange, id string) *spool.Claim {
 // the exchange's own.
 func left(t testing.TB, dir string) []string {
 	t.Helper()
-	own := []string{".", "tmp", "requests", "cancel", "responses", "daemon.lock", "settings.json"}
+	own := []string{".", "tmp", "requests", "cancel", "responses", "wishes", "daemon.lock", "settings.json"}
 	var paths []string
 	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {

@@ -20,6 +20,8 @@ type Settings struct {
 	// HookTemplate says that the daemon merges an extension template into the
 	// Jobs of actions.
 	HookTemplate bool `json:"hook_template"`
+	// Prebuild says that the daemon takes wishes.
+	Prebuild bool `json:"prebuild"`
 }
 
 // Publish writes the settings for shims.

@@ -1,11 +1,11 @@
-// Package workerlog reads the names of a job's services from the diagnostic log
-// of the runner's worker, the only place in the runner container that has them:
-// the message to a container hook does not (actions/runner#2783).
+// Package workerlog reads the names of a job's services, and which actions it uses, from
+// the diagnostic log of the runner's worker, the only place in the runner container that
+// has them: the message to a container hook does not (actions/runner#2783).
 //
 // The worker writes the job as it got it from GitHub, as indented JSON below
 // the line "Job message:" (actions/runner, Worker.cs), with secrets masked. The
 // log is the runner's, not the job's, but no interface: whatever is missing or
-// odd in it means that there are no names, and never an error. Only regular
+// odd in it means that nothing is known, and never an error. Only regular
 // files are read, and of those a bounded part.
 package workerlog
 
@@ -35,17 +35,23 @@ const (
 // from the newest log in dir that has a job's message. It is nil where there
 // are not that many.
 func Services(dir string, count int) []string {
+	names := services(newestMessage(dir))
+	if len(names) != count {
+		return nil
+	}
+	return names
+}
+
+// newestMessage is what follows the announcement of a job's message in the newest log
+// that has one.
+func newestMessage(dir string) []byte {
 	for _, name := range newest(dir) {
 		text, err := read(filepath.Join(dir, name))
 		if err != nil {
 			continue
 		}
 		if message, found := lastMessage(text); found {
-			names := services(message)
-			if len(names) != count {
-				return nil
-			}
-			return names
+			return message
 		}
 	}
 	return nil

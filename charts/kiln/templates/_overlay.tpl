@@ -171,6 +171,10 @@ spec:
       env:
         - name: ACTIONS_RUNNER_CONTAINER_HOOKS
           value: /opt/kiln/hook.sh
+        # Has images built ahead of the steps that want them. A script of your own that is
+        # to run at the start of each job is named by KILN_JOB_STARTED.
+        - name: ACTIONS_RUNNER_HOOK_JOB_STARTED
+          value: /opt/kiln/job-started.sh
 {{- if eq .mode "sealed" }}
         - name: ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER
           value: "false"

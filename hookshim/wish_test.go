@@ -1,0 +1,114 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"kiln/internal/install"
+	"kiln/internal/spool"
+)
+
+// prepareWishes serves a script of the start of jobs: it installs the hook in the
+// directory of the first argument, makes the exchange, and says there that wishes are
+// taken unless there is a second argument.
+func prepareWishes(args []string) {
+	check(install.Hook(args[0]))
+	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
+	check(err)
+	check(exchange.Init())
+	check(exchange.Publish(spool.Settings{ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, Prebuild: len(args) < 2}))
+}
+
+// grantWishes waits for that many wishes and takes all that there are: it prints each with
+// what its context holds.
+func grantWishes(count string) {
+	wanted, err := strconv.Atoi(count)
+	check(err)
+	exchange, err := spool.Open(os.Getenv("KILN_EXCHANGE"))
+	check(err)
+	watcher := spool.Watch(context.Background(), exchange.WatchDirs()...)
+	ids, _, err := exchange.Wishes()
+	for ; err == nil && len(ids) < wanted; ids, _, err = exchange.Wishes() {
+		<-watcher.C
+	}
+	check(err)
+	slices.Sort(ids)
+	for _, id := range ids {
+		_, rank, _ := spool.ParseWishID(id)
+		wish, err := exchange.TakeWish(id)
+		check(err)
+		fmt.Printf("wish %d: %s of %s for %s, job %s:", rank, wish.Wish.Dockerfile, wish.Wish.Path, wish.Wish.Workspace, wish.Wish.Env["GITHUB_JOB"])
+		context, err := wish.Context()
+		check(err)
+		for archive := tar.NewReader(context); ; {
+			header, err := archive.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			check(err)
+			fmt.Print(" ", header.Name)
+		}
+		fmt.Println()
+	}
+	fmt.Printf("%d wishes\n", len(ids))
+}
+
+// BenchmarkJobStarted is what a job waits for at its start, with twenty actions to wish
+// for.
+func BenchmarkJobStarted(b *testing.B) {
+	dir := b.TempDir()
+	own, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	bin := filepath.Join(dir, "bin")
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	must(os.Mkdir(bin, 0o755))
+	for _, name := range []string{"daemon", install.Shim, install.Agent} {
+		must(os.Symlink(own, filepath.Join(bin, name)))
+	}
+	for i := range 20 {
+		action := filepath.Join(dir, "_work/_actions/acme", strconv.Itoa(i), "v1")
+		must(os.MkdirAll(action, 0o755))
+		must(os.WriteFile(filepath.Join(action, "action.yml"), []byte("runs:\n  using: docker\n  image: Dockerfile\n"), 0o644))
+		must(os.WriteFile(filepath.Join(action, "Dockerfile"), []byte("FROM x\n"), 0o644))
+		must(os.WriteFile(action+".completed", nil, 0o644))
+	}
+	must(os.Mkdir(filepath.Join(dir, "exchange"), 0o777))
+	b.Setenv("KILN_EXCHANGE", filepath.Join(dir, "exchange"))
+	b.Setenv("RUNNER_WORKSPACE", filepath.Join(dir, "_work/app"))
+	b.Setenv("KILN_JOB_STARTED", "")
+	exchange, err := spool.Open(filepath.Join(dir, "exchange"))
+	must(err)
+	defer exchange.Close()
+	must(exchange.Init())
+	must(exchange.Publish(spool.Settings{Prebuild: true}))
+	script := filepath.Join(bin, install.JobStarted)
+	must(install.Scripts(bin))
+	for b.Loop() {
+		must(exec.CommandContext(b.Context(), "bash", "-e", script).Run())
+		b.StopTimer() // until the wishes are there, which nobody waits for
+		watcher := spool.Watch(b.Context(), exchange.WatchDirs()...)
+		for ids, _, _ := exchange.Wishes(); len(ids) < 20; ids, _, _ = exchange.Wishes() {
+			<-watcher.C
+		}
+		ids, _, _ := exchange.Wishes()
+		for _, id := range ids {
+			must(exchange.RemoveWish(id))
+		}
+		b.StartTimer()
+	}
+}

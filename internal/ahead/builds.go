@@ -1,0 +1,70 @@
+package ahead
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"kiln/internal/spool"
+)
+
+// Why wishes are not carried out.
+var (
+	ErrNoRoom  = errors.New("what steps need goes first: the namespace or its nodes have no room for more pods")
+	ErrJobOver = errors.New("the job is over")
+)
+
+// Builds are the builds that nobody waits for: those of the wishes of one job at a time.
+// The zero value is ready; it is safe for concurrent use.
+type Builds struct {
+	mu      sync.Mutex
+	job     string // whose
+	over    error  // why none is carried out any more
+	running map[string]context.CancelCauseFunc
+}
+
+// Begin begins to carry a wish out: the context ends when ctx does, or the wishes of its
+// job; end is called once everything of it is over. The first wish of another job ends
+// those of the one before. The error says why no wish of the job is carried out.
+func (b *Builds) Begin(ctx context.Context, id string) (_ context.Context, end func(), err error) {
+	job, _, _ := spool.ParseWishID(id)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if job != b.job {
+		b.endLocked(ErrJobOver)
+		b.job, b.over = job, nil
+	}
+	if b.over != nil {
+		return nil, nil, b.over
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	if b.running == nil {
+		b.running = map[string]context.CancelCauseFunc{}
+	}
+	b.running[id] = cancel
+	return ctx, func() {
+		cancel(nil)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.running, id)
+	}, nil
+}
+
+// Stop ends the wishes of the job for cause, those that wait included, and reports whether
+// one was being carried out.
+func (b *Builds) Stop(cause error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over == nil {
+		b.over = cause
+	}
+	return b.endLocked(cause)
+}
+
+// endLocked ends what is running, and reports whether anything was.
+func (b *Builds) endLocked(cause error) bool {
+	for _, cancel := range b.running {
+		cancel(cause)
+	}
+	return len(b.running) > 0
+}

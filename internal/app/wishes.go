@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"slices"
+
+	"kiln/internal/config"
+	"kiln/internal/metrics"
+	"kiln/internal/spool"
+)
+
+// Bounds on the wishes of a hostile exchange. Those of one job are bounded by their ids.
+const (
+	maxWishJobs   = 100   // whose wishes this daemon takes
+	maxWishesSeen = 1_000 // of the exchange, at a time
+)
+
+// wishes says which wishes are carried out, and how many are. It belongs to the goroutine
+// of run, but for freed.
+type wishes struct {
+	atOnce  int             // how many may be carried out; 0 is none
+	job     string          // whose
+	taken   map[string]bool // of that job
+	over    map[string]bool // jobs that are over
+	running int
+	// freed wakes run once a wish is over.
+	freed chan struct{}
+}
+
+// newWishes returns the wishes of a run of a. Where steps cannot run, or images are not
+// found again, there are none.
+func newWishes(a *App) *wishes {
+	w := &wishes{taken: map[string]bool{}, over: map[string]bool{}, freed: make(chan struct{}, max(1, a.settings.Prebuild))}
+	if a.broken == nil && a.settings.Tag == config.TagContent {
+		w.atOnce = a.settings.Prebuild
+	}
+	return w
+}
+
+// admits reports whether a wish is one of the job that runs now: that of the last wish
+// with another job's id.
+func (w *wishes) admits(id string) bool {
+	job, _, ok := spool.ParseWishID(id)
+	if !ok || w.atOnce == 0 || w.over[job] {
+		return false
+	}
+	if job != w.job {
+		if len(w.over) >= maxWishJobs {
+			return false
+		}
+		if w.job != "" {
+			w.over[w.job] = true
+		}
+		w.job, w.taken = job, map[string]bool{}
+	}
+	return !w.taken[id]
+}
+
+// takeWishes carries out the wishes that may be, and removes those that never will be. The
+// others wait in the exchange, and all of them while steps wait for their turn.
+func (s *serving) takeWishes(ctx context.Context) {
+	ids, _, err := s.exchange.Wishes()
+	s.warn("scan the exchange", err)
+	slices.Sort(ids)
+	free := s.unanswered() < cap(s.slots)
+	for _, id := range ids[:min(len(ids), maxWishesSeen)] {
+		switch {
+		case !s.wishes.admits(id):
+			s.refuseWish(id)
+		case free && s.wishes.running < s.wishes.atOnce:
+			s.takeWish(ctx, id)
+		}
+	}
+}
+
+// refuseWish removes a wish.
+func (s *serving) refuseWish(id string) {
+	if err := s.exchange.RemoveWish(id); err != nil {
+		s.warn("remove a wish", err)
+		return
+	}
+	s.metrics.WishEnded(metrics.WishRefused)
+}
+
+// takeWish carries a wish out, if it is one.
+func (s *serving) takeWish(ctx context.Context, id string) {
+	s.wishes.taken[id] = true
+	wish, err := s.exchange.TakeWish(id)
+	if err != nil {
+		s.warn("take a wish", err)
+		s.metrics.WishEnded(metrics.WishRefused)
+		return
+	}
+	s.wishes.running++
+	s.wait.Go(func() {
+		s.handler.Wish(ctx, wish)
+		s.wishes.freed <- struct{}{}
+	})
+}
