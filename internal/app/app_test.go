@@ -85,7 +85,7 @@ func settings(exchange, state string) *config.Settings {
 		Exchange: exchange, State: state,
 		ContextMaxBytes: 1 << 20, ContextMaxEntries: 100, MaxInFlight: 2, LogBacklogBytes: 1 << 20,
 		PendingTimeout: time.Minute, BuildTimeout: time.Minute, BuildMemory: "1Gi", BuildStorage: "1Gi",
-		Placement: config.PlacementSameNode, Tag: config.TagContent, JobRights: "baseline",
+		Placement: config.PlacementSameNode, Tag: config.TagContent, Assemble: config.AssembleOff, JobRights: "baseline",
 	}
 }
 

@@ -28,6 +28,8 @@ type Policy struct {
 type Decision struct {
 	Reuse  bool
 	Reason string
+	// Aged says that the image is not used for its age alone.
+	Aged bool
 }
 
 // Decide returns what to do with the image that the registry holds under a
@@ -47,7 +49,7 @@ func (p Policy) Decide(image *registry.Image, now time.Time) Decision {
 	case age < -clockSkew:
 		return Decision{Reason: "its build time is ahead of the clock"}
 	case age >= p.MaxAge:
-		return Decision{Reason: "older than " + Age(p.MaxAge)}
+		return Decision{Reason: "older than " + Age(p.MaxAge), Aged: true}
 	}
 	return Decision{Reuse: true, Reason: fmt.Sprintf("reused (built %s ago)", Age(max(age, 0)))}
 }

@@ -21,6 +21,9 @@ type Begun struct {
 	// has failed that is tried again.
 	Since    time.Time `json:"since,omitzero"`
 	Failures int       `json:"failures,omitempty"`
+	// Part is the base part that the build pod makes, where it is pushed to; empty where
+	// the pod makes the image itself.
+	Part string `json:"part,omitempty"`
 	// Pod is the name of the build pod, noted before it is made.
 	Pod string `json:"pod,omitempty"`
 	// Given is the UID of the pod that gets the context, since Sent. It is noted before
@@ -50,6 +53,20 @@ func (o *order) note(change func(*Begun)) {
 	change(&o.begun)
 	if o.who.Note != nil {
 		o.who.Note(o.begun)
+	}
+}
+
+// noteAs has what is begun of a base part remembered as the order's whose part it is.
+// It goes on with what an earlier run of the daemon began of it.
+func (o *order) noteAs(whole *order) {
+	part := o.plan.push
+	o.begun = Begun{}
+	if whole.begun.Part == part {
+		o.begun = whole.begun
+	}
+	o.who.Note = func(b Begun) {
+		b.Part = part
+		whole.note(func(begun *Begun) { *begun = b })
 	}
 }
 

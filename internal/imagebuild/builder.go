@@ -57,6 +57,9 @@ type Settings struct {
 	// up to ReuseMaxAge.
 	Tag         string
 	ReuseMaxAge time.Duration
+	// Assemble says that what runs nothing is put on top without a build pod. It takes
+	// tags by content.
+	Assemble bool
 	// RegistrySecret, PullSecret and Identity are what gates log in with, and PullAllow the
 	// repositories that they pull from so.
 	RegistrySecret, PullSecret string
@@ -104,6 +107,7 @@ type Builder struct {
 	shares    shares
 	executors executorMemo
 	users     usersMemo
+	layers    chan struct{} // one for each layer that is looked into
 }
 
 // New returns a builder; the error names every option that cannot be used.
@@ -111,7 +115,7 @@ func New(options Options) (*Builder, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	return &Builder{options: options}, nil
+	return &Builder{options: options, layers: make(chan struct{}, maxLayers)}, nil
 }
 
 // cleanupTimeout bounds the deletion of a build's objects. It does not end

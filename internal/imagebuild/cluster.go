@@ -42,9 +42,17 @@ type Pods interface {
 	ServerVersion() (string, error)
 }
 
-// Registry looks images up, as [registry.Client] does.
+// Registry looks images up and pushes, as [registry.Client] does.
 type Registry interface {
 	Resolve(ctx context.Context, reference string) (string, error)
 	Base(ctx context.Context, reference, digest, arch string) (registry.Base, error)
 	Image(ctx context.Context, reference string) (registry.Image, error)
+
+	// What is put together here: parts are read as they are, and pushed.
+	Original(ctx context.Context, reference, digest string) (registry.Original, error)
+	Pushed(ctx context.Context, reference string, configuration bool) (registry.Original, error)
+	Open(ctx context.Context, of *registry.Original, blob registry.Blob) (io.ReadCloser, error)
+	Copy(ctx context.Context, repository string, of *registry.Original, layer registry.Blob, watch io.Writer) (streamed bool, err error)
+	Upload(ctx context.Context, repository string, blob registry.Blob, open func() (io.ReadCloser, error)) error
+	PutManifest(ctx context.Context, reference, mediaType string, manifest []byte) error
 }

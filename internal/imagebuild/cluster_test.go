@@ -56,6 +56,7 @@ type world struct {
 	source   imagebuild.Source
 	context  []byte // its canonical tar
 	settings imagebuild.Settings
+	made     podtest.Image // what pods build
 	// at is called in the goroutine of the pod at each moment of its build, and
 	// reports whether the build goes on; nil lets it.
 	at func(life *podtest.Life, pod int, moment string) bool
@@ -78,7 +79,8 @@ func newWorld(t *testing.T) *world {
 		BuildRights: "docker", BuildUserns: config.UsernsOff, BuildMemory: "1Gi", BuildStorage: "1Gi",
 		PendingTimeout: 2 * time.Minute, BuildTimeout: 3 * time.Minute, ReuseMaxAge: time.Hour,
 	}
-	w.stage()
+	w.made = podtest.Image{Config: v1.Config{Cmd: []string{"/app"}}}
+	w.stage(dockerfile, "main.c", "int main;")
 	return w
 }
 
@@ -90,14 +92,15 @@ func (w *world) must(err error) {
 	}
 }
 
-// stage writes the context.
-func (w *world) stage() {
+// stage writes the context: a Dockerfile and other files, by name and content.
+func (w *world) stage(dockerfile string, files ...string) {
 	w.t.Helper()
 	var staged, canonical bytes.Buffer
 	archive := tar.NewWriter(&staged)
-	for _, file := range [][2]string{{"Dockerfile", dockerfile}, {"main.c", "int main;"}} {
-		w.must(archive.WriteHeader(&tar.Header{Name: file[0], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(file[1]))}))
-		_, err := archive.Write([]byte(file[1]))
+	files = append([]string{"Dockerfile", dockerfile}, files...)
+	for i := 0; i < len(files); i += 2 {
+		w.must(archive.WriteHeader(&tar.Header{Name: files[i], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[i+1]))}))
+		_, err := archive.Write([]byte(files[i+1]))
 		w.must(err)
 	}
 	w.must(archive.Close())
@@ -148,7 +151,7 @@ func (w *world) build(life *podtest.Life) {
 	w.mu.Lock()
 	w.contexts = append(w.contexts, input)
 	w.mu.Unlock()
-	if !bytes.HasSuffix(input, w.context) {
+	if !w.settings.Assemble && !bytes.HasSuffix(input, w.context) {
 		life.Print(builder, "error building image: unpacking the context: unexpected EOF")
 		life.Exit(builder, 1)
 		return
@@ -176,7 +179,9 @@ func (w *world) push(pod *corev1.Pod, made time.Time) string {
 	for _, container := range pod.Spec.Containers {
 		for _, arg := range container.Args {
 			if reference, found := strings.CutPrefix(arg, "--push="); found {
-				digest := w.registry.Put(reference, podtest.Image{Created: made, Config: v1.Config{Cmd: []string{"/app"}}})
+				image := w.made
+				image.Created = made
+				digest := w.registry.Put(reference, image)
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				w.digests = append(w.digests, digest)

@@ -66,6 +66,9 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 		return o.build(ctx)
 	}
 	found, why := o.find(ctx)
+	if why != "" && o.ageless(ctx) {
+		found, why = result{digest: o.plan.aged.Digest, note: noteAgeless, start: &o.plan.aged.Start}, ""
+	}
 	o.who.Times.Mark("lookup")
 	if why == "" {
 		image := o.imageOf(found)
@@ -82,7 +85,7 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 
 // build has the image built, and says so.
 func (o *order) build(ctx context.Context) (Image, error) {
-	built, err := o.produce(ctx)
+	built, err := o.make(ctx)
 	if err != nil {
 		return Image{}, err
 	}
@@ -164,6 +167,9 @@ func (o *order) decide(image *registry.Image) (found result, why string) {
 	}
 	decision := buildkey.Policy{MaxAge: o.builder.options.Settings.ReuseMaxAge}.Decide(image, time.Now())
 	if !decision.Reuse {
+		if o.plan.aged = nil; decision.Aged {
+			o.plan.aged = image
+		}
 		return result{}, decision.Reason
 	}
 	return result{digest: image.Digest, note: decision.Reason, start: &image.Start}, ""

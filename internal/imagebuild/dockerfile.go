@@ -31,20 +31,28 @@ func Check(source *Source, flavor executor.Flavor, log *steplog.Log) error {
 	if err != nil {
 		return err
 	}
+	if read.refused != nil {
+		return a.refuse(0, read.refused)
+	}
 	a.warn(read.warnings)
 	return nil
 }
 
 // dockerfile is a Dockerfile that may be built.
 type dockerfile struct {
-	file   *preflight.File
-	report *preflight.Report
+	file *preflight.File
+	// report is nil where the Dockerfile is refused: this Kaniko would build it
+	// otherwise than Docker.
+	report  *preflight.Report
+	refused *preflight.Error
+	// looked is what is known of the context, without its list.
+	looked *preflight.Context
 	// warnings are those of the report and of the Kaniko.
 	warnings []preflight.Problem
 }
 
-// check reads the Dockerfile and refuses what this Kaniko would build otherwise
-// than Docker of this context, and what neither builds.
+// check reads the Dockerfile and finds what this Kaniko would build otherwise than
+// Docker of this context. The error refuses what neither builds.
 func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error) {
 	file, err := preflight.Parse(a.place.File, source.Text)
 	if err != nil {
@@ -57,11 +65,16 @@ func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error
 		}
 		return nil, fmt.Errorf("look into what ADD names: %w", err)
 	}
+	read := &dockerfile{file: file, looked: context.Unlisted()}
 	report, err := file.Report(flavor.Name, context)
+	if bad, ok := errors.AsType[*preflight.Error](err); ok && bad.Kind == preflight.Unsupported {
+		read.refused = bad
+		return read, nil
+	}
 	if err != nil {
 		return nil, a.refuse(0, err)
 	}
-	read := &dockerfile{file: file, report: report, warnings: report.Warnings}
+	read.report, read.warnings = report, report.Warnings
 	if newer := flavor.Newer(); newer != "" {
 		problem := preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."}
 		read.warnings = append(slices.Clone(read.warnings), problem)
@@ -70,7 +83,8 @@ func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error
 }
 
 // mend returns the files that are sent beside the context, with the Dockerfile as
-// the flavor at hand can build it, and packs them.
+// the flavor at hand can build it, and packs them. An error of type
+// [*preflight.Error] refuses what it cannot.
 func (o *order) mend(ctx context.Context, report *preflight.Report) ([]buildcontext.File, error) {
 	p := o.plan
 	bases := map[string]preflight.Base{}
@@ -88,7 +102,7 @@ func (o *order) mend(ctx context.Context, report *preflight.Report) ([]buildcont
 	}
 	sent, err := report.Send(bases, ignore)
 	if err != nil {
-		return nil, o.author().refuse(0, err)
+		return nil, err
 	}
 	var head bytes.Buffer
 	if err := buildcontext.Head(&head, sent.Files); err != nil {

@@ -78,14 +78,14 @@ func TestCheckLooksIntoTheContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			flavor := executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}
-			a := author{log: steplog.New(&strings.Builder{}, "", false), place: steplog.Place{File: "Dockerfile"}}
-			source := &Source{Text: []byte(tt.dockerfile), Context: Context{Tree: tree}}
-			_, err := check(source, flavor, a)
+			log := steplog.New(&strings.Builder{}, "", false)
+			source := &Source{Text: []byte(tt.dockerfile), Place: steplog.Place{File: "Dockerfile"}, Context: Context{Tree: tree}}
+			err := Check(source, flavor, log)
 			if failure.Of(err) != tt.reason || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("check: %q %v, want %q and %q", failure.Of(err), err, tt.reason, tt.says)
 			}
 			source.Context.Tree = nil
-			if _, err := check(source, flavor, a); tt.reason != failure.DockerfileSyntax && err != nil {
+			if err := Check(source, flavor, log); tt.reason != failure.DockerfileSyntax && err != nil {
 				t.Errorf("check without a context: %v", err)
 			}
 		})

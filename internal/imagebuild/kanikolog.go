@@ -135,6 +135,13 @@ func (k *kanikoLog) now() (title string, since time.Time) {
 	return title, k.clock.here(since)
 }
 
+// steps is how many steps were shown.
+func (k *kanikoLog) steps() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.progress.Steps()
+}
+
 // instructionLine is the line in the Dockerfile of the instruction that is
 // being built, or 0.
 func (k *kanikoLog) instructionLine() int {

@@ -2,6 +2,7 @@ package imagebuild
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 
@@ -16,6 +17,10 @@ import (
 // plan is what a build makes and of what, known before anything is built.
 type plan struct {
 	file *preflight.File
+	// refused is why the Kaniko at hand cannot build it, nil where it can.
+	refused *preflight.Error
+	// looked is what is known of the files of the context.
+	looked *preflight.Context
 	// warnings are for its author, and stages as they are sent.
 	warnings []preflight.Problem
 	stages   []preflight.Stage
@@ -40,6 +45,8 @@ type plan struct {
 	// keyed says that the tag follows from what goes into the build, so that an
 	// image that has it is the one that would be built.
 	keyed bool
+	// aged is the image under the tag where its age alone is against it.
+	aged *registry.Image
 	// blind says why the registry cannot be asked for the image, once that is
 	// known.
 	blind string
@@ -55,15 +62,23 @@ const (
 func (o *order) makePlan(ctx context.Context) error {
 	read, err := check(&o.source, o.builder.options.Flavor, o.author())
 	o.source.Context.Tree = nil
-	o.who.Times.Mark("preflight")
+	if !o.part {
+		o.who.Times.Mark("preflight")
+	}
 	if err != nil {
 		return err
 	}
-	o.plan = &plan{file: read.file, warnings: read.warnings, keyed: o.builder.options.Settings.Tag == config.TagContent}
+	o.plan = &plan{
+		file: read.file, refused: read.refused, looked: read.looked, warnings: read.warnings,
+		keyed: o.builder.options.Settings.Tag == config.TagContent,
+	}
+	if read.refused != nil && !o.assembles() {
+		return o.author().refuse(0, read.refused)
+	}
 	if err := o.resolve(ctx); err != nil {
 		return err
 	}
-	files, err := o.mend(ctx, read.report)
+	files, err := o.files(ctx, read.report)
 	if err != nil {
 		return err
 	}
@@ -77,6 +92,20 @@ func (o *order) makePlan(ctx context.Context) error {
 	}
 	o.plan.push, o.plan.pull = o.builder.options.Names.Image(o.source.Workspace, tag)
 	return nil
+}
+
+// files are what the key binds beside the context: what Kaniko gets there, or the
+// Dockerfile itself where it cannot build that.
+func (o *order) files(ctx context.Context, report *preflight.Report) ([]buildcontext.File, error) {
+	if o.plan.refused == nil {
+		files, err := o.mend(ctx, report)
+		bad, ok := errors.AsType[*preflight.Error](err)
+		if !ok || !o.assembles() {
+			return files, o.author().refuse(0, err)
+		}
+		o.plan.refused = bad
+	}
+	return []buildcontext.File{{Name: preflight.SentDockerfile, Content: o.source.Text}}, nil
 }
 
 // resolve asks the registries which digests the executor and the external
@@ -109,11 +138,15 @@ func (o *order) resolve(ctx context.Context) error {
 // key returns the tag of an image that is made of this.
 func (o *order) key(files []buildcontext.File) string {
 	file := o.plan.file
+	flags := kaniko.ResultFlags(kaniko.Build{
+		Flavor: o.builder.options.Flavor, SnapshotMode: o.builder.options.Settings.SnapshotMode, Unused: file.Unused, OwnArgs: file.OwnArgs, Arch: arch,
+	})
+	if o.plan.refused != nil {
+		flags = append(flags, "not built by Kaniko")
+	}
 	key := buildkey.New(buildkey.Inputs{
-		Executor: o.plan.executor,
-		Flags: kaniko.ResultFlags(kaniko.Build{
-			Flavor: o.builder.options.Flavor, SnapshotMode: o.builder.options.Settings.SnapshotMode, Unused: file.Unused, OwnArgs: file.OwnArgs, Arch: arch,
-		}),
+		Executor:   o.plan.executor,
+		Flags:      flags,
 		Platform:   platform,
 		Dockerfile: o.source.Dockerfile,
 		Files:      files,

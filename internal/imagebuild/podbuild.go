@@ -87,7 +87,10 @@ func (b *podBuild) run(ctx context.Context) (result, error) {
 	defer b.deadline.Stop()
 	defer b.grace.Stop()
 	defer b.starts()
-	defer b.output.close()
+	defer func() {
+		b.output.close()
+		b.order.steps = b.output.steps()
+	}()
 	feed := podwait.Watch(ctx, func(ctx context.Context, onChange podrun.OnChange) error {
 		return b.order.builder.options.Pods.Watch(ctx, b.pod.Name, onChange)
 	})

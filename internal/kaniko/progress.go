@@ -89,6 +89,9 @@ func (p *Progress) Now() (title string, since time.Time) {
 	return p.step.title, p.step.began
 }
 
+// Steps is how many steps were begun.
+func (p *Progress) Steps() int { return p.steps }
+
 // InstructionLine returns the line in the Dockerfile of the instruction that
 // was begun last, or 0 where it stands in none that is known.
 func (p *Progress) InstructionLine() int { return p.plan.line }

@@ -34,7 +34,7 @@ func (f *File) Report(flavor string, context *Context) (*Report, error) {
 	}
 	r := &Report{
 		Warnings: slices.Concat(f.warnings, c.warned),
-		file:     f, flavor: flavor, context: context.unlisted(), found: c.found,
+		file:     f, flavor: flavor, context: context.Unlisted(), found: c.found,
 	}
 	for _, image := range f.Images {
 		if c.asked[image.Reference] {

@@ -40,8 +40,8 @@ func (c *Context) Archive(path string) bool {
 	return !known || facts.Docker || facts.Excess
 }
 
-// unlisted is what stays known without the list, which can be large.
-func (c *Context) unlisted() *Context {
+// Unlisted is what stays known without the list, which can be large.
+func (c *Context) Unlisted() *Context {
 	if c == nil {
 		return nil
 	}

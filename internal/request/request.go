@@ -106,7 +106,7 @@ func buildOptions(o Options, pods ahead.Cluster) imagebuild.Options {
 func buildSettings(s *config.Settings) imagebuild.Settings {
 	return imagebuild.Settings{
 		KanikoImage: s.KanikoImage, Executor: s.Executor, BuildRights: s.BuildRights, BuildUserns: s.BuildUserns,
-		SnapshotMode: s.SnapshotMode, Tag: s.Tag, ReuseMaxAge: s.ReuseMaxAge,
+		SnapshotMode: s.SnapshotMode, Tag: s.Tag, ReuseMaxAge: s.ReuseMaxAge, Assemble: s.Assemble == config.AssembleOn,
 		RegistrySecret: s.RegistrySecret, PullSecret: s.PullSecret, Identity: s.CloudIdentity(),
 		PullAllow: s.PullAllow, CAConfigMap: s.CAConfigMap, BuildMemory: s.BuildMemory, BuildStorage: s.BuildStorage,
 		PendingTimeout: s.PendingTimeout, BuildTimeout: s.BuildTimeout,

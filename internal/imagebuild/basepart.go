@@ -1,0 +1,149 @@
+package imagebuild
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"kiln/internal/buildcontext"
+	"kiln/internal/steplog"
+)
+
+// findBelow sets the image of the base part, which is built unless it is there.
+func (a *assembly) findBelow(ctx context.Context) error {
+	a.below = nil
+	if a.plan.Dockerfile != nil {
+		return a.findPart(ctx)
+	}
+	o := a.order
+	for _, named := range o.named() {
+		if named.image.Reference != a.plan.Image {
+			continue
+		}
+		base, err := o.builder.options.Registry.Base(ctx, named.reference.Name, named.reference.Digest, arch)
+		if err != nil {
+			return err
+		}
+		below, err := o.builder.options.Registry.Original(ctx, named.reference.Name, base.Manifest)
+		if err != nil {
+			return err
+		}
+		a.below = &below
+		from := "FROM " + steplog.OneLine(named.image.Reference)
+		a.tell(from, from)
+		return nil
+	}
+	if a.plan.Image != "scratch" {
+		return fmt.Errorf("the base image %s is not known", a.plan.Image)
+	}
+	return nil
+}
+
+// findPart has the base part built unless it is there.
+func (a *assembly) findPart(ctx context.Context) error {
+	o := a.order
+	part, err := a.partOrder()
+	if err != nil {
+		return err
+	}
+	defer part.clear(o)
+	if err := part.makePlan(ctx); err != nil {
+		if o.plan.refused != nil {
+			return &finalError{err}
+		}
+		return err
+	}
+	found, why := part.find(ctx)
+	if why == "" {
+		a.cached(found)
+	} else if found, err = a.build(ctx, part, why); err != nil {
+		return err
+	}
+	below, err := o.builder.options.Registry.Pushed(ctx, repository(part.plan.push)+"@"+found.digest, true)
+	if err != nil {
+		return fmt.Errorf("read the base part: %w", err)
+	}
+	a.below = &below
+	return nil
+}
+
+// build has the base part built, by this runner or another.
+func (a *assembly) build(ctx context.Context, part *order, why string) (result, error) {
+	o := a.order
+	o.who.Log.Debug("the base part, to line %d: %s", a.plan.Last, why)
+	if err := o.ensureOwner(ctx); err != nil {
+		return result{}, &finalError{err}
+	}
+	part.owner = o.owner
+	part.noteAs(o)
+	built, err := part.produce(ctx)
+	o.steps = part.steps
+	if err != nil {
+		return result{}, &finalError{err}
+	}
+	if built.kept {
+		part.warnKept(built)
+	}
+	return built, nil
+}
+
+// partOrder is an order of the base part: of the Dockerfile to its last instruction, and
+// of those entries of the context alone that are copied up to there. It has a file to
+// clear.
+func (a *assembly) partOrder() (*order, error) {
+	o := a.order
+	part := &order{builder: o.builder, who: o.who, source: o.source, owner: o.owner, part: true}
+	part.source.Text = a.plan.Dockerfile
+	keep, nodes := map[string]bool{}, a.tree.Below(".")
+	if !a.plan.Whole {
+		nodes = nil
+		for _, name := range a.plan.Paths {
+			if node, found := a.tree.Find(name); found {
+				nodes = append(nodes, node)
+			}
+		}
+	}
+	for _, node := range nodes {
+		keep[node.Path] = true
+	}
+	part.source.Context.Tree = buildcontext.NewTree(nodes...)
+	if a.plan.Whole && a.whole {
+		return part, nil
+	}
+	path, digest, err := pick(o.source.Context.Path, keep)
+	part.source.Context.Path, part.source.Context.Digest = path, digest
+	return part, err
+}
+
+// pick writes the part of a context that is kept beside it, and returns where, and the
+// digest of its content.
+func pick(whole string, keep map[string]bool) (path, digest string, err error) {
+	src, err := os.Open(whole)
+	if err != nil {
+		return "", "", fmt.Errorf("read the build context: %w", err)
+	}
+	defer src.Close()
+	dst, err := os.CreateTemp(filepath.Dir(whole), "part-")
+	if err != nil {
+		return "", "", fmt.Errorf("write a part of the build context: %w", err)
+	}
+	out := bufio.NewWriterSize(dst, 256<<10)
+	sum, err := buildcontext.Pick(out, bufio.NewReaderSize(src, 256<<10), keep)
+	if err == nil {
+		err = out.Flush()
+	}
+	if err = errors.Join(err, dst.Close()); err != nil {
+		return "", "", errors.Join(err, os.Remove(dst.Name()))
+	}
+	return dst.Name(), sum.Digest, nil
+}
+
+// clear removes the file of a base part's order, unless it is that of the whole.
+func (o *order) clear(whole *order) {
+	if o.source.Context.Path != whole.source.Context.Path {
+		_ = os.Remove(o.source.Context.Path) // what is left goes with the request
+	}
+}

@@ -1,0 +1,129 @@
+package imagebuild
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/registry"
+	"kiln/internal/treeindex"
+	"kiln/internal/treestore"
+)
+
+// maxLayers bounds the layers that are looked into at the same time, by all steps: each
+// takes the memory of an index, or of what unpacks it.
+const maxLayers = 4
+
+const (
+	// maxImageLayers bounds the layers of one image, of which runtimes take 127.
+	maxImageLayers = 200
+	// maxIndexed bounds the entries of all of them.
+	maxIndexed = treeindex.MaxEntries * 3 / 2
+)
+
+// lookBelow returns the indexes of the layers of the base part, and which of them were
+// made now. The layers of a base image are brought to the repository on the way.
+func (a *assembly) lookBelow(ctx context.Context) (indexes []*treeindex.Index, made []bool, err error) {
+	if a.below == nil {
+		return nil, nil, nil
+	}
+	began, layers := time.Now(), a.below.Layers
+	if len(layers) > maxImageLayers {
+		return nil, nil, &treeindex.Odd{Reason: "it has too many layers"}
+	}
+	indexes, made = make([]*treeindex.Index, len(layers)), make([]bool, len(layers))
+	errs := make([]error, len(layers))
+	looking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var entries atomic.Int64
+	var group sync.WaitGroup
+	for i, layer := range layers {
+		group.Go(func() {
+			indexes[i], made[i], errs[i] = a.layer(looking, layer)
+			if errs[i] == nil && entries.Add(int64(len(indexes[i].Entries))) > maxIndexed {
+				errs[i] = &treeindex.Odd{Reason: "its layers have too many entries"}
+			}
+			if errs[i] != nil {
+				cancel() // the others are of no use any more
+			}
+		})
+	}
+	group.Wait()
+	if slices.Contains(made, true) {
+		a.step("looking through the layers of the base part", time.Since(began))
+	}
+	return indexes, made, first(errs)
+}
+
+// first is the error that the others follow from.
+func first(errs []error) error {
+	at := slices.IndexFunc(errs, func(err error) bool { return err != nil && !errors.Is(err, context.Canceled) })
+	if at >= 0 {
+		return errs[at]
+	}
+	return errors.Join(errs...)
+}
+
+// layer returns the index of a layer, and whether the layer was read for it. A layer of
+// another repository is copied to that of the image.
+func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treeindex.Index, read bool, err error) {
+	select {
+	case a.order.builder.layers <- struct{}{}:
+		defer func() { <-a.order.builder.layers }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	client, store := a.order.builder.options.Registry, a.store()
+	index, err = store.Find(ctx, layer.Digest)
+	if err == nil {
+		_, err = client.Copy(ctx, store.Repository, a.below, layer, nil)
+		return index, false, err
+	}
+	if lookup, ok := errors.AsType[*registry.LookupError](err); !ok || lookup.Kind != registry.NotFound {
+		a.order.who.Logger.Info("the index of a layer is of no use", zap.Error(err))
+	}
+	index, err = a.read(ctx, store, layer)
+	return index, true, err
+}
+
+// store has the indexes of the image's repository.
+func (a *assembly) store() treestore.Store {
+	return treestore.Store{Registry: a.order.builder.options.Registry, Repository: a.repository()}
+}
+
+// read copies a layer and makes its index, of what passes where it does.
+func (a *assembly) read(ctx context.Context, store treestore.Store, layer registry.Blob) (*treeindex.Index, error) {
+	maker := treestore.Begin(layer.Digest)
+	streamed, err := a.order.builder.options.Registry.Copy(ctx, store.Repository, a.below, layer, maker)
+	index, odd := maker.End(err)
+	switch {
+	case err != nil:
+		return nil, err
+	case streamed:
+		return index, odd
+	}
+	return store.Make(ctx, a.below, layer)
+}
+
+// keep puts indexes that were made into the registry, beside what else is to be done.
+// It ends with the assembly. Where one cannot be kept, the next step makes it again.
+func (a *assembly) keep(ctx context.Context, indexes []*treeindex.Index, made []bool) {
+	store := a.store()
+	for i, index := range indexes {
+		if !made[i] {
+			continue
+		}
+		a.keeping.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+			defer cancel()
+			if err := store.Keep(ctx, index); err != nil {
+				a.order.who.Logger.Info("the index of a layer is not kept", zap.String("layer", index.Layer), zap.Error(err))
+			}
+		})
+	}
+}
