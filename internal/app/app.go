@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -241,6 +242,7 @@ func (a *App) reachAPI(ctx context.Context) {
 		}
 		a.problems.set(what, problem{err: err})
 		if err == nil {
+			debug.FreeOSMemory() // what the start took: a runner is idle most of its life
 			return
 		}
 		select {

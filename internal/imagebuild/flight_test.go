@@ -169,6 +169,17 @@ func TestBuildDoesNotWait(t *testing.T) {
 	}
 }
 
+// TestQuotaGetsTooSmall while it is waited for: there is nothing to wait for any more.
+func TestQuotaGetsTooSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		small := quotaError("exceeded quota: q, requested: limits.memory=2Gi, used: limits.memory=0, limited: limits.memory=1Gi")
+		o, _, asked := refusing(quotaError(fullQuota), small, small)
+		if _, err := o.admit(t.Context(), buildSpec()); !podrun.Refused(err) || *asked != 2 {
+			t.Errorf("%v after %d tries", err, *asked)
+		}
+	})
+}
+
 func TestQuotaStaysFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var answers []error
