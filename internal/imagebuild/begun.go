@@ -80,7 +80,7 @@ func (o *order) noteBuilt(built result) {
 // heirOf reports whether the pod has got the whole context from this order, or with it,
 // in an earlier run of the daemon. Who owns a pod beside its creator does so from then on.
 func (o *order) heirOf(pod *corev1.Pod) bool {
-	return pod.UID == o.begun.Given && (o.begun.Whole || len(pod.OwnerReferences) > 1)
+	return pod.UID == o.begun.Given && pod.DeletionTimestamp == nil && (o.begun.Whole || len(pod.OwnerReferences) > 1)
 }
 
 // mine reports whether this order made the pod, in an earlier run of the daemon or with

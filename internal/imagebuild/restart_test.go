@@ -270,6 +270,36 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestRestartWithoutThePod has somebody delete the build pod while no worker is there: the
+// build begins again, and that is no attempt.
+func TestRestartWithoutThePod(t *testing.T) {
+	for name, grace := range map[string]int64{"gone": 0, "going": 30} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &restarts{world: newWorld(t), kept: &kept{}, id: spool.NewID()}
+				lives := make(chan *podtest.Life, 2)
+				r.at = func(life *podtest.Life, _ int, moment string) bool {
+					if moment == begun {
+						lives <- life
+					}
+					return true
+				}
+				if outcome, _ := r.work(&worker{}, 5*time.Second); outcome != "killed" {
+					t.Fatal(outcome)
+				}
+				(<-lives).Delete(grace)
+				outcome, err := r.work(&worker{}, 0)
+				if err != nil || strings.Contains(r.log(), "attempt") || strings.Count(r.log(), "making") != 2 {
+					t.Errorf("%v, log:\n%s", err, r.log())
+				}
+				if diff := gocmp.Diff(ending{"built", 2, 2, ""}, r.ending(outcome)); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // restart kills a worker, and others that go on after it, each after a time; then one
 // lives on.
 func restart(t *testing.T, change func(*world), want string, w *worker, after []time.Duration) {
