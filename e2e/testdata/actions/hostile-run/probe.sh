@@ -95,7 +95,7 @@ if [ -n "$target" ]; then
   nc -l -p "${host##*_}" <&9 > /tmp/heard 2>/dev/null &
   listener=$!
   sleep 17
-  wget -q -T 5 --spider "http://127.0.0.1:5001$own/blobs/$digest" 2>/dev/null
+  wget -q -T 5 -O /dev/null --post-data '' "http://127.0.0.1:5001$own/blobs/uploads/" 2>/dev/null
   kill "$listener" 2>/dev/null
   look "what was sent to ${host%_*}" < /tmp/heard
   echo "probe: heard $(wc -c < /tmp/heard) bytes for ${host%_*}"
