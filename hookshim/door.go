@@ -14,7 +14,7 @@ import (
 )
 
 // Waiting times for the job container's agent, which listens as soon as the
-// container runs: kilnd has seen that by now.
+// container runs: kilnd has seen that by now, or was told.
 const (
 	doorWait  = 15 * time.Second       // until it answers at all
 	knockPoll = 10 * time.Millisecond  // between two tries
@@ -34,7 +34,7 @@ func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
 	ctx, cancel := context.WithTimeout(ctx, doorWait)
 	defer cancel()
 	socket := knock(ctx, agent.Door{Socket: dir.Door()})
-	address := knock(ctx, agent.Door{TCP: j.Address, Secret: []byte(j.Secret)})
+	address := j.knockAddress(ctx)
 	var bySocket, byAddress knocked
 	select {
 	case bySocket = <-socket:
@@ -60,6 +60,37 @@ func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// knockAddress knocks at the agent's address. The daemon does not know it where it was
+// told of the socket before the pod's address was: then nothing answers.
+func (j *job) knockAddress(ctx context.Context) <-chan knocked {
+	if j.Address == "" {
+		answered := make(chan knocked, 1)
+		context.AfterFunc(ctx, func() { answered <- knocked{err: context.Cause(ctx)} })
+		return answered
+	}
+	return knock(ctx, agent.Door{TCP: j.Address, Secret: []byte(j.Secret)})
+}
+
+// announce tells the daemon as soon as the agent of the job container answers at its
+// socket: the kubelet says later that the container runs. stop ends the knocking.
+func (s *step) announce() (stop func()) {
+	if s.door == "" {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	answered, done := knock(ctx, agent.Door{Socket: s.door}), make(chan struct{})
+	go func() {
+		defer close(done)
+		if k := <-answered; k.err == nil {
+			_ = s.draft.Enter(k.welcome.Mark.String()) // without it the daemon waits for the kubelet
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // knock probes a door until it answers or ctx ends.

@@ -35,13 +35,15 @@ func TestShutDoor(t *testing.T) {
 			address = listener.Addr().String()
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	j := job{Address: address, Secret: jobSecret}
-	err = j.findDoor(ctx, work, dir)
-	if failure.Of(err) != failure.NotStarted || !strings.Contains(err.Error(), address) || !strings.Contains(err.Error(), "SELinux, AppArmor or a sandbox") {
-		t.Errorf("%v", err)
+	for known, says := range map[string]string{address: address, "": "an address"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		err = (&job{Address: known, Secret: jobSecret}).findDoor(ctx, work, dir)
+		if failure.Of(err) != failure.NotStarted || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "SELinux, AppArmor or a sandbox") {
+			t.Errorf("%v", err)
+		}
 	}
+	j := job{Address: address, Secret: jobSecret}
 	cause := errors.New("the runner's signal")
 	stopped, stop := context.WithCancelCause(t.Context())
 	stop(cause)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -111,6 +112,9 @@ func (j *fakeJob) prepare(claim *spool.Claim) {
 	check(err)
 	fmt.Fprintf(claim.Log, "agent=%t\n", claim.Request.Job.Agent == fmt.Sprintf("%x", sha256.Sum256(program)))
 	j.start(dir)
+	if j.behaviour == "" {
+		j.awaitEntered(claim)
+	}
 	kiln := map[string]string{"dir": dir, "address": j.address, "secret": jobSecret, "more": "kept"}
 	response, err := json.Marshal(map[string]any{
 		"state": map[string]any{"jobPod": "pod", "kiln": kiln}, "isAlpine": false,
@@ -118,6 +122,18 @@ func (j *fakeJob) prepare(claim *spool.Claim) {
 	})
 	check(err)
 	check(claim.Answer(0, response))
+}
+
+// awaitEntered waits until the shim has entered the container, as a daemon does that
+// has not heard yet where the container is.
+func (j *fakeJob) awaitEntered(claim *spool.Claim) {
+	for claim.Entered() != agent.MarkOf([]byte(jobSecret)).String() {
+		if claim.Vanished() {
+			check(errors.New("the shim has gone without a word"))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	j.address = ""
 }
 
 // serveJob answers the calls of one job: daemon job WORKFOLDER [BEHAVIOUR].

@@ -138,6 +138,9 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 		return 1, nil, err
 	}
 	defer step.close()
+	if args.Container != nil {
+		step.door = place.dir.Door()
+	}
 	result, err := step.ask(ctx, request)
 	if err != nil {
 		return 1, nil, err

@@ -24,6 +24,7 @@ type step struct {
 	grace    time.Duration
 	token    string
 	outlet   *outlet // of the action; nil where it has none
+	door     string  // the socket of the job container's agent; "" where none is to come
 
 	unserved  absence // of a daemon that serves the exchange
 	unclaimed absence // of one that has taken the step
@@ -62,6 +63,7 @@ func (s *step) close() {
 func (s *step) follow(ctx context.Context) (spool.Result, error) {
 	late, stop := s.cancelWith(ctx)
 	defer stop()
+	defer s.announce()()
 	result, err := s.await(late)
 	if err != nil {
 		s.endShield()

@@ -42,6 +42,7 @@ type Welcome struct {
 	Version     int  // of its protocol
 	Descriptors bool // whether descriptors reach it; without, output is relayed
 	Libc        Libc // what the job container's image has
+	Mark        Mark // of the secret that it has
 }
 
 // A Step is a call and what belongs to it on this side.
@@ -103,10 +104,10 @@ func probe(conn net.Conn) (Welcome, error) {
 		return Welcome{}, fmt.Errorf("%w: %w", ErrShut, err)
 	case f.kind == kindRefused:
 		return Welcome{}, &RefusedError{string(f.payload)}
-	case f.kind != kindWelcome || len(f.payload) != 3:
+	case f.kind != kindWelcome || len(f.payload) != welcomeLen:
 		return Welcome{}, fmt.Errorf("%w: %w", ErrShut, errForm)
 	}
-	return Welcome{Version: int(f.payload[0]), Descriptors: f.payload[1] == 1, Libc: Libc(f.payload[2])}, nil
+	return Welcome{Version: int(f.payload[0]), Descriptors: f.payload[1] == 1, Libc: Libc(f.payload[2]), Mark: Mark(f.payload[3:])}, nil
 }
 
 // Run has a step started and stays with it to its end: until the agent has told

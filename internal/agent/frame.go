@@ -28,7 +28,7 @@ const (
 
 // The agent's frames.
 const (
-	kindWelcome     kind = 'W' // the answer to a probe: version, descriptors that came, Libc
+	kindWelcome     kind = 'W' // the answer to a probe: version, descriptors that came, Libc, Mark
 	kindStarted     kind = 'B' // one byte: 1 where output comes in frames, else 0
 	kindOutput      kind = 'O' // what the step printed
 	kindStopping    kind = 'D' // the container is told to end
@@ -68,7 +68,7 @@ func (k kind) limit() (limit int, known bool) {
 	case kindSignal, kindProbe, kindStarted, kindExited, kindSignalled, kindGrant, kindTaken:
 		return 1, true
 	case kindWelcome:
-		return 3, true
+		return welcomeLen, true
 	case kindStopping:
 		return 0, true
 	}

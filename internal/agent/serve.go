@@ -168,12 +168,18 @@ func (s *server) hear(p *peer, opened func()) {
 	opened()
 	switch f.kind {
 	case kindProbe:
-		_ = p.send(frame{kindWelcome, []byte{Version, byte(len(descriptors)), byte(findLibc("/"))}})
+		_ = p.send(s.welcome(len(descriptors)))
 	case kindCall:
 		s.call(p, f.payload, &descriptors)
 	default:
 		p.refuse(fmt.Errorf("%w: %q opens no conversation", errForm, byte(f.kind)))
 	}
+}
+
+// welcome is the answer to a probe that came with so many descriptors.
+func (s *server) welcome(descriptors int) frame {
+	mark := MarkOf(s.config.Secret)
+	return frame{kindWelcome, append([]byte{Version, byte(descriptors), byte(findLibc("/"))}, mark[:]...)}
 }
 
 // admit reads the secret of a connection that did not come over the socket.

@@ -35,7 +35,7 @@ type Door struct {
 	// file "door".
 	Dir string `json:"dir"`
 	// Address is where the agent listens beside its socket, as HOST:PORT, for those who
-	// know Secret.
+	// know Secret; empty where the pod's address was not known.
 	Address string `json:"address"`
 	Secret  string `json:"secret"`
 }
@@ -62,12 +62,17 @@ type Service struct {
 	Ports map[string]string `json:"ports"`
 }
 
-// Respond returns the document of a job whose pod has that address.
+// Respond returns the document of a job whose pod has that address, empty where it is
+// not known.
 func Respond(s Spec, podIP string) Response {
+	address := ""
+	if podIP != "" {
+		address = net.JoinHostPort(podIP, strconv.Itoa(int(s.Port())))
+	}
 	return Response{
 		State: State{JobPod: s.Name, Kiln: &Door{
 			Dir:     s.Dir,
-			Address: net.JoinHostPort(podIP, strconv.Itoa(int(s.Port()))),
+			Address: address,
 			Secret:  string(s.Door),
 		}},
 		Context: Context{

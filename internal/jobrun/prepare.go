@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/agent"
 	"kiln/internal/createoptions"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
@@ -110,13 +111,13 @@ func (p *preparation) runContainer(ctx context.Context, spec job.Spec) (job.Resp
 	if err != nil {
 		return job.Response{}, err
 	}
-	running, err := p.follow(pod).run(ctx)
+	address, err := p.follow(pod, agent.MarkOf(spec.Door).String()).run(ctx)
 	if err != nil {
 		return job.Response{}, err
 	}
 	p.grace = podGrace
 	p.call.Times.Mark("start")
-	return job.Respond(spec, running.Status.PodIP), nil
+	return job.Respond(spec, address), nil
 }
 
 // group opens a group of the log, as hosted runners have it.

@@ -117,4 +117,7 @@ type Call struct {
 	Log    *steplog.Log
 	Times  *steplog.Times
 	Logger *zap.Logger
+	// Entered returns the mark of the agent that has answered the shim in the job
+	// container, empty before; nil where nobody says that.
+	Entered func() string
 }

@@ -25,21 +25,27 @@ type start struct {
 	why      *podwait.Wait
 	deadline *time.Timer
 	starts   func() // counts the pod as waiting no longer
+	mark     string // of the pod's agent
 }
 
-// follow returns the start of a pod that was created.
-func (p *preparation) follow(pod *corev1.Pod) *start {
+// enteredPoll is how often it is looked whether the shim has entered the container.
+const enteredPoll = 20 * time.Millisecond
+
+// follow returns the start of a pod that was created, whose agent has that mark.
+func (p *preparation) follow(pod *corev1.Pod, mark string) *start {
 	options := &p.runner.options
 	return &start{
 		call: p.call, pods: options.Pods, name: pod.Name, limit: options.PendingTimeout,
 		why:      podwait.Begin(p.call.Log, options.Pods, podwait.Wait{Kind: "Pod", Name: pod.Name, Image: failure.ActionImagePull}),
 		deadline: time.NewTimer(options.PendingTimeout),
 		starts:   sync.OnceFunc(options.Metrics.PodWaits()),
+		mark:     mark,
 	}
 }
 
-// run waits until the job container runs and returns the pod as it is then.
-func (s *start) run(ctx context.Context) (*corev1.Pod, error) {
+// run waits until the job container runs and returns the pod's address. Where the shim
+// is in the container before the kubelet has said so, that is not known, and not needed.
+func (s *start) run(ctx context.Context) (address string, err error) {
 	defer s.deadline.Stop()
 	defer s.starts()
 	ctx, cancel := context.WithCancel(ctx)
@@ -49,8 +55,9 @@ func (s *start) run(ctx context.Context) (*corev1.Pod, error) {
 	})
 	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
+	entered := time.NewTicker(enteredPoll)
+	defer entered.Stop()
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
@@ -62,12 +69,16 @@ func (s *start) run(ctx context.Context) (*corev1.Pod, error) {
 			err = s.why.Look(ctx, s.pod)
 		case <-s.deadline.C:
 			err = s.why.Late("the job's pod", s.limit)
+		case <-entered.C:
 		}
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		if s.pod != nil && podrun.Running(s.pod, job.ContainerName) && s.pod.Status.PodIP != "" {
-			return s.pod, nil
+			return s.pod.Status.PodIP, nil
+		}
+		if s.call.Entered != nil && s.call.Entered() == s.mark {
+			return "", nil
 		}
 	}
 }

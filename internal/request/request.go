@@ -320,7 +320,7 @@ func (s *step) run(ctx context.Context, claim *spool.Claim, bad error) (code int
 
 // jobCall is the step as a call about the job.
 func (s *step) jobCall() jobrun.Call {
-	return jobrun.Call{ID: s.id, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger}
+	return jobrun.Call{ID: s.id, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger, Entered: s.claim.Entered}
 }
 
 // runStep runs a container step.
