@@ -2,7 +2,6 @@ package jobrun
 
 import (
 	"context"
-
 	"strings"
 
 	"go.uber.org/zap"
