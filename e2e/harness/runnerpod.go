@@ -137,6 +137,8 @@ func (c *Cluster) settings(o PodOptions) map[string]string {
 		"KILN_KANIKO_FLAVOR":       c.KanikoFlavor,
 		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
 		"KILN_INSECURE_REGISTRIES": c.Insecure,
+		// Most tests are about build pods, for Dockerfiles that need none.
+		"KILN_ASSEMBLE": "off",
 	}
 	if c.AuthRegistry != "" && strings.HasPrefix(o.RegistryHost, c.AuthRegistry+"/") {
 		settings["KILN_PLAIN_LOGIN"] = c.AuthRegistry // it has no TLS

@@ -38,6 +38,8 @@ type assembly struct {
 	plan  *split.Plan
 	// below is the image of the base part, nil for none.
 	below *registry.Original
+	// known are the indexes of layers that were looked into ahead, by their digests.
+	known map[string]*treeindex.Index
 	// keeping are indexes on their way to the registry.
 	keeping sync.WaitGroup
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/registry"
 	"kiln/internal/steplog"
 )
 
@@ -18,28 +19,33 @@ func (a *assembly) findBelow(ctx context.Context) error {
 	if a.plan.Dockerfile != nil {
 		return a.findPart(ctx)
 	}
-	o := a.order
-	for _, named := range o.named() {
+	if a.plan.Image == "scratch" {
+		return nil
+	}
+	below, err := a.baseImage(ctx)
+	if err != nil {
+		return err
+	}
+	a.below = &below
+	from := "FROM " + steplog.OneLine(a.plan.Image)
+	a.tell(from, from)
+	return nil
+}
+
+// baseImage is the image that the Dockerfile begins with.
+func (a *assembly) baseImage(ctx context.Context) (registry.Original, error) {
+	client := a.order.builder.options.Registry
+	for _, named := range a.order.named() {
 		if named.image.Reference != a.plan.Image {
 			continue
 		}
-		base, err := o.builder.options.Registry.Base(ctx, named.reference.Name, named.reference.Digest, arch)
+		base, err := client.Base(ctx, named.reference.Name, named.reference.Digest, arch)
 		if err != nil {
-			return err
+			return registry.Original{}, err
 		}
-		below, err := o.builder.options.Registry.Original(ctx, named.reference.Name, base.Manifest)
-		if err != nil {
-			return err
-		}
-		a.below = &below
-		from := "FROM " + steplog.OneLine(named.image.Reference)
-		a.tell(from, from)
-		return nil
+		return client.Original(ctx, named.reference.Name, base.Manifest)
 	}
-	if a.plan.Image != "scratch" {
-		return fmt.Errorf("the base image %s is not known", a.plan.Image)
-	}
-	return nil
+	return registry.Original{}, fmt.Errorf("the base image %s is not known", a.plan.Image)
 }
 
 // findPart has the base part built unless it is there.
@@ -79,7 +85,9 @@ func (a *assembly) build(ctx context.Context, part *order, why string) (result, 
 	}
 	part.owner = o.owner
 	part.noteAs(o)
+	ahead := a.lookAhead(ctx)
 	built, err := part.produce(ctx)
+	ahead(err == nil)
 	o.steps = part.steps
 	if err != nil {
 		return result{}, &finalError{err}

@@ -78,6 +78,9 @@ func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treei
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
+	if index = a.known[layer.Digest]; index != nil && a.plan.Dockerfile != nil {
+		return index, false, nil // it is in the repository, with the base part
+	}
 	client, store := a.order.builder.options.Registry, a.store()
 	index, err = store.Find(ctx, layer.Digest)
 	if err == nil {
@@ -88,6 +91,52 @@ func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treei
 		a.order.who.Logger.Info("the index of a layer is of no use", zap.Error(err))
 	}
 	index, err = a.read(ctx, store, layer)
+	return index, true, err
+}
+
+// lookAhead looks into the layers of the base image while the base part is built of it. What
+// it returns waits for that, or breaks it off where the build is of no use.
+func (a *assembly) lookAhead(ctx context.Context) (end func(useful bool)) {
+	looking, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() {
+		base, err := a.baseImage(looking)
+		if err != nil {
+			return // it is scratch, or what is wrong is told by who needs it
+		}
+		known, entries := map[string]*treeindex.Index{}, 0
+		for _, layer := range base.Layers[:min(len(base.Layers), maxImageLayers)] {
+			index, made, err := a.ahead(looking, &base, layer)
+			if err != nil || entries+len(index.Entries) > maxIndexed {
+				break
+			}
+			entries += len(index.Entries)
+			known[layer.Digest] = index
+			a.keep(ctx, []*treeindex.Index{index}, []bool{made})
+		}
+		a.known = known
+	})
+	return func(useful bool) {
+		if !useful {
+			cancel()
+		}
+		group.Wait()
+		cancel()
+	}
+}
+
+// ahead returns the index of a layer of the base image, and whether it was made.
+func (a *assembly) ahead(ctx context.Context, base *registry.Original, layer registry.Blob) (*treeindex.Index, bool, error) {
+	select {
+	case a.order.builder.layers <- struct{}{}:
+		defer func() { <-a.order.builder.layers }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	if index, err := a.store().Find(ctx, layer.Digest); err == nil {
+		return index, false, nil
+	}
+	index, err := a.store().Make(ctx, base, layer)
 	return index, true, err
 }
 

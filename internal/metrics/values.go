@@ -63,6 +63,7 @@ const (
 	PhaseSchedule  Phase = "schedule"  // a pod is created, placed, pulled and started
 	PhaseBuild     Phase = "build"     // Kaniko builds
 	PhasePush      Phase = "push"      // the image goes to the registry
+	PhaseAssemble  Phase = "assemble"  // kiln puts the image together and pushes it
 	PhaseServices  Phase = "services"  // the services of a job get ready
 	PhaseRun       Phase = "run"       // the action runs
 	PhaseCleanup   Phase = "cleanup"   // what a job has is deleted
@@ -89,7 +90,7 @@ func phases() []string { return texts(Phases()...) }
 
 // Phases returns all phases, in their order. The slice is the caller's.
 func Phases() []Phase {
-	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseServices, PhaseRun, PhaseCleanup}
+	return []Phase{PhaseQueue, PhaseContext, PhasePreflight, PhaseLookup, PhaseSchedule, PhaseBuild, PhasePush, PhaseAssemble, PhaseServices, PhaseRun, PhaseCleanup}
 }
 
 // watchModes are the ways to learn of requests.
