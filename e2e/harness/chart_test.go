@@ -29,7 +29,7 @@ func TestChartValues(t *testing.T) {
 		"registry": map[string]any{"host": "r:5000/actions", "secretName": PullSecret},
 		"settings": map[string]any{
 			"KILN_KANIKO_IMAGE": "r:5000/kaniko:v1", "KILN_KANIKO_FLAVOR": "chainguard@1.25.16",
-			"KILN_REGISTRY_MIRRORS": "docker.io=r:5000", "KILN_INSECURE_REGISTRIES": "r:5000", "KILN_TAG": "random",
+			"KILN_REGISTRY_MIRRORS": "docker.io=r:5000", "KILN_ASSEMBLE": "off", "KILN_INSECURE_REGISTRIES": "r:5000", "KILN_TAG": "random",
 		},
 		"hookTemplate":  map[string]any{"spec": map[string]any{"hostname": "h"}},
 		"buildTemplate": map[string]any{"spec": map[string]any{}},

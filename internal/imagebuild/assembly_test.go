@@ -21,6 +21,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"kiln/internal/imagebuild"
 	"kiln/internal/podtest"
@@ -313,6 +315,12 @@ func TestPutTogetherFaults(t *testing.T) {
 		"the base part has gone":   {withRun, nil, fromThe(1, "get manifests", "ci/app@", podtest.Answers(404)), 2, "kiln: Kaniko builds the whole image: read the base part", ""},
 		"the environment is other": {withRun, func(w *world) { w.made.Config.Env = []string{"PATH=/forged"} }, nil, 2, "", ""},
 		"the base part fails":      {withRun, func(w *world) { w.at = failing }, nil, 1, "", "RUN make failed with exit code 2"},
+		"no layer is there":        {top, nil, podtest.Always("head blobs", podtest.Answers(404)), 0, "looking through", ""},
+		"a layer does not pass":    {top, nil, both(podtest.Always("head blobs", podtest.Answers(404)), podtest.Always("get blobs", podtest.Fault{Cut: 1700})), 1, "kiln: Kaniko builds the whole image: ", ""},
+		"of the same registry":     {"FROM registry.example.com/ci/base:1\nCOPY main.c /\n", nil, nil, 0, "looking through", ""},
+		"a mount is refused":       {"FROM registry.example.com/ci/base:1\nCOPY main.c /\n", nil, podtest.Once("post blobs", podtest.Answers(405)), 0, "looking through", ""},
+		"the tag must not change":  {top, nil, fromThe(1, "put manifests", "app:k1-", immutable(true)), 0, "kiln: built ", ""},
+		"the tag is kept, hidden":  {top, nil, fromThe(1, "put manifests", "app:k1-", immutable(false)), 0, "", "does not show it"},
 		"a COPY goes nowhere":      {"FROM base.example.com/base:1\nCOPY nothing /\n", nil, nil, 0, "", "nothing is not in the build context"},
 		"Kaniko cannot, and kiln neither": {
 			"FROM base.example.com/odd:1\nCOPY --parents main.c /\n", nil, nil, 0, "", "Kaniko ignores --parents",
@@ -323,6 +331,7 @@ func TestPutTogetherFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newSplitWorld(t)
 				w.registry.Put("base.example.com/odd:1", podtest.Image{Layers: [][]byte{tarOf(t, "../x", "x")}, Config: v1.Config{Env: []string{baseEnv}}})
+				w.registry.Put("registry.example.com/ci/base:1", podtest.Image{Layers: [][]byte{baseFiles(t)}, Config: v1.Config{Env: []string{baseEnv}}})
 				if tt.before != nil {
 					tt.before(w)
 				}
@@ -339,6 +348,22 @@ func TestPutTogetherFaults(t *testing.T) {
 				w.wantNothing(t)
 			})
 		})
+	}
+}
+
+// immutable is a registry that keeps what a tag has, which is what is pushed or nothing.
+func immutable(there bool) podtest.Fault {
+	says := "the tag already exists and is immutable"
+	return podtest.Fault{Err: apierrors.NewGenericServerResponse(400, "", schema.GroupResource{}, "", says, 0, true), Happened: there}
+}
+
+// both has either of two faults.
+func both(a, b podtest.Faults) podtest.Faults {
+	return func(call podtest.Call) podtest.Fault {
+		if fault := a(call); fault != (podtest.Fault{}) {
+			return fault
+		}
+		return b(call)
 	}
 }
 
@@ -394,4 +419,58 @@ func TestPutTogetherCancelled(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestSentIsKeyed builds contexts that differ in what a base part copies, and in what it
+// does not: those with the same key of a base part send its pod the same bytes.
+func TestSentIsKeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSplitWorld(t)
+		w.settings.ReuseMaxAge = 0 // each is built
+		r := w.runner("a", nil, nil)
+		const head = "FROM base.example.com/base:1\nCOPY --chmod=755 list dir? /x/\nRUN tar -c / | archive\n"
+		for _, tt := range []struct {
+			dockerfile string
+			files      []string
+		}{
+			{head + "COPY . /\n", []string{"dir1/a", "a", "list", "x", "main.c", "one"}},
+			{head + "COPY . /\n", []string{"dir1/a", "a", "list", "x", "main.c", "two"}},
+			{head + "COPY . /\nUSER app\n", []string{"dir1/a", "a", "list", "x"}},
+			{head + "# a comment\nENV A=1\nCOPY list /\n", []string{"dir1/a", "a", "lisT", "x", "list", "x", "z", ""}},
+			{head + "COPY . /\n", []string{"dir1/a", "a", "dir11/a", "a", "list", "x"}},
+			{head + "COPY . /\n", []string{"Dockerfile.dockerignore", "main.c\n", "dir1/a", "a", "list", "x", "main.c", "one"}},
+			{head + "COPY . /\n", []string{"dir1/a", "b", "list", "x"}},
+			{head + "COPY . /\n", []string{"dir1/a", "a", "dir2/a", "a", "list", "x"}},
+			{head + "COPY . /\n", []string{"dir1/b", "a", "list", "x"}},
+			{head + "COPY . /\n", []string{"dir1/a", "a", "list", "y"}},
+			{"# a comment\n" + head + "COPY . /\n", []string{"dir1/a", "a", "list", "y"}},
+		} {
+			w.stage(tt.dockerfile, withDirectories(tt.files)...)
+			r.must(t)
+		}
+		for reference, streams := range w.streams {
+			for _, other := range streams[1:] {
+				if !bytes.Equal(streams[0], other) {
+					t.Errorf("%s was made of %q and of %q", reference, namesIn(t, bytes.NewReader(streams[0])), namesIn(t, bytes.NewReader(other)))
+				}
+			}
+		}
+		if len(w.streams) != 6 || w.podsMade() != 11 {
+			t.Errorf("%d base parts in %d pods, want 6 in 11", len(w.streams), w.podsMade())
+		}
+	})
+}
+
+// withDirectories puts the directories of files before them.
+func withDirectories(files []string) []string {
+	var all []string
+	seen := map[string]bool{}
+	for i := 0; i < len(files); i += 2 {
+		if dir, _, below := strings.Cut(files[i], "/"); below && !seen[dir] {
+			seen[dir] = true
+			all = append(all, dir+"/", "")
+		}
+		all = append(all, files[i], files[i+1])
+	}
+	return all
 }

@@ -62,15 +62,16 @@ type world struct {
 	at func(life *podtest.Life, pod int, moment string) bool
 
 	mu       sync.Mutex
-	pods     int      // how many were made
-	contexts [][]byte // that were received whole, or what came of them
-	digests  []string // of what gates pushed
+	pods     int                 // how many were made
+	contexts [][]byte            // that were received whole, or what came of them
+	digests  []string            // of what gates pushed
+	streams  map[string][][]byte // the same contexts, by what is made of them
 }
 
 // newWorld returns one in which builds go well.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, cluster: podtest.New(t, "ci"), registry: podtest.NewRegistry()}
+	w := &world{t: t, cluster: podtest.New(t, "ci"), registry: podtest.NewRegistry(), streams: map[string][][]byte{}}
 	w.cluster.Run = w.build
 	w.registry.Put("base.example.com/base:1", podtest.Image{Config: v1.Config{Cmd: []string{"sh"}}})
 	w.registry.Put(config.KanikoImage, podtest.Image{})
@@ -99,7 +100,11 @@ func (w *world) stage(dockerfile string, files ...string) {
 	archive := tar.NewWriter(&staged)
 	files = append([]string{"Dockerfile", dockerfile}, files...)
 	for i := 0; i < len(files); i += 2 {
-		w.must(archive.WriteHeader(&tar.Header{Name: files[i], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[i+1]))}))
+		head := &tar.Header{Name: files[i], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(files[i+1]))}
+		if strings.HasSuffix(head.Name, "/") {
+			head.Typeflag = tar.TypeDir
+		}
+		w.must(archive.WriteHeader(head))
 		_, err := archive.Write([]byte(files[i+1]))
 		w.must(err)
 	}
@@ -150,6 +155,7 @@ func (w *world) build(life *podtest.Life) {
 	}
 	w.mu.Lock()
 	w.contexts = append(w.contexts, input)
+	w.streams[pushOf(life.Pod())] = append(w.streams[pushOf(life.Pod())], input)
 	w.mu.Unlock()
 	if !w.settings.Assemble && !bytes.HasSuffix(input, w.context) {
 		life.Print(builder, "error building image: unpacking the context: unexpected EOF")
@@ -176,16 +182,21 @@ func (w *world) build(life *podtest.Life) {
 
 // push puts what a pod builds into the registry and returns its digest.
 func (w *world) push(pod *corev1.Pod, made time.Time) string {
+	image := w.made
+	image.Created = made
+	digest := w.registry.Put(pushOf(pod), image)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.digests = append(w.digests, digest)
+	return digest
+}
+
+// pushOf is what the gate of a pod pushes.
+func pushOf(pod *corev1.Pod) string {
 	for _, container := range pod.Spec.Containers {
 		for _, arg := range container.Args {
 			if reference, found := strings.CutPrefix(arg, "--push="); found {
-				image := w.made
-				image.Created = made
-				digest := w.registry.Put(reference, image)
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				w.digests = append(w.digests, digest)
-				return digest
+				return reference
 			}
 		}
 	}

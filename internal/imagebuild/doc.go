@@ -4,8 +4,11 @@
 // want the same share.
 //
 // [Builder.Image] is the way from a source to a digest. Whether anything is built is
-// decided in decide.go and nowhere else; how it is built is produce's affair
-// (flight.go), which another way to an image would stand beside.
+// decided in decide.go and nowhere else. There are two ways to an image then: produce
+// (flight.go) has Kaniko build it in a pod, and assemble (assembly.go) puts it together
+// of a base part, which is an order of its own and produced, and of what runs nothing.
+// The second takes the first's place where it is certain to make the same; where it is
+// not, or something goes wrong on it, the first is gone.
 //
 // # The life of a build pod
 //
@@ -41,6 +44,10 @@
 // infrastructure can be blamed for is tried again, three times in all; a failure of the
 // build itself is not. A pod that somebody deletes costs no try within the time that a
 // build has. A line of a build's log is shown once, whenever the daemon is restarted.
+//
+// What an image is put together of is as its key says: what a base part's pod is sent is
+// what the base part's key binds. The same input gives the same image. Whoever may push to
+// the repository can forge the indexes by which it is put together, as they can the images.
 //
 // # Not guaranteed
 //
