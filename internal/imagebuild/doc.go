@@ -7,8 +7,8 @@
 // decided in decide.go and nowhere else. There are two ways to an image then: produce
 // (flight.go) has Kaniko build it in a pod, and assemble (assembly.go) puts it together
 // of a base part, which is an order of its own and produced, and of what runs nothing.
-// The second takes the first's place where it is certain to make the same; where it is
-// not, or something goes wrong on it, the first is gone.
+// The second comes first where the settings want it. Where it is not certain to make what
+// Docker makes, or something goes wrong on it, the image is produced.
 //
 // # The life of a build pod
 //

@@ -20,14 +20,19 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/gate"
 	"kiln/internal/preflight"
+	"kiln/internal/split"
 	"kiln/internal/steplog"
 )
 
 // Check reads a Dockerfile and says in log what is refused and warned of in this
-// context, before anybody is asked: neither registries nor the cluster.
-func Check(source *Source, flavor executor.Flavor, log *steplog.Log) error {
+// context, before anybody is asked: neither registries nor the cluster. Assemble says
+// that images are put together; then base images are taken to have nothing that matters.
+func Check(source *Source, flavor executor.Flavor, assemble bool, log *steplog.Log) error {
 	a := author{log: log, place: source.Place}
 	read, err := check(source, flavor, a)
+	if err == nil && read.refused != nil && assemble {
+		read, err = checkPart(source, flavor, a, read)
+	}
 	if err != nil {
 		return err
 	}
@@ -36,6 +41,24 @@ func Check(source *Source, flavor executor.Flavor, log *steplog.Log) error {
 	}
 	a.warn(read.warnings)
 	return nil
+}
+
+// checkPart is check for the base part of a Dockerfile of which the whole is refused.
+func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfile) (*dockerfile, error) {
+	bases := map[string]split.Base{}
+	for _, image := range whole.file.Images {
+		bases[image.Reference] = split.Base{}
+	}
+	plan, err := split.Decide(split.Input{Dockerfile: source.Text, Bases: bases, Tree: source.Context.Tree, Archive: whole.looked.Archive})
+	switch {
+	case err != nil || len(plan.Rest) == 0:
+		return whole, nil //nolint:nilerr // Kaniko would build the whole
+	case plan.Dockerfile == nil:
+		return &dockerfile{file: whole.file, looked: whole.looked}, nil
+	}
+	part := *source
+	part.Text = plan.Dockerfile
+	return check(&part, flavor, a)
 }
 
 // dockerfile is a Dockerfile that may be built.

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"kiln/internal/config"
 	"kiln/internal/failure"
 	"kiln/internal/imagebuild"
 	"kiln/internal/runnerpod"
@@ -83,7 +84,7 @@ func (s *step) check() error {
 	if err != nil {
 		return err
 	}
-	return imagebuild.Check(source, s.handler.operator.Flavor, s.log)
+	return imagebuild.Check(source, s.handler.operator.Flavor, s.handler.operator.Settings.Assemble == config.AssembleOn, s.log)
 }
 
 // stepOf is the step that an order would be.
