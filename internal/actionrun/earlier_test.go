@@ -290,3 +290,36 @@ func TestNothingToGoOnWith(t *testing.T) {
 		})
 	}
 }
+
+// TestTimesGoOn over a restart of the daemon: what an action may take is not given to it
+// anew.
+func TestTimesGoOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		starts bool
+		limit  time.Duration // since the action was to start, or has started
+		reason failure.Reason
+	}{
+		"to start": {false, 2 * time.Minute, failure.Unschedulable},
+		"to run":   {true, 10 * time.Minute, failure.Deadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLife(t, func(life *podtest.Life) {
+					if tt.starts {
+						life.Start(job)
+					} else {
+						life.Event("FailedScheduling", "0/1 nodes are available")
+					}
+					<-life.Deleted()
+					life.Exit(job, 143)
+				})
+				began := time.Now()
+				l.run(&daemon{}, tt.limit*3/4)
+				got := l.finish()
+				if took := time.Since(began); took < tt.limit || took > tt.limit+10*time.Second || got.Reason != tt.reason {
+					t.Errorf("ended as %+v after %s, want %s after %s", got, took, tt.reason, tt.limit)
+				}
+			})
+		})
+	}
+}
