@@ -68,12 +68,18 @@ func baseFiles(t *testing.T) []byte {
 func newSplitWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
+	w.splits(t)
+	return w
+}
+
+// splits lets images be put together.
+func (w *world) splits(t *testing.T) {
+	t.Helper()
 	w.settings.Assemble = true
 	files := baseFiles(t)
 	config := v1.Config{Env: []string{baseEnv}, Cmd: []string{"sh"}}
 	w.registry.Put("base.example.com/base:1", podtest.Image{Layers: [][]byte{files}, Config: config, Created: time.Now().Add(-7 * 24 * time.Hour)})
 	w.made = podtest.Image{Layers: [][]byte{files, tarOf(t, "made", "x")}, Config: config}
-	return w
 }
 
 // order has the image of the world's source made.

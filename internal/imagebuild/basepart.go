@@ -62,7 +62,11 @@ func (a *assembly) findPart(ctx context.Context) error {
 		}
 		return err
 	}
-	found, why := part.find(ctx)
+	var found result
+	why := "an earlier run of the daemon has begun it"
+	if o.begun.Part != part.plan.push {
+		found, why = part.find(ctx)
+	}
 	if why == "" {
 		a.cached(found)
 	} else if found, err = a.build(ctx, part, why); err != nil {

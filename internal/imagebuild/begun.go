@@ -41,6 +41,8 @@ type Built struct {
 	Note     string `json:"note"`
 	Kept     bool   `json:"kept,omitempty"`
 	Followed bool   `json:"followed,omitempty"`
+	// Steps is how many were shown.
+	Steps int `json:"steps,omitempty"`
 }
 
 // result is how the image came about.
@@ -73,7 +75,7 @@ func (o *order) noteAs(whole *order) {
 // noteBuilt remembers what was built.
 func (o *order) noteBuilt(built result) {
 	o.note(func(b *Begun) {
-		b.Built = &Built{Digest: built.digest, Note: built.note, Kept: built.kept, Followed: built.followed}
+		b.Built = &Built{Digest: built.digest, Note: built.note, Kept: built.kept, Followed: built.followed, Steps: o.steps}
 	})
 }
 

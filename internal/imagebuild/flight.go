@@ -36,6 +36,7 @@ var errAgain = errors.New("the build pod went away")
 // produce has the image of the plan built in a pod, by this runner or another.
 func (o *order) produce(ctx context.Context) (result, error) {
 	if built := o.begun.Built; built != nil {
+		o.steps = built.Steps
 		return built.result(), nil
 	}
 	if err := o.ensureOwner(ctx); err != nil {
