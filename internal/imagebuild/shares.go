@@ -86,14 +86,14 @@ func (o *order) letGo(name string, uid types.UID) {
 }
 
 // Release gives up, for the runner pod with that UID, the build pods that an earlier
-// run of the daemon made or followed.
+// run of the daemon made or followed, and those that nobody owns any more.
 func (b *Builder) Release(ctx context.Context, runner types.UID) error {
 	pods, err := b.options.Pods.PodsWith(ctx, label.Role, label.RoleBuild)
 	if err != nil {
 		return err
 	}
 	left := slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
-		return !podrun.Owned(&pod, runner) || b.shares.used(&pod)
+		return !podrun.Owned(&pod, runner) && len(pod.OwnerReferences) > 0 || b.shares.used(&pod)
 	})
 	for i := range left {
 		if err := b.options.Pods.Release(ctx, left[i].Name, left[i].UID, runner); err != nil {

@@ -28,7 +28,8 @@ func (c Client) AddOwner(ctx context.Context, pod string, uid types.UID, owner m
 
 // Release gives up the pod with that name and UID for one of its owners: it is
 // deleted at once if no other owner is left, else only the owner's entry goes.
-// A pod that is gone, was replaced, or does not have the owner is success.
+// A pod that is gone, was replaced, or has others for owners is success. One that nobody
+// owns is deleted: whose entry went last may have died before it could do that.
 //
 // The deletion is for the very state that was read, so that an owner who comes
 // in between keeps the pod. Like Delete it is repeated until ctx ends.
@@ -67,7 +68,7 @@ func (r *release) once(ctx context.Context) error {
 		return nil
 	case err != nil:
 		return err
-	case pod.UID != r.uid || !Owned(pod, r.owner) && !r.left:
+	case pod.UID != r.uid || !Owned(pod, r.owner) && !r.left && len(pod.OwnerReferences) > 0:
 		return nil
 	}
 	// Where others are left the patch needs no state: of those who leave at

@@ -78,7 +78,7 @@ func TestRelease(t *testing.T) {
 		"the last owner":     {ownedPod("me"), nil},
 		"one of two owners":  {ownedPod("other", "me"), []types.UID{"other"}},
 		"not an owner":       {ownedPod("other"), []types.UID{"other"}},
-		"nobody is an owner": {ownedPod(), []types.UID{}},
+		"nobody is an owner": {ownedPod(), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kube := kubetest.New(tt.pod)
