@@ -9,9 +9,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	kubetesting "k8s.io/client-go/testing"
+
+	"kiln/internal/kube/kubetest"
 )
 
 // phases collects the phases a watch reports and ends at the last one given.
@@ -215,4 +220,35 @@ func TestWaitGone(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestWatchAnotherPod tells of a second pod where the first was not said to have gone: of
+// the name, where the first has then, and of a Job, whose first pod may be ending still.
+func TestWatchAnotherPod(t *testing.T) {
+	for name, tt := range map[string]struct {
+		watch func(Client, context.Context, OnChange) error
+		want  error
+		seen  []types.UID
+	}{
+		"of the name": {func(c Client, ctx context.Context, f OnChange) error { return c.Watch(ctx, "p", f) }, ErrGone, []types.UID{"1"}},
+		"of the Job":  {func(c Client, ctx context.Context, f OnChange) error { return c.WatchJobPod(ctx, "j", f) }, nil, []types.UID{"1", "1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := aPod("1")
+			first.Labels = map[string]string{batchv1.JobNameLabel: "j"}
+			kube := kubetest.New(first)
+			events := watch.NewFakeWithChanSize(2, false)
+			events.Add(with(aPod("2"), exits(0)))
+			events.Modify(with(first, exits(3)))
+			kube.PrependWatchReactor("pods", kubetesting.DefaultWatchReactor(events, nil))
+			var seen []types.UID
+			err := tt.watch(Client{Kube: kube, Namespace: first.Namespace}, until(t), func(pod *corev1.Pod) (bool, error) {
+				seen = append(seen, pod.UID)
+				return Over(pod, "job"), nil
+			})
+			if diff := cmp.Diff(tt.seen, seen); diff != "" || !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v; pods (-want +got):\n%s", err, tt.want, diff)
+			}
+		})
+	}
 }
