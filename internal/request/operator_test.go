@@ -102,6 +102,7 @@ func TestSpecimen(t *testing.T) {
 func TestBuildSettings(t *testing.T) {
 	var all config.Settings
 	fill(reflect.ValueOf(&all).Elem())
+	all.Assemble = config.AssembleOn
 	got := reflect.ValueOf(buildSettings(&all))
 	for i := range got.NumField() {
 		if got.Field(i).IsZero() {
