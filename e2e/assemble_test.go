@@ -13,9 +13,7 @@ import (
 )
 
 // assembling has the daemon put images together.
-func assembling(_ suite.Stage, o *harness.PodOptions) {
-	o.DaemonEnv = map[string]string{"KILN_ASSEMBLE": "on"}
-}
+func assembling(_ suite.Stage, o *harness.PodOptions) { o.Assemble = true }
 
 // TestAssemble plays actions for which nothing has to run, or not again: without a build
 // pod, with the log and the exit code of the action.
@@ -33,7 +31,7 @@ func TestAssemble(t *testing.T) {
 	})
 	t.Run("switched off", func(t *testing.T) {
 		before := len(f.BuildPods())
-		g := f.Another(t, "off", func(o *harness.PodOptions) { o.DaemonEnv = map[string]string{"KILN_ASSEMBLE": "off"} })
+		g := f.Another(t, "off", func(o *harness.PodOptions) { o.Assemble = false })
 		step, files := sample.Build("assemble-off", "FROM busybox\nENTRYPOINT [\"echo\", \"built whole\"]\n")
 		outcome.Log(t, g.Play(t, step, files), "\nbuilt whole\n")
 		if n := len(f.BuildPods()) - before; n != 1 {

@@ -166,7 +166,7 @@ func (b *bench) read() (err error) {
 // then on.
 func (b *bench) start(ctx context.Context, name string, images harness.Images, adjust func(*corev1.Pod)) (err error) {
 	b.runner, err = b.StartRunner(ctx, b.namespace, harness.PodOptions{
-		Name: name, Images: images, RegistryHost: b.Registry + "/" + b.namespace, ShareProcesses: true, Adjust: adjust,
+		Name: name, Images: images, RegistryHost: b.Registry + "/" + b.namespace, ShareProcesses: true, Assemble: true, Adjust: adjust,
 	})
 	b.quiet = time.Now()
 	return err

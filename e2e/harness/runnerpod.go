@@ -57,6 +57,9 @@ type PodOptions struct {
 	// the others of its namespace; those that are not here are the
 	// installation's.
 	DaemonEnv map[string]string
+	// Assemble leaves it to kiln which images take no build pod. Without it each takes
+	// one: most tests are about build pods, of Dockerfiles that would need none.
+	Assemble bool
 	// RunnerEnv is added to the runner container's environment.
 	RunnerEnv map[string]string
 	// Adjust, when not nil, changes the pod last of all.
@@ -137,8 +140,9 @@ func (c *Cluster) settings(o PodOptions) map[string]string {
 		"KILN_KANIKO_FLAVOR":       c.KanikoFlavor,
 		"KILN_REGISTRY_MIRRORS":    c.Mirrors,
 		"KILN_INSECURE_REGISTRIES": c.Insecure,
-		// Most tests are about build pods, for Dockerfiles that need none.
-		"KILN_ASSEMBLE": "off",
+	}
+	if !o.Assemble {
+		settings["KILN_ASSEMBLE"] = "off"
 	}
 	if c.AuthRegistry != "" && strings.HasPrefix(o.RegistryHost, c.AuthRegistry+"/") {
 		settings["KILN_PLAIN_LOGIN"] = c.AuthRegistry // it has no TLS

@@ -37,7 +37,7 @@ type Settings struct {
 	DockerConfig string   `help:"The registry's Secret as a file in this container, for kiln's own requests to registries; a missing file means none." default:"/var/run/kiln-registry/.dockerconfigjson" env:"KILN_DOCKER_CONFIG"`
 	PullDocker   string   `name:"pull-docker-config" help:"The same for KILN_PULL_SECRET_NAME. Default: KILN_DOCKER_CONFIG, or none where KILN_PULL_SECRET_NAME is another Secret." env:"KILN_PULL_DOCKER_CONFIG"`
 	Tag          string   `help:"How images are tagged: content, by what they are built from, so that the same build is found again, or random." default:"content" env:"KILN_TAG"`
-	Assemble     string   `help:"Whether kiln puts what runs nothing on top of what does itself, without a build pod: on, or off to have Kaniko build whole images. It takes KILN_TAG=content." default:"off" env:"KILN_ASSEMBLE"`
+	Assemble     string   `help:"Whether kiln puts what runs nothing on top of what does itself, without a build pod: on, or off to have Kaniko build whole images. It takes KILN_TAG=content." default:"on" env:"KILN_ASSEMBLE"`
 	KanikoImage  string   `help:"Image of the Kaniko executor." default:"${kaniko_image}" env:"KILN_KANIKO_IMAGE"`
 	KanikoFlavor string   `help:"Which Kaniko that image holds: osscontainertools@1.28 or chainguard@1.25.16. Default: told by the image's name; a mirror with a name of its own needs it." env:"KILN_KANIKO_FLAVOR"`
 	Executor     string   `name:"kaniko-executor" help:"Path of Kaniko's executor in that image." default:"/kaniko/executor" env:"KILN_KANIKO_EXECUTOR"`
