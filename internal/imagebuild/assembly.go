@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"go.uber.org/zap"
 
 	"kiln/internal/assemble"
@@ -272,8 +273,7 @@ func digestOf(content []byte) string {
 func (a *assembly) show(began time.Time) {
 	last := -1
 	for i, step := range a.plan.Rest {
-		word, _, _ := strings.Cut(strings.ToUpper(step.Text), " ")
-		if slices.Contains([]string{"COPY", "ADD", "RUN", "WORKDIR"}, word) {
+		if touches(step) {
 			last = i
 		}
 	}
@@ -286,6 +286,17 @@ func (a *assembly) show(began time.Time) {
 			a.step("%s", took, steplog.OneLine(step.Text))
 		}
 	}
+}
+
+// touches reports whether an instruction has to do with files: with others the tree
+// below does not matter.
+func touches(step split.Step) bool {
+	command, err := step.Command()
+	switch command.(type) {
+	case *instructions.CopyCommand, *instructions.AddCommand, *instructions.RunCommand, *instructions.WorkdirCommand:
+		return true
+	}
+	return err != nil
 }
 
 // step shows a step and the time that it took, as Docker numbers them.

@@ -480,3 +480,21 @@ func withDirectories(files []string) []string {
 	}
 	return all
 }
+
+// TestNoFiles puts together what touches no file: nobody looks into layers.
+func TestNoFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSplitWorld(t)
+		odd := podtest.Image{Layers: [][]byte{tarOf(t, "../x", "x")}, Config: v1.Config{Env: []string{baseEnv}}}
+		w.registry.Put("base.example.com/odd:1", odd)
+		w.made = odd
+		r := w.runner("a", nil, nil)
+		for i, dockerfile := range []string{"FROM base.example.com/odd:1\nENTRYPOINT [\"/x\"]\n", "FROM base.example.com/odd:1\nRUN make\nENTRYPOINT [\"/x\"]\n"} {
+			w.stage(dockerfile)
+			image := r.must(t)
+			if strings.Contains(r.log.String(), "looking") || image.Start.Entrypoint[0] != "/x" || w.podsMade() != i {
+				t.Errorf("%+v, %d pods:\n%s", image, w.podsMade(), r.log.String())
+			}
+		}
+	})
+}

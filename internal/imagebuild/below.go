@@ -82,6 +82,10 @@ func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treei
 		return index, false, nil // it is in the repository, with the base part
 	}
 	client, store := a.order.builder.options.Registry, a.store()
+	if !slices.ContainsFunc(a.plan.Rest, touches) {
+		_, err = client.Copy(ctx, store.Repository, a.below, layer, nil)
+		return &treeindex.Index{Layer: layer.Digest}, false, err
+	}
 	index, err = store.Find(ctx, layer.Digest)
 	if err == nil {
 		_, err = client.Copy(ctx, store.Repository, a.below, layer, nil)
@@ -97,6 +101,9 @@ func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treei
 // lookAhead looks into the layers of the base image while the base part is built of it. What
 // it returns waits for that, or breaks it off where the build is of no use.
 func (a *assembly) lookAhead(ctx context.Context) (end func(useful bool)) {
+	if !slices.ContainsFunc(a.plan.Rest, touches) {
+		return func(bool) {}
+	}
 	looking, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() {
