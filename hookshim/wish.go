@@ -13,10 +13,12 @@ import (
 	"kiln/internal/workerlog"
 )
 
-// Bounds on what a job's wishes take.
+// Bounds on what a job's wishes take: more is left to the steps. Contexts wait in the
+// exchange until their turn.
 const (
-	wishesTime   = time.Minute
-	wishMaxBytes = 64 << 20 // of one context: more is left to the step
+	wishesTime     = time.Minute
+	wishMaxBytes   = 64 << 20 // of one context
+	wishesMaxBytes = 4 * wishMaxBytes
 )
 
 // makeWishes hands the contexts of the job's container actions to the daemon, before a
@@ -40,30 +42,34 @@ func makeWishes(args []string) {
 	}
 	limits := contextLimits(settings)
 	limits.Bytes = min(limits.Bytes, wishMaxBytes)
-	job := spool.NewWishJob()
+	job, left := spool.NewWishJob(), int64(wishesMaxBytes)
 	for rank, dockerfile := range wish.Dockerfiles(work, namedActions(work, args), spool.MaxWishes) {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || left <= 0 {
 			return
 		}
-		_ = makeWish(ctx, exchange, spool.WishID(job, rank), dockerfile, limits)
+		limits.Bytes = min(limits.Bytes, left)
+		staged, _ := makeWish(ctx, exchange, spool.WishID(job, rank), dockerfile, limits)
+		left -= staged
 	}
 }
 
-// makeWish stages one context and drops the wish for it.
-func makeWish(ctx context.Context, exchange *spool.Exchange, id, dockerfile string, limits buildcontext.Limits) error {
+// makeWish stages one context and drops the wish for it. It returns the bytes that wait in
+// the exchange.
+func makeWish(ctx context.Context, exchange *spool.Exchange, id, dockerfile string, limits buildcontext.Limits) (int64, error) {
 	draft, err := exchange.NewWish(id)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer draft.Remove()
-	err = draft.WriteContext(func(w io.Writer) error {
-		_, err := buildcontext.Stage(&cancelWriter{ctx: ctx.Err, w: w}, dockerfile, limits)
+	var staged buildcontext.Summary
+	err = draft.WriteContext(func(w io.Writer) (err error) {
+		staged, err = buildcontext.Stage(&cancelWriter{ctx: ctx.Err, w: w}, dockerfile, limits)
 		return err
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return draft.Wish(spool.Wish{
+	return staged.Bytes, draft.Wish(spool.Wish{
 		Dockerfile: filepath.Base(dockerfile), Path: dockerfile, Workspace: os.Getenv("GITHUB_WORKSPACE"), Env: jobLabels(),
 	})
 }
