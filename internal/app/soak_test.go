@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -85,7 +86,7 @@ func TestSoak(t *testing.T) {
 func soaked(t *testing.T, dir string) *spool.Exchange {
 	t.Helper()
 	s := settings(dir, t.TempDir())
-	s.MaxInFlight, s.PendingTimeout = 10, time.Second
+	s.MaxInFlight, s.Prebuild, s.PendingTimeout = 10, 2, time.Second
 	state, err := spool.OpenState(s.State)
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +120,7 @@ func attack(dir string, exchange *spool.Exchange) {
 	fill := func(head, unit, tail string) string { return head + strings.Repeat(unit, size/len(unit)) + tail }
 	requests := filepath.Join(dir, "requests")
 	id := spool.NewID()
-	switch rand.N(10) {
+	switch rand.N(12) {
 	case 0:
 		hostile(exchange, fill(`{"systemMountVolumes":[{}`, `,{}`, `]}`))
 	case 1:
@@ -142,6 +143,28 @@ func attack(dir string, exchange *spool.Exchange) {
 		_ = os.Remove(requests) // where it is empty
 	case 9:
 		_ = os.RemoveAll(filepath.Join(dir, "responses"))
+	case 10: // a wish, of a job of its own
+		wishFor(exchange, bytes.Repeat([]byte("x"), size))
+	case 11: // one that is none
+		id = spool.WishID(spool.NewWishJob(), rand.N(spool.MaxWishes))
+		_ = os.MkdirAll(filepath.Join(dir, "wishes", id, "nested", "deep"), 0o700)
+		_ = os.WriteFile(filepath.Join(dir, "wishes", id, "wish.json"), make([]byte, size), 0o600)
+	}
+}
+
+// wishFor drops a wish for what is no context.
+func wishFor(exchange *spool.Exchange, context []byte) {
+	draft, err := exchange.NewWish(spool.WishID(spool.NewWishJob(), rand.N(spool.MaxWishes)))
+	if err != nil {
+		return
+	}
+	defer draft.Remove()
+	write := func(w io.Writer) error {
+		_, err := w.Write(context)
+		return err
+	}
+	if draft.WriteContext(write) == nil {
+		_ = draft.Wish(spool.Wish{Dockerfile: "Dockerfile"})
 	}
 }
 
