@@ -52,6 +52,8 @@ func TestTable(t *testing.T) {
 		kilnReady: {4 * time.Second},
 
 		kilnReused: {5 * time.Second},
+		kilnAhead:  {5500 * time.Millisecond},
+		jobStart:   {4 * time.Millisecond},
 		kilnCold:   {5 * time.Second, 4 * time.Second, 3 * time.Second},
 
 		bareRunning: {time.Second}, jobPrepared: {1250 * time.Millisecond},
@@ -66,6 +68,8 @@ func TestTable(t *testing.T) {
 		"kiln, cold: hook starts → hook exits 4.0000 1.00",
 		"kiln's own overhead: kiln, cold − bare build + run 0.0000 0.00",
 		"with an image on the node: over the bare action pod 1.0000 0.25",
+		"the script of the job's start: starts → exits 0.0040",
+		"20 s after the job's start over Dockerfile built before, times 1.10",
 		"a step over its fork 0.0040",
 		"pods/exec over a step, times 100",
 		"50 MB: speed of a step, of a fork's 0.90",

@@ -242,6 +242,9 @@ func (b *bench) round(ctx context.Context, round int) error {
 	b.times[kilnCold] = append(b.times[kilnCold], cold)
 	b.times[kilnReady] = append(b.times[kilnReady], ready)
 	b.times[kilnReused] = append(b.times[kilnReused], again)
+	if err := b.ahead(ctx); err != nil {
+		return err
+	}
 	return b.job(ctx, round)
 }
 

@@ -16,6 +16,11 @@ const (
 	CleanupJob    = "cleanup_job"
 )
 
+// JobStarted is the command of a step that is no call of a hook: it runs the script of
+// the job's start, once the actions are downloaded. The script gets no input
+// (JobHookProvider.cs).
+const JobStarted = "job_started"
+
 // DefaultExternals is where the runner's image has its externals.
 const DefaultExternals = "/home/runner/externals"
 

@@ -40,11 +40,13 @@ func (w WorkFolder) Run(ctx context.Context, hook string, s Step, log io.Writer)
 	cmd := exec.CommandContext(ctx, "bash", "-e", hook)
 	cmd.Dir = w.path(workspaceDir(s))
 	cmd.Env = w.hookEnv(s)
-	cmd.Stdin = bytes.NewReader(input)
+	if s.Command != JobStarted {
+		cmd.Stdin = bytes.NewReader(input)
+	}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = outputGrace
 	report := &Report{}
-	if s.Raw == nil {
+	if s.Raw == nil && s.Command != JobStarted {
 		report.Message = bytes.TrimSpace(input)
 	}
 	start := time.Now()

@@ -2,7 +2,7 @@
 // end-to-end tests, the demo and the bench. It is reached by exec:
 //
 //	standin wait             lives until SIGTERM, as the container's process
-//	standin step             plays one container step (package runner)
+//	standin step             plays one container step, or the start of a job (package runner)
 //	standin show ID          prints the report of a step that has ended, one line, then its log
 //	standin memory NAME...   prints the resident memory of all processes of those names, in bytes
 //	standin keep-tags ADDR REGISTRY  serves REGISTRY at ADDR and lets no tag be written twice
@@ -95,7 +95,7 @@ func step(ctx context.Context) error {
 	if s.Quiet {
 		out = io.Discard
 	}
-	report, err := workFolder().Run(ctx, os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS"), s, out)
+	report, err := workFolder().Run(ctx, hookOf(s), s, out)
 	if err = errors.Join(err, log.Close()); err != nil {
 		return err
 	}
@@ -109,6 +109,14 @@ func step(ctx context.Context) error {
 	}
 	_, err = os.Stderr.Write(text)
 	return err
+}
+
+// hookOf is the script that the step runs.
+func hookOf(s runner.Step) string {
+	if s.Command == runner.JobStarted {
+		return os.Getenv("ACTIONS_RUNNER_HOOK_JOB_STARTED")
+	}
+	return os.Getenv("ACTIONS_RUNNER_CONTAINER_HOOKS")
 }
 
 // kept is where a step's log or report is kept.
