@@ -498,3 +498,22 @@ func TestNoFiles(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusedBasePart: what Kaniko would build otherwise counts in the base part, and is
+// refused there in its line.
+func TestRefusedBasePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSplitWorld(t)
+		r := w.runner("a", nil, nil)
+		w.stage("FROM base.example.com/base:1\nVOLUME /data\nRUN make\nCOPY --parents main.c /\n", "main.c", "one")
+		r.must(t)
+		r.wantLog(t, "::warning file=Dockerfile,line=3::", " COPY --parents main.c / ")
+		w.stage("FROM base.example.com/base:1\nCOPY --parents main.c /\nRUN make\nCOPY --parents main.c /\n", "main.c", "one")
+		if _, err := r.order(t.Context()); err == nil || !strings.Contains(err.Error(), "Dockerfile:2: Kaniko ignores --parents") || strings.Contains(r.log.String(), "4 |") {
+			t.Errorf("the error is %v\n%s", err, r.log.String())
+		}
+		if n := w.podsMade(); n != 1 {
+			t.Errorf("%d build pods, want one", n)
+		}
+	})
+}

@@ -62,6 +62,11 @@ func (a *assembly) findPart(ctx context.Context) error {
 		}
 		return err
 	}
+	if o.plan.refused != nil && len(part.plan.warnings) > 0 { // nothing was said of the whole
+		o.who.Log.Unshield()
+		o.author().warn(part.plan.warnings)
+		o.author().shield()
+	}
 	var found result
 	why := "an earlier run of the daemon has begun it"
 	if o.begun.Part != part.plan.push {
