@@ -1,6 +1,8 @@
 package request
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +64,21 @@ func TestARefusedBuildMakesNothing(t *testing.T) {
 	}
 	if actions := kube.Actions(); len(actions) > 0 {
 		t.Errorf("asked the cluster: %v", actions)
+	}
+}
+
+// TestACancelledBuildSaysWhy it was, and not what failed by that.
+func TestACancelledBuildSaysWhy(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := failure.New(failure.Cancelled, "kilnd build was interrupted")
+	cancel(cause)
+	var log strings.Builder
+	_, err := shellHandler(t, kubetest.New()).Build(ctx, Order{
+		ID: "abcdefghijklmnop", Context: stagedFile(t, "FROM busybox\nRUN true\n"), Log: &log,
+		Request: spool.Request{Dockerfile: "Dockerfile", Path: "/w/app/Dockerfile", Workspace: "/w/app"},
+	})
+	if !errors.Is(err, cause) || !strings.Contains(log.String(), "kilnd build was interrupted [cancelled]") {
+		t.Errorf("error %v, log:\n%s", err, &log)
 	}
 }
 
