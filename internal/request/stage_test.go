@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,8 +47,8 @@ type stage struct {
 	state    *spool.State
 	handler  *Handler
 	counted  *metrics.Metrics
-	builds   int           // pods that were built in
-	takes    time.Duration // a build
+	builds   int          // pods that were built in
+	takes    atomic.Int64 // a build, in nanoseconds
 	// act is what happens in an action's pod.
 	act func(*podtest.Life)
 }
@@ -55,8 +56,9 @@ type stage struct {
 // newStage makes one in which builds go well and actions end with 0.
 func newStage(t *testing.T, faults podtest.Faults) *stage {
 	t.Helper()
-	s := &stage{t: t, cluster: podtest.New(t, "ci", aRunner()), registry: podtest.NewRegistry(), takes: 5 * time.Second}
+	s := &stage{t: t, cluster: podtest.New(t, "ci", aRunner()), registry: podtest.NewRegistry()}
 	s.act = ends(0)
+	s.takes.Store(int64(5 * time.Second))
 	s.cluster.Run = s.live
 	s.registry.Put("base.example.com/base:1", podtest.Image{Config: v1.Config{Cmd: []string{"sh"}}})
 	s.registry.Put(config.KanikoImage, podtest.Image{})
@@ -150,7 +152,7 @@ func (s *stage) build(life *podtest.Life) {
 		return
 	}
 	life.Print(builder, `{"level":"info","msg":"Retrieving image manifest base.example.com/base:1","time":"t"}`)
-	if !life.Wait(s.takes) {
+	if !life.Wait(time.Duration(s.takes.Load())) {
 		return
 	}
 	for _, container := range life.Pod().Spec.Containers {

@@ -235,11 +235,11 @@ func TestWishesMakeRoom(t *testing.T) {
 						ends(0)(life)
 					}
 				}
-				s.takes = time.Hour
+				s.takes.Store(int64(time.Hour))
 				job := spool.NewWishJob()
 				go s.handler.Wish(t.Context(), s.wish(job, 0, plainDockerfile))
 				time.Sleep(4 * time.Second)
-				s.takes = 5 * time.Second
+				s.takes.Store(int64(5 * time.Second))
 				ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(tt.limit, time.Hour))
 				defer cancel()
 				began := time.Now()
