@@ -323,6 +323,7 @@ func TestPutTogetherFaults(t *testing.T) {
 		"the base part fails":      {withRun, func(w *world) { w.at = failing }, nil, 1, "", "RUN make failed with exit code 2"},
 		"no layer is there":        {top, nil, podtest.Always("head blobs", podtest.Answers(404)), 0, "looking through", ""},
 		"a layer does not pass":    {top, nil, both(podtest.Always("head blobs", podtest.Answers(404)), podtest.Always("get blobs", podtest.Fault{Cut: 1700})), 1, "kiln: Kaniko builds the whole image: ", ""},
+		"of nothing":               {"FROM scratch\nCOPY main.c /\n", nil, podtest.Always("head blobs", podtest.Answers(500)), 0, "#1 COPY main.c / 0.0s\n", ""},
 		"of the same registry":     {"FROM registry.example.com/ci/base:1\nCOPY main.c /\n", nil, nil, 0, "looking through", ""},
 		"a mount is refused":       {"FROM registry.example.com/ci/base:1\nCOPY main.c /\n", nil, podtest.Once("post blobs", podtest.Answers(405)), 0, "looking through", ""},
 		"the tag must not change":  {top, nil, fromThe(1, "put manifests", "app:k1-", immutable(true)), 0, "kiln: built ", ""},

@@ -136,17 +136,17 @@ func TestFindHostile(t *testing.T) {
 	other := index.Encode()
 	index.Layer = layerOf
 	whole := index.Encode()
-	bomb := compressed(t, append(pack(t, "index", "x")[:512], make([]byte, 200<<20)...))
+	bomb := compressed(t, pack(t, "index", string(make([]byte, treestore.MaxEncoded+1))))
 	for name, layers := range map[string][][]byte{
-		"no layer":                  nil,
-		"two layers":                {compressed(t, pack(t, "index", string(whole))), pack(t)},
-		"not compressed":            {pack(t, "index", string(whole))},
-		"another name":              {compressed(t, pack(t, "file", string(whole)))},
-		"the index of another":      {compressed(t, pack(t, "index", string(other)))},
-		"cut off":                   {compressed(t, pack(t, "index", string(whole[:len(whole)-1])))},
-		"cut off as an archive":     {compressed(t, pack(t, "index", string(whole))[:520])},
-		"cut off as gzip":           {compressed(t, pack(t, "index", string(whole)))[:60]},
-		"two hundred MiB of zeroes": {bomb},
+		"no layer":              nil,
+		"two layers":            {compressed(t, pack(t, "index", string(whole))), pack(t)},
+		"not compressed":        {pack(t, "index", string(whole))},
+		"another name":          {compressed(t, pack(t, "file", string(whole)))},
+		"the index of another":  {compressed(t, pack(t, "index", string(other)))},
+		"cut off":               {compressed(t, pack(t, "index", string(whole[:len(whole)-1])))},
+		"cut off as an archive": {compressed(t, pack(t, "index", string(whole))[:520])},
+		"cut off as gzip":       {compressed(t, pack(t, "index", string(whole)))[:60]},
+		"longer than any":       {bomb},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := podtest.NewRegistry()
