@@ -149,6 +149,24 @@ func TestCancelledStep(t *testing.T) {
 	}
 }
 
+// TestCancelledInARequest: what fails while the step is cancelled is not why it ended.
+func TestCancelledInARequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		s := newStage(t, func(call podtest.Call) podtest.Fault {
+			if call.Op != "get pods" {
+				return podtest.Fault{}
+			}
+			cancel(failure.New(failure.Cancelled, "the step was cancelled"))
+			return podtest.Lost()
+		})
+		got := s.step(ctx, ready(), nil)
+		if want := "the step was cancelled [cancelled]"; got.code != 1 || !strings.Contains(got.log, want) {
+			t.Errorf("code %d, log:\n%s\nwant 1 and %q", got.code, got.log, want)
+		}
+	})
+}
+
 // TestKind is what steps are counted as.
 func TestKind(t *testing.T) {
 	for want, container := range map[metrics.Kind]hook.Container{
