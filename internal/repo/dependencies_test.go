@@ -112,7 +112,7 @@ func TestProductImports(t *testing.T) {
 // smaller and faster, and out of their tests, which then link in a fraction of the time.
 func TestNarrowClient(t *testing.T) {
 	linked := command(t, "go", "list", "-deps", "-test", "./daemon/...", "./hookshim/...", "./internal/...")
-	for _, path := range strings.Fields(linked) {
+	for path := range strings.FieldsSeq(linked) {
 		for _, wide := range []string{"k8s.io/client-go/kubernetes", "k8s.io/client-go/applyconfigurations", "k8s.io/client-go/openapi"} {
 			if path == wide || strings.HasPrefix(path, wide+"/") {
 				t.Errorf("%s is linked; internal/kube has the kinds and verbs that kiln uses, and internal/kube/kubetest the stand-in", path)
