@@ -104,7 +104,7 @@ func TestChartReach(t *testing.T) {
 	}
 	f := &suite.Fixture{Stage: s, Runner: sealedRunner(t, s, namespace), Seen: seen}
 	action := t.TempDir()
-	dockerfile := "FROM " + s.AuthRegistry + "/" + namespace + "/base:v1\nENTRYPOINT [\"/bin/echo\", \"greetings\"]\n"
+	dockerfile := "FROM " + s.AuthRegistry + "/" + namespace + "/base:v1\nRUN true\nENTRYPOINT [\"/bin/echo\", \"greetings\"]\n"
 	if err := os.WriteFile(filepath.Join(action, "Dockerfile"), []byte(dockerfile), 0o600); err != nil {
 		t.Fatal(err)
 	}
