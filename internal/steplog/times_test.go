@@ -33,15 +33,15 @@ func TestTimesOfTheOperator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := NewTimes(nil)
 		clock.Queued(7 * time.Second)
-		for i, name := range []string{"context", "preflight", "lookup", "schedule", "build", "lookup", "start", "run"} {
+		for i, name := range []string{"context", "preflight", "lookup", "schedule", "build", "lookup", "assemble", "start", "run"} {
 			time.Sleep(time.Duration(i+1) * time.Second)
 			clock.Mark(name)
 		}
 		clock.Count(metrics.PhasePush, 2*time.Second)
 		time.Sleep(time.Second) // until the result
 		want := map[string]float64{
-			"queue": 7, "context": 1, "preflight": 2, "lookup": 3 + 6, "schedule": 4 + 7, "build": 5, "push": 2, "run": 8,
-			"total": 7 + 36 + 1,
+			"queue": 7, "context": 1, "preflight": 2, "lookup": 3 + 6, "schedule": 4 + 8, "build": 5, "push": 2, "assemble": 7, "run": 9,
+			"total": 7 + 45 + 1,
 		}
 		if diff := cmp.Diff(want, seconds(clock.Fields())); diff != "" {
 			t.Errorf("times (-want +got):\n%s", diff)
