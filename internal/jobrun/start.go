@@ -1,6 +1,7 @@
 package jobrun
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -72,7 +73,7 @@ func (s *start) run(ctx context.Context) (address string, err error) {
 		case <-entered.C:
 		}
 		if err != nil {
-			return "", err
+			return "", cmp.Or(context.Cause(ctx), err) // the watch ends with ctx too
 		}
 		if s.pod != nil && podrun.Running(s.pod, job.ContainerName) && s.pod.Status.PodIP != "" {
 			return s.pod.Status.PodIP, nil
