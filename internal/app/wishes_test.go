@@ -166,7 +166,11 @@ func TestFloodOfWishes(t *testing.T) {
 			}
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "wishes", job+"98", "nested", "deep"), 0o777); err != nil {
+	nested := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(nested, "nested", "deep"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(nested, filepath.Join(dir, "wishes", job+"98")); err != nil { // before it is removed
 		t.Fatal(err)
 	}
 	draft := drop(t, exchange)
