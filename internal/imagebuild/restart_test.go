@@ -32,6 +32,13 @@ type kept struct {
 	begun  []byte
 }
 
+// remembered says how far the build is.
+func (k *kept) remembered() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return string(k.begun)
+}
+
 // worker is one run of the daemon, which may be killed: then nothing that it asks for
 // arrives, and nothing that it writes or remembers.
 type worker struct {
@@ -135,14 +142,17 @@ func (w *worker) asker(id string) imagebuild.Asker {
 		ID: id, Runner: w.runner.self, Owner: w.runner.self.Owner(), Log: log,
 		Times: steplog.NewTimes(nil), Logger: zap.NewNop(), Note: w.note,
 	}
-	var mark steplog.Mark
-	if w.mark != nil {
-		w.runner.world.must(json.Unmarshal(w.mark, &mark))
+	w.mu.Lock()
+	mark, begun, behind := w.mark, w.begun, len(w.text)-w.marked
+	w.mu.Unlock()
+	earlier := steplog.Earlier{Behind: int64(behind)}
+	if mark != nil {
+		w.runner.world.must(json.Unmarshal(mark, &earlier.Mark))
 	}
-	if w.begun != nil {
-		w.runner.world.must(json.Unmarshal(w.begun, &who.Begun))
+	if begun != nil {
+		w.runner.world.must(json.Unmarshal(begun, &who.Begun))
 	}
-	log.Resume(steplog.Earlier{Mark: mark, Behind: int64(len(w.text) - w.marked)})
+	log.Resume(earlier)
 	return who
 }
 
@@ -186,6 +196,8 @@ var differs = regexp.MustCompile(`sha256:[0-9a-f]{64}|[0-9.]+s\nkiln: built`)
 
 // log is the step's whole log.
 func (r *restarts) log() string {
+	r.kept.mu.Lock()
+	defer r.kept.mu.Unlock()
 	return differs.ReplaceAllString(string(r.kept.text), "…")
 }
 
@@ -324,7 +336,7 @@ func restart(t *testing.T, change func(*world), want string, w *worker, after []
 		outcome, err := r.work(w, after[0])
 		pods := 1
 		for w.killed() {
-			if strings.Contains(string(r.kept.begun), `"given"`) && !strings.Contains(string(r.kept.begun), `"whole"`) {
+			if begun := r.kept.remembered(); strings.Contains(begun, `"given"`) && !strings.Contains(begun, `"whole"`) {
 				pods = 2
 			}
 			w, after = &worker{}, after[1:]
