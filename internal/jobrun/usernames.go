@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"kiln/internal/action"
 	"kiln/internal/createoptions"
@@ -14,12 +15,16 @@ type Files interface {
 	Files(ctx context.Context, reference, arch string, pushed bool, files ...string) (map[string]string, error)
 }
 
+// namesTimeout bounds the look at an image's users. It reads layers, and without an
+// answer the job cannot begin: so it has more time than what a job can go without.
+const namesTimeout = 10 * time.Second
+
 // UserNumbers looks the names of --user up in an image, within ctx. Without a group
 // there is no number of it: the runtime knows the user's own.
 func UserNumbers(ctx context.Context, files Files, image, arch string) func(createoptions.User) (uid, gid *int64, err error) {
 	return func(asked createoptions.User) (uid, gid *int64, err error) {
 		user := action.User{Name: asked.Name, Group: cmp.Or(asked.Group, "0")}
-		ctx, cancel := context.WithTimeout(ctx, imageTimeout)
+		ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 		defer cancel()
 		found, err := files.Files(ctx, image, arch, false, action.PasswdFile, action.GroupFile)
 		if err != nil {
