@@ -6,9 +6,9 @@ package layer
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"io"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 

@@ -133,20 +133,6 @@ func base(b *testing.B) []byte {
 	return packed.Bytes()
 }
 
-// BenchmarkInflate is what the inflater alone does with the base of BenchmarkRead.
-func BenchmarkInflate(b *testing.B) {
-	data := base(b)
-	for b.Loop() {
-		gz, err := gzip.NewReader(bytes.NewReader(data))
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, gz); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // BenchmarkRead makes the index of a base of 400 MiB in 30,000 files, puts it into a
 // tree, and tells what the two hold.
 func BenchmarkRead(b *testing.B) {
