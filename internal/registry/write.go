@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -65,10 +66,11 @@ func (c *Client) insistOn(ctx context.Context, do func() error) error {
 
 // Copy has a repository that kiln pushes to hold a layer of an image: one of the same
 // repository is there, one of the same registry is mounted, and all others, and what
-// the registry does not mount, are passed through as a stream. What passes so is
-// written to watch as well, unless that is nil, and streamed says that it has. The
-// content is the image's where the error is nil.
-func (c *Client) Copy(ctx context.Context, repository string, of *Original, layer Blob, watch io.Writer) (streamed bool, err error) {
+// the registry does not mount, are passed through as a stream, from the start again where
+// it breaks off. What passes so is written to what watch returns as well, which is called
+// for each time, unless it is nil; streamed says that it has. The content is the image's
+// where the error is nil.
+func (c *Client) Copy(ctx context.Context, repository string, of *Original, layer Blob, watch func() io.Writer) (streamed bool, err error) {
 	repo, err := name.NewRepository(repository)
 	if err != nil {
 		return false, fmt.Errorf("copy a layer to %s: %w", repository, err)
@@ -80,16 +82,71 @@ func (c *Client) Copy(ctx context.Context, repository string, of *Original, laye
 	if err != nil || address == nil {
 		return false, wrapCopy(layer, repository, err)
 	}
-	content, err := c.Open(ctx, of, layer)
-	if err != nil {
-		return false, err
-	}
-	var body io.Reader = content
-	if watch != nil {
-		body = io.TeeReader(content, watch)
-	}
-	err = errors.Join(c.put(ctx, repo, address, layer, body), content.Close())
+	err = c.insistOn(ctx, func() error {
+		at := address
+		if address = nil; at == nil { // an upload that failed is not gone on with
+			var err error
+			if at, err = c.begin(ctx, repo, nil); err != nil {
+				return err
+			}
+		}
+		return c.pass(ctx, repo, at, passing{of: of, layer: layer, watch: watch})
+	})
 	return err == nil, wrapCopy(layer, repository, err)
+}
+
+// passing is a layer on its way.
+type passing struct {
+	of    *Original
+	layer Blob
+	watch func() io.Writer
+}
+
+// pass sends a layer to the address of an upload. Where it cannot be read, that is the
+// error, whatever the registry says of what it got.
+func (c *Client) pass(ctx context.Context, repo name.Repository, address *url.URL, what passing) error {
+	content, err := c.Open(ctx, what.of, what.layer)
+	if err != nil {
+		return err
+	}
+	source := &reading{from: content}
+	var body io.Reader = source
+	if what.watch != nil {
+		body = io.TeeReader(source, what.watch())
+	}
+	err = c.put(ctx, repo, address, what.layer, body)
+	if failed := source.failure(); failed != nil {
+		err = failed
+	}
+	return errors.Join(err, content.Close())
+}
+
+// reading remembers the error of what it reads from. It is safe for concurrent use: a
+// request may be over before its body is let go of.
+type reading struct {
+	from io.Reader
+	mu   sync.Mutex
+	err  error
+}
+
+// Read implements [io.Reader].
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.err == nil {
+			r.err = err
+		}
+	}
+	return n, err
+}
+
+// failure is the first error.
+func (r *reading) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 func wrapCopy(layer Blob, repository string, err error) error {

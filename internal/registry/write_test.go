@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,7 +114,7 @@ func TestCopy(t *testing.T) {
 			}
 			h.requests()
 			var seen bytes.Buffer
-			streamed, err := c.Copy(t.Context(), h.host+"/app", &of, of.Layers[0], &seen)
+			streamed, err := c.Copy(t.Context(), h.host+"/app", &of, of.Layers[0], func() io.Writer { return &seen })
 			if err != nil || streamed != tt.stream {
 				t.Fatalf("streamed %t, %v, want %t", streamed, err, tt.stream)
 			}
@@ -166,6 +168,69 @@ func TestCopyHostile(t *testing.T) {
 			defer content.Close()
 			if _, err := io.ReadAll(content); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("the error is %v, want %q", err, tt.says)
+			}
+		})
+	}
+}
+
+// TestCopyAgain: a stream that breaks off on either side is begun again, a bounded number
+// of times, and what watches is told so.
+func TestCopyAgain(t *testing.T) {
+	const content = "a layer that is long enough to be cut in two"
+	for name, tt := range map[string]struct {
+		far, near int // how often the registry it is read from, and the other, fail
+		passes    int
+		copied    bool
+	}{
+		"neither fails":             {0, 0, 1, true},
+		"it breaks off once":        {1, 0, 2, true},
+		"it is not taken once":      {0, 1, 2, true},
+		"it breaks off every time":  {99, 0, 3, false},
+		"it is not taken each time": {0, 99, 3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			breaks, refuses := atomic.Int64{}, atomic.Int64{}
+			breaks.Store(int64(tt.far))
+			refuses.Store(int64(tt.near))
+			far := newHub(t, "", func(inner http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/blobs/"+registry.DigestOf([]byte(content))) && breaks.Add(-1) >= 0 {
+						w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+						_, _ = io.WriteString(w, content[:10])
+						_ = http.NewResponseController(w).Flush()
+						panic(http.ErrAbortHandler)
+					}
+					inner.ServeHTTP(w, r)
+				})
+			})
+			h := newHub(t, "", func(inner http.Handler) http.Handler {
+				return emptied(status(405))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut && refuses.Add(-1) >= 0 {
+						w.WriteHeader(http.StatusServiceUnavailable)
+						return
+					}
+					inner.ServeHTTP(w, r)
+				}))
+			})
+			digest := far.put(t, "base:1", layered(t, content))
+			c := newClient(t, registry.ClientConfig{}, h, far)
+			of, err := c.Original(t.Context(), far.host+"/base:1", digest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var passed []*bytes.Buffer
+			streamed, err := c.Copy(t.Context(), h.host+"/app", &of, of.Layers[0], func() io.Writer {
+				passed = append(passed, &bytes.Buffer{})
+				return passed[len(passed)-1]
+			})
+			if streamed != tt.copied || (err == nil) != tt.copied {
+				t.Errorf("streamed %t, %v", streamed, err)
+			}
+			if len(passed) != tt.passes {
+				t.Fatalf("it was passed %d times, want %d", len(passed), tt.passes)
+			}
+			if last := passed[len(passed)-1].String(); tt.copied && last != content {
+				t.Errorf("the last time %q was watched", last)
 			}
 		})
 	}
