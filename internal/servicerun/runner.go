@@ -177,6 +177,7 @@ func (b *begun) Beside() job.Services {
 // Ready implements [jobrun.Started].
 func (b *begun) Ready(ctx context.Context, _ string) ([]job.Service, error) {
 	if err := b.await(ctx); err != nil {
+		b.showOthers(ctx)
 		return nil, b.forget(err)
 	}
 	if !b.of.Beside {
@@ -194,7 +195,7 @@ func (b *begun) Ready(ctx context.Context, _ string) ([]job.Service, error) {
 func (r *Runner) Stop(ctx context.Context, call jobrun.Call) {
 	record, err := r.options.State.NotedServices()
 	if err == nil {
-		r.showLogs(context.WithoutCancel(ctx), call, record.Services)
+		r.showLogs(context.WithoutCancel(ctx), call, record.Services, logLines)
 	}
 	r.Close()
 	if err := errors.Join(err, r.options.State.ForgetServices()); err != nil {
