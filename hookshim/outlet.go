@@ -53,8 +53,9 @@ func openOutlet(container hook.Container, token string) (*outlet, error) {
 		return nil, err
 	}
 	o := &outlet{dir: dir, token: token, ended: make(chan struct{}), mappings: hostPaths(container, work)}
-	if _, err = dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram)); err == nil {
-		err = mayExecute(filepath.Dir(dir.Door()))
+	sum, err := dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram))
+	if err == nil {
+		err = errors.Join(dir.CheckAgent(sum), mayExecute(filepath.Dir(dir.Door())))
 	}
 	if err == nil {
 		o.pipe, err = agent.OpenOutlet(dir.Door(), []byte(token))

@@ -26,6 +26,9 @@ const (
 // maxEntries is how many names are read of the directory of all jobs: it has one.
 const maxEntries = 1000
 
+// maxAgent is more than the program's size.
+const maxAgent = 64 << 20
+
 // A Dir is a job's directory, by the work folder and its name there.
 type Dir struct{ work, name string }
 
@@ -94,6 +97,47 @@ func (d Dir) PutAgent(from string) (sum string, err error) {
 	err = d.place(agentName, io.TeeReader(program, hash))
 	if err != nil {
 		return "", fmt.Errorf("copy %s to the work volume: %w", from, explain(err))
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// CheckAgent reads the program in the directory anew and compares it with what
+// [Dir.PutAgent] returned: it is for the moment before a pod is asked for. What happens
+// to the file after that nobody sees.
+func (d Dir) CheckAgent(sum string) error {
+	found, err := d.sumOfAgent()
+	if err == nil && found != sum {
+		err = errors.New("it has changed since it was put there: something else writes in the work volume's " + spool.JobsDir)
+	}
+	if err != nil {
+		return fmt.Errorf("check the agent on the work volume: %w", explain(err))
+	}
+	return nil
+}
+
+// sumOfAgent is the SHA-256 of the program in the directory, which has to be a plain
+// file of a size that it can have.
+func (d Dir) sumOfAgent() (string, error) {
+	root, err := os.OpenRoot(d.path(""))
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	info, err := root.Lstat(agentName)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errors.New("it is no file")
+	}
+	file, err := root.OpenFile(agentName, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.LimitReader(file, maxAgent)); err != nil {
+		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }

@@ -66,6 +66,9 @@ func TestLife(t *testing.T) {
 			t.Errorf("%s, %v; want %s", sum, err, want)
 		}
 		wantMode(t, filepath.Join(path, "agent"), 0o755)
+		if err := dir.CheckAgent(sum); err != nil {
+			t.Error(err)
+		}
 	}
 	again, err := jobdir.Open(work, dir.Name())
 	if err != nil || again != dir {
@@ -79,6 +82,34 @@ func TestLife(t *testing.T) {
 	}
 	if err := jobdir.Sweep(work); err != nil {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+// TestCheckAgent: whatever is not what was put there is told.
+func TestCheckAgent(t *testing.T) {
+	for name, change := range map[string]func(agent string) error{
+		"changed":  func(agent string) error { return os.WriteFile(agent, []byte("other"), 0o755) },
+		"cut off":  func(agent string) error { return os.Truncate(agent, 3) },
+		"gone":     os.Remove,
+		"a link":   func(agent string) error { return errors.Join(os.Rename(agent, agent+"2"), os.Symlink("agent2", agent)) },
+		"a pipe":   func(agent string) error { return errors.Join(os.Remove(agent), unix.Mkfifo(agent, 0o666)) },
+		"a folder": func(agent string) error { return errors.Join(os.Remove(agent), os.Mkdir(agent, 0o755)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			work, dir := prepared(t)
+			program := filepath.Join(t.TempDir(), "kiln-agent")
+			file(t, program, "the agent")
+			sum, err := dir.PutAgent(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := change(filepath.Join(work, "_kiln", dir.Name(), "agent")); err != nil {
+				t.Fatal(err)
+			}
+			if err := dir.CheckAgent(sum); err == nil || !strings.Contains(err.Error(), "check the agent on the work volume") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 
