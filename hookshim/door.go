@@ -51,9 +51,9 @@ func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
 	}
 	switch {
 	case bySocket.err == nil:
-		j.Door, j.Libc = waySocket, bySocket.welcome.Libc
+		j.Door, j.Libc, j.short = waySocket, bySocket.welcome.Libc, bySocket.welcome.Short
 	case byAddress.err == nil:
-		j.Door, j.Libc = wayTCP, byAddress.welcome.Libc
+		j.Door, j.Libc, j.short = wayTCP, byAddress.welcome.Libc, byAddress.welcome.Short
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return shut(work, j.Address, bySocket.err, byAddress.err)
 	default:

@@ -141,6 +141,9 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 	if args.Container != nil {
 		step.door = place.dir.Door()
 	}
+	if err := place.dir.CheckAgent(request.Job.Agent); err != nil {
+		return 1, nil, err
+	}
 	result, err := step.ask(ctx, request)
 	if err != nil {
 		return 1, nil, err
@@ -151,7 +154,7 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 	if err := brought.wait(); err != nil {
 		return 1, nil, err
 	}
-	response, err := enter(ctx, result.Response, place, args.Container)
+	response, err := enter(ctx, result.Response, place, args.Container, out)
 	if err != nil {
 		return 1, nil, err
 	}
@@ -160,7 +163,7 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 
 // enter finds the way into the job container and completes the response. A job
 // of services alone has no container to enter.
-func enter(ctx context.Context, response json.RawMessage, place jobPlace, container *containerArgs) (json.RawMessage, error) {
+func enter(ctx context.Context, response json.RawMessage, place jobPlace, container *containerArgs, out *lineWriter) (json.RawMessage, error) {
 	var answered struct {
 		State json.RawMessage `json:"state"`
 	}
@@ -176,6 +179,9 @@ func enter(ctx context.Context, response json.RawMessage, place jobPlace, contai
 		if err := j.findDoor(ctx, place.work, place.dir); err != nil {
 			return nil, err
 		}
+	}
+	if j.short != "" {
+		warn(out, "options: --ulimit: steps have the node's hard limits where they are lower than what was asked: %s", j.short)
 	}
 	return j.complete(response)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -87,10 +88,22 @@ func (s *scriptStep) end(ctx context.Context, outcome agent.Outcome) (int, error
 		return max(outcome.Code, 1), context.Cause(ctx)
 	case outcome.Stopping:
 		return s.explain(ctx, agent.ErrGone)
+	case outcome.OutOfMemory && outcome.Code != 0:
+		return outcome.Code, outOfMemory(outcome)
 	case isNode(s.script.EntryPoint) && outcome.Code == exitNotFound:
 		return outcome.Code, lacksNode()
 	}
 	return outcome.Code, nil
+}
+
+// outOfMemory is the error of a step of which the system has killed a process, and left
+// the container alone.
+func outOfMemory(outcome agent.Outcome) error {
+	limit := "its node has"
+	if outcome.MemoryLimit > 0 {
+		limit = fmt.Sprintf("its limit of %dMi", outcome.MemoryLimit>>20)
+	}
+	return failure.New(failure.OutOfMemory, "a process in the job container was killed (OOM) because its processes used more memory than %s: let the step need less, or give the job more with options: --memory, or have an operator raise the limit in the pod template", limit)
 }
 
 // relay passes the runner's signals on to the step, and SIGKILL before the

@@ -28,6 +28,8 @@ type job struct {
 	Door      string     `json:"door,omitempty"`      // the way that was found open
 	Libc      agent.Libc `json:"libc,omitempty"`      // what the job container's image has
 	Externals string     `json:"externals,omitempty"` // the runner's own, what is /__e in the container
+
+	short string // the limits of options that are lower than was asked
 }
 
 // errNoJob is a call without what prepare_job has left.

@@ -1,7 +1,7 @@
 // Command kiln-agent is the process of a job container; package agent says what
 // it guarantees.
 //
-//	kiln-agent [--socket PATH] [--tcp HOST:PORT --secret FILE]
+//	kiln-agent [--socket PATH] [--tcp HOST:PORT --secret FILE] [--ulimit NAME=SOFT:HARD]... [--unset NAME]...
 //	kiln-agent action SOCKET TOKEN PROGRAM [ARGUMENT...]
 //	kiln-agent --install PATH           write itself to PATH
 //
@@ -38,6 +38,15 @@ func run(args []string) int {
 	flags.StringVar(&config.Socket, "socket", "", "listen on the Unix socket at `PATH`")
 	flags.StringVar(&config.TCP, "tcp", "", "listen on `HOST:PORT`, for those who know the secret")
 	secret := flags.String("secret", "", "the `FILE` with that secret")
+	flags.Func("ulimit", "`NAME=SOFT:HARD` of all steps, -1 for none; may be repeated", func(text string) error {
+		limit, err := agent.ParseUlimit(text)
+		config.Limits = append(config.Limits, limit)
+		return err
+	})
+	flags.Func("unset", "a variable of the container `NAME` that no step has; may be repeated", func(name string) error {
+		config.Unset = append(config.Unset, name)
+		return nil
+	})
 	install := flags.String("install", "", "write this program to `PATH` and end")
 	if err := flags.Parse(args); err != nil {
 		return 2

@@ -16,7 +16,7 @@ type Call struct {
 	Env     []string // NAME=VALUE each; of a name twice the last one counts
 	Prepend []string // directories before those of the container's PATH
 	Dir     string   // the working directory in the container; "" for the container's own
-	Limits  []Limit  // instead of those of the container
+	Limits  []Limit  // instead of those of the agent's Config, else of the container
 }
 
 // A Limit is a limit of resources of the step and what it starts.

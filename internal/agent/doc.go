@@ -30,7 +30,8 @@
 // # What is guaranteed
 //
 //   - A step is a session of its own, with default signals and an empty mask,
-//     the soft limits that the container began with unless the call has others,
+//     the soft limits that the container began with unless the call or the agent's
+//     configuration has others,
 //     umask 022, and a standard input that has ended.
 //   - Its environment is the container's, without what the kubelet adds for the
 //     API server, then the call's; a prepended path wins over a PATH of the

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,9 @@ type Welcome struct {
 	Descriptors bool // whether descriptors reach it; without, output is relayed
 	Libc        Libc // what the job container's image has
 	Mark        Mark // of the secret that it has
+	// Short names the limits of its Config that are lower than was asked, each with
+	// what it is, as "nofile 4096, core 0"; empty for none.
+	Short string
 }
 
 // A Step is a call and what belongs to it on this side.
@@ -59,6 +63,12 @@ type Outcome struct {
 	NotStarted string         // why it was not started; Code is 127, 126 or 128 then
 	Relayed    bool           // its output came in frames
 	Stopping   bool           // the container was told to end meanwhile
+
+	// OutOfMemory says that a process in the container was killed meanwhile because
+	// there was no memory left; MemoryLimit is what the container may have of it, in
+	// bytes, 0 where that is not known.
+	OutOfMemory bool
+	MemoryLimit uint64
 }
 
 // Limits of the client: how long an agent may take to be there, and to say
@@ -104,10 +114,13 @@ func probe(conn net.Conn) (Welcome, error) {
 		return Welcome{}, fmt.Errorf("%w: %w", ErrShut, err)
 	case f.kind == kindRefused:
 		return Welcome{}, &RefusedError{string(f.payload)}
-	case f.kind != kindWelcome || len(f.payload) != welcomeLen:
+	case f.kind != kindWelcome || len(f.payload) < welcomeLen:
 		return Welcome{}, fmt.Errorf("%w: %w", ErrShut, errForm)
 	}
-	return Welcome{Version: int(f.payload[0]), Descriptors: f.payload[1] == 1, Libc: Libc(f.payload[2]), Mark: Mark(f.payload[3:])}, nil
+	return Welcome{
+		Version: int(f.payload[0]), Descriptors: f.payload[1] == 1, Libc: Libc(f.payload[2]),
+		Mark: Mark(f.payload[3:]), Short: string(f.payload[welcomeLen:]),
+	}, nil
 }
 
 // Run has a step started and stays with it to its end: until the agent has told
@@ -326,6 +339,11 @@ func (c *conversation) take(f frame) (last bool, err error) {
 	case kindStopping:
 		c.outcome.Stopping = true
 		return false, nil
+	case kindOutOfMemory:
+		if len(f.payload) == 8 {
+			c.outcome.OutOfMemory, c.outcome.MemoryLimit = true, binary.BigEndian.Uint64(f.payload)
+			return false, nil
+		}
 	case kindStarted, kindCannotStart:
 		if !c.started {
 			return c.begin(f)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,11 +18,12 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 var kubeletPrefixes = []string{"KUBERNETES_SERVICE_", "KUBERNETES_PORT"}
 
 // containerEnv is what a step begins with: the container's environment without
-// what makes a program believe that it belongs to Kubernetes.
-func containerEnv(environ []string) []string {
+// what makes a program believe that it belongs to Kubernetes, and without unset.
+func containerEnv(environ, unset []string) []string {
 	var env []string
 	for _, item := range environ {
-		if !hasPrefix(item, kubeletPrefixes) {
+		name, _, _ := strings.Cut(item, "=")
+		if !hasPrefix(item, kubeletPrefixes) && !slices.Contains(unset, name) {
 			env = append(env, item)
 		}
 	}

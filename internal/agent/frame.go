@@ -28,10 +28,11 @@ const (
 
 // The agent's frames.
 const (
-	kindWelcome     kind = 'W' // the answer to a probe: version, descriptors that came, Libc, Mark
+	kindWelcome     kind = 'W' // the answer to a probe: version, descriptors that came, Libc, Mark, short limits
 	kindStarted     kind = 'B' // one byte: 1 where output comes in frames, else 0
 	kindOutput      kind = 'O' // what the step printed
 	kindStopping    kind = 'D' // the container is told to end
+	kindOutOfMemory kind = 'M' // eight bytes: the container's limit; it ran out of memory under the step
 	kindExited      kind = 'E' // one byte: the exit code
 	kindSignalled   kind = 'T' // one byte: the signal that ended the step
 	kindCannotStart kind = 'N' // one byte: the exit code; then why
@@ -63,12 +64,12 @@ func (k kind) limit() (limit int, known bool) {
 		return maxSecret, true
 	case kindOutput:
 		return maxOutput, true
-	case kindCannotStart, kindRefused:
+	case kindCannotStart, kindRefused, kindWelcome:
 		return maxText, true
 	case kindSignal, kindProbe, kindStarted, kindExited, kindSignalled, kindGrant, kindTaken:
 		return 1, true
-	case kindWelcome:
-		return welcomeLen, true
+	case kindOutOfMemory:
+		return 8, true
 	case kindStopping:
 		return 0, true
 	}

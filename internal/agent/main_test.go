@@ -22,6 +22,7 @@ import (
 const (
 	asAgent  = "KILN_TEST_AGENT"
 	tcpOf    = "KILN_TEST_TCP"
+	ulimits  = "KILN_TEST_ULIMITS"
 	secret   = "0123456789abcdef0123456789abcdef"
 	bareRoot = "KILN_TEST_BARE_ROOT"
 )
@@ -50,7 +51,14 @@ func serve() error {
 		return err
 	}
 	config := agent.Config{Socket: os.Getenv(asAgent), TCP: os.Getenv(tcpOf), Secret: []byte(secret), Log: os.Stdout}
-	for _, name := range []string{asAgent, tcpOf, bareRoot} {
+	for text := range strings.FieldsSeq(os.Getenv(ulimits)) {
+		limit, err := agent.ParseUlimit(text)
+		if err != nil {
+			return err
+		}
+		config.Limits = append(config.Limits, limit)
+	}
+	for _, name := range []string{asAgent, tcpOf, bareRoot, ulimits} {
 		if err := os.Unsetenv(name); err != nil {
 			return err
 		}

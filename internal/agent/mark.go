@@ -9,7 +9,8 @@ import (
 // started with, and tells nobody the secret: it is the beginning of its SHA-256.
 type Mark [8]byte
 
-// welcomeLen is how long the answer to a probe is.
+// welcomeLen is how long the answer to a probe is at least; what limits fell short
+// follows.
 const welcomeLen = 3 + len(Mark{})
 
 // MarkOf is the mark of an agent with that secret.

@@ -143,8 +143,8 @@ func TestStepEnv(t *testing.T) {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 	}
-	got := containerEnv([]string{"KUBERNETES_SERVICE_HOST=x", "KUBERNETES_PORT_443_TCP=x", "KUBERNETES_PORT=x", "KUBERNETES_NAMESPACE=mine", "A=b"})
-	if diff := cmp.Diff([]string{"KUBERNETES_NAMESPACE=mine", "A=b"}, got); diff != "" {
+	got := containerEnv([]string{"KUBERNETES_SERVICE_HOST=x", "KUBERNETES_PORT_443_TCP=x", "KUBERNETES_PORT=x", "KUBERNETES_NAMESPACE=mine", "A=b", "B=c", "BB="}, []string{"B", "C"})
+	if diff := cmp.Diff([]string{"KUBERNETES_NAMESPACE=mine", "A=b", "BB="}, got); diff != "" {
 		t.Error(diff)
 	}
 }

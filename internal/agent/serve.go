@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -40,6 +41,8 @@ type Config struct {
 	TCP    string    // host:port; "" for none
 	Secret []byte    // of TCP, minSecret bytes at least
 	Log    io.Writer // the container's log: one line for what listens and what fails
+	Limits []Limit   // of all steps, as far as this process may set them
+	Unset  []string  // variables of the container that no step begins with
 }
 
 // minSecret is what nobody guesses.
@@ -49,6 +52,7 @@ const minSecret = 16
 type server struct {
 	config   Config
 	launcher *launcher
+	short    string // the limits that are lower than was asked
 	roster   roster
 	steps    chan struct{} // one item for each step that runs
 	calls    sync.WaitGroup
@@ -68,13 +72,19 @@ func Serve(ctx context.Context, config Config) error {
 	}
 	set := children.Own()
 	defer set.Release()
-	launcher, err := newLauncher(set)
+	launcher, err := newLauncher(set, config.Unset)
 	if err != nil {
 		closeListeners(listeners)
 		return err
 	}
+	held, short, err := within(config.Limits)
+	if err != nil {
+		closeListeners(listeners)
+		return err
+	}
+	launcher.limits = held
 	s := &server{
-		config: config, launcher: launcher,
+		config: config, launcher: launcher, short: strings.Join(short, ", "),
 		roster: roster{steps: map[*step]*peer{}}, steps: make(chan struct{}, maxSteps),
 	}
 	var accepting sync.WaitGroup
@@ -179,7 +189,8 @@ func (s *server) hear(p *peer, opened func()) {
 // welcome is the answer to a probe that came with so many descriptors.
 func (s *server) welcome(descriptors int) frame {
 	mark := MarkOf(s.config.Secret)
-	return frame{kindWelcome, append([]byte{Version, byte(descriptors), byte(findLibc("/"))}, mark[:]...)}
+	head := append([]byte{Version, byte(descriptors), byte(findLibc("/"))}, mark[:]...)
+	return frame{kindWelcome, append(head, s.short...)}
 }
 
 // admit reads the secret of a connection that did not come over the socket.
@@ -243,7 +254,7 @@ func (s *server) direct(p *peer, call Call, descriptors *[]int) {
 	}
 	defer s.roster.remove(running)
 	go s.listen(p, running)
-	_ = p.send(running.outcome())
+	p.finish(running)
 }
 
 // relayed runs a step on a pipe of the agent's and sends what it prints.
@@ -274,7 +285,16 @@ func (s *server) relayed(p *peer, call Call) {
 	if err := pump(&relay{peer: p, ended: ended}, read, ended); err != nil {
 		running.signal(syscall.SIGKILL) // nobody reads it: the client is gone
 	}
-	_ = p.send(running.outcome())
+	p.finish(running)
+}
+
+// finish waits for the end of a step and tells it.
+func (p *peer) finish(running *step) {
+	outcome := running.outcome()
+	if f, was := running.outOfMemory(); was {
+		_ = p.send(f)
+	}
+	_ = p.send(outcome)
 }
 
 // begin starts a step and tells the client of it, or why there is none; then it

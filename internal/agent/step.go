@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,11 +21,13 @@ type launcher struct {
 	env  []string // what every step's environment begins with
 	home string   // where neither container nor call says it
 	dir  string   // the container's working directory
+
+	limits []Limit // of steps whose call has none
 }
 
 // newLauncher reads what the container began with, and sets what a step is to
 // find as its own.
-func newLauncher(set *children.Set) (*launcher, error) {
+func newLauncher(set *children.Set, unset []string) (*launcher, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("the container's working directory: %w", err)
@@ -33,12 +36,13 @@ func newLauncher(set *children.Set) (*launcher, error) {
 	// What the container's process was started with beside its streams is not a
 	// step's; kernels before 5.11 do not know the flag.
 	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
-	return &launcher{set: set, env: containerEnv(os.Environ()), home: homeDir(os.Getuid()), dir: dir}, nil
+	return &launcher{set: set, env: containerEnv(os.Environ(), unset), home: homeDir(os.Getuid()), dir: dir}, nil
 }
 
 // A step is a program that runs, with its session.
 type step struct {
-	child *children.Child
+	child  *children.Child
+	before memory // at its start
 }
 
 // start starts a call's program on output, which stays the caller's to close.
@@ -60,12 +64,13 @@ func (l *launcher) start(call Call, output int) (*step, error) {
 		return nil, &startError{what: "standard input", err: err}
 	}
 	defer unix.Close(input)
+	before := readMemory(cgroup)
 	child, err := l.execute(path, call, &syscall.ProcAttr{
 		Dir: dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: true},
 		Files: []uintptr{uintptr(input), uintptr(output), uintptr(output)},
 	})
 	if err == nil {
-		return &step{child}, nil
+		return &step{child, before}, nil
 	}
 	if own, ok := errors.AsType[*startError](err); ok {
 		return nil, own
@@ -75,6 +80,9 @@ func (l *launcher) start(call Call, output int) (*step, error) {
 
 // execute starts a program that was found.
 func (l *launcher) execute(path string, call Call, attr *syscall.ProcAttr) (*children.Child, error) {
+	if len(call.Limits) == 0 {
+		call.Limits = l.limits
+	}
 	if len(call.Limits) > 0 {
 		return startLimited(l.set, path, call, attr)
 	}
@@ -98,6 +106,13 @@ func endedInput() (int, error) {
 // signal passes a signal on to the step's session, unless it has ended.
 func (s *step) signal(signal syscall.Signal) {
 	s.child.Alive(func(pid int) { signalSession(pid, signal) })
+}
+
+// outOfMemory is the frame for a step beside which the container ran out of memory; there
+// is none if it did not.
+func (s *step) outOfMemory() (f frame, was bool) {
+	now := readMemory(cgroup)
+	return frame{kindOutOfMemory, binary.BigEndian.AppendUint64(nil, now.limit)}, now.killed > s.before.killed
 }
 
 // outcome waits for the step's end and returns the frame that tells it.

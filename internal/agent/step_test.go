@@ -181,6 +181,50 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestUlimits: the limits that an agent is started with are those of its steps, and a
+// hard limit that the system does not let it raise is told to who asks.
+func TestUlimits(t *testing.T) {
+	cmd := own(t, filepath.Join(t.TempDir(), "s"))
+	socket := strings.TrimPrefix(cmd.Env[len(cmd.Env)-2], asAgent+"=")
+	cmd.Env = append(cmd.Env, ulimits+"=nofile=100:-1 core=0:0") // no system has no limit of files
+	c := startAs(t, cmd, socket)
+	var most unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &most); err != nil {
+		t.Fatal(err)
+	}
+	for way, door := range c.doors() {
+		outcome, said := run(t, door, sh("ulimit -Sn; ulimit -Hn; ulimit -c"))
+		if want := fmt.Sprintf("100\n%d\n0\n", most.Max); outcome.Code != 0 || said != want {
+			t.Errorf("%s: %+v, %q, want %q", way, outcome, said, want)
+		}
+		if welcome, err := door.Probe(t.Context()); err != nil || welcome.Short != fmt.Sprintf("nofile %d", most.Max) {
+			t.Errorf("%s: %+v, %v", way, welcome, err)
+		}
+	}
+	call := sh("ulimit -Sn")
+	call.Limits = []agent.Limit{{Resource: unix.RLIMIT_NOFILE, Soft: 50, Hard: 60}}
+	if _, said := run(t, c.unix, call); said != "50\n" {
+		t.Errorf("the call's own limit: %q", said)
+	}
+}
+
+// TestParseUlimit: names and numbers as Docker has them.
+func TestParseUlimit(t *testing.T) {
+	for text, want := range map[string]agent.Limit{
+		"nofile=1:2": {Resource: unix.RLIMIT_NOFILE, Soft: 1, Hard: 2},
+		"nproc=0:-1": {Resource: unix.RLIMIT_NPROC, Hard: unix.RLIM_INFINITY},
+	} {
+		if got, err := agent.ParseUlimit(text); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "nofile", "nofile=1", "files=1:2", "core=2:1", "core=-1:1", "core=1:x"} {
+		if got, err := agent.ParseUlimit(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}
+
 // A signal reaches all of a step's session, groups of their own included.
 func TestSignals(t *testing.T) {
 	c := start(t)

@@ -64,7 +64,7 @@ func full(t *testing.T) job.Spec {
 	s := minimal()
 	c := &s.Container.Container
 	c.EnvironmentVariables = hook.Environment{"HOME": "/root", "TOKEN": "geheim", "EMPTY": "", "CI": "false", "https_proxy": "http://proxy:3128"}
-	s.Options, s.Settings = options(t, "--cpus 2 --memory 4g --user 1001 --shm-size=1g --hostname box -e EMPTY=full -e OPTION=$(HOME) -w /srv --add-host db:10.1.2.3",
+	s.Options, s.Settings = options(t, "--cpus 2 --memory 4g --user 1001 --shm-size=1g --ulimit nofile=1024:-1 --ulimit core=0 --hostname box -e EMPTY=full -e OPTION=$(HOME) -w /srv --add-host db:10.1.2.3",
 		hook.Mount{SourceVolumePath: "data", TargetVolumePath: "/data"}, hook.Mount{SourceVolumePath: work + "/app/../cache", TargetVolumePath: "/cache", ReadOnly: true})
 	s.NodeName, s.Arch = "node-1", "arm64"
 	s.Tolerations = []corev1.Toleration{{Key: "ci", Operator: corev1.TolerationOpExists}}

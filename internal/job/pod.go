@@ -2,6 +2,7 @@ package job
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -112,7 +113,7 @@ func container(s Spec) (corev1.Container, error) {
 	c := corev1.Container{
 		Name:         ContainerName,
 		Image:        asked.Image,
-		Command:      []string{pathAgent, "--socket", pathDoor, "--tcp", s.listen(), "--secret", pathSecret},
+		Command:      append([]string{pathAgent, "--socket", pathDoor, "--tcp", s.listen(), "--secret", pathSecret}, s.ofSteps()...),
 		WorkingDir:   cmp.Or(s.Options.WorkDir, asked.WorkingDirectory),
 		Env:          environment(s).Variables(s.Name),
 		VolumeMounts: mounts,
@@ -122,6 +123,23 @@ func container(s Spec) (corev1.Container, error) {
 		c.ImagePullPolicy = corev1.PullAlways
 	}
 	return c, unique(c.VolumeMounts)
+}
+
+// ofSteps has the agent give steps what a pod cannot give a container: the limits of the
+// options, and no trace of the variables that the message has without a value, which
+// Docker takes out of the image's.
+func (s Spec) ofSteps() []string {
+	var args []string
+	asked := s.Container.Container.EnvironmentVariables
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		if asked[name] == "" {
+			args = append(args, "--unset", workpod.Literal(name))
+		}
+	}
+	for _, u := range s.Options.Ulimits {
+		args = append(args, "--ulimit", fmt.Sprintf("%s=%d:%d", u.Name, u.Soft, u.Hard))
+	}
+	return args
 }
 
 // unique refuses two mounts at one place, as Docker does.
