@@ -42,6 +42,7 @@ func TestJob(t *testing.T) {
 	if c := j.Response.Container; c.ID == "" || c.Network == "" {
 		t.Errorf("job.container is %+v", c)
 	}
+	silent := j.Start(t.Context(), j.Step(runner.Script{Text: "sleep 45\nexit 3\n"}), nil)
 	t.Run("cases", func(t *testing.T) {
 		for _, tt := range slices.Concat(jobScripts(), jobShells(), jobEnvironment()) {
 			t.Run(tt.name, func(t *testing.T) { tt.run(t, j) })
@@ -68,6 +69,11 @@ func TestJob(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, f, j) })
 	}
+	t.Run("silent", func(t *testing.T) {
+		if result := silent.Wait(t); result.ExitCode != 3 || result.Log != "" {
+			t.Errorf("after 45 s: exit code %d, log %q", result.ExitCode, result.Log)
+		}
+	})
 	j.End(t)
 	f.WantNothingLeft(t)
 	if left, err := f.Run(t.Context(), "find", suite.WorkFolder+"/_kiln"); err == nil {

@@ -5,7 +5,9 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -33,6 +35,11 @@ func TestJobImages(t *testing.T) {
 		{"JavaScript", javaScriptOfJob},
 		{"musl", muslOfJob},
 		{"no shell", bareImageOfJob},
+		{"no such image", noImageOfJob},
+		{"names of images", imageNamesOfJob},
+		{"memory and devices", memoryOfJob},
+		{"limits", limitsOfJob},
+		{"ulimits", ulimitsOfJob},
 		{"size", agentSize},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, f) })
@@ -55,11 +62,11 @@ func prepare(t *testing.T, f *suite.Fixture, c runner.Container, files harness.F
 // imageConfigOfJob: steps run as the image's user with its environment, and its
 // entrypoint does not run.
 func imageConfigOfJob(t *testing.T, f *suite.Fixture) {
-	image := f.Image(t, v1.Config{User: "1234:1234", Entrypoint: []string{"/other", "fail"}, Env: []string{busyboxPath, "GOPATH=/go"}})
-	j := prepare(t, f, runner.Container{Image: image}, nil)
+	image := f.Image(t, v1.Config{User: "1234:1234", Entrypoint: []string{"/other", "fail"}, Env: []string{busyboxPath, "GOPATH=/go", "OF_IMAGE=set"}})
+	j := prepare(t, f, runner.Container{Image: image, Env: map[string]string{"OF_IMAGE": ""}}, nil)
 	defer j.End(t)
-	outcome.OwnLog(t, j.Run(t, "id -u\necho $GOPATH\necho $PATH\necho one >/dev/stdout\necho two | tee /dev/stderr >/dev/null\n"),
-		"1234\n/go\n/opt/own/bin:/bin:/usr/bin\none\ntwo\n")
+	outcome.OwnLog(t, j.Run(t, "id -u\necho $GOPATH ${OF_IMAGE-unset}\necho $PATH\necho one >/dev/stdout\necho two | tee /dev/stderr >/dev/null\n"),
+		"1234\n/go unset\n/opt/own/bin:/bin:/usr/bin\none\ntwo\n")
 	result := j.Play(t, j.Step(runner.Script{Shell: "bash", Text: "true"}), nil)
 	outcome.Error(t, result, `exec: "bash": executable file not found in $PATH`, "[bad_request]")
 	if result.ExitCode != 127 {
@@ -141,6 +148,75 @@ func bareImageOfJob(t *testing.T, f *suite.Fixture) {
 	defer j.End(t)
 	outcome.Error(t, j.Run(t, "true"), `exec: "sh": executable file not found in $PATH`)
 	outcome.Error(t, j.Play(t, j.Step(runner.Script{Node: "node20", Main: "x.js"}), nil), "this image lacks what GitHub's Node.js needs (glibc 2.28 or newer, and libstdc++)")
+}
+
+// noImageOfJob: the job fails where it begins, soon, and with the node's reason.
+func noImageOfJob(t *testing.T, f *suite.Fixture) {
+	j, result := f.TryPrepare(t, runner.Job{Container: &runner.Container{Image: f.Registry + "/kiln-e2e/none:1"}}, nil)
+	outcome.Error(t, result, "the node cannot pull image "+f.Registry+"/kiln-e2e/none:1", "failed to resolve reference")
+	if result.Duration > 30*time.Second {
+		t.Errorf("it took %v", result.Duration)
+	}
+	j.End(t)
+	if pods := f.Seen.With("job"); pods[len(pods)-1].DeletionTimestamp == nil {
+		t.Errorf("the pod %s is not deleted", pods[len(pods)-1].Name)
+	}
+}
+
+// imageNamesOfJob: a registry with a port, a repository with an underscore, a tag in
+// upper case, and a digest alone.
+func imageNamesOfJob(t *testing.T, f *suite.Fixture) {
+	byTag, byDigest, err := f.NameImage(t.Context(), f.Image(t, v1.Config{Env: []string{busyboxPath}}), "kiln-e2e/an__odd_name:V1.0-RC_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for job, service := range map[string]string{byTag: byDigest, byDigest: byTag} {
+		j := f.Prepare(t, runner.Job{Container: &runner.Container{Image: job}, Services: []runner.Service{
+			{Container: runner.Container{Image: service, Options: `--network-alias beside`}, EntryPoint: "sleep", Command: []string{"600"}},
+		}}, nil)
+		outcome.OwnLog(t, j.Run(t, "grep -c beside /etc/hosts\n"), "1\n")
+		j.End(t)
+	}
+}
+
+// memoryOfJob: the shared memory that options ask for, and a path that is memory.
+func memoryOfJob(t *testing.T, f *suite.Fixture) {
+	const sizes = "df -m /dev/shm | awk 'NR == 2 {print $2}'\nawk '$2 == \"/var/lib/mysql\" {print $3}' /proc/mounts\n"
+	for options, want := range map[string]string{"--shm-size=1g --tmpfs /var/lib/mysql": "1024\ntmpfs\n", "": "64\n"} {
+		j := f.Prepare(t, runner.Job{Container: &runner.Container{Image: f.Busybox(), Options: options}}, nil)
+		outcome.OwnLog(t, j.Run(t, sizes), want)
+		j.End(t)
+	}
+	j := f.Prepare(t, runner.Job{Container: &runner.Container{Image: f.Busybox(), Options: "--ipc=host"}}, nil)
+	outcome.OwnLog(t, j.Run(t, "test $(df -m /dev/shm | awk 'NR == 2 {print $2}') -gt 1024 && echo large\n"), "large\n")
+	j.End(t)
+}
+
+// limitsOfJob: the limits of options hold, and a step that needs more memory says so.
+func limitsOfJob(t *testing.T, f *suite.Fixture) {
+	j := f.Prepare(t, runner.Job{Container: &runner.Container{Image: "debian:bookworm-slim", Options: "--cpus 2 --memory 128m"}}, nil)
+	outcome.OwnLog(t, j.Run(t, "cd /sys/fs/cgroup\ncat memory.max memory/memory.limit_in_bytes 2>/dev/null || true\ncut -d' ' -f1 cpu.max cpu/cpu.cfs_quota_us 2>/dev/null || true\n"), "134217728\n200000\n")
+	result := j.Run(t, "perl -e '$x = \"a\" x (400 << 20); print length $x'\n")
+	outcome.Error(t, result, "OOM", "128Mi")
+	if result.ExitCode != 137 {
+		t.Errorf("exit code = %d, want 137", result.ExitCode)
+	}
+	j.End(t)
+}
+
+// ulimitsOfJob: each step has the limits of the options, up to the node's hard ones,
+// which is said once.
+func ulimitsOfJob(t *testing.T, f *suite.Fixture) {
+	const options = "--user 1001 --ulimit nofile=1000:2000 --ulimit core=0 --ulimit memlock=-1"
+	j, result := f.TryPrepare(t, runner.Job{Container: &runner.Container{Image: f.Busybox(), Options: options}}, nil)
+	outcome.Success(t, result)
+	outcome.OwnLog(t, j.Run(t, "ulimit -Sn\nulimit -Hn\nulimit -c\n"), "1000\n2000\n0\n")
+	limit := strings.TrimSpace(outcome.Own(j.Run(t, "ulimit -Hl").Log))
+	warned := strings.Count(result.Log, "::warning::kiln: options: --ulimit: steps have the node's hard limits where they are lower than what was asked: memlock ")
+	if want := map[bool]int{true: 0, false: 1}[limit == "unlimited"]; warned != want {
+		t.Errorf("memlock is %s, and of that %d warnings were given:\n%s", limit, warned, outcome.Tail(result.Log))
+	}
+	j.End(t)
 }
 
 // agentSize holds the program that each job's directory gets a copy of.

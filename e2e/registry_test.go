@@ -8,6 +8,8 @@ import (
 
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
+	"kiln/e2e/runner"
+	"kiln/e2e/sample"
 	"kiln/e2e/suite"
 )
 
@@ -28,6 +30,38 @@ func TestRegistryWithAuth(t *testing.T) {
 		}
 	}
 	f.WantHarmlessBuildPods(t)
+	f.WantNothingLeft(t)
+}
+
+// TestJobCredentials has a job container and a service of private images: each is pulled
+// with its own credentials, and with no other's.
+func TestJobCredentials(t *testing.T) {
+	t.Parallel()
+	f := suite.New(t, "credentials", suite.AuthRegistry(t, harness.PullSecret))
+	for _, marker := range []string{"private-a", "private-b"} {
+		step, files := sample.Build(marker, "FROM busybox\nCMD [\"sleep\", \"600\"]\n")
+		step.EntryPoint = "true"
+		outcome.Success(t, f.Play(t, step, files))
+	}
+	pods := f.Seen.With("job")
+	if len(pods) != 2 {
+		t.Fatalf("%d actions ran, want 2", len(pods))
+	}
+	plain := f.Another(t, "plain", func(o *harness.PodOptions) {
+		o.RegistryHost = f.Registry + "/" + f.Namespace
+		o.DaemonEnv = map[string]string{"KILN_PENDING_TIMEOUT": "15s"} // missing rights may come
+	})
+	private := func(pod int, user string) runner.Container {
+		return runner.Container{Image: harness.Container(pods[pod], "job").Image, User: user, Password: f.AuthPassword}
+	}
+	job, service := private(0, f.AuthUser), private(1, f.AuthUser)
+	j := plain.Prepare(t, runner.Job{Container: &job, Services: []runner.Service{{Container: service}}}, nil)
+	outcome.OwnLog(t, j.Run(t, "echo pulled"), "pulled\n")
+	j.End(t)
+	service.User = ""
+	j, result := plain.TryPrepare(t, runner.Job{Container: &job, Services: []runner.Service{{Container: service}}}, nil)
+	outcome.Error(t, result, service.Image, "KILN_PENDING_TIMEOUT")
+	j.End(t)
 	f.WantNothingLeft(t)
 }
 

@@ -3,28 +3,39 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
 	"kiln/e2e/suite"
 )
 
 // server answers each TCP connection at its port with its name, and is healthy (the
 // file /up) a second after its start.
-const server = `my ($port, $name) = @ARGV; $| = 1; print "$name started with $ENV{PASSWORD}\n"; ` +
+const server = `my ($port, $name) = @ARGV; $| = 1; printf "$name started with a password that ends in %s\n", substr $ENV{PASSWORD}, -4; ` +
 	`my $s = IO::Socket::INET->new(Listen => 9, LocalPort => $port, ReuseAddr => 1) or die $!; ` +
 	`sleep 1; open(my $up, ">", "/up"); while (my $c = $s->accept) { print $c "$name\n"; close $c }`
 
 // client prints what a server says.
 const client = `perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], PeerPort => $ARGV[1], Timeout => 10) or die "$!\n"; print <$s>' `
 
+// password is what services have as a secret, with their names behind it.
+const password = "hidden-in-all-that-is-seen-"
+
 // serverOf is a service that answers at port with name.
 func serverOf(name, port, options string, ports ...string) runner.Service {
 	return runner.Service{
 		Container: runner.Container{
-			Image: "debian:bookworm-slim", Ports: ports, Env: map[string]string{"PASSWORD": "of-" + name},
+			Image: "debian:bookworm-slim", Ports: ports, Env: map[string]string{"PASSWORD": password + name},
 			Options: "--network-alias " + name + " " + options,
 		},
 		EntryPoint: "perl", Command: []string{"-MIO::Socket::INET", "-e", server, port, name},
@@ -39,15 +50,118 @@ const healthy = "--health-cmd \"test -e /up\" --health-interval 2s --health-time
 func TestServicesBesideContainer(t *testing.T) {
 	t.Parallel()
 	f := suite.New(t, "services", nil)
+	noteServices(t, f, "db-1", "", "db-2", "checked", "over")
 	job := debianJob()
-	job.Services = []runner.Service{serverOf("psql-a", "5432", healthy+"--tmpfs /data"), serverOf("psql-b", "5432", healthy)}
-	j := f.Prepare(t, job, nil)
-	outcome.OwnLog(t, j.Run(t, client+"psql-a 5432\n"+client+"psql-b 5432\n"+client+"localhost 5432\n"), "psql-a\npsql-b\npsql-a\n")
-	if len(j.Response.Services) != 2 || j.Response.Services[0].ID == "" || j.Response.Services[0].Network == "" {
+	job.Container.Volumes = []string{"shared:/shared"}
+	over := serverOf("over", "1", "")
+	over.EntryPoint, over.Command = "sh", []string{"-c", "echo the last words; exit 3"}
+	job.Services = []runner.Service{
+		serverOf("psql-a", "5432", healthy+"--tmpfs /data"), serverOf("psql-b", "5432", healthy), checkedByImage(t, f), over,
+	}
+	j, began := f.TryPrepare(t, job, nil)
+	outcome.Success(t, began)
+	outcome.Log(t, began, "the last words", "::warning::kiln: the service over does not run any more: it ended with exit code 3")
+	for name, run := range map[string]func(*testing.T, *suite.Fixture, *suite.Job){
+		"names":            servicesByName,
+		"container action": servicesForActions,
+		"image's check": func(t *testing.T, _ *suite.Fixture, j *suite.Job) {
+			outcome.OwnLog(t, j.Run(t, "cat /shared/up\n"), "up\n")
+		},
+		"no secret in sight": func(t *testing.T, f *suite.Fixture, _ *suite.Job) { passwordUnseen(t, f, began) },
+	} {
+		t.Run(name, func(t *testing.T) { run(t, f, j) })
+	}
+	if len(j.Response.Services) != 4 || j.Response.Services[0].ID == "" || j.Response.Services[0].Network == "" {
 		t.Errorf("job.services is %+v", j.Response.Services)
 	}
-	outcome.Log(t, j.End(t), "Print service container logs: psql-a", "psql-a started with of-psql-a", "psql-b started with of-psql-b")
+	outcome.Log(t, j.End(t), "Print service container logs: db-1", "psql-a started with a password that ends in ql-a", "psql-b started with a password that ends in ql-b")
 	f.WantNothingLeft(t)
+}
+
+// noteServices has the runner's worker log a job with services of those names, as the
+// workflow has them. One without a name is one of which the image is empty: the worker
+// does not start it.
+func noteServices(t *testing.T, f *suite.Fixture, names ...string) {
+	t.Helper()
+	type entry struct {
+		Key   any
+		Value any
+	}
+	mapping := func(entries ...entry) any { return map[string]any{"type": 2, "map": entries} }
+	var services []entry
+	for _, name := range names {
+		image := "debian"
+		if name == "" {
+			name, image = "left-out", ""
+		}
+		services = append(services, entry{name, mapping(entry{"image", image})})
+	}
+	message, err := json.Marshal(map[string]any{"jobServiceContainers": mapping(services...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const write = `mkdir -p "$1" && printf '[2026-11-28 10:00:01Z INFO Worker] Job message:\n %s\n[2026-11-28 10:00:02Z INFO JobRunner] on\n' "$2" >"$1/Worker_20261128-100000-utc.log"`
+	if _, err := f.Run(t.Context(), "sh", "-c", write, "sh", "/tmp/_diag", string(message)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkedByImage is a service that is well some seconds after its start, which its
+// image's health check sees and nothing else says.
+func checkedByImage(t *testing.T, f *suite.Fixture) runner.Service {
+	t.Helper()
+	image := f.Image(t, v1.Config{
+		Env: []string{busyboxPath}, Entrypoint: []string{"sh", "-c", "sleep 5; echo up >/shared/up; sleep 600"},
+		Healthcheck: &v1.HealthConfig{Test: []string{"CMD-SHELL", "test -e /shared/up"}, Interval: time.Second, Retries: 30},
+	})
+	return runner.Service{Container: runner.Container{Image: image, Volumes: []string{"shared:/shared"}}}
+}
+
+// servicesByName: under the workflow's names, and those of options, each with all of its
+// ports; the service that the worker leaves out has not moved the names of others.
+func servicesByName(t *testing.T, _ *suite.Fixture, j *suite.Job) {
+	outcome.OwnLog(t, j.Run(t, client+"db-1 5432\n"+client+"psql-a 5432\n"+client+"db-2 5432\n"+client+"psql-b 5432\n"+client+"localhost 5432\n"),
+		"psql-a\npsql-a\npsql-b\npsql-b\npsql-a\n")
+}
+
+// servicesForActions: actions of an image and of a Dockerfile find the services, and the
+// workspace is one for them and the job container.
+func servicesForActions(t *testing.T, _ *suite.Fixture, j *suite.Job) {
+	outcome.Success(t, j.Run(t, "echo of the job >of-job\n"))
+	const both = client + "db-1 5432; " + client + "psql-b 5432; cat of-job; echo of the action >>of-action"
+	outcome.OwnLog(t, j.Play(t, sample.Shell("debian:bookworm-slim", both), nil), "psql-a\npsql-b\nof the job\n")
+	step, files := sample.Build("app", "FROM debian:bookworm-slim\nENTRYPOINT [\"/bin/sh\", \"-c\", \"eval \\\"$SCRIPT\\\"\"]\n")
+	step.Repository, step.Env = "acme/app", map[string]string{"SCRIPT": both}
+	result := j.Play(t, step, files)
+	outcome.Success(t, result)
+	outcome.Lines(t, result, "psql-a", "psql-b", "of the job")
+	outcome.OwnLog(t, j.Run(t, "cat of-action\n"), "of the action\nof the action\n")
+}
+
+// passwordUnseen: what a workflow gives a service as a secret stands in no pod, no event
+// and no log but the service's own.
+func passwordUnseen(t *testing.T, f *suite.Fixture, began *harness.Result) {
+	for _, s := range f.Seen.Sightings() {
+		if pod, err := json.Marshal(s.Pod); err != nil || strings.Contains(string(pod), password) {
+			t.Errorf("the pod %s has the password, or %v", s.Pod.Name, err)
+		}
+	}
+	events, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(events.Items) == 0 {
+		t.Fatalf("%d events, %v", len(events.Items), err)
+	}
+	if text, err := json.Marshal(events); err != nil || strings.Contains(string(text), password) {
+		t.Errorf("an event has the password, or %v", err)
+	}
+	daemon, err := f.Kube.CoreV1().Pods(f.Namespace).GetLogs(f.Pod, &corev1.PodLogOptions{Container: harness.DaemonContainer}).DoRaw(t.Context())
+	if err != nil || len(daemon) == 0 {
+		t.Fatalf("the daemon's log has %d bytes, %v", len(daemon), err)
+	}
+	for name, log := range map[string]string{"the daemon": string(daemon), "the step": began.Log} {
+		if strings.Contains(log, password) {
+			t.Errorf("the log of %s has the password", name)
+		}
+	}
 }
 
 // TestServicesOfRunner: a job without a container reaches its services at localhost.
@@ -77,15 +191,18 @@ func TestServicesThatFail(t *testing.T) {
 	f := suite.New(t, "services-fail", nil)
 	for name, tt := range map[string]struct {
 		options string
+		volumes []string
 		texts   []string
 	}{
-		"never healthy": {`--health-cmd "test -e /never" --health-interval 1s --health-timeout 1s --health-retries 2`, []string{"the service db", "its health check has not passed"}},
-		"no rights":     {"--privileged", []string{"options: --privileged: not allowed here", "KILN_JOB_RIGHTS"}},
-		"no such thing": {"--link x", []string{"options: --link has no counterpart on Kubernetes"}},
+		"never healthy": {`--health-cmd "test -e /never" --health-interval 1s --health-timeout 1s --health-retries 2`, nil, []string{"the service db", "its health check has not passed"}},
+		"no rights":     {"--privileged", nil, []string{"options: --privileged: not allowed here", "KILN_JOB_RIGHTS"}},
+		"no such thing": {"--link x", nil, []string{"options: --link has no counterpart on Kubernetes"}},
+		"no Docker":     {"", []string{"/var/run/docker.sock:/var/run/docker.sock"}, []string{"/var/run/docker.sock: there is no Docker daemon here"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			job := debianJob()
 			job.Services = []runner.Service{serverOf("db", "5432", tt.options+" --name db")}
+			job.Services[0].Volumes = tt.volumes
 			j, result := f.TryPrepare(t, job, nil)
 			outcome.Error(t, result, tt.texts...)
 			j.End(t)
