@@ -149,7 +149,7 @@ e2e-nodes: build $(HELMS) ## Run the tests that take two nodes, on a cluster tha
 	@hack/with-nodes env $(STATIC) go test -tags e2e -count=1 -timeout 15m -run '^TestNodes$$' $(TESTARGS) ./e2e
 
 .PHONY: bench
-bench: build ## Measure kiln against bare pods and the gate against no gate, or with BENCHARGS='--compare REV' against REV
+bench: build ## Measure kiln against bare pods and the gate against no gate, or with BENCHARGS='--compare REV' against REV, and whether its targets hold
 	@hack/with-cluster env $(STATIC) go run ./e2e/bench $(BENCHARGS)
 ifeq ($(findstring --compare,$(BENCHARGS)),)
 	$(STATIC) go test -run '^$$' -bench '^BenchmarkGate$$' ./internal/gate

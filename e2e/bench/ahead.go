@@ -20,26 +20,39 @@ const (
 // ahead plays the start of a job that has downloaded the action, as no build has seen it,
 // and its step some time later. Only the step's own time counts.
 func (b *bench) ahead(ctx context.Context) error {
-	files := b.fresh()
-	dir := runner.ActionDir(b.use().Uses)
+	start, step, err := b.after(ctx, runner.ActionDir(b.use().Uses), b.fresh(), b.action.Step(harness.Main, b.use()))
+	if err != nil {
+		return err
+	}
+	b.times[jobStart] = append(b.times[jobStart], start)
+	b.times[kilnAhead] = append(b.times[kilnAhead], step)
+	return nil
+}
+
+// wish does so with a workload, and returns the time of its step.
+func (b *bench) wish(ctx context.Context, l workload) (time.Duration, error) {
+	_, step, err := b.after(ctx, l.dir(), l.files(l.content(nonce(), nonce())), l.step())
+	return step, err
+}
+
+// after plays the start of a job that has downloaded the action in dir, and its step.
+func (b *bench) after(ctx context.Context, dir string, files harness.Files, step runner.Step) (start, took time.Duration, err error) {
 	files[dir+".completed"] = harness.File{Data: []byte("done")}
 	started, err := b.play(ctx, runner.Step{Repository: "acme/app", Command: runner.JobStarted}, files)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	select {
 	case <-time.After(aheadAfter):
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, 0, ctx.Err()
 	}
-	result, err := b.play(ctx, b.action.Step(harness.Main, b.use()), nil)
+	result, err := b.play(ctx, step, nil)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	if !strings.Contains(result.Log, "kiln: reused (") {
-		return fmt.Errorf("the image was not built ahead of its step:\n%s", result.Log)
+		return 0, 0, fmt.Errorf("the image was not built ahead of its step:\n%s", result.Log)
 	}
-	b.times[jobStart] = append(b.times[jobStart], started.Duration)
-	b.times[kilnAhead] = append(b.times[kilnAhead], result.Duration)
-	return nil
+	return started.Duration, result.Duration, nil
 }

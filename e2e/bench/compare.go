@@ -25,7 +25,10 @@ func sideNames() [sides]string { return [sides]string{before: "old", after: "new
 // compare measures every figure of both kilns, pairs times in turn, and prints
 // how they compare. It removes what it made. A figure in which the newer kiln is
 // slower is an error, at the end.
-func compare(ctx context.Context, rev string, pairs int, w io.Writer) (err error) {
+//
+// Before that it measures the targets.
+func compare(ctx context.Context, args cli, w io.Writer) (err error) {
+	rev := args.Compare
 	cluster, err := harness.Connect()
 	if err != nil {
 		return err
@@ -42,7 +45,7 @@ func compare(ctx context.Context, rev string, pairs int, w io.Writer) (err error
 	if err := unpack(ctx, cluster.Root, commit, tree); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "old: %s; new: the working tree; %d pairs\n", commit, pairs)
+	fmt.Fprintf(w, "old: %s; new: the working tree; %d rounds of targets, %d pairs\n", commit, args.Rounds, args.Pairs)
 	c := &comparison{w: w}
 	defer func() {
 		// The run's context may be over.
@@ -51,10 +54,18 @@ func compare(ctx context.Context, rev string, pairs int, w io.Writer) (err error
 	if err := c.install(ctx, cluster, tree); err != nil {
 		return err
 	}
+	if args.Rounds > 0 {
+		if err := c.targets(ctx, args); err != nil {
+			return err
+		}
+	}
+	if args.Pairs <= 0 {
+		return nil
+	}
 	if _, err := c.round(ctx, 0); err != nil { // unmeasured: the node pulls the images
 		return fmt.Errorf("first round: %w", err)
 	}
-	err = c.rounds(ctx, pairs)
+	err = c.rounds(ctx, args.Pairs)
 	if len(c.figures) == 0 {
 		return err
 	}
@@ -63,6 +74,11 @@ func compare(ctx context.Context, rev string, pairs int, w io.Writer) (err error
 		err = fmt.Errorf("slower than %s: %s", rev, strings.Join(worse, "; "))
 	}
 	return err
+}
+
+// targets measures what the targets are of, with both kilns.
+func (c *comparison) targets(ctx context.Context, args cli) error {
+	return measureTargets(ctx, args, c.sides[before], c.sides[after], c.w)
 }
 
 // rounds measures so many rounds. One that fails, as a busy cluster lets one now

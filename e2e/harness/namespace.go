@@ -36,18 +36,31 @@ func (c *Cluster) Namespace(ctx context.Context, name string) error {
 // BareNamespace makes sure of a namespace that enforces the Pod Security level
 // baseline and holds the Secret of the registry that wants basic auth.
 func (c *Cluster) BareNamespace(ctx context.Context, name string) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
-		ownLabel:                             "true",
-		"pod-security.kubernetes.io/enforce": "baseline",
-	}}}
-	_, err := c.Kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
-	if err := ifNew(err); err != nil {
-		return fmt.Errorf("create namespace %s: %w", name, err)
+	if err := c.enforcing(ctx, name, "baseline"); err != nil {
+		return err
 	}
 	if c.AuthRegistry == "" {
 		return nil
 	}
 	return c.RegistrySecret(ctx, name, PullSecret, c.AuthUser, c.AuthPassword)
+}
+
+// PrivilegedNamespace makes sure of a namespace that takes any pod.
+func (c *Cluster) PrivilegedNamespace(ctx context.Context, name string) error {
+	return c.enforcing(ctx, name, "privileged")
+}
+
+// enforcing makes sure of a namespace that enforces a Pod Security level.
+func (c *Cluster) enforcing(ctx context.Context, name, level string) error {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+		ownLabel:                             "true",
+		"pod-security.kubernetes.io/enforce": level,
+	}}}
+	_, err := c.Kube.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{})
+	if err := ifNew(err); err != nil {
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	return nil
 }
 
 // RegistrySecret makes sure of a Secret with credentials for the registry that

@@ -5,6 +5,7 @@
 //	standin step             plays one container step, or the start of a job (package runner)
 //	standin show ID          prints the report of a step that has ended, one line, then its log
 //	standin memory NAME...   prints the resident memory of all processes of those names, in bytes
+//	standin proportional NAME...  the same of their proportional memory, to a container of their user
 //	standin keep-tags ADDR REGISTRY  serves REGISTRY at ADDR and lets no tag be written twice
 //	standin fork SCRIPT      runs SCRIPT with sh, reads what it prints, and prints how long that took, in nanoseconds
 //	standin time N HOOK      prints the median time of N runs of HOOK on a malformed message, in nanoseconds
@@ -63,7 +64,9 @@ func run(args []string) error {
 	case len(args) == 2 && args[0] == "show":
 		return errors.Join(printFile(kept(args[1], "json")), printFile(kept(args[1], "log")))
 	case len(args) >= 2 && args[0] == "memory":
-		return memory(args[1:]...)
+		return memory("status", "VmRSS", args[1:])
+	case len(args) >= 2 && args[0] == "proportional":
+		return memory("smaps_rollup", "Pss", args[1:])
 	case len(args) == 3 && args[0] == "keep-tags":
 		return keepTags(ctx, args[1], args[2])
 	case len(args) == 2 && args[0] == "fork":
@@ -133,25 +136,29 @@ func printFile(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// memory adds up VmRSS of every process of those names that this container can
-// see, which takes a pod with a shared process namespace.
-func memory(names ...string) error {
-	files, err := filepath.Glob("/proc/[0-9]*/status")
+// memory adds up a field of a file in /proc of every process of those names that this
+// container can see, which takes a pod with a shared process namespace.
+func memory(file, field string, names []string) error {
+	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return err
 	}
 	total, found := int64(0), 0
-	for _, file := range files {
-		data, err := os.ReadFile(file)
+	for _, process := range processes {
+		status, err := os.ReadFile(filepath.Join(process, "status"))
 		if err != nil {
 			continue // the process has ended
 		}
-		if !slices.Contains(names, statusField(string(data), "Name")) {
+		if !slices.Contains(names, statusField(string(status), "Name")) {
 			continue
 		}
-		kib, err := strconv.ParseInt(strings.TrimSuffix(statusField(string(data), "VmRSS"), " kB"), 10, 64)
+		data, err := os.ReadFile(filepath.Join(process, file))
 		if err != nil {
-			return fmt.Errorf("read %s: %w", file, err)
+			return fmt.Errorf("read memory: %w", err)
+		}
+		kib, err := strconv.ParseInt(strings.TrimSuffix(statusField(string(data), field), " kB"), 10, 64)
+		if err != nil {
+			return fmt.Errorf("read %s/%s: %w", process, file, err)
 		}
 		total += kib << 10
 		found++

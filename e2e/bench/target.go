@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"kiln/e2e/harness"
+)
+
+// What is measured of a workload, of both kilns.
+const (
+	firstTime = "first time"
+	changed   = "one file changed"
+	unchanged = "nothing changed (reused)"
+	wished    = "20 s after the job's start, wished for"
+
+	bareSame = "B: bare pod of the same image, create → terminated seen"
+	dindCold = "DinD cold, engine's start included"
+	dindWarm = "DinD warm, one file changed"
+)
+
+// What is measured of a runner pod, in seconds and in MiB.
+const (
+	podRuns      = "runner pod: made → runner runs, s"
+	plainRuns    = "plain runner pod, s"
+	plainPVCRuns = "plain runner pod with a PVC, s"
+	resident     = "kilnd idle, all its processes: resident, MiB"
+	proportional = "kilnd idle, all its processes: proportional, MiB"
+	indexTime    = "index of 400 MiB in 30,000 files: time over the inflater's"
+	indexMemory  = "index of 400 MiB in 30,000 files: memory, MiB more"
+)
+
+// old names a row of the older kiln.
+func old(name string) string { return "old: " + name }
+
+// targets measures what kiln has to come to.
+type targets struct {
+	older, newer *side // the older one may be missing
+	engine       *engine
+	loads        []workload
+	tables       []*goals // of the workloads
+	runner       *goals
+	w            io.Writer
+}
+
+// goalsOf are the rows of a workload.
+func goalsOf(l workload) *goals {
+	first := goal{firstTime, []bound{{0.45, old(firstTime), 0}, {1, dindCold, 0}}}
+	rows := []goal{first, {unchanged, []bound{{1, bareSame, 0.25}}}}
+	if l.splits {
+		rows[0].bounds = []bound{{1.05, old(firstTime), 0}}
+		rows = append(rows, goal{changed, []bound{{1, unchanged, 0.5}, {0.15, old(changed), 0}, {1, dindCold, 0}}})
+	}
+	if l.name == installs {
+		rows = append(rows, goal{wished, []bound{{1.1, unchanged, 0}}})
+	}
+	rows = append(rows, goal{old(firstTime), nil})
+	if l.splits {
+		rows = append(rows, goal{old(changed), nil})
+	}
+	return newGoals(l.name+", s", append(rows, goal{old(unchanged), nil}, goal{bareSame, nil}, goal{dindCold, nil}, goal{dindWarm, nil})...)
+}
+
+// runnerGoals are the rows of a runner pod.
+func runnerGoals() *goals {
+	return newGoals("runner",
+		goal{podRuns, []bound{{1, plainPVCRuns, 0.8}}}, goal{old(podRuns), nil}, goal{plainRuns, nil}, goal{plainPVCRuns, nil},
+		goal{resident, []bound{{0, "", 36}}}, goal{old(resident), nil}, goal{proportional, []bound{{0, "", 25}}},
+		goal{indexTime, []bound{{0, "", 1 / 0.8}}}, goal{indexMemory, []bound{{0, "", 64}}})
+}
+
+// aim measures the targets of the working tree alone.
+func aim(ctx context.Context, args cli, w io.Writer) (err error) {
+	c := &comparison{w: w}
+	defer func() {
+		// The run's context may be over.
+		err = errors.Join(err, c.remove(context.WithoutCancel(ctx)))
+	}()
+	cluster, err := harness.Connect()
+	if err != nil {
+		return err
+	}
+	images, err := cluster.BuildImages(ctx)
+	if err != nil {
+		return err
+	}
+	if c.sides[after], err = newSide(ctx, cluster, namespace+"-"+sideNames()[after], images); err != nil {
+		return err
+	}
+	return c.targets(ctx, args)
+}
+
+// measureTargets measures the targets in rounds and prints them.
+func measureTargets(ctx context.Context, args cli, older, newer *side, w io.Writer) (err error) {
+	t := &targets{older: older, newer: newer, runner: runnerGoals(), w: w}
+	defer func() {
+		// The run's context may be over.
+		ctx, cluster := context.WithoutCancel(ctx), newer.bench.Cluster
+		err = errors.Join(err, cluster.DeleteNamespace(ctx, besideNamespace), cluster.AwaitNamespaceGone(ctx, besideNamespace))
+	}()
+	if err := t.prepare(ctx); err != nil {
+		return err
+	}
+	rounds := max(args.Rounds, 1)
+	for n := range rounds {
+		began := time.Now()
+		err := t.round(ctx, n)
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintf(w, "targets, round %d of %d: once more: %v\n", n+1, rounds, err)
+			err = t.round(ctx, n)
+		}
+		if err != nil {
+			return fmt.Errorf("targets, round %d: %w", n+1, err)
+		}
+		fmt.Fprintf(w, "targets, round %d of %d: %.0f s\n", n+1, rounds, time.Since(began).Seconds())
+	}
+	if err := t.index(ctx); err != nil {
+		return err
+	}
+	return t.print()
+}
+
+// besideNamespace has the mirror and the Docker engine. It takes privileged pods.
+const besideNamespace = namespace + "-beside"
+
+// prepare starts what the workloads need and are compared with.
+func (t *targets) prepare(ctx context.Context) error {
+	cluster := t.newer.bench.Cluster
+	if err := cluster.PrivilegedNamespace(ctx, besideNamespace); err != nil {
+		return err
+	}
+	mirror, err := startMirror(ctx, cluster, besideNamespace)
+	if err != nil {
+		return err
+	}
+	t.loads = workloads(mirror)
+	for _, l := range t.loads {
+		t.tables = append(t.tables, goalsOf(l))
+	}
+	t.engine, err = startEngine(ctx, cluster, besideNamespace)
+	if t.engine == nil && err == nil {
+		fmt.Fprintln(t.w, "this machine has no Docker engine: nothing is compared with one")
+	}
+	return err
+}
+
+// round measures everything once. Which kiln is first changes from round to round.
+func (t *targets) round(ctx context.Context, n int) (err error) {
+	both := []*side{t.older, t.newer}
+	if n%2 == 1 {
+		both = []*side{t.newer, t.older}
+	}
+	for _, s := range both {
+		if s == nil {
+			continue
+		}
+		if err := errors.Join(t.side(ctx, s), s.stopRunner(ctx)); err != nil {
+			return fmt.Errorf("%s: %w", s.bench.namespace, err)
+		}
+	}
+	for i, l := range t.loads {
+		if t.engine == nil {
+			break
+		}
+		base := nonce()
+		cold, warm, err := t.engine.measure(ctx, l.content(base, nonce()), l.content(base, nonce()))
+		if err != nil {
+			return err
+		}
+		t.tables[i].add(dindCold, cold)
+		t.tables[i].add(dindWarm, warm)
+	}
+	return nil
+}
+
+// side measures one kiln, in a runner pod of its own, on a repository of its own that
+// is empty at first.
+func (t *targets) side(ctx context.Context, s *side) error {
+	name := func(row string) string { return row }
+	if s == t.older {
+		name = old
+	}
+	s.bench.repository = fmt.Sprintf("%s/%s", s.bench.namespace, nonce())
+	took, err := s.startRunner(ctx)
+	if err != nil {
+		return err
+	}
+	t.runner.add(name(podRuns), took.Seconds())
+	idle, err := s.bench.memory(ctx)
+	if err != nil {
+		return err
+	}
+	t.runner.add(name(resident), mib(idle))
+	for i, l := range t.loads {
+		image, err := t.load(ctx, s, l, func(row string, seconds float64) { t.tables[i].add(name(row), seconds) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		if s == t.older {
+			continue
+		}
+		pod, err := s.bench.timePod(ctx, s.bench.actionPod(fmt.Sprint("same-", i), s.rounds, image))
+		if err != nil {
+			return err
+		}
+		t.tables[i].add(bareSame, pod.terminated.Seconds())
+	}
+	if s == t.older {
+		return nil
+	}
+	return t.plain(ctx, s)
+}
+
+// pushedImage is how a step's log names the image that it ran.
+var pushedImage = regexp.MustCompile(`\S+@sha256:[0-9a-f]{64}`)
+
+// load measures a workload with one kiln, and returns the image that it ran last.
+func (t *targets) load(ctx context.Context, s *side, l workload, add func(string, float64)) (image string, err error) {
+	base := nonce()
+	files := l.files(l.content(base, nonce()))
+	play := func(row string, files harness.Files) (log string, err error) {
+		result, err := s.bench.play(ctx, l.step(), files)
+		if err != nil {
+			return "", err
+		}
+		add(row, result.Duration.Seconds())
+		return result.Log, nil
+	}
+	if _, err := play(firstTime, files); err != nil {
+		return "", err
+	}
+	if l.splits {
+		files = l.files(l.content(base, nonce()))
+		if _, err := play(changed, files); err != nil {
+			return "", err
+		}
+	}
+	log, err := play(unchanged, files)
+	if err != nil {
+		return "", err
+	}
+	if image = pushedImage.FindString(log); image == "" || !strings.Contains(log, "kiln: reused (") {
+		return "", fmt.Errorf("the image was not reused:\n%s", log)
+	}
+	if l.name == installs && s == t.newer {
+		took, err := s.bench.wish(ctx, l)
+		add(wished, took.Seconds())
+		return image, err
+	}
+	return image, nil
+}
+
+// plain measures the runner pod without kiln, and the memory that takes another
+// container to see.
+func (t *targets) plain(ctx context.Context, s *side) error {
+	bytes, err := s.bench.proportional(ctx, s.images.Runner)
+	if err != nil {
+		return err
+	}
+	t.runner.add(proportional, mib(bytes))
+	for _, claim := range []bool{false, true} {
+		row := plainRuns
+		if claim {
+			row = plainPVCRuns
+		}
+		took, err := s.bench.startPlain(ctx, fmt.Sprintf("plain-%d-%t", s.rounds, claim), s.images, claim)
+		if err != nil {
+			return err
+		}
+		t.runner.add(row, took.Seconds())
+	}
+	return nil
+}
+
+// index runs the benchmark of what makes the indexes of layers.
+func (t *targets) index(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkIndex$", "-benchtime", "3x", "./internal/treestore")
+	cmd.Dir = t.newer.bench.Root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("measure the index: %w\n%s", err, out)
+	}
+	for unit, row := range map[string]string{"x-inflater": indexTime, "MiB-more": indexMemory} {
+		found := regexp.MustCompile(`\s([\d.]+) ` + unit).FindSubmatch(out)
+		if found == nil {
+			return fmt.Errorf("measure the index: no %s in\n%s", unit, out)
+		}
+		value, err := strconv.ParseFloat(string(found[1]), 64)
+		if err != nil {
+			return fmt.Errorf("measure the index: %w", err)
+		}
+		t.runner.add(row, value)
+	}
+	return nil
+}
+
+// print writes all tables.
+func (t *targets) print() error {
+	var missed []string
+	for _, table := range append(t.tables, t.runner) {
+		failed, err := table.print(t.w)
+		if err != nil {
+			return err
+		}
+		missed = append(missed, failed...)
+	}
+	fmt.Fprintf(t.w, "targets missed: %d\n", len(missed))
+	for _, m := range missed {
+		fmt.Fprintln(t.w, " ", m)
+	}
+	return nil
+}
