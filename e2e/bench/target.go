@@ -198,6 +198,11 @@ func (t *targets) side(ctx context.Context, s *side) error {
 		return err
 	}
 	t.runner.add(name(resident), mib(idle))
+	if s == t.newer {
+		if err := t.plain(ctx, s); err != nil {
+			return err
+		}
+	}
 	for i, l := range t.loads {
 		image, err := t.load(ctx, s, l, func(row string, seconds float64) { t.tables[i].add(name(row), seconds) })
 		if err != nil {
@@ -212,10 +217,7 @@ func (t *targets) side(ctx context.Context, s *side) error {
 		}
 		t.tables[i].add(bareSame, pod.terminated.Seconds())
 	}
-	if s == t.older {
-		return nil
-	}
-	return t.plain(ctx, s)
+	return nil
 }
 
 // pushedImage is how a step's log names the image that it ran.
