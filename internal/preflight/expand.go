@@ -43,8 +43,29 @@ var (
 type variables struct {
 	values map[string]variable
 	from   *variables
+	// shadowed are the ENVs over which an ARG of their name was declared: they are as
+	// they were in stages that are built from this one.
+	shadowed map[string]variable
 	// open says that there are variables nobody knows: those of a base image.
 	open bool
+}
+
+// behind are the variables of the stages that are built from the one of v.
+func (v *variables) behind() *variables {
+	if len(v.shadowed) == 0 {
+		return v
+	}
+	return &variables{values: v.shadowed, from: v}
+}
+
+// shadow keeps an ENV over which an ARG is declared.
+func (v *variables) shadow(name string, steps *int) {
+	if found, ok, _ := v.count(name, steps); ok && found.env {
+		if v.shadowed == nil {
+			v.shadowed = map[string]variable{}
+		}
+		v.shadowed[name] = found
+	}
 }
 
 // variable is one value. An ENV that was set by an ENV stays so.
@@ -73,6 +94,9 @@ func (v *variables) count(name string, steps *int) (found variable, ok, open boo
 
 // set sets name. A nil map is made.
 func (v *variables) set(name string, value variable) {
+	if value.env {
+		delete(v.shadowed, name)
+	}
 	if v.values == nil {
 		v.values = map[string]variable{}
 	}
@@ -212,6 +236,7 @@ func (e *expander) keep(v *variables, name string, value variable) error {
 	if err := e.count(name, value.value); err != nil {
 		return err
 	}
+	v.shadow(name, &e.steps)
 	v.set(name, value)
 	return nil
 }

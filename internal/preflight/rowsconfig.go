@@ -91,6 +91,12 @@ func configRows() []Row {
 				return ok && c.Health != nil && c.Health.StartInterval != 0
 			},
 		},
+	}
+}
+
+// argRows are constructs of ARG.
+func argRows() []Row {
+	return []Row{
 		{
 			ID:         "ArgAfterEnv",
 			Name:       "ARG after an ENV of the same name",
@@ -99,6 +105,18 @@ func configRows() []Row {
 			Message:    "with this Kaniko an ENV keeps its value, with Docker the later ARG wins",
 			Advice:     "Give the ARG another name.",
 			match:      argAfterEnv,
+		},
+		{
+			ID:                "EnvOfParentShadowed",
+			Name:              "a stage built from one that declares an ARG after an ENV of its name",
+			Example:           "FROM busybox AS a\nENV A=env\nARG A=arg\nRUN true\nFROM a\nRUN echo $A > /a\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko gives this stage the value of an ARG of the stage that it is built from, with Docker it has that of the ENV",
+			Advice:            "Give the ARG another name.",
+			match: func(s *site) bool {
+				return s.stage != nil && s.command == nil && s.trigger == nil && s.stage.base != nil && len(s.stage.base.variables.shadowed) > 0
+			},
 		},
 		{
 			ID:         "ArgOfOtherStage",

@@ -1,14 +1,28 @@
 package preflight
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
-// userRows are the constructs of RUN after USER.
+// userRows are the constructs of USER, and of RUN after it.
 func userRows() []Row {
 	return []Row{
+		{
+			ID:                "UserModifier",
+			Name:              "USER of a variable with a default",
+			Example:           "FROM busybox\nRUN true\nUSER ${A:-daemon}\n",
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko takes the colon in the variable for the one before a group, and fails",
+			Advice:            "Set an ARG to the default, and name that in USER.",
+			match: func(s *site) bool {
+				c, ok := s.command.(*instructions.UserCommand)
+				return ok && modifier.MatchString(c.User)
+			},
+		},
 		{
 			ID:         "RunUserGroup",
 			Name:       "RUN after USER with a group",
@@ -43,6 +57,9 @@ func userRows() []Row {
 		},
 	}
 }
+
+// modifier finds a variable with a colon behind its name.
+var modifier = regexp.MustCompile(`\$\{[^}]*:`)
 
 // foreignGroup reports whether the user has an explicit group that is not
 // evidently its own.

@@ -75,5 +75,5 @@ func (r Row) Verdict(flavor string) Verdict {
 // Table returns the support table: every construct that some flavor does not
 // build as Docker does.
 func Table() []Row {
-	return slices.Concat(fileRows(), runRows(), copyRows(), pathRows(), runOwnRows(), configRows(), platformRows(), metaRows())
+	return slices.Concat(fileRows(), runRows(), copyRows(), pathRows(), runOwnRows(), configRows(), argRows(), platformRows(), metaRows())
 }

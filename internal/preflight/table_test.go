@@ -142,6 +142,9 @@ func TestTableNearMisses(t *testing.T) {
 		"ARG before ENV":              {"FROM a\nARG A=1\nENV A=$A\nRUN true\n", preflight.Chainguard},
 		"ARG without value after ENV": {"FROM a\nENV A=1\nARG A\nRUN true\n", preflight.Chainguard},
 		"ARG after ENV":               {"FROM a\nENV A=1\nARG A=2\nRUN true\n", preflight.Osscontainertools},
+		"ENV after both":              {"FROM a AS x\nENV A=1\nARG A=2\nENV A=3\nFROM x\nRUN true\n", preflight.Osscontainertools},
+		"ENV below an ARG":            {"FROM a AS x\nARG A=1\nENV A=2\nFROM x\nRUN true\n", preflight.Osscontainertools},
+		"variables in USER":           {"FROM a\nARG A=b\nRUN true\nUSER ${A}:${A}\n", preflight.Osscontainertools},
 		"declared again":              {"FROM a AS x\nARG A=1\nRUN true\nFROM a\nARG A=2\nCOPY --from=x /a /a\nRUN echo $A\n", preflight.Chainguard},
 		"inherited":                   {"FROM a AS x\nARG A=1\nFROM x\nRUN echo $A\n", preflight.Chainguard},
 		"set in the command":          {"FROM a AS x\nARG A=1\nFROM a\nCOPY --from=x /a /a\nRUN A=2; echo $A\n", preflight.Chainguard},
@@ -194,6 +197,31 @@ func TestTableForms(t *testing.T) {
 		_, err = file.Report(preflight.Osscontainertools, nil)
 		if (tt.message == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.message) {
 			t.Errorf("%q: error = %v, want %q", tt.dockerfile, err, tt.message)
+		}
+	}
+}
+
+// A stage has the ENVs of the one that it is built from, whatever ARG came over them.
+func TestEnvOfParent(t *testing.T) {
+	for dockerfile, builders := range map[string]bool{
+		"FROM a AS x\nENV D=/kaniko\nARG D=/x\nFROM x\nCOPY f $D/f\n":                        true,
+		"FROM a AS x\nENV D=/x\nARG D=/kaniko\nFROM x\nCOPY f $D/f\n":                        false,
+		"FROM a AS x\nENV D=/kaniko\nARG D=/x\nARG D=/y\nFROM x AS y\nFROM y\nCOPY f $D/f\n": true,
+		"FROM a AS x\nENV D=/kaniko\nARG D=/x\nFROM x\nARG D=/y\nCOPY f $D/f\n":              false,
+		"FROM a AS x\nENV D=/x\nFROM x AS y\nARG D=/y\nFROM y\nCOPY f ${D#/x}/kaniko/f\n":    true,
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.Report(preflight.Osscontainertools, nil)
+		bad, ok := errors.AsType[*preflight.Error](err)
+		if !ok || !strings.Contains(bad.Detail(), "(rule EnvOfParentShadowed)") {
+			t.Errorf("%q: error = %v", dockerfile, err)
+			continue
+		}
+		if got := strings.Contains(bad.Detail(), "(rule TargetKaniko)"); got != builders {
+			t.Errorf("%q: the target is the builder's: %t, want %t", dockerfile, got, builders)
 		}
 	}
 }

@@ -188,7 +188,7 @@ func (s *stage) begin() {
 	s.state = state{variables: &variables{}, made: map[string]string{}}
 	switch {
 	case s.base != nil:
-		s.variables.from = s.base.variables
+		s.variables.from = s.base.variables.behind()
 		s.user, s.workdir, s.volumes = s.base.user, s.base.workdir, slices.Clip(s.base.volumes)
 		s.shell, s.added, s.owning = s.base.shell, slices.Clip(s.base.added), slices.Clip(s.base.owning)
 	case s.image == scratch:
