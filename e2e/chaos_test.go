@@ -19,7 +19,6 @@ import (
 
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
-	"kiln/e2e/runner"
 	"kiln/e2e/sample"
 	"kiln/e2e/suite"
 )
@@ -27,7 +26,8 @@ import (
 // TestChaos kills the workers of two runners every ten seconds and deletes the pod of each
 // build at most twice, for KILN_CHAOS under six steps at a time of all kinds: workers and
 // build pods cost no step, no line is lost or doubled, no step succeeds that should not,
-// and nothing stays. Only an action whose own pod is deleted fails.
+// and nothing stays. Only an action whose own pod is deleted fails, and the steps of a job whose
+// container is.
 func TestChaos(t *testing.T) {
 	lasts, err := time.ParseDuration(os.Getenv("KILN_CHAOS"))
 	if err != nil {
@@ -39,6 +39,7 @@ func TestChaos(t *testing.T) {
 	ofJob := f.Another(t, "runner-of-job", func(o *harness.PodOptions) {
 		o.ShareProcesses, o.Adjust = true, func(pod *corev1.Pod) { harness.KillWorkers(pod, f.Busybox(), 10) }
 	})
+	bringCountingNode(t, ofJob)
 	c := &chaos{until: time.Now().Add(lasts), victims: map[types.UID]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	deletes := sync.WaitGroup{}
@@ -48,7 +49,7 @@ func TestChaos(t *testing.T) {
 			"built":  func(t *testing.T, n int) { c.built(t, f, n) },
 			"shared": func(t *testing.T, n int) { c.shared(t, f, n) },
 			"ready":  func(t *testing.T, n int) { c.ready(t, f, n) },
-			"job":    func(t *testing.T, _ int) { c.job(t, ofJob) },
+			"job":    func(t *testing.T, n int) { c.job(t, ofJob, n) },
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -62,8 +63,8 @@ func TestChaos(t *testing.T) {
 	})
 	cancel()
 	deletes.Wait()
-	t.Logf("%d steps, %d build pods and %d pods of actions deleted, workers killed %d times",
-		c.steps, c.builds, c.actions, kills(t, f)+kills(t, ofJob))
+	t.Logf("%d steps, %d build pods, %d pods of actions and %d of jobs deleted, workers killed %d times",
+		c.steps, c.builds, c.actions, c.jobs, kills(t, f)+kills(t, ofJob))
 	f.WantNothingLeft(t)
 	ofJob.WantEmptyExchange(t)
 }
@@ -72,9 +73,9 @@ func TestChaos(t *testing.T) {
 type chaos struct {
 	until time.Time
 
-	mu                     sync.Mutex
-	steps, builds, actions int
-	victims                map[types.UID]bool
+	mu                           sync.Mutex
+	steps, builds, actions, jobs int
+	victims                      map[types.UID]bool
 }
 
 // kills is how often the workers of a runner were killed.
@@ -230,20 +231,4 @@ func (c *chaos) ready(t *testing.T, f *suite.Fixture, n int) {
 		return
 	}
 	c.want(t, f.Start(t.Context(), sample.Ready(marker("victim", n), counting("ran", 600)), nil), 1, -1)
-}
-
-// job plays a job with a container: a run: step, and an action beside it.
-func (c *chaos) job(t *testing.T, f *suite.Fixture) {
-	j, prepared := f.TryPrepare(t, debianJob(), nil)
-	if prepared.ExitCode != 0 {
-		t.Errorf("prepare_job:\n%s", outcome.Tail(prepared.Log))
-	}
-	run := j.Start(t.Context(), j.Step(runner.Script{Text: counting("ran", 50)}), nil)
-	action := j.Start(t.Context(), sample.Ready(marker("of-job", 0), counting("ran", 30)), nil)
-	c.want(t, run, 0, 50)
-	c.want(t, action, 0, 30)
-	ended := f.Play(t, runner.Step{Command: runner.CleanupJob, State: j.State()}, nil)
-	if ended.ExitCode != 0 {
-		t.Errorf("cleanup_job:\n%s", outcome.Tail(ended.Log))
-	}
 }
