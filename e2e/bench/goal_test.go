@@ -67,3 +67,11 @@ func TestGoalsName(t *testing.T) {
 		}
 	}
 }
+
+func TestStepParts(t *testing.T) {
+	log := "kiln: reused (built 1m ago) x\nran total 9s\nkiln: context 0.00s, preflight 0.01s, lookup 0.01s, start 1.25s, run 0.50s, total 2.00s\n"
+	want := map[string]float64{untilJob: 0.25, jobRuns: 1.25, jobEnds: 0.5}
+	if diff := cmp.Diff(want, stepParts(log)); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
+	}
+}

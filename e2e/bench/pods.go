@@ -85,7 +85,7 @@ func (b *bench) actionPod(name string, round int, image string) podRun {
 }
 
 // podTimes count from the request that creates a pod.
-type podTimes struct{ logEnds, terminated time.Duration }
+type podTimes struct{ running, logEnds, terminated time.Duration }
 
 // endSeen is when a pod's end was seen, or why it was not.
 type endSeen struct {
@@ -109,6 +109,7 @@ func (b *bench) timePod(ctx context.Context, p podRun) (t podTimes, err error) {
 	}()
 	select {
 	case <-running:
+		t.running = time.Since(began)
 	case end := <-ended:
 		return t, fmt.Errorf("wait for pod %s: %w", name, end.err)
 	}

@@ -21,6 +21,12 @@ const (
 	unchanged = "nothing changed (reused)"
 	wished    = "20 s after the job's start, wished for"
 
+	// The parts of a step whose image is there, as its log tells them.
+	untilJob = "… until its Job is made"
+	jobRuns  = "… Job made → container seen running"
+	jobEnds  = "… container seen running → step over"
+
+	bareRuns = "B: … create → seen running"
 	bareSame = "B: bare pod of the same image, create → terminated seen"
 	dindCold = "DinD cold, engine's start included"
 	dindWarm = "DinD warm, one file changed"
@@ -53,7 +59,7 @@ type targets struct {
 // goalsOf are the rows of a workload.
 func goalsOf(l workload) *goals {
 	first := goal{firstTime, []bound{{0.45, old(firstTime), 0}, {1, dindCold, 0}}}
-	rows := []goal{first, {unchanged, []bound{{1, bareSame, 0.25}}}}
+	rows := []goal{first, {unchanged, []bound{{1, bareSame, 0.25}}}, {untilJob, nil}, {jobRuns, nil}, {jobEnds, nil}}
 	if l.splits {
 		rows[0].bounds = []bound{{1.05, old(firstTime), 0}}
 		rows = append(rows, goal{changed, []bound{{1, unchanged, 0.5}, {0.15, old(changed), 0}, {1, dindCold, 0}}})
@@ -65,7 +71,7 @@ func goalsOf(l workload) *goals {
 	if l.splits {
 		rows = append(rows, goal{old(changed), nil})
 	}
-	return newGoals(l.name+", s", append(rows, goal{old(unchanged), nil}, goal{bareSame, nil}, goal{dindCold, nil}, goal{dindWarm, nil})...)
+	return newGoals(l.name+", s", append(rows, goal{old(unchanged), nil}, goal{bareSame, nil}, goal{bareRuns, nil}, goal{dindCold, nil}, goal{dindWarm, nil})...)
 }
 
 // runnerGoals are the rows of a runner pod.
@@ -216,6 +222,7 @@ func (t *targets) side(ctx context.Context, s *side) error {
 			return err
 		}
 		t.tables[i].add(bareSame, pod.terminated.Seconds())
+		t.tables[i].add(bareRuns, pod.running.Seconds())
 	}
 	return nil
 }
@@ -251,12 +258,30 @@ func (t *targets) load(ctx context.Context, s *side, l workload, add func(string
 	if image = pushedImage.FindString(log); image == "" || !strings.Contains(log, "kiln: reused (") {
 		return "", fmt.Errorf("the image was not reused:\n%s", log)
 	}
-	if l.name == installs && s == t.newer {
+	if s == t.older {
+		return image, nil
+	}
+	for row, seconds := range stepParts(log) {
+		add(row, seconds)
+	}
+	if l.name == installs {
 		took, err := s.bench.wish(ctx, l)
 		add(wished, took.Seconds())
 		return image, err
 	}
 	return image, nil
+}
+
+// phase is one of a step in the last line of its log.
+var phase = regexp.MustCompile(`\b(start|run|total) ([\d.]+)s`)
+
+// stepParts are the parts of a step whose image is there, in seconds.
+func stepParts(log string) map[string]float64 {
+	took := map[string]float64{}
+	for _, found := range phase.FindAllStringSubmatch(log[max(strings.LastIndex(log, "kiln: context"), 0):], -1) {
+		took[found[1]], _ = strconv.ParseFloat(found[2], 64) // the expression takes numbers alone
+	}
+	return map[string]float64{untilJob: took["total"] - took["start"] - took["run"], jobRuns: took["start"], jobEnds: took["run"]}
 }
 
 // plain measures the runner pod without kiln, and the memory that takes another
@@ -283,7 +308,7 @@ func (t *targets) plain(ctx context.Context, s *side) error {
 
 // index runs the benchmark of what makes the indexes of layers.
 func (t *targets) index(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkIndex$", "-benchtime", "3x", "./internal/treestore")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkIndex$", "-benchtime", "5x", "./internal/treestore")
 	cmd.Dir = t.newer.bench.Root
 	out, err := cmd.CombinedOutput()
 	if err != nil {
