@@ -56,6 +56,8 @@ type options struct {
 	image  string
 	flavor kaniko.Flavor
 	record bool
+	// some says that only some of the cases are run.
+	some bool
 	// assembled compares with kiln's assembly on base parts that BuildKit builds,
 	// instead of with Kaniko.
 	assembled bool
@@ -88,7 +90,8 @@ func parse() (options, error) {
 	var err, flavorErr error
 	o.run, err = regexp.Compile(*pattern)
 	o.flavor, flavorErr = executor.Flavor(o.image, *setting)
-	all := !o.fast && !o.unchecked && !o.assembled && *pattern == ""
+	o.some = *pattern != ""
+	all := !o.fast && !o.unchecked && !o.assembled
 	switch {
 	case err != nil:
 		return o, fmt.Errorf("--run: %w", err)
@@ -96,8 +99,8 @@ func parse() (options, error) {
 		return o, flavorErr
 	case flag.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case (o.write != "" || o.record) && !all, o.check != "" && o.assembled:
-		return o, errors.New("--write and --record need all cases: leave out --fast, --run, --unchecked and --assembled")
+	case (o.write != "" || o.record) && !all, o.write != "" && o.some, o.check != "" && o.assembled:
+		return o, errors.New("--write and --record need all cases: leave out --fast, --unchecked and --assembled, and --run with --write")
 	case o.record && o.expected() == "", o.expected() != "" && (o.write != "" || o.check != ""):
 		return o, errors.New("--write and --check are for chainguard, --record is for another flavor")
 	}

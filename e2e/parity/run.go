@@ -67,13 +67,6 @@ func choose(o options, bench *trial.Bench) ([]corpus.Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.assembled {
-		more, err := corpus.LoadSplit(o.corpus, busybox.String())
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, more...)
-	}
 	var chosen []corpus.Case
 	for _, c := range all {
 		if o.run.MatchString(c.ID()) && !(o.fast && c.Slow) {
@@ -114,24 +107,39 @@ func prepare(ctx context.Context, o options, group string, began time.Time) (ben
 	if err != nil {
 		return nil, nil, err
 	}
-	var kiln trial.Builder = &assembled.Builder{Oracle: daemon, Registry: registryAddress, Dir: dirs["kiln"]}
-	if !o.assembled {
-		kiln = &candidate.Kiln{
-			Executor: images[executorPart], Flavor: o.flavor, Init: os.Getenv("KILN_PART_INIT"),
-			Dir: dirs["kiln"], Cgroup: group, Registry: registryAddress, Mirrored: mirrored(),
-			Unchecked: o.unchecked,
-		}
+	kiln := &candidate.Kiln{
+		Executor: images[executorPart], Flavor: o.flavor, Init: os.Getenv("KILN_PART_INIT"),
+		Dir: dirs["kiln"], Cgroup: group, Registry: registryAddress, Mirrored: mirrored(),
+		Unchecked: o.unchecked,
 	}
-	return &trial.Bench{
-		Oracle: daemon, Kiln: kiln,
+	made := &trial.Bench{
+		Oracle: daemon, Whole: kiln, Once: o.fast,
 		Dir: dirs["contexts"], Registry: registryAddress, Began: began,
 		Busybox: images["KILN_PART_BUSYBOX"], Debian: images["KILN_PART_DEBIAN"],
-	}, func() { _ = daemon.Stop() }, nil // the end of the run stops it in any case
+	}
+	switch split := (&assembled.Builder{Registry: registryAddress, Dir: dirs["kiln"]}); {
+	case o.assembled:
+		split.Parts, made.Split, made.Whole = assembled.Oracle{BuildKit: daemon, Dir: dirs["contexts"]}, split, nil
+	case !o.unchecked:
+		split.Parts, made.Split = kiln, split
+	}
+	return made, func() { _ = daemon.Stop() }, nil // the end of the run stops it in any case
 }
 
 // report prints one result.
 func report(r trial.Result, detail bool) {
-	fmt.Printf("%-8s %-44s docker %4.1fs kiln %4.1fs  %s\n", r.Verdict, r.Case.ID(), r.Docker.Seconds(), r.Kiln.Seconds(), r.Note)
+	line(r, r.Case.ID(), detail)
+	if r.Split && r.Whole != nil {
+		line(*r.Whole, "  built whole", detail)
+	}
+}
+
+func line(r trial.Result, name string, detail bool) {
+	way := "whole"
+	if r.Split {
+		way = "split"
+	}
+	fmt.Printf("%-8s %-44s docker %4.1fs kiln %4.1fs %s  %s\n", r.Verdict, name, r.Docker.Seconds(), r.Kiln.Seconds(), way, r.Note)
 	if !detail {
 		return
 	}

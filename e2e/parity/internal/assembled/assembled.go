@@ -1,18 +1,16 @@
-// Package assembled builds Dockerfiles in two parts: BuildKit builds the base part, as
+// Package assembled builds Dockerfiles in two parts: a builder makes the base part, as
 // package split cuts it, of those entries of the context alone that it takes; package
-// assemble puts the rest on top. What then differs from BuildKit's image of the whole is
-// the fault of the cut or of the rest, not of an executor.
+// assemble puts the rest on top. Where BuildKit makes the base part, what differs from
+// its image of the whole is the fault of the cut or of the rest, not of an executor;
+// where the executor makes it, the image is what users get.
 package assembled
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +22,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"kiln/e2e/parity/internal/candidate"
-	"kiln/e2e/parity/internal/oracle"
 	"kiln/internal/assemble"
 	"kiln/internal/buildcontext"
 	"kiln/internal/preflight"
@@ -32,44 +29,69 @@ import (
 	"kiln/internal/treeindex"
 )
 
+// Parts builds base parts. The error is a *candidate.Refusal or a
+// *candidate.BuildError where the Dockerfile is at fault.
+type Parts interface {
+	BuildSource(ctx context.Context, part *candidate.Source, push string) error
+}
+
 // Builder is what the builds have in common.
 type Builder struct {
-	// Oracle builds the base parts.
-	Oracle *oracle.Oracle
+	// Parts builds the base parts.
+	Parts Parts
 	// Registry is the one registry, plain HTTP, that takes pushes and has all bases.
 	Registry string
-	// Dir is an empty directory for all that builds write.
+	// Dir is an existing directory for all that builds write.
 	Dir string
 }
+
+// Whole says why a Dockerfile is built as one, or refused.
+type Whole struct {
+	Err error
+	// Part says that it is the base part that is refused: so is the Dockerfile, unless
+	// the executor builds the whole.
+	Part bool
+}
+
+// Error is the reason.
+func (w *Whole) Error() string { return w.Err.Error() }
+
+// Unwrap returns the reason.
+func (w *Whole) Unwrap() error { return w.Err }
 
 // build is one build.
 type build struct {
 	*Builder
-	work, dockerfile string
-	file             *preflight.File
-	text             []byte
-	tree             *buildcontext.Tree
-	looked           *preflight.Context
+	work   string
+	source *candidate.Source
+	file   *preflight.File
+	tree   *buildcontext.Tree
+	looked *preflight.Context
+	parted bool
 }
 
-// Build builds a Dockerfile and pushes the image to a reference of the registry. The
-// error is a *candidate.Refusal where it is not split, and a *candidate.BuildError
-// where the base part does not build.
-func (b *Builder) Build(ctx context.Context, dockerfile, push string) (err error) {
-	work, err := os.MkdirTemp(b.Dir, "build-")
+// Build builds a Dockerfile and pushes the image to a reference of the registry, and
+// says whether a base part was built for it. The error is a *Whole where it is not
+// split, and a *candidate.BuildError where the base part does not build.
+func (b *Builder) Build(ctx context.Context, dockerfile, push string) (parted bool, err error) {
+	work, err := os.MkdirTemp(b.Dir, "assembled-")
 	if err != nil {
-		return fmt.Errorf("make a directory: %w", err)
+		return false, fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	own := &build{Builder: b, work: work, dockerfile: dockerfile}
-	if err := own.read(); err != nil {
-		return err
+	own := &build{Builder: b, work: work}
+	err = own.read(dockerfile)
+	if refusal, ok := errors.AsType[*candidate.Refusal](err); ok {
+		return false, &Whole{Err: refusal}
+	}
+	if err != nil {
+		return false, err
 	}
 	err = own.split(ctx, push, false)
 	if errors.As(err, new(*chmodError)) {
 		err = own.split(ctx, push, true)
 	}
-	return err
+	return own.parted, err
 }
 
 // chmodError says that a rest with a "RUN chmod" cannot be assembled.
@@ -79,43 +101,23 @@ type chmodError struct{ error }
 func (c *chmodError) Unwrap() error { return c.error }
 
 // read stages the context and reads the Dockerfile.
-func (b *build) read() error {
-	var staged bytes.Buffer
-	_, err := buildcontext.Stage(&staged, b.dockerfile, buildcontext.Limits{})
-	var canonical bytes.Buffer
-	if err == nil {
-		_, b.tree, err = buildcontext.CanonicalTree(&canonical, &staged, buildcontext.Limits{})
+func (b *build) read(dockerfile string) (err error) {
+	if b.source, err = candidate.Stage(dockerfile, filepath.Join(b.work, "context.tar.gz")); err != nil {
+		return err
 	}
-	if input, ok := errors.AsType[*buildcontext.InputError](err); ok {
-		return &candidate.Refusal{Err: input}
+	if b.file, err = preflight.Parse(b.source.Name, b.source.Text); err != nil {
+		return &candidate.Refusal{Err: err}
 	}
+	if b.looked, err = b.file.Context(b.source.Tree, b.source.Open); err != nil {
+		return &candidate.Refusal{Err: err}
+	}
+	ignore, err := b.source.Ignore()
 	if err != nil {
-		return err
-	}
-	name := filepath.Base(b.dockerfile)
-	if err := os.WriteFile(b.whole(), canonical.Bytes(), 0o600); err != nil {
-		return err
-	}
-	if b.text, err = buildcontext.ReadFile(bytes.NewReader(canonical.Bytes()), name, buildcontext.DefaultLimits().DockerfileBytes); err != nil {
 		return &candidate.Refusal{Err: err}
 	}
-	if b.file, err = preflight.Parse(name, b.text); err != nil {
-		return &candidate.Refusal{Err: err}
-	}
-	if b.looked, err = b.file.Context(b.tree, b.open); err != nil {
-		return err
-	}
-	ignore, err := buildcontext.ReadIgnore(bytes.NewReader(canonical.Bytes()), name)
-	if err == nil {
-		b.tree, err = b.tree.Without(".dockerignore", ignore)
-	}
+	b.tree, err = b.source.Tree.Without(".dockerignore", ignore)
 	return err
 }
-
-// whole is the canonical context, open opens it.
-func (b *build) whole() string { return filepath.Join(b.work, "context.tar.gz") }
-
-func (b *build) open() (io.ReadCloser, error) { return os.Open(b.whole()) }
 
 // split builds in two parts.
 func (b *build) split(ctx context.Context, push string, noChmod bool) error {
@@ -123,12 +125,12 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 	if err != nil {
 		return err
 	}
-	plan, err := split.Decide(split.Input{Dockerfile: b.text, Bases: bases, Tree: b.tree, Archive: b.looked.Archive, NoChmod: noChmod})
+	plan, err := split.Decide(split.Input{Dockerfile: b.source.Text, Bases: bases, Tree: b.tree, Archive: b.looked.Archive, NoChmod: noChmod})
 	if err != nil {
-		return &candidate.Refusal{Err: err}
+		return &Whole{Err: err}
 	}
 	if len(plan.Rest) == 0 {
-		return &candidate.Refusal{Err: errors.New("not split: there is no rest")}
+		return &Whole{Err: errors.New("not split: there is no rest")}
 	}
 	below, err := b.below(ctx, plan, push)
 	if err != nil {
@@ -140,19 +142,24 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 			return err
 		}
 		if in.Below, err = index(below); err != nil {
-			return &candidate.Refusal{Err: err}
+			return &Whole{Err: err}
 		}
 	}
 	made, err := assemble.Assemble(in)
 	if err != nil {
-		for _, step := range plan.Rest {
-			if _, ok := step.Chmod(); ok {
-				return &chmodError{&candidate.Refusal{Err: err}}
-			}
-		}
-		return &candidate.Refusal{Err: err}
+		return again(plan, err)
 	}
 	return b.push(made, below, push)
+}
+
+// again is the error of a rest that cannot be put on its base part.
+func again(plan *split.Plan, err error) error {
+	for _, step := range plan.Rest {
+		if _, ok := step.Chmod(); ok {
+			return &chmodError{&Whole{Err: err}}
+		}
+	}
+	return &Whole{Err: err}
 }
 
 // bases are the configurations of the images.
@@ -161,7 +168,7 @@ func (b *build) bases() (map[string]split.Base, error) {
 	for _, image := range b.file.Images {
 		img, err := b.pull(image.Reference)
 		if err != nil {
-			return nil, &candidate.Refusal{Err: err}
+			return nil, &Whole{Err: err}
 		}
 		file, err := img.ConfigFile()
 		if err != nil {
@@ -198,86 +205,49 @@ func (b *build) below(ctx context.Context, plan *split.Plan, push string) (v1.Im
 	default:
 		return b.pull(plan.Image)
 	}
-	dir := filepath.Join(b.work, "base")
-	if err := b.unpack(plan, dir); err != nil {
-		return nil, err
-	}
-	// A name that no context can have.
-	file := filepath.Join(dir, ".kiln.Dockerfile")
-	err := errors.Join(os.WriteFile(file, plan.Dockerfile, 0o600), os.WriteFile(file+".dockerignore", []byte(".kiln.Dockerfile*\n"), 0o600))
+	part, err := b.part(plan)
 	if err != nil {
 		return nil, err
 	}
 	base := push + "-base"
-	err = b.Oracle.Build(ctx, file, base)
-	if failed, ok := errors.AsType[*oracle.BuildError](err); ok {
-		return nil, &candidate.BuildError{Reason: failed.Reason, Output: failed.Output}
+	err = b.Parts.BuildSource(ctx, part, base)
+	if refusal, ok := errors.AsType[*candidate.Refusal](err); ok {
+		return nil, &Whole{Err: refusal, Part: true}
 	}
 	if err != nil {
 		return nil, err
 	}
+	b.parted = true
 	return b.pull(base)
 }
 
-// unpack unpacks what the base part gets of the context.
-func (b *build) unpack(plan *split.Plan, dir string) error {
-	src, err := b.open()
+// part is the base part, with what it gets of the context.
+func (b *build) part(plan *split.Plan) (*candidate.Source, error) {
+	nodes := b.tree.Below(".")
+	if !plan.Whole {
+		nodes = nil
+		for _, path := range plan.Paths {
+			if node, found := b.tree.Find(path); found {
+				nodes = append(nodes, node)
+			}
+		}
+	}
+	keep := map[string]bool{}
+	for _, node := range nodes {
+		keep[node.Path] = true
+	}
+	src, err := b.source.Open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer src.Close()
-	keep := map[string]bool{}
-	for _, path := range plan.Paths {
-		keep[path] = true
-	}
-	if plan.Whole {
-		for _, node := range b.tree.Below(".") {
-			keep[node.Path] = true
-		}
-	}
 	var picked bytes.Buffer
 	if _, err := buildcontext.Pick(&picked, src, keep); err != nil {
-		return err
+		return nil, err
 	}
-	gz, err := gzip.NewReader(&picked)
-	if err != nil {
-		return err
-	}
-	return extract(tar.NewReader(gz), dir)
-}
-
-// extract writes what is in a canonical context.
-func extract(in *tar.Reader, dir string) error {
-	for {
-		h, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		at := filepath.Join(dir, strings.TrimPrefix(h.Name, buildcontext.Dir+"/"))
-		switch h.Typeflag {
-		case tar.TypeDir:
-			err = os.MkdirAll(at, 0o755)
-		case tar.TypeSymlink:
-			if err := os.Symlink(h.Linkname, at); err != nil {
-				return err
-			}
-			continue
-		default:
-			var content []byte
-			if content, err = io.ReadAll(in); err == nil {
-				err = os.WriteFile(at, content, 0o600)
-			}
-		}
-		if err == nil {
-			err = errors.Join(os.Chmod(at, h.FileInfo().Mode()), os.Chtimes(at, h.ModTime, h.ModTime))
-		}
-		if err != nil {
-			return err
-		}
-	}
+	path := filepath.Join(b.work, "part.tar.gz")
+	part := &candidate.Source{Name: b.source.Name, Text: plan.Dockerfile, Path: path, Tree: buildcontext.NewTree(nodes...)}
+	return part, os.WriteFile(path, picked.Bytes(), 0o600)
 }
 
 // index is the tree of an image, by way of the encoded index of each layer.
@@ -326,7 +296,7 @@ func (b *build) push(made *assemble.Image, below v1.Image, push string) error {
 	diffID := ""
 	if made.Changes() {
 		var content bytes.Buffer
-		layer, err := made.WriteLayer(&content, b.open)
+		layer, err := made.WriteLayer(&content, b.source.Open)
 		if err != nil {
 			return err
 		}

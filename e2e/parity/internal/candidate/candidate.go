@@ -80,17 +80,26 @@ func (e *BuildError) Error() string { return e.Reason }
 // registry. The error is a *Refusal or a *BuildError when the Dockerfile is
 // at fault. One build runs at a time: the gate has a fixed address.
 func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
+	work, err := os.MkdirTemp(k.Dir, "source-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	source, err := Stage(dockerfile, filepath.Join(work, "context.tar.gz"))
+	if err != nil {
+		return err
+	}
+	return k.BuildSource(ctx, source, push)
+}
+
+// BuildSource is [Kiln.Build] of what is staged.
+func (k *Kiln) BuildSource(ctx context.Context, source *Source, push string) (err error) {
 	work, err := os.MkdirTemp(k.Dir, "build-")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	context := filepath.Join(work, "context.tar.gz")
-	tree, err := stage(dockerfile, context)
-	if err != nil {
-		return err
-	}
-	build, head, err := k.accept(ctx, dockerfile, context, push, tree)
+	build, head, err := k.accept(ctx, source, push)
 	if err != nil {
 		return err
 	}
@@ -104,37 +113,21 @@ func (k *Kiln) Build(ctx context.Context, dockerfile, push string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(unix.Unmount(filepath.Join(bundle, "rootfs"), 0), err) }()
-	return k.execute(ctx, build, bundle, head, context)
+	return k.execute(ctx, build, bundle, head, source.Path)
 }
 
-// stage makes the canonical tar of a context in two steps, as the shim and the
-// daemon do, and lists it.
-func stage(dockerfile, out string) (tree *buildcontext.Tree, err error) {
-	var staged bytes.Buffer
-	_, err = buildcontext.Stage(&staged, dockerfile, buildcontext.Limits{})
-	if err == nil {
-		var file *os.File
-		if file, err = os.Create(out); err != nil {
-			return nil, fmt.Errorf("create the context: %w", err)
-		}
-		_, tree, err = buildcontext.CanonicalTree(file, &staged, buildcontext.Limits{})
-		err = errors.Join(err, file.Close())
-	}
-	if input, ok := errors.AsType[*buildcontext.InputError](err); ok {
-		return nil, &Refusal{input}
-	}
-	return tree, err
-}
-
-// accept reads the Dockerfile out of the context and makes the build of it, and
-// what is sent before the context.
-func (k *Kiln) accept(ctx context.Context, dockerfile, context, push string, tree *buildcontext.Tree) (kaniko.Build, *bytes.Buffer, error) {
-	name := filepath.Base(dockerfile)
-	parsed, ignore, err := read(context, name)
+// accept checks a Dockerfile and makes the build of it, and what is sent before the
+// context.
+func (k *Kiln) accept(ctx context.Context, source *Source, push string) (kaniko.Build, *bytes.Buffer, error) {
+	parsed, err := preflight.Parse(source.Name, source.Text)
 	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
-	looked, err := parsed.Context(tree, func() (io.ReadCloser, error) { return os.Open(context) })
+	ignore, err := source.Ignore()
+	if err != nil {
+		return kaniko.Build{}, nil, &Refusal{err}
+	}
+	looked, err := parsed.Context(source.Tree, source.Open)
 	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
@@ -175,24 +168,6 @@ func inspections(parsed *preflight.File) ([]string, error) {
 		all = append(all, gate.Inspection{Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied}.String())
 	}
 	return all, nil
-}
-
-// read reads a Dockerfile, and its .dockerignore, out of a context.
-func read(context, name string) (dockerfile *preflight.File, ignore []byte, err error) {
-	file, err := os.Open(context)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the context: %w", err)
-	}
-	defer file.Close()
-	data, err := buildcontext.ReadFile(file, name, buildcontext.DefaultLimits().DockerfileBytes)
-	if err != nil {
-		return nil, nil, err
-	}
-	if ignore, err = buildcontext.ReadIgnore(file, name); err != nil {
-		return nil, nil, err
-	}
-	dockerfile, err = preflight.Parse(name, data)
-	return dockerfile, ignore, err
 }
 
 // dockerfileIn is a Dockerfile in its context.

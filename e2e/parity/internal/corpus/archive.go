@@ -24,7 +24,7 @@ import (
 //
 //	dockerfile PATH            the Dockerfile, if it is not "Dockerfile"
 //	base REFERENCE NAME        the local base that a reference stands for
-//	slow                       the case takes more than a second or two
+//	slow                       the case takes more than a second or two, or much the same as others
 //	dir PATH                   an empty directory
 //	chmod MODE PATH            permission bits in octal, setuid and so on included
 //	chown UID GID PATH         owner

@@ -69,7 +69,7 @@ func archived() time.Time { return time.Unix(1_200_000_000, 0).UTC() }
 // its module. In the project's, @BUSYBOX stands for the digest of busybox.
 func Load(dir, kaniko, busybox string) ([]Case, error) {
 	var all []Case
-	for _, suite := range []string{Reference, Wild, Limits} {
+	for _, suite := range []string{Reference, Wild, Split, Limits} {
 		cases, err := archives(filepath.Join(dir, suite), suite, busybox)
 		if err != nil {
 			return nil, err
@@ -78,11 +78,6 @@ func Load(dir, kaniko, busybox string) ([]Case, error) {
 	}
 	cases, err := integration(filepath.Join(dir, "kaniko.txt"), filepath.Join(kaniko, "integration"))
 	return append(all, cases...), err
-}
-
-// LoadSplit reads the suite that is about what is assembled alone, as [Load] does.
-func LoadSplit(dir, busybox string) ([]Case, error) {
-	return archives(filepath.Join(dir, Split), Split, busybox)
 }
 
 // archives reads the cases that are kept as txtar files.

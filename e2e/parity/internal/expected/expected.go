@@ -56,18 +56,23 @@ func known(verdict trial.Verdict) bool {
 	return slices.Contains([]trial.Verdict{trial.Same, trial.Refused, trial.Differs}, verdict)
 }
 
+// Of returns results as those to expect.
+func Of(results []trial.Result) Results {
+	all := Results{}
+	for _, r := range results {
+		all[r.Case.ID()] = Result{Verdict: r.Verdict, Differences: r.Differences}
+	}
+	return all
+}
+
 // Save writes results into a file in the order of identifiers. The heading becomes
 // its first line.
-func Save(file, heading string, results []trial.Result) error {
+func Save(file, heading string, results Results) error {
 	var out strings.Builder
 	fmt.Fprintf(&out, "# %s\n", heading)
-	byID := map[string]trial.Result{}
-	for _, r := range results {
-		byID[r.Case.ID()] = r
-	}
-	for _, id := range slices.Sorted(maps.Keys(byID)) {
-		fmt.Fprintf(&out, "%-7s %s\n", byID[id].Verdict, id)
-		for _, difference := range byID[id].Differences {
+	for _, id := range slices.Sorted(maps.Keys(results)) {
+		fmt.Fprintf(&out, "%-7s %s\n", results[id].Verdict, id)
+		for _, difference := range results[id].Differences {
 			fmt.Fprintf(&out, "\t%s\n", difference)
 		}
 	}

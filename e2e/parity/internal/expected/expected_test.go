@@ -26,7 +26,7 @@ func results() []trial.Result {
 
 func TestSaveAndLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "fork.txt")
-	if err := Save(file, "fork 1.2", results()); err != nil {
+	if err := Save(file, "fork 1.2", Of(results())); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(file)

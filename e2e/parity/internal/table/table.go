@@ -39,38 +39,65 @@ func suites() []suite {
 		{corpus.Reference, "The Dockerfile reference"},
 		{corpus.Wild, "Constructs of published actions"},
 		{corpus.Kaniko, "Kaniko's integration tests"},
+		{corpus.Split, "What a split could get wrong"},
 	}
 }
 
 // Render returns the results as Markdown, and in short those of another flavor.
 func Render(results []trial.Result, other expected.Results) string {
 	var out strings.Builder
-	counts(&out, results, func(r trial.Result) trial.Verdict { return r.Verdict })
+	out.WriteString("| Dockerfiles | same | refused | differs | built whole: same | refused | differs |\n|---|---|---|---|---|---|---|\n")
+	counts(&out, results, func(r trial.Result) trial.Verdict { return r.Verdict }, func(r trial.Result) trial.Verdict { return asOne(r).Verdict })
 	for _, s := range suites() {
-		fmt.Fprintf(&out, "\n### %s\n\n| Dockerfile | about | result | note |\n|---|---|---|---|\n", s.title)
-		for _, r := range of(results, s.name) {
-			fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", r.Case.Name, cell(r.Case.Covers), r.Verdict, cell(note(r)))
-		}
+		rows(&out, s.title, of(results, s.name))
 	}
-	out.WriteString("\n### Outside the table\n\n| Dockerfile | about | result | what happens |\n|---|---|---|---|\n")
-	for _, r := range of(results, corpus.Limits) {
-		fmt.Fprintf(&out, "| `%s` | %s | %s | %s |\n", r.Case.Name, cell(r.Case.Covers), r.Verdict, cell(note(r)))
-	}
+	rows(&out, "Outside the table", of(results, corpus.Limits))
 	short(&out, results, other)
 	return out.String()
 }
 
-// counts writes how many Dockerfiles of each suite have each verdict.
-func counts(out *strings.Builder, results []trial.Result, verdict func(trial.Result) trial.Verdict) {
-	out.WriteString("| Dockerfiles | same | refused | differs |\n|---|---|---|---|\n")
-	total := map[trial.Verdict]int{}
+// rows writes results below a heading.
+func rows(out *strings.Builder, title string, results []trial.Result) {
+	fmt.Fprintf(out, "\n### %s\n\n| Dockerfile | about | result | built whole | note |\n|---|---|---|---|---|\n", title)
+	for _, r := range results {
+		fmt.Fprintf(out, "| `%s` | %s | %s | %s | %s |\n", r.Case.Name, cell(r.Case.Covers), r.Verdict, whole(r), cell(note(r)))
+	}
+}
+
+// asOne is a result of the build as one, which a run of all cases has of each.
+func asOne(r trial.Result) trial.Result {
+	one, _ := r.AsOne()
+	return one
+}
+
+// whole is the verdict on the build as one, where that is another build.
+func whole(r trial.Result) string {
+	if one, built := r.AsOne(); r.Split && built {
+		return string(one.Verdict)
+	}
+	return alike
+}
+
+// alike stands where a Dockerfile is not split, so that the result is that of the whole.
+const alike = "-"
+
+// counts writes how many Dockerfiles of each suite have each verdict, for each of some
+// ways to look at them.
+func counts(out *strings.Builder, results []trial.Result, looks ...func(trial.Result) trial.Verdict) {
+	total := make([]map[trial.Verdict]int, len(looks))
+	for i := range total {
+		total[i] = map[trial.Verdict]int{}
+	}
 	for _, s := range suites() {
-		counts := map[trial.Verdict]int{}
-		for _, r := range of(results, s.name) {
-			counts[verdict(r)]++
-			total[verdict(r)]++
+		each := make([]map[trial.Verdict]int, len(looks))
+		for i, verdict := range looks {
+			each[i] = map[trial.Verdict]int{}
+			for _, r := range of(results, s.name) {
+				each[i][verdict(r)]++
+				total[i][verdict(r)]++
+			}
 		}
-		line(out, s.title, counts)
+		line(out, s.title, each)
 	}
 	line(out, "all", total)
 }
@@ -82,10 +109,11 @@ const maxNames = 3
 // the one above.
 func short(out *strings.Builder, results []trial.Result, other expected.Results) {
 	out.WriteString("\n### " + otherTitle + "\n\n")
+	out.WriteString("| Dockerfiles, built whole | same | refused | differs |\n|---|---|---|---|\n")
 	counts(out, results, func(r trial.Result) trial.Verdict { return other[r.Case.ID()].Verdict })
-	out.WriteString("\nWhere a result is another than above:\n\n| Dockerfile | chainguard | osscontainertools | differs in |\n|---|---|---|---|\n")
+	out.WriteString("\nWhere the result of a build as one is another than above:\n\n| Dockerfile | chainguard | osscontainertools | differs in |\n|---|---|---|---|\n")
 	for _, r := range results {
-		o := other[r.Case.ID()]
+		o, r := other[r.Case.ID()], asOne(r)
 		if o.Verdict == r.Verdict && (o.Verdict != trial.Differs || slices.Equal(o.Differences, r.Differences)) {
 			continue
 		}
@@ -98,8 +126,12 @@ func short(out *strings.Builder, results []trial.Result, other expected.Results)
 	}
 }
 
-func line(out *strings.Builder, title string, counts map[trial.Verdict]int) {
-	fmt.Fprintf(out, "| %s | %d | %d | %d |\n", title, counts[trial.Same], counts[trial.Refused], counts[trial.Differs])
+func line(out *strings.Builder, title string, counts []map[trial.Verdict]int) {
+	fmt.Fprintf(out, "| %s |", title)
+	for _, c := range counts {
+		fmt.Fprintf(out, " %d | %d | %d |", c[trial.Same], c[trial.Refused], c[trial.Differs])
+	}
+	out.WriteString("\n")
 }
 
 func of(results []trial.Result, suite string) []trial.Result {
@@ -116,8 +148,13 @@ func of(results []trial.Result, suite string) []trial.Result {
 // paths of the run's own directory.
 var made = regexp.MustCompile(`[a-z0-9]{25}::[a-z0-9]{25}|sha256:[0-9a-f]{64}|/run/kiln-parity\S*`)
 
+// note is the note on a result, or on that of the build as one.
 func note(r trial.Result) string {
-	return made.ReplaceAllString(r.Note, "…")
+	text := r.Note
+	if one, built := r.AsOne(); text == "" && built && one.Note != "" {
+		text = "built whole: " + one.Note
+	}
+	return made.ReplaceAllString(text, "…")
 }
 
 // maxCell keeps a row readable, in bytes.
@@ -173,22 +210,32 @@ func Check(file string, results []trial.Result) ([]string, error) {
 	var wrong []string
 	for _, r := range results {
 		want, found := known[r.Case.ID()]
+		one := trial.Verdict(whole(r))
 		switch {
 		case !found:
 			wrong = append(wrong, fmt.Sprintf("%s is %s and not in the document: run make parity", r.Case.ID(), r.Verdict))
-		case want != r.Verdict:
-			wrong = append(wrong, fmt.Sprintf("%s is %s, and the document says %s", r.Case.ID(), r.Verdict, want))
+		case want.result != r.Verdict:
+			wrong = append(wrong, fmt.Sprintf("%s is %s, and the document says %s", r.Case.ID(), r.Verdict, want.result))
+		case r.Whole != nil && want.whole != one:
+			wrong = append(wrong, fmt.Sprintf("%s is %s built whole, and the document says %s", r.Case.ID(), one, want.whole))
+		case r.Split != (want.whole != alike):
+			wrong = append(wrong, fmt.Sprintf("%s is split: %t, and the document says something else", r.Case.ID(), r.Split))
 		}
 	}
 	return wrong, nil
 }
 
-// parse reads the verdicts of a document by the cases' identifiers.
-func parse(text string) map[string]trial.Verdict {
-	known := map[string]trial.Verdict{}
+// row is what the document says of a case: the verdict, and that on the build as one.
+type row struct {
+	result, whole trial.Verdict
+}
+
+// parse reads the rows of a document by the cases' identifiers.
+func parse(text string) map[string]row {
+	known := map[string]row{}
 	at := ""
-	for row := range strings.Lines(text) {
-		if heading, found := strings.CutPrefix(row, "### "); found {
+	for text := range strings.Lines(text) {
+		if heading, found := strings.CutPrefix(text, "### "); found {
 			at = corpus.Limits
 			if strings.TrimSpace(heading) == otherTitle {
 				break
@@ -199,13 +246,12 @@ func parse(text string) map[string]trial.Verdict {
 				}
 			}
 		}
-		cells := strings.Split(row, " | ")
+		cells := strings.Split(text, " | ")
 		name, quoted := strings.CutPrefix(cells[0], "| `")
-		if at == "" || !quoted || len(cells) < 3 {
+		if at == "" || !quoted || len(cells) < 4 {
 			continue
 		}
-		id := at + "/" + strings.TrimSuffix(name, "`")
-		known[id] = trial.Verdict(cells[2])
+		known[at+"/"+strings.TrimSuffix(name, "`")] = row{trial.Verdict(cells[2]), trial.Verdict(cells[3])}
 	}
 	return known
 }

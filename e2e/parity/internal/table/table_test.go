@@ -24,7 +24,14 @@ func results() []trial.Result {
 		result(corpus.Wild, "a", trial.Same, "neither builds it: ref nc9wtmsideh6l2j028t27a98v::peu1a2e4c6jj2s7ktu8kov977 in /run/kiln-parity/x/12"),
 		result(corpus.Kaniko, "c", trial.Differs, strings.Repeat("x", 500)),
 		result(corpus.Limits, "d", trial.Differs, "lost"),
+		both(result(corpus.Split, "e", trial.Same, ""), result(corpus.Split, "e", trial.Refused, "no --parents")),
 	}
+}
+
+// both is the result of a case that was built in both ways.
+func both(got, whole trial.Result) trial.Result {
+	got.Split, got.Whole = true, &whole
+	return got
 }
 
 // other are the results of another flavor: one as above, one that differs in more
@@ -35,6 +42,7 @@ func other() expected.Results {
 		"reference/b": {Verdict: trial.Differs, Differences: []string{"/a: mode", "/b: mode", "/c: mode", "/d: mode", "/e: mode"}},
 		"wild/a":      {Verdict: trial.Same},
 		"limits/d":    {Verdict: trial.Same},
+		"split/e":     {Verdict: trial.Refused},
 	}
 }
 
@@ -58,12 +66,13 @@ func TestWrite(t *testing.T) {
 	text := string(data)
 	for _, want := range []string{
 		"before\n" + begin, end + "\nafter\n",
-		"| The Dockerfile reference | 1 | 1 | 0 |", "| all | 2 | 1 | 1 |",
-		"| `b` | COPY \\| of &lt;b> | refused | line \\| one line two |\n",
-		"### With osscontainertools\n\n| Dockerfiles | same | refused | differs |\n|---|---|---|---|\n| The Dockerfile reference | 1 | 0 | 1 |\n",
+		"| The Dockerfile reference | 1 | 1 | 0 | 1 | 1 | 0 |", "| all | 3 | 1 | 1 | 2 | 2 | 1 |",
+		"| `b` | COPY \\| of &lt;b> | refused | - | line \\| one line two |\n",
+		"| `e` | COPY \\| of &lt;b> | same | refused | built whole: no --parents |\n",
+		"### With osscontainertools\n\n| Dockerfiles, built whole | same | refused | differs |\n|---|---|---|---|\n| The Dockerfile reference | 1 | 0 | 1 |\n",
 		"|---|---|---|---|\n| reference/b | refused | differs | /a: mode, /b: mode, /c: mode, and 2 more |\n" +
 			"| kaniko/c | differs | not run |  |\n| limits/d | differs | same |  |\n",
-		"neither builds it: ref … in … |", "| `d` | COPY \\| of &lt;b> | differs | lost |\n",
+		"neither builds it: ref … in … |", "| `d` | COPY \\| of &lt;b> | differs | - | lost |\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the document lacks %q", want)
@@ -79,6 +88,10 @@ func TestCheck(t *testing.T) {
 	changed := results()
 	changed[1].Verdict = trial.Same
 	changed[4].Verdict = trial.Same
+	changed[5] = both(changed[5], result(corpus.Split, "e", trial.Same, ""))
+	once := results()[5]
+	once.Whole = nil
+	cut := both(results()[0], results()[0])
 	changed = append(changed, result(corpus.Wild, "new", trial.Same, ""))
 	for name, tc := range map[string]struct {
 		results []trial.Result
@@ -86,9 +99,12 @@ func TestCheck(t *testing.T) {
 	}{
 		"the same": {results(), nil},
 		"some":     {results()[2:3], nil},
+		"once":     {[]trial.Result{once}, nil},
+		"cut":      {[]trial.Result{cut}, []string{"reference/a is same built whole, and the document says -"}},
 		"changed": {changed, []string{
 			"reference/b is same, and the document says refused",
 			"limits/d is same, and the document says differs",
+			"split/e is same built whole, and the document says refused",
 			"wild/new is same and not in the document: run make parity",
 		}},
 	} {

@@ -36,9 +36,15 @@ const (
 	Differs Verdict = "differs"
 )
 
-// Result is what came of one case.
+// Result is what came of one case: of the way in which kiln builds it by default, which
+// is in two parts where it can be split.
 type Result struct {
-	Case    corpus.Case
+	Case corpus.Case
+	// Split says that it was built in two parts.
+	Split bool
+	// Whole is what came of it built as one, by the executor: of the same build
+	// unless Split, and nil where it was not built so.
+	Whole   *Result
 	Verdict Verdict
 	// Declined says that kiln did not begin to build, whatever Docker makes of it.
 	Declined bool
@@ -55,6 +61,15 @@ type Result struct {
 	Docker, Kiln time.Duration
 }
 
+// AsOne returns what came of the case built as one, by the executor, and whether it was
+// built so.
+func (r Result) AsOne() (result Result, built bool) {
+	if r.Whole != nil {
+		return *r.Whole, true
+	}
+	return r, !r.Split
+}
+
 // Builder builds a Dockerfile and pushes the image to a reference of the registry. The
 // error is a *candidate.Refusal or a *candidate.BuildError where the Dockerfile is at
 // fault.
@@ -66,7 +81,12 @@ type Builder interface {
 // other.
 type Bench struct {
 	Oracle *oracle.Oracle
-	Kiln   Builder
+	// Whole builds cases as one, Split in two parts; one of them may be nil.
+	Whole Builder
+	Split Splitter
+	// Once leaves out the build of the whole where the executor has built the base part
+	// and the image came about.
+	Once bool
 	// Dir is an existing directory for contexts.
 	Dir string
 	// Registry is the address of the registry.
@@ -81,7 +101,6 @@ type Bench struct {
 
 // Run tries one case. An error means that it could not be tried.
 func (b *Bench) Run(ctx context.Context, c corpus.Case) (result Result, err error) {
-	result.Case = c
 	dir, err := os.MkdirTemp(b.Dir, "context-")
 	if err != nil {
 		return result, fmt.Errorf("make a directory: %w", err)
@@ -99,24 +118,26 @@ func (b *Bench) Run(ctx context.Context, c corpus.Case) (result Result, err erro
 		return result, err
 	}
 	docker := b.Registry + "/docker/" + strings.ToLower(c.ID()) + ":parity"
-	kiln := b.Registry + "/kiln/" + strings.ToLower(c.ID()) + ":parity"
-	dockerDone := make(chan error, 1)
+	dockerDone := make(chan dockerBuild, 1)
 	go func() {
 		began := time.Now()
 		err := b.Oracle.Build(ctx, dockerfile, docker)
-		result.Docker = time.Since(began)
-		dockerDone <- err
+		dockerDone <- dockerBuild{err: err, took: time.Since(began)}
 	}()
-	began := time.Now()
-	kilnErr := b.Kiln.Build(ctx, dockerfile, kiln)
-	result.Kiln = time.Since(began)
-	dockerErr := <-dockerDone
-	if settled, err := result.settle(dockerErr, kilnErr); settled || err != nil {
-		return result, err
+	ways := b.ways(ctx, c, dockerfile)
+	built := <-dockerDone
+	built.copied = copied
+	if built.err == nil {
+		if built.image, err = b.read(docker); err != nil {
+			return result, err
+		}
 	}
-	differences, err := b.compare(docker, kiln)
-	result.judge(differences, copied)
-	return result, err
+	for _, w := range []*way{ways.split, ways.whole} {
+		if err := b.judge(w, built); err != nil {
+			return result, err
+		}
+	}
+	return ways.result(), nil
 }
 
 // judge decides a case in which both builds made an image.
@@ -164,18 +185,6 @@ func (r *Result) settle(docker, kiln error) (settled bool, err error) {
 func (r *Result) alone(which, reason, output string) {
 	r.Verdict, r.Note = Differs, which+": "+reason
 	r.Details, r.Differences = []string{output}, []string{which}
-}
-
-func (b *Bench) compare(docker, kiln string) ([]compare.Difference, error) {
-	dockerImage, err := b.read(docker)
-	if err != nil {
-		return nil, err
-	}
-	kilnImage, err := b.read(kiln)
-	if err != nil {
-		return nil, err
-	}
-	return compare.Images(dockerImage, kilnImage, b.Began), nil
 }
 
 // read takes an image from the registry.
