@@ -125,6 +125,7 @@ func testSound(t *testing.T, mode string) {
 	for check, text := range map[string]string{
 		"exchange": "the runner called the hook last at", "delegate": delegate,
 		"node-pull": "pulls", "kaniko-pull": "has the images of a build pod", "permissions": "all 18 rights",
+		"door": "one pod reaches another by a socket", "job-started": "the start of a job is kiln's",
 	} {
 		if !slices.ContainsFunc(inside.Findings, func(f doctor.Finding) bool {
 			return f.Check == check && f.Status == doctor.OK && strings.Contains(f.Seen, text)

@@ -3,6 +3,7 @@
 //
 //	kiln-agent [--socket PATH] [--tcp HOST:PORT --secret FILE] [--ulimit NAME=SOFT:HARD]... [--unset NAME]...
 //	kiln-agent action SOCKET TOKEN PROGRAM [ARGUMENT...]
+//	kiln-agent call SOCKET              try whether an agent answers there, for doctor
 //	kiln-agent --install PATH           write itself to PATH
 //
 // It listens for steps until a signal ends it; as an action's first process it becomes
@@ -29,6 +30,8 @@ func run(args []string) int {
 		switch args[0] {
 		case agent.LimitCommand:
 			return agent.ExecLimited(args[1:])
+		case agent.CallCommand:
+			return agent.TryDoor(args[1:], os.Stdout)
 		case agent.ActionCommand:
 			return agent.BecomeAction(args[1:])
 		}

@@ -223,7 +223,7 @@ func runnerSettings(runner corev1.Container) []Finding {
 			if d, err := time.ParseDuration(variable.Value); err != nil || d <= 0 {
 				findings = append(findings, fail(fmt.Sprintf("KILN_DAEMON_GRACE is %q on the runner container", variable.Value), "write a duration such as 60s")...)
 			}
-		case strings.HasPrefix(name, "KILN_") && !slices.Contains([]string{envDelegate, "KILN_HANDLE", "KILN_EXTERNALS", "KILN_EXCHANGE", "KILN_DAEMON_GRACE"}, name):
+		case strings.HasPrefix(name, "KILN_") && !slices.Contains([]string{envDelegate, "KILN_HANDLE", "KILN_EXTERNALS", "KILN_EXCHANGE", "KILN_DAEMON_GRACE", "KILN_JOB_STARTED"}, name):
 			findings = append(findings, warn(name+" is set on the runner container, where it has no effect", "set it on the kiln container where it is a setting of the daemon; the README lists those of both")...)
 		}
 	}

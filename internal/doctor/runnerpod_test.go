@@ -14,7 +14,7 @@ import (
 // looks are the checks of a runner pod's specification.
 func looks() map[string]func(*corev1.Pod) []Finding {
 	return map[string]func(*corev1.Pod) []Finding{
-		"arc": arcFindings, "overlay": overlayFindings, "hook": hookFindings, "work-volume": workFindings, "delegate": delegateFindings,
+		"arc": arcFindings, "overlay": overlayFindings, "hook": hookFindings, "work-volume": workFindings, "delegate": delegateFindings, "job-started": jobStartedFindings,
 		"exchange": func(pod *corev1.Pod) []Finding { return exchangeFindings(pod, "/var/run/kiln") },
 		"state":    func(pod *corev1.Pod) []Finding { return stateFindings(pod, "/var/lib/kiln") },
 	}
@@ -87,6 +87,7 @@ func podFaults() map[string]podFault {
 		"externals":     {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_EXTERNALS", "some") }, Fail, `KILN_EXTERNALS is "some"`, "lazy or all"},
 		"grace":         {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DAEMON_GRACE", "soon") }, Fail, `KILN_DAEMON_GRACE is "soon"`, "a duration such as 60s"},
 		"misspelt":      {"hook", func(p *corev1.Pod) { setEnv(p, "KILN_DELEGATES", "/x.js") }, Warn, "KILN_DELEGATES is set on the runner container", "README"},
+		"other start":   {"job-started", func(p *corev1.Pod) { setEnv(p, "ACTIONS_RUNNER_HOOK_JOB_STARTED", "/x/own.sh") }, Warn, `is "/x/own.sh"`, "set it to /opt/kiln/job-started.sh and name your own script in KILN_JOB_STARTED"},
 		"work emptyDir": {"work-volume", func(p *corev1.Pod) { volumeOf(p, "work").Ephemeral = nil }, Fail, "not a persistent volume claim", "called work"},
 		"work subPath": {"work-volume", func(p *corev1.Pod) {
 			remount(p, containerRunner, "work", func(m *corev1.VolumeMount) { m.SubPathExpr = "$(POD_NAME)" })
