@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/e2e/harness"
@@ -40,6 +41,25 @@ const print50 = "head -c 50000000 /dev/zero"
 
 // stepsEach is how often a short step is played in a round.
 const stepsEach = 5
+
+// cpuWeight is what each container of the bench asks of the processor. A pod without a
+// request comes last for it, and there are as many processes as processors here and more:
+// a fork in a pod that has a request would be measured beside a step in one that has none.
+const cpuWeight = "50m"
+
+// weighEqually gives each container that comes without a request one.
+func (b *bench) weighEqually(ctx context.Context) error {
+	limits := &corev1.LimitRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "weights"},
+		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+			Type: corev1.LimitTypeContainer, DefaultRequest: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpuWeight)},
+		}}},
+	}
+	if _, err := b.Kube.CoreV1().LimitRanges(b.namespace).Create(ctx, limits, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create limit range: %w", err)
+	}
+	return nil
+}
 
 // job measures a job with a container: its beginning, and steps in it beside the
 // same processes started in other ways.

@@ -118,6 +118,9 @@ func run(ctx context.Context, rounds int, w io.Writer) (err error) {
 	if err := b.read(); err != nil {
 		return err
 	}
+	if err := b.weighEqually(ctx); err != nil {
+		return err
+	}
 	if err := b.start(ctx, "runner", images, nil); err != nil {
 		return err
 	}
