@@ -203,8 +203,12 @@ func TestServicesThatFail(t *testing.T) {
 			job := debianJob()
 			job.Services = []runner.Service{serverOf("db", "5432", tt.options+" --name db")}
 			job.Services[0].Volumes = tt.volumes
+			job.Services = append(job.Services, serverOf("beside", "6379", ""))
 			j, result := f.TryPrepare(t, job, nil)
 			outcome.Error(t, result, tt.texts...)
+			if name == "never healthy" { // the others have begun nothing
+				outcome.Log(t, result, "::group::Service container db\n", "db started", "::group::Print service container logs: beside\n", "beside started")
+			}
 			j.End(t)
 		})
 	}
