@@ -25,8 +25,8 @@ const (
 	mirrorPort = 8080
 	// packages are what the mirror has, each of some files of some bytes.
 	packages     = 3
-	packageFiles = 800
-	packageBytes = 24 << 10
+	packageFiles = 500
+	packageBytes = 20 << 10
 )
 
 // mirrored names a package of the mirror.

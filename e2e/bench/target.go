@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"kiln/e2e/harness"
 )
 
@@ -26,10 +28,11 @@ const (
 	jobRuns  = "… Job made → container seen running"
 	jobEnds  = "… container seen running → step over"
 
-	bareRuns = "B: … create → seen running"
-	bareSame = "B: bare pod of the same image, create → terminated seen"
-	dindCold = "DinD cold, engine's start included"
-	dindWarm = "DinD warm, one file changed"
+	bareSame    = "B: bare pod of the same image, create → terminated seen"
+	mountedRuns = "the same with an action's mounts, create → seen running"
+	mountedSame = "the same with an action's mounts, create → terminated seen"
+	dindCold    = "DinD cold, engine's start included"
+	dindWarm    = "DinD warm, one file changed"
 )
 
 // What is measured of a runner pod, in seconds and in MiB.
@@ -71,7 +74,7 @@ func goalsOf(l workload) *goals {
 	if l.splits {
 		rows = append(rows, goal{old(changed), nil})
 	}
-	return newGoals(l.name+", s", append(rows, goal{old(unchanged), nil}, goal{bareSame, nil}, goal{bareRuns, nil}, goal{dindCold, nil}, goal{dindWarm, nil})...)
+	return newGoals(l.name+", s", append(rows, goal{old(unchanged), nil}, goal{bareSame, nil}, goal{mountedSame, nil}, goal{mountedRuns, nil}, goal{dindCold, nil}, goal{dindWarm, nil})...)
 }
 
 // runnerGoals are the rows of a runner pod.
@@ -217,13 +220,26 @@ func (t *targets) side(ctx context.Context, s *side) error {
 		if s == t.older {
 			continue
 		}
-		pod, err := s.bench.timePod(ctx, s.bench.actionPod(fmt.Sprint("same-", i), s.rounds, image))
-		if err != nil {
+		if err := bare(ctx, s, t.tables[i], fmt.Sprint(i), image); err != nil {
 			return err
 		}
-		t.tables[i].add(bareSame, pod.terminated.Seconds())
-		t.tables[i].add(bareRuns, pod.running.Seconds())
 	}
+	return nil
+}
+
+// bare measures bare pods of an image, with nothing and with what an action's has.
+func bare(ctx context.Context, s *side, table *goals, name, image string) error {
+	plain, err := s.bench.timePod(ctx, podRun{pod: barePod("same-"+name, s.rounds, corev1.Container{Image: image})})
+	if err != nil {
+		return err
+	}
+	mounted, err := s.bench.timePod(ctx, s.bench.actionPod("mounted-"+name, s.rounds, image))
+	if err != nil {
+		return err
+	}
+	table.add(bareSame, plain.terminated.Seconds())
+	table.add(mountedSame, mounted.terminated.Seconds())
+	table.add(mountedRuns, mounted.running.Seconds())
 	return nil
 }
 
@@ -240,6 +256,7 @@ func (t *targets) load(ctx context.Context, s *side, l workload, add func(string
 			return "", err
 		}
 		add(row, result.Duration.Seconds())
+		fmt.Fprintf(t.w, "%s, %s, %s: %s\n", s.bench.namespace, l.name, row, phases(result.Log))
 		return result.Log, nil
 	}
 	if _, err := play(firstTime, files); err != nil {
@@ -275,10 +292,15 @@ func (t *targets) load(ctx context.Context, s *side, l workload, add func(string
 // phase is one of a step in the last line of its log.
 var phase = regexp.MustCompile(`\b(start|run|total) ([\d.]+)s`)
 
+// phases is the last line of a step's log, which tells what took how long.
+func phases(log string) string {
+	return strings.TrimSpace(log[max(strings.LastIndex(log, "kiln: context"), 0):])
+}
+
 // stepParts are the parts of a step whose image is there, in seconds.
 func stepParts(log string) map[string]float64 {
 	took := map[string]float64{}
-	for _, found := range phase.FindAllStringSubmatch(log[max(strings.LastIndex(log, "kiln: context"), 0):], -1) {
+	for _, found := range phase.FindAllStringSubmatch(phases(log), -1) {
 		took[found[1]], _ = strconv.ParseFloat(found[2], 64) // the expression takes numbers alone
 	}
 	return map[string]float64{untilJob: took["total"] - took["start"] - took["run"], jobRuns: took["start"], jobEnds: took["run"]}
