@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -55,7 +56,8 @@ func (b *bench) weighEqually(ctx context.Context) error {
 			Type: corev1.LimitTypeContainer, DefaultRequest: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpuWeight)},
 		}}},
 	}
-	if _, err := b.Kube.CoreV1().LimitRanges(b.namespace).Create(ctx, limits, metav1.CreateOptions{}); err != nil {
+	_, err := b.Kube.CoreV1().LimitRanges(b.namespace).Create(ctx, limits, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create limit range: %w", err)
 	}
 	return nil

@@ -43,7 +43,10 @@ func newSide(ctx context.Context, cluster *harness.Cluster, namespace string, im
 	if err := s.bench.read(); err != nil {
 		return nil, err
 	}
-	return s, cluster.Namespace(ctx, namespace)
+	if err := cluster.Namespace(ctx, namespace); err != nil {
+		return nil, err
+	}
+	return s, s.bench.weighEqually(ctx)
 }
 
 // startRunner starts the round's runner pod and returns how long that took.

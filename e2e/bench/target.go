@@ -145,6 +145,9 @@ func (t *targets) prepare(ctx context.Context) error {
 	if err := cluster.PrivilegedNamespace(ctx, besideNamespace); err != nil {
 		return err
 	}
+	if err := (&bench{Cluster: cluster, namespace: besideNamespace}).weighEqually(ctx); err != nil {
+		return err
+	}
 	mirror, err := startMirror(ctx, cluster, besideNamespace)
 	if err != nil {
 		return err
