@@ -37,6 +37,7 @@ func longCases() []string {
 		`TestRunRights/(chroot|device|ended_by_KILL|standard_output|zombie)`,
 		`TestSidecar/runners/(exchange_is_no_directory|litter|lock_of_another|malformed_quantity)`,
 		`TestSidecar/runners/(no_memory|no_registry_host|ports_are_taken|unknown_value)`,
+		`TestOutage`,
 		`TestStagesBuildOnce`,
 		`TestSteps/cases/(20_MB_of_log|Dockerfile_in_a_directory|Dockerfile_with_another_name)`,
 		`TestTwoAtOnce`,
