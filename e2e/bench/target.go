@@ -67,7 +67,7 @@ func goalsOf(l workload) *goals {
 		rows[0].bounds = []bound{{1.05, old(firstTime), 0}}
 		rows = append(rows, goal{changed, []bound{{1, unchanged, 0.5}, {0.15, old(changed), 0}, {1, dindCold, 0}}})
 	}
-	if l.name == installs {
+	if l.name == slow {
 		rows = append(rows, goal{wished, []bound{{1.1, unchanged, 0}}})
 	}
 	rows = append(rows, goal{old(firstTime), nil})
@@ -284,7 +284,7 @@ func (t *targets) load(ctx context.Context, s *side, l workload, add func(string
 	for row, seconds := range stepParts(log) {
 		add(row, seconds)
 	}
-	if l.name == installs {
+	if l.name == slow {
 		took, err := s.bench.wish(ctx, l)
 		add(wished, took.Seconds())
 		return image, err
