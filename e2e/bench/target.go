@@ -232,8 +232,14 @@ func (t *targets) side(ctx context.Context, s *side) error {
 
 // bare measures bare pods of an image, with nothing and with what an action's has.
 func bare(ctx context.Context, s *side, table *goals, name, image string) error {
+	if err := s.awaitMoment(ctx); err != nil {
+		return err
+	}
 	plain, err := s.bench.timePod(ctx, podRun{pod: barePod("same-"+name, s.rounds, corev1.Container{Image: image})})
 	if err != nil {
+		return err
+	}
+	if err := s.awaitMoment(ctx); err != nil {
 		return err
 	}
 	mounted, err := s.bench.timePod(ctx, s.bench.actionPod("mounted-"+name, s.rounds, image))
@@ -254,6 +260,9 @@ func (t *targets) load(ctx context.Context, s *side, l workload, add func(string
 	base := nonce()
 	files := l.files(l.content(base, nonce()))
 	play := func(row string, files harness.Files) (log string, err error) {
+		if err := s.awaitMoment(ctx); err != nil {
+			return "", err
+		}
 		result, err := s.bench.play(ctx, l.step(), files)
 		if err != nil {
 			return "", err
