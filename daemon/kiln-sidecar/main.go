@@ -1,5 +1,5 @@
 // Command kiln-sidecar is the first process of the kiln container of a runner
-// pod, and its start-up probe. It stays as small as it can: every runner pod has
+// pod, and its postStart hook. It stays as small as it can: every runner pod has
 // one for as long as it lives.
 //
 //	kiln-sidecar run [--install=DIR] [ARGUMENT...]

@@ -164,7 +164,7 @@ func overlayFindings(pod *corev1.Pod) []Finding {
 	add(!sidecar, Fail, "the container kiln is no native sidecar (an init container with restartPolicy: Always)", overlayAgain)
 	add(len(kiln.Args) == 0 || kiln.Args[0] != "run", Fail, fmt.Sprintf("the arguments of the container kiln are %q", kiln.Args), "give it args: [run, --install=/opt/kiln]")
 	add(installs(kiln) == "", Fail, "the container kiln brings no hook: it has no argument --install", overlayAgain)
-	add(kiln.StartupProbe == nil, Warn, "the container kiln has no start-up probe: the runner may start before the exchange is served", overlayAgain)
+	add(!holdsBack(kiln), Warn, "the container kiln has no postStart hook and no start-up probe: the runner may start before the exchange is served", overlayAgain)
 	add(kiln.LivenessProbe != nil, Warn, "the container kiln has a liveness probe: a restart ends the steps in flight", "remove livenessProbe from the container kiln")
 	_, delegated := variable(runner, "KILN_DELEGATE")
 	_, token := mounted(runner, tokenDir)
@@ -173,6 +173,11 @@ func overlayFindings(pod *corev1.Pod) []Finding {
 	_, token = mounted(kiln, tokenDir)
 	add(!token, Fail, "the container kiln has no cluster token", "mount one at "+tokenDir+", as the overlay does")
 	return findings
+}
+
+// holdsBack reports whether the containers behind a sidecar wait until it is at work.
+func holdsBack(c corev1.Container) bool {
+	return c.StartupProbe != nil || c.Lifecycle != nil && c.Lifecycle.PostStart != nil
 }
 
 // dropsRaw reports whether a container has given up raw sockets.

@@ -66,7 +66,7 @@ func podFaults() map[string]podFault {
 		"no restartPolicy": {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).RestartPolicy = nil }, Fail, "no native sidecar", "apply the overlay"},
 		"other arguments":  {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).Args = []string{"gate"} }, Fail, `["gate"]`, "args: [run, --install=/opt/kiln]"},
 		"no installer":     {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).Args = []string{"run"} }, Fail, "brings no hook", "apply the overlay"},
-		"no probe":         {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).StartupProbe = nil }, Warn, "no start-up probe", "apply the overlay"},
+		"nothing waits":    {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).Lifecycle = nil }, Warn, "no postStart hook and no start-up probe", "apply the overlay"},
 		"liveness":         {"overlay", func(p *corev1.Pod) { inPod(p, containerKiln).LivenessProbe = &corev1.Probe{} }, Warn, "liveness", "remove livenessProbe"},
 		"no token":         {"overlay", func(p *corev1.Pod) { unmount(p, containerKiln, "kiln-token") }, Fail, "no cluster token", tokenDir},
 		"token for all": {"overlay", func(p *corev1.Pod) {

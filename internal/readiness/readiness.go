@@ -1,5 +1,5 @@
-// Package readiness tells whether the exchange is served. It is what the start-up
-// probe of the sidecar asks: a port of the pod can be another container's, and a
+// Package readiness tells whether the exchange is served. It is what the postStart
+// hook of the sidecar waits for, and with it the runner: a port of the pod can be another container's, and a
 // wrong setting or an API server that is down must not keep the runner from
 // starting.
 package readiness
@@ -21,12 +21,11 @@ const interval = 10 * time.Millisecond
 type Probe struct {
 	// Exchange is the directory shared with the runner container.
 	Exchange string
-	// Wait is how long the answer may take: a probe that comes too early and
-	// does not wait costs a runner the period of its probes.
+	// Wait is how long the answer may take.
 	Wait time.Duration
 	// Patience, unless it is 0, is the age of the container's first process from
-	// which the answer is yes in any case: a probe that fails for ever keeps the
-	// runner from every job.
+	// which the answer is yes in any case: a hook that fails has the kubelet start
+	// the container anew, and the runner never.
 	Patience time.Duration
 }
 

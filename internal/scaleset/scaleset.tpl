@@ -115,16 +115,15 @@ spec:
       ports:
         - name: kiln-metrics
           containerPort: 9465
-      # Passes once the exchange is served, and after 20 seconds in any case: the runner
+      # Ends once the exchange is served, and after 20 seconds in any case: the runner
       # container starts after it, and a step that needs kiln says what is wrong. It asks
-      # no port, which another container of the pod may hold.
+      # no port, which another container of the pod may hold. A start-up probe would be
+      # asked once a second, and the runner would wait for that.
       # There is no liveness probe: what a restart could mend, the supervisor does.
-      startupProbe:
-        exec:
-          command: [/kiln-sidecar, ready, --wait=4s, --patience=20s]
-        periodSeconds: 1
-        timeoutSeconds: 10
-        failureThreshold: 120
+      lifecycle:
+        postStart:
+          exec:
+            command: [/kiln-sidecar, ready, --wait=21s, --patience=20s]
       securityContext: {{- include "kiln.overlay.restricted" . | nindent 8 }}
       {{- include "kiln.overlay.resources" . | nindent 6 }}
       volumeMounts:
