@@ -36,7 +36,7 @@ func mirrored(n int) string { return fmt.Sprintf("kiln-bench-%d", n+1) }
 // address.
 func startMirror(ctx context.Context, cluster *harness.Cluster, namespace string) (string, error) {
 	dir := filepath.Join(cluster.Root, "bin", "e2e", "mirror")
-	files, err := writeMirror(dir)
+	files, err := writeMirror(dir, packageFiles)
 	if err != nil {
 		return "", err
 	}
@@ -57,15 +57,16 @@ func startMirror(ctx context.Context, cluster *harness.Cluster, namespace string
 }
 
 // writeMirror writes a repository of packages without directories of its own
-// (sources.list(5)) and returns its files by their names in the mirror's image.
-func writeMirror(dir string) (map[string]string, error) {
+// (sources.list(5)), each of so many files. It returns the repository's files by their
+// names in the mirror's image.
+func writeMirror(dir string, each int) (map[string]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("write mirror: %w", err)
 	}
 	content := map[string][]byte{}
 	var list bytes.Buffer
 	for n := range packages {
-		data, err := debianPackage(n)
+		data, err := debianPackage(n, each)
 		if err != nil {
 			return nil, fmt.Errorf("write mirror: %w", err)
 		}
@@ -90,15 +91,15 @@ func control(n int) string {
 	return fmt.Sprintf("Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: bench\nDescription: files\n", mirrored(n))
 }
 
-// debianPackage is a package of pseudo-random files and of text, as deb(5) has it: an
+// debianPackage is a package of so many files, of pseudo-random bytes and of text, as deb(5) has it: an
 // archive of ar(1) with the version, the control file and the files.
-func debianPackage(n int) ([]byte, error) {
+func debianPackage(n, each int) ([]byte, error) {
 	about, err := gzipTar([]tar.Header{{Name: "./control", Size: int64(len(control(n)))}}, func(int) []byte { return []byte(control(n)) })
 	if err != nil {
 		return nil, err
 	}
 	source := rand.NewChaCha8([32]byte{byte(n)})
-	headers := make([]tar.Header, packageFiles)
+	headers := make([]tar.Header, each)
 	for i := range headers {
 		headers[i] = tar.Header{Name: fmt.Sprintf("./opt/%s-file-%d", mirrored(n), i), Size: packageBytes}
 	}
