@@ -74,6 +74,7 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 		image := o.imageOf(found)
 		image.Reused = found.note
 		o.who.Log.Line("kiln: %s %s", found.note, image.Reference)
+		o.who.Log.Unshield() // a worker that was killed may have begun to build
 		return image, nil
 	}
 	o.author().warn(o.plan.warnings)
