@@ -66,6 +66,7 @@ type world struct {
 	contexts [][]byte            // that were received whole, or what came of them
 	digests  []string            // of what gates pushed
 	streams  map[string][][]byte // the same contexts, by what is made of them
+	company  bool                // another runner wants the image too
 }
 
 // newWorld returns one in which builds go well.
