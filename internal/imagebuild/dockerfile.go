@@ -284,7 +284,8 @@ func (o *order) triggersOf(ctx context.Context, index int, count *atomic.Int64) 
 	if err != nil {
 		return nil, nil, o.author().baseError(image, err)
 	}
-	named, err := p.file.Base(image.Reference, preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment)})
+	named, err := p.file.Base(o.builder.options.Flavor.Name, image.Reference,
+		preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment), Env: found.Env})
 	if err != nil {
 		return nil, nil, o.author().refuse(image.Line, err)
 	}

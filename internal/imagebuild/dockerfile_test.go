@@ -2,6 +2,7 @@ package imagebuild
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/buildkey"
 	"kiln/internal/executor"
 	"kiln/internal/failure"
 	"kiln/internal/kube/kubetest"
@@ -132,6 +134,32 @@ func TestTriggersAreChecked(t *testing.T) {
 				t.Errorf("the log has no %q:\n%s", tt.log, log)
 			}
 		})
+	}
+}
+
+// described is a registry in which every image has this configuration.
+type described struct {
+	Registry
+	base registry.Base
+}
+
+func (d described) Base(context.Context, string, string, string) (registry.Base, error) {
+	return d.base, nil
+}
+
+// TestBasesAreChecked refuses what an ARG does to a variable of a base image.
+func TestBasesAreChecked(t *testing.T) {
+	o, _ := anOrder(kubetest.New())
+	o.builder.options.Flavor = executor.Flavor{Name: executor.Chainguard}
+	o.builder.options.Registry = described{base: registry.Base{Env: []string{"V=1"}}}
+	file, err := preflight.Parse("Dockerfile", []byte("FROM base\nARG V=2\nRUN true\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.plan.file, o.plan.bases = file, []buildkey.Reference{{Name: "base"}}
+	_, err = o.triggered(t.Context())
+	if failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), "Dockerfile:2: the base image sets V: ") {
+		t.Errorf("triggered: %q %v", failure.Of(err), err)
 	}
 }
 

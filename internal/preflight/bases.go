@@ -10,6 +10,8 @@ type Base struct {
 	Triggers []string
 	// Environment is what is odd about its configuration.
 	Environment BaseEnvironment
+	// Env is its environment, of entries NAME=value.
+	Env []string
 }
 
 // BaseEnvironment is what is odd about the configuration of a base image.
@@ -28,10 +30,11 @@ type BaseEnvironment struct {
 //
 // The error is of type [*Error]. It refuses an image that a used stage is built from
 // and whose configuration Kaniko does not complete as Docker does, or ends with; where
-// the stage sets PATH before all else, nothing is missing. It is of the kind [Syntax]
-// for triggers that cannot be read, or are beyond the bounds of a Dockerfile: they are
-// as hostile as the image.
-func (f *File) Base(image string, base Base) ([]Image, error) {
+// the stage sets PATH before all else, nothing is missing. It refuses an ARG over a
+// variable of that image, where this flavor then has another value than Docker. It is
+// of the kind [Syntax] for triggers that cannot be read, or are beyond the bounds of a
+// Dockerfile: they are as hostile as the image.
+func (f *File) Base(flavor, image string, base Base) ([]Image, error) {
 	for index, s := range f.outline.stages {
 		if !s.used || s.base != nil || s.image != image {
 			continue
@@ -39,6 +42,9 @@ func (f *File) Base(image string, base Base) ([]Image, error) {
 		if e := f.outline.unfitBase(index, base.Environment); e != nil {
 			return nil, e
 		}
+	}
+	if e := f.outline.shadowed(flavor, image, base.Env); e != nil {
+		return nil, e
 	}
 	return f.triggers("ONBUILD of "+image, base.Triggers)
 }

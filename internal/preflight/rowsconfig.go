@@ -99,7 +99,7 @@ func argRows() []Row {
 	return []Row{
 		{
 			ID:         "ArgAfterEnv",
-			Name:       "ARG after an ENV of the same name",
+			Name:       "ARG after an ENV of the same name, also of the base image",
 			Example:    "FROM busybox\nENV A=env\nARG A=arg\nRUN echo $A > /a\n",
 			Chainguard: Refuse,
 			Message:    "with this Kaniko an ENV keeps its value, with Docker the later ARG wins",
@@ -108,7 +108,7 @@ func argRows() []Row {
 		},
 		{
 			ID:                "EnvOfParentShadowed",
-			Name:              "a stage built from one that declares an ARG after an ENV of its name",
+			Name:              "a stage built from one that declares an ARG after an ENV of its name, also of the base image",
 			Example:           "FROM busybox AS a\nENV A=env\nARG A=arg\nRUN true\nFROM a\nRUN echo $A > /a\n",
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,

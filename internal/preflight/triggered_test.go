@@ -299,7 +299,7 @@ func TestTriggersOfManyHeredocs(t *testing.T) {
 	file := plainFile(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := file.Base("a", preflight.Base{Triggers: []string{many}})
+	_, err := file.Base(preflight.Osscontainertools, "a", preflight.Base{Triggers: []string{many}})
 	runtime.ReadMemStats(&after)
 	if err == nil || !strings.Contains(err.Error(), "it has more than 2000 heredocs") {
 		t.Errorf("error = %v", err)

@@ -231,9 +231,9 @@ func (k *Kiln) bases(ctx context.Context, parsed *preflight.File, mirrors regist
 		if err != nil {
 			return nil, &Refusal{err}
 		}
-		of := preflight.Base{Shell: base.Shell, Triggers: base.Triggers, Environment: preflight.BaseEnvironment(base.Environment)}
+		of := preflight.Base{Shell: base.Shell, Triggers: base.Triggers, Environment: preflight.BaseEnvironment(base.Environment), Env: base.Env}
 		bases[image.Reference] = of
-		if _, err := parsed.Base(image.Reference, of); err != nil && !k.Unchecked {
+		if _, err := parsed.Base(k.Flavor.Name, image.Reference, of); err != nil && !k.Unchecked {
 			return nil, &Refusal{err}
 		}
 	}
