@@ -33,8 +33,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 RACE := CGO_ENABLED=1 GORACE=atexit_sleep_ms=0
 # A quarter of the collections: the tests and what links them have the memory.
 FEWER_GC := GOGC=400
-# Packages that are tested at a time: two for each processor, since many tests wait.
-WIDTH = $(shell expr 2 '*' "$$(getconf _NPROCESSORS_ONLN)")
+# Packages that are tested at a time, for each processor: many tests wait, and under the
+# detector each takes more memory.
+WIDTH = $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)")
+RACE_WIDTH = $(shell expr 2 '*' "$$(getconf _NPROCESSORS_ONLN)")
 
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
@@ -124,14 +126,15 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 
 .PHONY: unit
 unit: $(HELMS) ## Run the product's unit and script tests; needs no root and no cluster
-	$(STATIC) $(FEWER_GC) go test -p $(WIDTH) -shuffle=on $(TESTARGS) $$(go list ./... | grep -v '^kiln/e2e/')
-	$(STATIC) go test -C login -shuffle=on $(TESTARGS) ./...
+	$(STATIC) go test -C login -shuffle=on $(TESTARGS) ./... & \
+	$(STATIC) $(FEWER_GC) go test -p $(WIDTH) -shuffle=on $(TESTARGS) $$(go list ./... | grep -v '^kiln/e2e/') || failed=yes; \
+	wait $$! && [[ -z $${failed:-} ]]
 
 # The detector takes several times the processor of the tests, so that it has a target of
 # its own. The tests of the suite's own packages link all of client-go: they run here alone.
 .PHONY: race
 race: $(HELMS) ## Run the unit tests with the race detector, and those of the end-to-end suite's own packages
-	$(RACE) go test -race -p $(WIDTH) -shuffle=on $(TESTARGS) ./...
+	$(RACE) go test -race -p $(RACE_WIDTH) -shuffle=on $(TESTARGS) ./...
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 	$(RACE) go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
 	$(RACE) go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...
