@@ -50,6 +50,11 @@ type Step struct {
 	// Ended, unless it is nil, is told how the action ended before what was made for it
 	// is deleted.
 	Ended func(code int, err error)
+	// Over, unless it is nil, is told the same behind Ended where the action's container
+	// has ended and its Secret is gone. Job and pod, of which nobody has any use then, are
+	// deleted after that, and before anything is made for another action. A step that was
+	// cancelled is told nothing before all is deleted.
+	Over func(code int, err error)
 }
 
 // Image is what an action runs.
@@ -70,6 +75,8 @@ type Action struct {
 	runner *Runner
 	step   Step
 	made   []spool.Made // in the cluster, as the state has it
+	bare   string       // the name of what was made whose Secret was deleted
+	ends   func()       // ends the deletion that goes on behind the action; nil for none
 }
 
 // Action returns the action of a step, without those mounts that it cannot have.
@@ -95,6 +102,11 @@ var ErrImageMissing = errors.New("the image is not in the registry")
 func (a *Action) Run(ctx context.Context, image Image) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer func() {
+		if a.ends != nil {
+			a.ends()
+		}
+	}()
 	code, err := a.once(ctx, image)
 	if errors.Is(err, errNoOutlet) {
 		a.step.Log.Debug("%s: it runs once more without", err)
@@ -158,18 +170,22 @@ const jobPodGrace = 3
 // deletes both. What an error leaves unclear is deleted too.
 func (a *Action) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job, reused bool) (int, error) {
 	pods := a.runner.options.Pods
+	if err := a.runner.clearing.wait(ctx); err != nil {
+		return 1, err
+	}
 	known := spool.Made{Name: secret.Name}
 	if err := a.note(known); err != nil {
 		return 1, err
 	}
+	a.bare = "" // an earlier run's of that name may have been deleted
 	kept, err := pods.CreateSecret(ctx, secret)
+	known.SecretUID = string(kept.UID)
 	if !podrun.Refused(err) {
-		defer a.cleanup("step Secret", func(ctx context.Context) error { return pods.DeleteSecret(ctx, kept) })
+		defer func() { a.deleteSecret(known) }()
 	}
 	if err != nil {
 		return 1, fmt.Errorf("create the step's Secret: %w", err)
 	}
-	known.SecretUID = string(kept.UID)
 	if err := a.note(known); err != nil {
 		return 1, err
 	}
@@ -241,11 +257,13 @@ const cleanupTimeout = 10 * time.Second
 
 // cleanup deletes one object of the step with a context of its own: the
 // step's may have ended.
-func (a *Action) cleanup(what string, remove func(context.Context) error) {
+func (a *Action) cleanup(what string, remove func(context.Context) error) (done bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	if err := remove(ctx); err != nil {
 		a.runner.options.Metrics.CleanupFailed()
 		a.step.Logger.Warn("cleanup failed, the owner reference will collect it", zap.String("what", what), zap.Error(err))
+		return false
 	}
+	return true
 }

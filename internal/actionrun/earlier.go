@@ -58,11 +58,17 @@ func (a *Action) findEarlier(ctx context.Context) (*earlier, error) {
 // mark tells the action's objects from others.
 func (a *Action) mark() podrun.Mark { return mark(a.step.ID, types.UID(a.step.Runner.UID)) }
 
-// deleteSecret deletes the Secret of what was made.
+// deleteSecret deletes the Secret of what was made, unless it was deleted.
 func (a *Action) deleteSecret(made spool.Made) {
-	a.cleanup("step Secret", func(ctx context.Context) error {
+	if a.bare == made.Name {
+		return
+	}
+	done := a.cleanup("step Secret", func(ctx context.Context) error {
 		return a.runner.options.Pods.DeleteSecret(ctx, podrun.Object{Name: made.Name, UID: types.UID(made.SecretUID)})
 	})
+	if done {
+		a.bare = made.Name
+	}
 }
 
 // deleteJob deletes the Job of what was made.
@@ -89,12 +95,18 @@ func (a *Action) goOn(ctx context.Context, found *earlier, reused bool) (int, er
 // follows it is written down, before anything of it is deleted.
 func (a *Action) see(ctx context.Context, run *run, made spool.Made) (int, error) {
 	code, err := run.run(ctx)
-	switch {
-	case errors.Is(err, ErrImageMissing) || errors.Is(err, errNoOutlet):
+	if errors.Is(err, ErrImageMissing) || errors.Is(err, errNoOutlet) {
 		made.Over = true
 		return code, errors.Join(err, a.note(made))
-	case a.step.Ended != nil:
+	}
+	if a.step.Ended != nil {
 		a.step.Ended(code, err)
+	}
+	if a.step.Over != nil && run.isOver && ctx.Err() == nil {
+		if a.deleteSecret(made); a.bare == made.Name {
+			a.ends = a.runner.clearing.begin()
+			a.step.Over(code, err)
+		}
 	}
 	return code, err
 }

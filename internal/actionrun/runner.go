@@ -88,8 +88,9 @@ func (o *Options) validate() error {
 
 // Runner runs actions. It is safe for concurrent use.
 type Runner struct {
-	options Options
-	mute    mutes
+	options  Options
+	mute     mutes
+	clearing clearing
 }
 
 // New returns a runner; the error names every option that cannot be used.

@@ -19,8 +19,10 @@
 // # Guarantees
 //
 // The daemon works on bytes that workflow code cannot change any more: the
-// context is copied first and only the copy is used. Whatever ends a step, what it made
-// in the cluster is deleted before the result is written.
+// context is copied first and only the copy is used. Whatever ends a step, its Secret is
+// deleted before the result is written, and all else that it made in the cluster too,
+// but for the Job of an action that has ended by itself and its pod: they are deleted
+// while the shim reads, before anything is made for another step of this runner.
 //
 // A step outlives the daemon that runs it: the one that comes after goes on from what
 // the state has of it and what the cluster holds. What is kept says no more than the

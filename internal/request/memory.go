@@ -139,6 +139,9 @@ func (s *step) carryOut(ctx context.Context, claim *spool.Claim, bad error) (int
 // settle keeps how the step ended, once, before anything of it is deleted, and returns
 // the error that its author is told: why it was cancelled, if it was.
 func (s *step) settle(ctx context.Context, code int, err error) error {
+	if s.told {
+		return err
+	}
 	if cause := context.Cause(ctx); cause != nil && err != nil {
 		err = cause
 	}
@@ -151,6 +154,28 @@ func (s *step) settle(ctx context.Context, code int, err error) error {
 	ended.Response = s.claim.Response
 	s.warn("remember the end of a step", s.handler.state.Save(s.id, keptEnd, ended))
 	return err
+}
+
+// fail tells the author of the error that the step ended with, once, and returns the
+// code for it.
+func (s *step) fail(code int, err error) int {
+	if !s.told {
+		s.log.Error(err)
+	}
+	return max(code, 1)
+}
+
+// answer gives the shim its result while what is left of the action is deleted. Where
+// that cannot be done now it is done behind that.
+func (s *step) answer(code int, err error) {
+	if s.log.Err() != nil {
+		return
+	}
+	if err != nil {
+		code = s.fail(code, err)
+	}
+	s.told = true
+	s.warn("write the result before the action's Job is deleted", s.claim.Answer(code, s.claim.Response))
 }
 
 // keepBuild keeps how far the build of the step is.

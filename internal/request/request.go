@@ -194,6 +194,7 @@ type step struct {
 	ahead     bool // nobody waits for it, see [Handler.Wish]
 	earlier   bool // an earlier run of the daemon had begun it
 	ended     bool // the state has how it ended
+	told      bool // its author was told how it ended, which nothing changes any more
 }
 
 // shim is the shim behind a claim, for the run of an action.
@@ -228,8 +229,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	s.remember(claim)
 	code, err := s.carryOut(ctx, claim, bad)
 	if err = s.settle(ctx, code, err); err != nil {
-		s.log.Error(err)
-		code = max(code, 1)
+		code = s.fail(code, err)
 	}
 	s.clear()
 	fields := append(s.times.Fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
@@ -333,6 +333,7 @@ func (s *step) runStep(ctx context.Context) (int, error) {
 		ID: s.id, Name: s.actionName(), Container: s.container, Hosts: hosts, Runner: s.self, Log: s.log, Times: s.times, Logger: s.logger,
 		Outlet:  s.outlet,
 		Earlier: s.earlier, Ended: func(code int, err error) { _ = s.settle(ctx, code, err) },
+		Over: s.answer,
 	})
 	return s.runImage(ctx, run)
 }

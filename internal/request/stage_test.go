@@ -49,6 +49,8 @@ type stage struct {
 	counted  *metrics.Metrics
 	builds   int          // pods that were built in
 	takes    atomic.Int64 // a build, in nanoseconds
+	// exchange is where the exchange of the last step is.
+	exchange string
 	// act is what happens in an action's pod.
 	act func(*podtest.Life)
 }
@@ -194,7 +196,8 @@ func (s *stage) step(ctx context.Context, container hook.Container, archive []by
 	s.t.Helper()
 	args, err := json.Marshal(container)
 	s.must(err)
-	exchange, err := spool.Open(s.t.TempDir())
+	s.exchange = s.t.TempDir()
+	exchange, err := spool.Open(s.exchange)
 	s.must(err)
 	defer exchange.Close()
 	s.must(exchange.Init())

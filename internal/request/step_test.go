@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -165,6 +166,48 @@ func TestCancelledInARequest(t *testing.T) {
 			t.Errorf("code %d, log:\n%s\nwant 1 and %q", got.code, got.log, want)
 		}
 	})
+}
+
+// TestAnswerComesFirst: the shim has its result before the action's Job is deleted, and
+// what comes after that changes nothing of it.
+func TestAnswerComesFirst(t *testing.T) {
+	for name, tt := range map[string]struct {
+		code int32
+		says string
+	}{
+		"well":        {0, "hello\n"},
+		"with a code": {3, "ended with exit code 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				var s *stage
+				var found []string
+				s = newStage(t, func(call podtest.Call) podtest.Fault {
+					if call.Op == "delete jobs" {
+						found, _ = filepath.Glob(filepath.Join(s.exchange, "responses", "*", "result.json"))
+						cancel(failure.New(failure.Cancelled, "the step was cancelled"))
+					}
+					return podtest.Fault{}
+				})
+				s.act = ends(tt.code)
+				got := s.step(ctx, ready(), nil)
+				if len(found) != 1 {
+					t.Errorf("%d results are there when the Job is deleted", len(found))
+				}
+				if got.code != int(tt.code) || !strings.Contains(got.log, tt.says) || strings.Contains(got.log, "cancelled") {
+					t.Errorf("code %d, log:\n%s\nwant %d and %q", got.code, got.log, tt.code, tt.says)
+				}
+				if errors := strings.Count(got.log, "::error::"); errors != min(int(tt.code), 1) {
+					t.Errorf("%d errors are told:\n%s", errors, got.log)
+				}
+				time.Sleep(time.Minute)
+				if left := s.left(); left != "" {
+					t.Errorf("left %s", left)
+				}
+			})
+		})
+	}
 }
 
 // TestKind is what steps are counted as.

@@ -42,6 +42,7 @@ type Claim struct {
 	response *os.Root
 	lock     *os.File
 	reserve  *os.File
+	answered bool
 }
 
 // resultReserve is the space in bytes that every claim takes for its result,
@@ -212,8 +213,11 @@ func (c *Claim) Finish(exitCode int) error { return c.Answer(exitCode, nil) }
 const maxResponseBytes = maxResultBytes - 16<<10
 
 // Answer is [Claim.Finish] with what the runner is to read in its response file,
-// at most 48 KiB of JSON; nil for nothing.
+// at most 48 KiB of JSON; nil for nothing. A request that has its result keeps it.
 func (c *Claim) Answer(exitCode int, response json.RawMessage) error {
+	if c.answered {
+		return nil
+	}
 	if len(response) > maxResponseBytes {
 		return fmt.Errorf("the response has %d bytes, more than the %d that it may have", len(response), maxResponseBytes)
 	}
@@ -226,7 +230,9 @@ func (c *Claim) Answer(exitCode int, response json.RawMessage) error {
 		result.ExitCode = max(exitCode, 1)
 		result.Message = fmt.Sprintf("the rest of the step's log is lost: %v", err)
 	}
-	return c.finish(result)
+	err = c.finish(result)
+	c.answered = err == nil
+	return err
 }
 
 // finish writes the result.
