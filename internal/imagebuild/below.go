@@ -3,7 +3,6 @@ package imagebuild
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -155,19 +154,9 @@ func (a *assembly) store() treestore.Store {
 
 // read copies a layer and makes its index, of what passes where it does.
 func (a *assembly) read(ctx context.Context, store treestore.Store, layer registry.Blob) (*treeindex.Index, error) {
-	var maker *treestore.Maker
-	streamed, err := a.order.builder.options.Registry.Copy(ctx, store.Repository, a.below, layer, func() io.Writer {
-		if maker != nil {
-			_, _ = maker.End(errRestarted) // it is read from the start again
-		}
-		maker = treestore.Begin(layer.Digest)
-		return maker
-	})
-	var index *treeindex.Index
-	var odd error
-	if maker != nil {
-		index, odd = maker.End(err)
-	}
+	passes := treestore.Passes{Layer: layer.Digest}
+	streamed, err := a.order.builder.options.Registry.Copy(ctx, store.Repository, a.below, layer, passes.Next)
+	index, odd := passes.End(err)
 	switch {
 	case err != nil:
 		return nil, err
@@ -176,9 +165,6 @@ func (a *assembly) read(ctx context.Context, store treestore.Store, layer regist
 	}
 	return store.Make(ctx, a.below, layer)
 }
-
-// errRestarted breaks off the reading of a layer that begins again.
-var errRestarted = errors.New("the layer is read from its start again")
 
 // keep puts indexes that were made into the registry, beside what else is to be done.
 // It ends with the assembly. Where one cannot be kept, the next step makes it again.

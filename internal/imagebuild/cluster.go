@@ -52,6 +52,7 @@ type Registry interface {
 	Original(ctx context.Context, reference, digest string) (registry.Original, error)
 	Pushed(ctx context.Context, reference string, configuration bool) (registry.Original, error)
 	Open(ctx context.Context, of *registry.Original, blob registry.Blob) (io.ReadCloser, error)
+	Read(ctx context.Context, of *registry.Original, blob registry.Blob, to func() io.Writer) error
 	Copy(ctx context.Context, repository string, of *registry.Original, layer registry.Blob, watch func() io.Writer) (streamed bool, err error)
 	Upload(ctx context.Context, repository string, blob registry.Blob, open func() (io.ReadCloser, error)) error
 	PutManifest(ctx context.Context, reference, mediaType string, manifest []byte) error

@@ -165,6 +165,20 @@ func (c *Client) Open(ctx context.Context, of *Original, blob Blob) (io.ReadClos
 	return nil, fmt.Errorf("read the layer %s of %s: %w", blob.Digest, of.repo, failed)
 }
 
+// Read passes the content of one of an image's layers to what to returns, from the start
+// again where it breaks off: to is called for each time. The content is the image's where
+// the error is nil.
+func (c *Client) Read(ctx context.Context, of *Original, blob Blob, to func() io.Writer) error {
+	return c.insistOn(ctx, func() error {
+		content, err := c.Open(ctx, of, blob)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(to(), content)
+		return errors.Join(err, content.Close())
+	})
+}
+
 // open asks one registry for a blob.
 func (c *Client) open(ctx context.Context, keychain authn.Keychain, repo name.Repository, blob Blob) (io.ReadCloser, error) {
 	response, err := c.send(ctx, keychain, http.MethodGet, document{repo: repo, kind: "blobs", id: blob.Digest})

@@ -17,6 +17,7 @@ import (
 type Registry interface {
 	Pushed(ctx context.Context, reference string, configuration bool) (registry.Original, error)
 	Open(ctx context.Context, of *registry.Original, blob registry.Blob) (io.ReadCloser, error)
+	Read(ctx context.Context, of *registry.Original, blob registry.Blob, to func() io.Writer) error
 	Upload(ctx context.Context, repository string, blob registry.Blob, open func() (io.ReadCloser, error)) error
 	PutManifest(ctx context.Context, reference, mediaType string, manifest []byte) error
 }
@@ -122,17 +123,41 @@ func (m *Maker) End(broken error) (*treeindex.Index, error) {
 	return done.index, done.err
 }
 
-// Make reads a layer of an image to its end and makes its index. An error of the layer
-// itself is of type [*treeindex.Odd].
-func (s Store) Make(ctx context.Context, of *registry.Original, blob registry.Blob) (*treeindex.Index, error) {
-	content, err := s.Registry.Open(ctx, of, blob)
-	if err != nil {
-		return nil, err
+// errRestarted breaks off the reading of a layer that begins again.
+var errRestarted = errors.New("the layer is read from its start again")
+
+// Passes makes the index of a layer that is read from its start again where that breaks
+// off. It has to be ended.
+type Passes struct {
+	// Layer is the layer's digest.
+	Layer string
+	// Last makes it of what is read now; nil before the first time.
+	Last *Maker
+}
+
+// Next begins the index anew, of what is written to it.
+func (p *Passes) Next() io.Writer {
+	if p.Last != nil {
+		_, _ = p.Last.End(errRestarted)
 	}
-	m := Begin(blob.Digest)
-	_, err = io.Copy(m, content)
-	err = errors.Join(err, content.Close())
-	index, failed := m.End(err)
+	p.Last = Begin(p.Layer)
+	return p.Last
+}
+
+// End is [Maker.End] of the last time, and nothing where there was none.
+func (p *Passes) End(broken error) (*treeindex.Index, error) {
+	if p.Last == nil {
+		return nil, nil
+	}
+	return p.Last.End(broken)
+}
+
+// Make reads a layer of an image to its end, from the start again where that breaks off,
+// and makes its index. An error of the layer itself is of type [*treeindex.Odd].
+func (s Store) Make(ctx context.Context, of *registry.Original, blob registry.Blob) (*treeindex.Index, error) {
+	passes := Passes{Layer: blob.Digest}
+	err := s.Registry.Read(ctx, of, blob, passes.Next)
+	index, failed := passes.End(err)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,9 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -110,6 +112,37 @@ func TestMakeOdd(t *testing.T) {
 			if _, odd := errors.AsType[*treeindex.Odd](err); err == nil || odd != tt.odd {
 				t.Errorf("the error is %v, odd %t, want %t", err, odd, tt.odd)
 			}
+		})
+	}
+}
+
+// TestMakeAgain: a layer whose reading breaks off is read again from its start, three times
+// in all.
+func TestMakeAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		breaks int // so often
+		want   bool
+	}{
+		"once":  {1, true},
+		"twice": {2, true},
+		"ever":  {3, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := podtest.NewRegistry()
+				content := compressed(t, pack(t, "a", "x", "b", strings.Repeat("y", 1<<16)))
+				of, layer := image(t, r, r.Client(nil), "base.example.com/base:1", content)
+				client := r.Client(func(call podtest.Call) podtest.Fault {
+					if call.Op == "get blobs" && call.Count <= tt.breaks {
+						return podtest.Fault{Cut: int64(len(content) / 2)}
+					}
+					return podtest.Fault{}
+				})
+				index, err := treestore.Store{Registry: client, Repository: repository}.Make(t.Context(), &of, layer)
+				if (err == nil) != tt.want || err == nil && len(index.Entries) != 2 {
+					t.Errorf("index %+v, error %v; want one: %t", index, err, tt.want)
+				}
+			})
 		})
 	}
 }
