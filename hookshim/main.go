@@ -174,8 +174,9 @@ func duration(name string, fallback time.Duration) (time.Duration, error) {
 type lineWriter struct {
 	w io.Writer
 
-	mu   sync.Mutex
-	open bool
+	mu      sync.Mutex
+	open    bool
+	printed int
 }
 
 // Write writes p and remembers how it ended.
@@ -189,7 +190,9 @@ func (l *lineWriter) writeLocked(p []byte) (int, error) {
 	if len(p) > 0 {
 		l.open = p[len(p)-1] != '\n'
 	}
-	return l.w.Write(p)
+	n, err := l.w.Write(p)
+	l.countLocked(n)
+	return n, err
 }
 
 // Take takes bytes out of a pipe where the output is one too. Whoever has it take them
@@ -201,7 +204,17 @@ func (l *lineWriter) Take(pipe, n int) (int, error) {
 	if !ok {
 		return 0, nil
 	}
-	return splice(pipe, file, n)
+	moved, err := splice(pipe, file, n)
+	l.countLocked(moved)
+	return moved, err
+}
+
+// countLocked has this process stand back once it is known to print much.
+func (l *lineWriter) countLocked(n int) {
+	if l.printed < muchOutput && l.printed+n >= muchOutput {
+		standBack()
+	}
+	l.printed += n
 }
 
 // endLine makes sure that what follows begins a line.

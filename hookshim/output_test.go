@@ -5,15 +5,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"kiln/internal/hook"
 	"kiln/internal/jobdir"
@@ -98,6 +102,71 @@ func TestLargeOutput(t *testing.T) {
 			t.Errorf("%s: other bytes", name)
 		}
 	}
+}
+
+// TestStandBack wants a hook that carries much to let those run on between which it does,
+// and one that carries a line to be woken for it at once.
+func TestStandBack(t *testing.T) {
+	step := aDoor(t)
+	for name, tt := range map[string]struct {
+		size int
+		want uint32
+	}{"a line": {80, unix.SCHED_NORMAL}, "much": {muchOutput, unix.SCHED_BATCH}} {
+		t.Run(name, func(t *testing.T) {
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer read.Close()
+			held := filepath.Join(t.TempDir(), "held")
+			if err := os.WriteFile(held, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := step(fmt.Sprintf("head -c %d /dev/zero; while test -e %s; do sleep 0.01; done", tt.size, held), write)
+			if err := errors.Join(cmd.Start(), write.Close()); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			if _, err := io.CopyN(io.Discard, read, int64(tt.size)); err != nil {
+				t.Fatal(err)
+			}
+			deadline := time.Now().Add(10 * time.Second)
+			for got := policies(t, cmd.Process.Pid); len(got) != 1 || got[tt.want] == 0; got = policies(t, cmd.Process.Pid) {
+				if time.Now().After(deadline) {
+					t.Fatalf("threads by policy: %v, want all under %d", got, tt.want)
+				}
+				time.Sleep(time.Millisecond) // it counts behind what it has written
+			}
+			if err := errors.Join(os.Remove(held), cmd.Wait()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// policies counts the threads of a process by how they are scheduled.
+func policies(t *testing.T, process int) map[uint32]int {
+	t.Helper()
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", process))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[uint32]int{}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		attr, err := unix.SchedGetAttr(id, 0)
+		if errors.Is(err, unix.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		count[attr.Policy]++
+	}
+	return count
 }
 
 // writerFunc is a writer.

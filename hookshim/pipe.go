@@ -43,6 +43,31 @@ func spliceTo(from, to, n int) (moved int, err error) {
 	return moved, nil
 }
 
+// muchOutput is how many bytes say that nobody waits for each line of the output.
+const muchOutput = 256 << 10
+
+// standBack has every thread of this process wait for its turn where no processor is free
+// (SCHED_BATCH, sched(7)). Otherwise a step that prints much, and then the runner, is
+// interrupted at every few kilobytes by this process, which is woken to carry them: that
+// costs more than all else. A system that forbids it is only slower. Threads to come are
+// as the ones that make them.
+func standBack() {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return
+	}
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			continue
+		}
+		if attr, err := unix.SchedGetAttr(id, 0); err == nil && attr.Policy == unix.SCHED_NORMAL {
+			attr.Policy = unix.SCHED_BATCH
+			_ = unix.SchedSetAttr(id, attr, 0)
+		}
+	}
+}
+
 // widePipe is how much of a delegate's or a step's output the runner's pipe takes before
 // anybody reads: as much as a pipe has without privileges by default (pipe(7)).
 const widePipe = 1 << 20
