@@ -65,7 +65,7 @@ func TestServicesBesideContainer(t *testing.T) {
 		"names":            servicesByName,
 		"container action": servicesForActions,
 		"image's check": func(t *testing.T, _ *suite.Fixture, j *suite.Job) {
-			outcome.OwnLog(t, j.Run(t, "cat /shared/up\n"), "up\n")
+			outcome.OwnLog(t, j.Run(t, "cat /shared/up /shared/of\n"), "up\n[]\n")
 		},
 		"no secret in sight": func(t *testing.T, f *suite.Fixture, _ *suite.Job) { passwordUnseen(t, f, began) },
 	} {
@@ -107,14 +107,16 @@ func noteServices(t *testing.T, f *suite.Fixture, names ...string) {
 }
 
 // checkedByImage is a service that is well some seconds after its start, which its
-// image's health check sees and nothing else says.
+// image's health check sees and nothing else says. The workflow has a variable of the
+// image without a value.
 func checkedByImage(t *testing.T, f *suite.Fixture) runner.Service {
 	t.Helper()
 	image := f.Image(t, v1.Config{
-		Env: []string{busyboxPath}, Entrypoint: []string{"sh", "-c", "sleep 5; echo up >/shared/up; sleep 600"},
+		Env:         []string{busyboxPath, "OF_IMAGE=set"},
+		Entrypoint:  []string{"sh", "-c", "sleep 5; echo [$OF_IMAGE] >/shared/of; echo up >/shared/up; sleep 600"},
 		Healthcheck: &v1.HealthConfig{Test: []string{"CMD-SHELL", "test -e /shared/up"}, Interval: time.Second, Retries: 30},
 	})
-	return runner.Service{Container: runner.Container{Image: image, Volumes: []string{"shared:/shared"}}}
+	return runner.Service{Container: runner.Container{Image: image, Volumes: []string{"shared:/shared"}, Env: map[string]string{"OF_IMAGE": ""}}}
 }
 
 // servicesByName: under the workflow's names, and those of options, each with all of its

@@ -13,6 +13,8 @@ import (
 // Bounds on what is remembered of an image for a service.
 const (
 	maxExposed = 100
+	maxNames   = 200      // of variables
+	maxName    = 256      // bytes of one
 	maxTest    = 16 << 10 // bytes of a health check
 )
 
@@ -21,6 +23,8 @@ const (
 type Serving struct {
 	// Exposed are its ports as its configuration has them, "80/tcp", sorted.
 	Exposed []string
+	// Variables are the names of those that its environment sets, sorted.
+	Variables []string
 	// Health is its HEALTHCHECK, nil for none.
 	Health *Healthcheck
 	// Shell is its SHELL, empty for Docker's own.
@@ -48,10 +52,23 @@ func (c imageConfig) serving() Serving {
 			s.Exposed = append(s.Exposed, strings.Clone(port))
 		}
 	}
+	s.Variables = c.variables()
 	if h := c.Config.Healthcheck; h != nil && len(strings.Join(h.Test, "\n")) <= maxTest {
 		s.Health = h
 	}
 	return s
+}
+
+// variables are the names of those that the configuration sets.
+func (c imageConfig) variables() []string {
+	var names []string
+	for _, item := range c.Config.Env {
+		if name, _, _ := strings.Cut(item, "="); len(names) < maxNames && len(name) <= maxName {
+			names = append(names, strings.Clone(name))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Serving reads what the image under reference for linux/arch says of a service,

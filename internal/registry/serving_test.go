@@ -31,6 +31,7 @@ func TestServing(t *testing.T) {
 		ExposedPorts: map[string]struct{}{"33060/tcp": {}, "3306/tcp": {}, strings.Repeat("9", 50): {}},
 		Healthcheck:  &v1.HealthConfig{Test: []string{"CMD", "/up"}, Interval: time.Second, Retries: 4},
 		Shell:        []string{"/bin/bash", "-c"},
+		Env:          []string{"PATH=/bin", "DATA=a=b", "BARE", "PATH=/again", strings.Repeat("x", 300) + "=1"},
 	}))
 	h.put(t, "plain:1", serving(t, v1.Config{Healthcheck: &v1.HealthConfig{Test: []string{"CMD-SHELL", strings.Repeat("x", 20_000)}}}))
 	c := newClient(t, registry.ClientConfig{}, h)
@@ -40,6 +41,8 @@ func TestServing(t *testing.T) {
 		Exposed: []string{"3306/tcp", "33060/tcp"},
 		Health:  &registry.Healthcheck{Test: []string{"CMD", "/up"}, Interval: time.Second, Retries: 4},
 		Shell:   []string{"/bin/bash", "-c"},
+
+		Variables: []string{"BARE", "DATA", "PATH"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("Serving: %v (-want +got):\n%s", err, diff)

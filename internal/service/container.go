@@ -14,9 +14,23 @@ import (
 // Environment is that of a service's container: of options, over it what the
 // workflow says, as on Docker's command line. Its keys in a Secret begin with
 // prefix.
+//
+// A variable that the workflow has without a value is not set with Docker, whatever
+// the image says of it. A pod cannot take one out of an image, so that it is empty
+// there; where the image does not set it, or cannot be read, it is left alone.
 func (s Service) Environment(prefix string) workpod.Environment {
 	values := map[string]string{}
 	maps.Copy(values, s.Options.Env)
+	for name := range s.Container.EnvironmentVariables {
+		delete(values, name)
+	}
+	if s.Image != nil {
+		for _, name := range s.Image.Variables {
+			if value, asked := s.Container.EnvironmentVariables[name]; asked && value == "" {
+				values[name] = ""
+			}
+		}
+	}
 	maps.Copy(values, hook.JobEnv(s.Container))
 	return workpod.NewEnvironment(values, prefix)
 }

@@ -20,6 +20,8 @@ type Service struct {
 type Image struct {
 	// Ports are those that it exposes.
 	Ports []Port
+	// Variables are the names of those that it sets.
+	Variables []string
 	// Health is its health check; nil for none.
 	Health *ImageHealth
 	// Shell runs a command of a health check; empty means /bin/sh -c.

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -264,6 +265,37 @@ func TestStateOf(t *testing.T) {
 			pod := &corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{test.status}}}
 			if diff := cmp.Diff(test.want, service.StateOf(pod, "db", test.check, began.Add(test.after))); diff != "" {
 				t.Errorf("StateOf (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestVariableWithoutValue: Docker takes it out of the options and of the image.
+func TestVariableWithoutValue(t *testing.T) {
+	for name, tt := range map[string]struct {
+		image *service.Image
+		want  map[string]string
+	}{
+		"set by the image":     {&service.Image{Variables: []string{"OTHER", "X"}}, map[string]string{"X": ""}},
+		"not set by the image": {&service.Image{Variables: []string{"OTHER"}}, map[string]string{}},
+		"unknown":              {nil, map[string]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := of(t, "db", "postgres:16", "-e X=options")
+			s.Container.EnvironmentVariables = hook.Environment{"X": ""}
+			s.Image = tt.image
+			env := s.Environment("")
+			data, err := env.Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, v := range env.Variables("s") {
+				got[v.Name] = string(data[v.ValueFrom.SecretKeyRef.Key])
+			}
+			maps.Copy(tt.want, map[string]string{"CI": "true", "GITHUB_ACTIONS": "true"})
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("environment (-want +got):\n%s", diff)
 			}
 		})
 	}

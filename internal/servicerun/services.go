@@ -155,7 +155,7 @@ func login(of *hook.Registry) *authn.AuthConfig {
 
 // imageOf is what an image says, in the terms of services.
 func imageOf(serving registry.Serving) *service.Image {
-	image := &service.Image{Ports: service.ImagePorts(serving.Exposed), Shell: serving.Shell}
+	image := &service.Image{Ports: service.ImagePorts(serving.Exposed), Variables: serving.Variables, Shell: serving.Shell}
 	if h := serving.Health; h != nil {
 		image.Health = &service.ImageHealth{
 			Test: h.Test, Interval: h.Interval, Timeout: h.Timeout,
