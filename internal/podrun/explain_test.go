@@ -110,39 +110,53 @@ func TestExplain(t *testing.T) {
 
 func TestHopeless(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	unauthorized := `failed to pull and unpack image "reg/app": failed to resolve reference "reg/app": unexpected status from HEAD request to https://reg/v2/app/manifests/1: 401 Unauthorized`
 	notFound := `failed to pull and unpack image "reg/app": failed to resolve reference: reg/app: not found`
 	tests := map[string]struct {
 		reason, message string
 		age             time.Duration
 		want            bool
 	}{
-		"creating":                {"ContainerCreating", "", time.Hour, false},
-		"bad name":                {"InvalidImageName", "couldn't parse image name", 0, true},
-		"never pull":              {"ErrImageNeverPull", "", 0, true},
-		"image just pushed":       {"ErrImagePull", notFound, time.Second, false},
-		"image missing":           {"ErrImagePull", notFound, time.Minute, true},
-		"image missing, back-off": {"ImagePullBackOff", "Back-off pulling image: ErrImagePull: " + notFound, time.Minute, true},
-		"registry away":           {"ErrImagePull", "dial tcp: connection refused", time.Hour, false},
-		"credentials":             {"ErrImagePull", "401 Unauthorized", time.Hour, false},
-		"wrong platform":          {"ErrImagePull", "no match for platform in manifest: not found", 0, true},
-		"secret not yet":          {"CreateContainerConfigError", `secret "s" not found`, time.Second, false},
-		"secret missing":          {"CreateContainerConfigError", `secret "s" not found`, time.Minute, true},
-		"nothing to run":          {"CreateContainerError", "failed to generate spec: no command specified", 0, true},
-		"no such user":            {"CreateContainerError", `failed to generate container "c" spec: failed to generate spec: no users found`, 0, true},
-		"no such user, CRI-O":     {"CreateContainerError", "setup user: unable to find user ghost: no matching entries in passwd file", 0, true},
-		"no such group":           {"CreateContainerError", "failed to generate spec: no groups found", 0, true},
-		"must not be root":        {"CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: ...)", 0, true},
-		"a user by name":          {"CreateContainerConfigError", "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root", 0, true},
-		"runtime trouble":         {"CreateContainerError", "context deadline exceeded", time.Hour, false},
+		"creating":                        {"ContainerCreating", "", time.Hour, false},
+		"bad name":                        {"InvalidImageName", "couldn't parse image name", 0, true},
+		"never pull":                      {"ErrImageNeverPull", "", 0, true},
+		"image just pushed":               {"ErrImagePull", notFound, time.Second, false},
+		"image missing":                   {"ErrImagePull", notFound, time.Minute, true},
+		"image missing, back-off":         {"ImagePullBackOff", "Back-off pulling image: ErrImagePull: " + notFound, time.Minute, true},
+		"registry away":                   {"ErrImagePull", "dial tcp: connection refused", time.Hour, false},
+		"credentials, at first":           {"ErrImagePull", unauthorized, 30 * time.Second, false},
+		"credentials":                     {"ErrImagePull", unauthorized, 40 * time.Second, true},
+		"credentials, back-off":           {"ImagePullBackOff", "Back-off pulling image: ErrImagePull: " + unauthorized, time.Minute, true},
+		"no such image, or none of yours": {"ErrImagePull", `failed to pull and unpack image "docker.io/a/b": failed to resolve reference: pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed`, time.Minute, true},
+		"forbidden":                       {"ErrImagePull", "failed to fetch anonymous token: unexpected status from GET request to https://ghcr.io/token: 403 Forbidden", time.Minute, true},
+		"rate limit":                      {"ErrImagePull", "429 Too Many Requests - Server message: toomanyrequests: You have reached your pull rate limit", time.Hour, false},
+		"wrong platform":                  {"ErrImagePull", "no match for platform in manifest: not found", 0, true},
+		"secret not yet":                  {"CreateContainerConfigError", `secret "s" not found`, time.Second, false},
+		"secret missing":                  {"CreateContainerConfigError", `secret "s" not found`, time.Minute, true},
+		"nothing to run":                  {"CreateContainerError", "failed to generate spec: no command specified", 0, true},
+		"no such user":                    {"CreateContainerError", `failed to generate container "c" spec: failed to generate spec: no users found`, 0, true},
+		"no such user, CRI-O":             {"CreateContainerError", "setup user: unable to find user ghost: no matching entries in passwd file", 0, true},
+		"no such group":                   {"CreateContainerError", "failed to generate spec: no groups found", 0, true},
+		"must not be root":                {"CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: ...)", 0, true},
+		"a user by name":                  {"CreateContainerConfigError", "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root", 0, true},
+		"runtime trouble":                 {"CreateContainerError", "context deadline exceeded", time.Hour, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			pod := with(aPod("1"), waits(test.reason, test.message))
 			pod.Status.StartTime = new(metav1.NewTime(now.Add(-test.age)))
-			if reason, got := hopelessAt(pod, now); got != test.want || got != (reason != "") {
+			if reason, got := hopelessAt(pod, false, now); got != test.want || got != (reason != "") {
 				t.Errorf("Hopeless = %q, %v, want %v", reason, got, test.want)
 			}
 		})
+	}
+	pod := with(aPod("1"), waits("ErrImagePull", unauthorized))
+	pod.Status.StartTime = new(metav1.NewTime(now))
+	if reason, got := Hopeless(pod, []corev1.Event{happened(1, "FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (late)")}); got {
+		t.Errorf("a pod whose pull secret may come is hopeless: %s", reason)
+	}
+	if _, got := Hopeless(pod, nil); !got {
+		t.Error("a pod that may not pull its image waits on")
 	}
 	if _, got := Hopeless(aPod("1"), nil); got {
 		t.Error("a pod that nobody took yet is hopeless")

@@ -25,16 +25,20 @@ type hopelessReason struct {
 	words string
 	// fault is whose it is; empty leaves it to [Pending].
 	fault failure.Reason
+	// secret says that a pull secret which is not there yet may mend it.
+	secret bool
 }
 
 // hopelessReasons lists what fails at once. Reasons come from kubernetes
 // pkg/kubelet/images/types.go and pkg/kubelet/kuberuntime/kuberuntime_container.go,
 // texts from containerd (core/remotes/docker/resolver.go, errdefs) and the
-// registry errors of the OCI distribution specification. Missing rights are not
-// listed: a pull secret may arrive or be renewed.
+// registry errors of the OCI distribution specification. Missing rights end the wait
+// where the kubelet has tried three times, as often as hosted runners do: at once, after
+// 10 s and after 30 s. That some pull secret of the pod does not exist is another thing:
+// it may arrive.
 func hopelessReasons() []hopelessReason {
-	const lag = 10 * time.Second
-	return []hopelessReason{
+	const lag, thirdPull = 10 * time.Second, 40 * time.Second
+	reasons := []hopelessReason{
 		// What the runtime finds in the image when it makes a container of it.
 		{reason: "CreateContainerError", text: "no command specified", words: noCommand, fault: failure.ActionFailed},
 		{reason: "CreateContainerError", text: "no users found", words: noUser, fault: failure.ActionFailed},
@@ -58,6 +62,22 @@ func hopelessReasons() []hopelessReason {
 		{reason: "CreateContainerConfigError", text: "non-numeric user", fault: failure.Misconfigured},
 		{reason: "CreateContainerConfigError", text: "subPath", after: lag, fault: failure.Misconfigured},
 	}
+	for _, text := range refusals() {
+		reasons = append(reasons, hopelessReason{reason: "ErrImagePull", text: text, after: thirdPull, secret: true})
+	}
+	return reasons
+}
+
+// refusals are what says that a registry lets the node pull no such image. Registries that
+// tell nobody what they do not have, as Docker Hub, say it of an image that does not exist.
+// Beside containerd's and the registries' texts those are of CRI-O (containers/image,
+// docker/docker_client.go).
+func refusals() []string {
+	return []string{
+		"401 Unauthorized", "403 Forbidden", "pull access denied", "insufficient_scope", "authentication required",
+		"access to the resource is denied", "invalid status code from registry 401", "invalid status code from registry 403",
+		"invalid username/password",
+	}
 }
 
 // What the runtime says of an image, in the words of `docker run`
@@ -79,7 +99,7 @@ func Hopeless(pod *corev1.Pod, events []corev1.Event) (reason string, hopeless b
 	if pod.Name == "" {
 		return refusedByPodSecurity(events)
 	}
-	return hopelessAt(pod, time.Now())
+	return hopelessAt(pod, missingPullSecret(events) != "", time.Now())
 }
 
 // refusedByPodSecurity returns the refusal of a Job's pod, if Pod Security is
@@ -93,13 +113,13 @@ func refusedByPodSecurity(events []corev1.Event) (reason string, refused bool) {
 	return "", false
 }
 
-// hopelessAt is Hopeless at a given time.
-func hopelessAt(pod *corev1.Pod, now time.Time) (reason string, hopeless bool) {
+// hopelessAt is Hopeless at a given time, for a pod of which a pull secret may be to come.
+func hopelessAt(pod *corev1.Pod, secretToCome bool, now time.Time) (reason string, hopeless bool) {
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if status.State.Waiting == nil {
 			continue
 		}
-		if never, found := neverMends(status.State.Waiting, age(pod, now)); found {
+		if never, found := neverMends(status.State.Waiting, age(pod, now)); found && !(never.secret && secretToCome) {
 			return cmp.Or(never.words, explainWaiting(status)), true
 		}
 	}
