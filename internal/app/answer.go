@@ -3,12 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
 
 	"kiln/internal/failure"
+	"kiln/internal/footprint"
 	"kiln/internal/hook"
 	"kiln/internal/metrics"
 	"kiln/internal/spool"
@@ -127,7 +127,7 @@ func (s *serving) acquire(ctx context.Context, claim *spool.Claim) error {
 func (s *serving) release() {
 	<-s.slots
 	if len(s.slots) == 0 {
-		debug.FreeOSMemory()
+		footprint.Shrink()
 	}
 }
 

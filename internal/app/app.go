@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"kiln/internal/config"
+	"kiln/internal/footprint"
 	"kiln/internal/metrics"
 	"kiln/internal/resolver"
 	"kiln/internal/spool"
@@ -242,7 +242,7 @@ func (a *App) reachAPI(ctx context.Context) {
 		}
 		a.problems.set(what, problem{err: err})
 		if err == nil {
-			debug.FreeOSMemory() // what the start took: a runner is idle most of its life
+			footprint.Shrink() // what the start took: a runner is idle most of its life
 			return
 		}
 		select {

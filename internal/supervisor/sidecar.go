@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"runtime/debug"
-
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
 )
@@ -15,7 +13,6 @@ func Sidecar(kilnd string, arguments []string, log *zap.Logger) {
 	o.Log = log.Named("supervisor")
 	o.Limits = containerLimits(o.Log)
 	o.Command = append([]string{kilnd, Worker}, arguments...)
-	debug.FreeOSMemory() // this process only waits from here on
 	Run(o)
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
+
+	"kiln/internal/footprint"
 )
 
 // EnvRestarts is the variable by which the worker learns how often it was
@@ -97,6 +99,7 @@ func (s *supervision) once() string {
 	if err != nil {
 		return err.Error()
 	}
+	footprint.Shrink() // this process only waits from here on
 	status := s.await(worker)
 	// What the worker started is of no use without it.
 	_ = unix.Kill(-worker, unix.SIGKILL)
