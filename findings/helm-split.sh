@@ -8,8 +8,8 @@
 #   both: space before a document goes, so that one which is indented as a whole, as
 #     kubectl takes it, is no YAML any more
 #
-# A ConfigMap's file that ends a document has another content, and another checksum, after
-# a change of Helm's major, from the same chart and values.
+# A ConfigMap's file that ends a document with "|+" has another content after a change of
+# Helm's major, from the same chart and values.
 # Needs Go and a Go module proxy. Exits with 1 if the behaviour has changed.
 set -euo pipefail
 work=$(mktemp -d)

@@ -7,7 +7,7 @@
 #     no argument; a shell takes only a # that begins a word
 #   string-argv 0.4.0: an escaped quote within quotes is lost and its backslash stays
 #
-# None of them says so: a label is cut, later options are gone, a health check asks for
+# Neither reports it: a label is cut, later options are gone, a health check asks for
 # another user.
 # Needs Node.js with npm and its registry. Exits with 1 if the behaviour has changed.
 set -euo pipefail

@@ -5,8 +5,8 @@
 #   js-yaml 4.1.0: two documents each
 #   NewYAMLOrJSONDecoder (kubectl): what follows a line of "..." without a --- is dropped,
 #     and the end of the stream is reported as if there had been no more
-#   NewDocumentDecoder (the framer of client-go's serializers): so it is there, and what
-#     stands on the line of --- is dropped too, be it a document or the | of a text
+#   NewDocumentDecoder (the framer of the serializers): "..." parts nothing, and what stands
+#     on the line of --- is dropped, be it a document or the | of a text
 #
 # Of a file whose documents end with "..." kubectl applies the first and reports no error.
 # Needs Go, Node.js, and the registries of both. Exits with 1 if the behaviour has changed.

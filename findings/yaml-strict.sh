@@ -3,7 +3,7 @@
 # take such a template as their configuration, and by what the API server reads with:
 #
 #   sigs.k8s.io/yaml v1.6.0: a field is found in any case of letters, so that NodeName
-#     counts, and of nodename and nodeName one is dropped; a value for a text becomes one:
+#     counts, and of NodeName and nodeName one is dropped; a value for a text becomes one:
 #     [010, yes, 1.10] is ["8" "true" "1.1"]
 #   sigs.k8s.io/json 2d320260d730, on what YAMLToJSONStrict of the former gives: the first
 #     is an unknown field, the second a value of the wrong type

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One line of a log with the same duration of 1.5 s four times, by zap's production
-# encoder, with which most controllers for Kubernetes log, and by Go's own slog:
+# encoder, with which many controllers for Kubernetes log, and by Go's own slog:
 #
 #   go.uber.org/zap v1.28.0: seconds (1.5) as a field and in a slice, nanoseconds
 #     (1500000000) in a map and in a struct, which the encoder hands to encoding/json
