@@ -49,9 +49,12 @@ func newSide(ctx context.Context, cluster *harness.Cluster, namespace string, im
 	return s, s.bench.weighEqually(ctx)
 }
 
-// startRunner starts the round's runner pod and returns how long that took.
+// startRunner starts the round's runner pod, at its moment, and returns how long that took.
 func (s *side) startRunner(ctx context.Context) (time.Duration, error) {
 	s.rounds++
+	if err := s.awaitMoment(ctx); err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	err := s.bench.start(ctx, fmt.Sprintf("runner-%d", s.rounds), s.images, s.adjust)
 	return time.Since(began), err

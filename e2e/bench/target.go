@@ -331,6 +331,9 @@ func (t *targets) plain(ctx context.Context, s *side) error {
 		if claim {
 			row = plainPVCRuns
 		}
+		if err := s.awaitMoment(ctx); err != nil {
+			return err
+		}
 		took, err := s.bench.startPlain(ctx, fmt.Sprintf("plain-%d-%t", s.rounds, claim), s.images, claim)
 		if err != nil {
 			return err
