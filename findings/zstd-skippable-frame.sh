@@ -6,8 +6,8 @@
 #   go-containerregistry v0.22.1 (tarball.LayerFromFile, "crane append"): no compression; the
 #     compressed bytes are the layer, packed once more with gzip, and the diff ID is theirs
 #
-# The image is pushed without an error; no runtime finds an archive in that layer. The same
-# file from zstd itself is taken as it should be.
+# No error is raised where the image is made; what unpacks it finds no archive in that layer.
+# The same file from zstd itself is taken as it should be.
 # Needs Go and a Go module proxy. Exits with 1 if the behaviour has changed.
 set -euo pipefail
 work=$(mktemp -d)
