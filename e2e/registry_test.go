@@ -59,7 +59,7 @@ func TestJobCredentials(t *testing.T) {
 	j.End(t)
 	service.User = ""
 	j, result := plain.TryPrepare(t, runner.Job{Container: &job, Services: []runner.Service{{Container: service}}}, nil)
-	outcome.Error(t, result, "[action_image_pull]", "the node cannot pull image "+service.Image, "pull access denied")
+	outcome.Error(t, result, "[action_image_pull]", "the node cannot pull image "+service.Image, "401 Unauthorized")
 	if strings.Contains(result.Log, "KILN_PENDING_TIMEOUT") {
 		t.Error("the job waited for rights that nobody gives")
 	}
