@@ -6,64 +6,102 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
+	"kiln/e2e/sample"
 	"kiln/e2e/suite"
 )
 
-// TestOutage stops the API server under a step of a job container, for a time that the
-// cluster's other parts can bear: the step does not notice. No other test runs meanwhile.
-func TestOutage(t *testing.T) { //nolint:paralleltest // it takes the API server from all
+// TestOutage takes the API server from the runner pod for more than two minutes: a step of
+// a job container begins and ends meanwhile, and the next one, and an action that prints
+// and ends meanwhile is told of afterwards. The rest of the cluster keeps the server.
+func TestOutage(t *testing.T) {
+	t.Parallel()
 	f := suite.New(t, "outage", nil)
 	node := startNodeShell(t, f)
 	j := f.Prepare(t, debianJob(), nil)
-	const script = "echo begun\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1; echo $i; done\nexit 3\n"
+	const script = "echo begun\nsleep 130\necho on\nexit 3\n"
 	step := j.Start(t.Context(), j.Step(runner.Script{Text: script}), nil)
 	step.Await(t, "begun\n")
-	node.stopServer(t)
+	action := j.Start(t.Context(), sample.Shell("debian:bookworm-slim", "echo acting; sleep 60; echo acted"), nil)
+	action.Await(t, "acting\n")
+	pod := f.PodNow(t, f.Pod)
+	restore := node.cut(t, pod)
 	result := step.Wait(t)
-	if want := "begun\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n"; result.ExitCode != 3 || result.Log != want {
+	if want := "begun\non\n"; result.ExitCode != 3 || result.Log != want {
 		t.Errorf("exit code %d, want 3; log %q", result.ExitCode, result.Log)
 	}
-	if result.Duration > 17*time.Second {
-		t.Errorf("a step of 12 s took %v", result.Duration)
+	outcome.OwnLog(t, j.Run(t, "echo next\n"), "next\n")
+	action.Await(t, "acted\n")
+	if err := node.reach(t.Context(), pod); err == nil {
+		t.Error("the API server came back under the step")
 	}
-	outcome.OwnLog(t, j.Run(t, "echo on"), "on\n")
+	restore()
+	outcome.OwnLog(t, action.Wait(t), "acting\nacted\n")
+	j.End(t)
+	f.WantNothingLeft(t)
+}
+
+// TestSilence: a step that prints nothing for ten minutes ends as it says.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	long(t)
+	f := suite.New(t, "silence", nil)
+	j := f.Prepare(t, debianJob(), nil)
+	result := j.Run(t, "sleep 600\nexit 3\n")
+	if result.ExitCode != 3 || result.Log != "" {
+		t.Errorf("exit code %d, want 3; log %q", result.ExitCode, result.Log)
+	}
 	j.End(t)
 }
 
-// errAnswers says that the API server is not stopped.
-var errAnswers = errors.New("the API server answers")
-
-// stopServer stops the API server of the node for eight seconds and returns when it has
-// answered nothing. It skips the test where the server is not on the node.
-func (n nodeShell) stopServer(t *testing.T) {
+// cut has nothing of a pod reach the API server, nor the answers on connections that are
+// open, until restore is called. It skips the test where the node has no nft.
+func (n nodeShell) cut(t *testing.T, pod *corev1.Pod) (restore func()) {
 	t.Helper()
-	const script = `p=$(grep -lx kube-apiserver /proc/[0-9]*/comm) || exit 3
-p=${p#/proc/}; p=${p%/comm}
-setsid sh -c "sleep 1; kill -STOP $p; sleep 8; kill -CONT $p" >/dev/null 2>&1 &`
-	var out bytes.Buffer
-	err := n.Exec(t.Context(), harness.Exec{
-		Namespace: n.namespace, Pod: "shell", Container: "shell", Command: []string{"sh", "-c", script}, Stdout: &out, Stderr: &out,
-	})
-	if err != nil {
-		t.Skipf("no API server on the node of the test: %v: %s", err, out.String())
+	if err := n.reach(t.Context(), pod); err != nil {
+		t.Fatalf("before the API server is cut off: %v", err)
 	}
-	err = harness.Eventually(t.Context(), 8*time.Second, func(ctx context.Context) error {
-		asking, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		if _, err := n.Kube.CoreV1().Namespaces().Get(asking, n.namespace, metav1.GetOptions{}); err == nil || ctx.Err() != nil {
-			return errAnswers
+	const rules = "table inet outage { chain out { type filter hook output priority 0; ip daddr $KUBERNETES_SERVICE_HOST drop; }; }"
+	if err := n.within(t.Context(), pod, `nft "`+rules+`"`); err != nil {
+		t.Skipf("no nft on the node of the test: %v", err)
+	}
+	restore = func() {
+		if err := n.within(context.Background(), pod, "nft delete table inet outage"); err != nil {
+			t.Error(err)
 		}
-		return nil
+	}
+	if err := n.reach(t.Context(), pod); err == nil {
+		restore()
+		t.Fatal("the API server is still in reach")
+	}
+	return restore
+}
+
+// reach connects to the API server from a pod's network.
+func (n nodeShell) reach(ctx context.Context, pod *corev1.Pod) error {
+	return n.within(ctx, pod, "timeout 2 bash -c ': </dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT'")
+}
+
+// within runs a script with the node's programs in the network of a pod.
+func (n nodeShell) within(ctx context.Context, pod *corev1.Pod, script string) error {
+	id := containerID(pod, harness.RunnerContainer)
+	if id == "" {
+		return errors.New("the runner has no container")
+	}
+	const enter = `p=$(grep -l -- "$1" /proc/[0-9]*/cgroup | head -n 1) && p=${p#/proc/} && exec nsenter --target "${p%/cgroup}" --net nsenter --target 1 --mount sh -c "$2"`
+	var out bytes.Buffer
+	err := n.Exec(ctx, harness.Exec{
+		Namespace: n.namespace, Pod: "shell", Container: "shell", Command: []string{"sh", "-c", enter, "sh", id, script}, Stdout: &out, Stderr: &out,
 	})
 	if err != nil {
-		t.Error(err)
+		return errors.Join(err, errors.New(strings.TrimSpace(out.String())))
 	}
+	return nil
 }
