@@ -225,45 +225,47 @@ func (o *order) triggered(ctx context.Context) ([]base, error) {
 	var count atomic.Int64
 	count.Store(int64(len(p.bases)))
 	found := make([][]base, len(p.bases))
-	triggers := make([][]string, len(p.bases))
+	looked := make([]preflight.Base, len(p.bases))
 	errs := make([]error, len(p.bases))
 	var group sync.WaitGroup
 	for i := range p.bases {
-		group.Go(func() { triggers[i], found[i], errs[i] = o.triggersOf(ctx, i, &count) })
+		group.Go(func() { looked[i], found[i], errs[i] = o.look(ctx, i, &count) })
 	}
 	group.Wait()
-	onbuild := map[string][]string{}
+	bases := map[string]preflight.Base{}
+	p.onbuild = map[string]bool{}
 	for i, err := range errs {
 		if err != nil {
 			return nil, err
 		}
-		if len(triggers[i]) > 0 {
-			onbuild[p.file.Images[i].Reference] = triggers[i]
+		reference := p.file.Images[i].Reference
+		bases[reference] = looked[i]
+		if len(looked[i].Triggers) > 0 {
+			p.onbuild[reference] = true
 		}
 	}
-	p.onbuild = map[string]bool{}
-	for reference := range onbuild {
-		p.onbuild[reference] = true
-	}
-	if len(onbuild) > 0 {
-		if err := o.checkTriggers(onbuild); err != nil {
-			return nil, err
-		}
+	if err := o.checkBases(bases); err != nil {
+		return nil, err
 	}
 	images := slices.Concat(found...)
 	slices.SortStableFunc(images, func(a, b base) int { return strings.Compare(a.reference.Name, b.reference.Name) })
 	return slices.CompactFunc(images, func(a, b base) bool { return a.reference == b.reference }), nil
 }
 
-// checkTriggers refuses triggers of bases, by the base's reference, that this
-// Kaniko would build otherwise than Docker, and warns of some.
-func (o *order) checkTriggers(onbuild map[string][]string) error {
+// checkBases refuses what this Kaniko would build otherwise than Docker for what the
+// bases have, by their reference, and warns of some. The context is read where there are
+// triggers: the rest has been looked at with it.
+func (o *order) checkBases(bases map[string]preflight.Base) error {
 	p := o.plan
-	tree, err := o.readTree()
-	if err != nil {
-		return failure.New(failure.BadRequest, "kiln: %w", err)
+	var context *preflight.Context
+	if len(p.onbuild) > 0 {
+		tree, err := o.readTree()
+		if err != nil {
+			return failure.New(failure.BadRequest, "kiln: %w", err)
+		}
+		context = preflight.Listed(tree)
 	}
-	warnings, err := p.file.Onbuild(o.builder.options.Flavor.Name, preflight.Listed(tree), onbuild)
+	warnings, err := p.file.Above(o.builder.options.Flavor.Name, context, bases)
 	if err != nil {
 		return o.author().refuse(0, err)
 	}
@@ -275,36 +277,36 @@ func (o *order) checkTriggers(onbuild map[string][]string) error {
 	return nil
 }
 
-// triggersOf returns the triggers of the base with that index, and the images that
-// they name. count is that of all images of the build.
-func (o *order) triggersOf(ctx context.Context, index int, count *atomic.Int64) ([]string, []base, error) {
+// look returns what is to be known of the base with that index, and the images that its
+// triggers name. count is that of all images of the build.
+func (o *order) look(ctx context.Context, index int, count *atomic.Int64) (preflight.Base, []base, error) {
 	p := o.plan
 	image, of := p.file.Images[index], p.bases[index]
 	found, err := o.builder.options.Registry.Base(ctx, of.Name, of.Digest, arch)
 	if err != nil {
-		return nil, nil, o.author().baseError(image, err)
+		return preflight.Base{}, nil, o.author().baseError(image, err)
 	}
-	named, err := p.file.Base(o.builder.options.Flavor.Name, image.Reference,
-		preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment), Env: found.Env})
+	looked := preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment), Env: found.Env}
+	named, err := p.file.Base(image.Reference, looked)
 	if err != nil {
-		return nil, nil, o.author().refuse(image.Line, err)
+		return preflight.Base{}, nil, o.author().refuse(image.Line, err)
 	}
 	if err := o.unbuildable(image, named); err != nil {
-		return nil, nil, err
+		return preflight.Base{}, nil, err
 	}
 	if count.Add(int64(len(named))) > maxImages {
-		return nil, nil, o.author().tooMany(image)
+		return preflight.Base{}, nil, o.author().tooMany(image)
 	}
 	var references []base
 	for _, further := range named {
 		further.Line = image.Line
 		digest, err := o.builder.options.Registry.Resolve(ctx, further.Reference)
 		if err != nil {
-			return nil, nil, o.author().baseError(further, err)
+			return preflight.Base{}, nil, o.author().baseError(further, err)
 		}
 		references = append(references, base{buildkey.Reference{Name: further.Reference, Platform: platform, Digest: digest}, further})
 	}
-	return found.Triggers, references, nil
+	return looked, references, nil
 }
 
 // unbuildable refuses triggers that copy from images which the chainguard fork

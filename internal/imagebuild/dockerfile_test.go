@@ -126,9 +126,10 @@ func TestTriggersAreChecked(t *testing.T) {
 			writeContext(t, o.source.Context.Path)
 			o.plan.file = file
 			o.author().shield()
-			err = o.checkTriggers(map[string][]string{"base": {tt.trigger}})
+			o.plan.onbuild = map[string]bool{"base": true}
+			err = o.checkBases(map[string]preflight.Base{"base": {Triggers: []string{tt.trigger}}})
 			if (err != nil) != (tt.says != "") || err != nil && (failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), tt.says)) {
-				t.Errorf("checkTriggers: %q %v, want %q", failure.Of(err), err, tt.says)
+				t.Errorf("checkBases: %q %v, want %q", failure.Of(err), err, tt.says)
 			}
 			if !strings.Contains(log.String(), tt.log) {
 				t.Errorf("the log has no %q:\n%s", tt.log, log)
@@ -158,7 +159,7 @@ func TestBasesAreChecked(t *testing.T) {
 	}
 	o.plan.file, o.plan.bases = file, []buildkey.Reference{{Name: "base"}}
 	_, err = o.triggered(t.Context())
-	if failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), "Dockerfile:2: the base image sets V: ") {
+	if failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), "Dockerfile:2: behind the environment of base: ") {
 		t.Errorf("triggered: %q %v", failure.Of(err), err)
 	}
 }

@@ -1,6 +1,10 @@
 package preflight
 
-import "github.com/moby/buildkit/frontend/dockerfile/instructions"
+import (
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+)
 
 // Base is what has to be known of a base image.
 type Base struct {
@@ -10,8 +14,23 @@ type Base struct {
 	Triggers []string
 	// Environment is what is odd about its configuration.
 	Environment BaseEnvironment
-	// Env is its environment, of entries NAME=value.
+	// Env is its environment, of entries NAME=value; nil where that is not known.
 	Env []string
+}
+
+// variables are those of the environment, nil where it is not known. An image without a
+// PATH is given one by builders, so that more may be set.
+func (b Base) variables() *variables {
+	if b.Env == nil {
+		return nil
+	}
+	all := &variables{open: true}
+	for _, entry := range b.Env {
+		name, value, _ := strings.Cut(entry, "=")
+		all.open = all.open && name != "PATH"
+		all.set(name, variable{value: value, known: len(value) <= maxValue, env: true})
+	}
+	return all
 }
 
 // BaseEnvironment is what is odd about the configuration of a base image.
@@ -30,11 +49,10 @@ type BaseEnvironment struct {
 //
 // The error is of type [*Error]. It refuses an image that a used stage is built from
 // and whose configuration Kaniko does not complete as Docker does, or ends with; where
-// the stage sets PATH before all else, nothing is missing. It refuses an ARG over a
-// variable of that image, where this flavor then has another value than Docker. It is
-// of the kind [Syntax] for triggers that cannot be read, or are beyond the bounds of a
-// Dockerfile: they are as hostile as the image.
-func (f *File) Base(flavor, image string, base Base) ([]Image, error) {
+// the stage sets PATH before all else, nothing is missing. It is of the kind [Syntax]
+// for triggers that cannot be read, or are beyond the bounds of a Dockerfile: they are
+// as hostile as the image.
+func (f *File) Base(image string, base Base) ([]Image, error) {
 	for index, s := range f.outline.stages {
 		if !s.used || s.base != nil || s.image != image {
 			continue
@@ -42,9 +60,6 @@ func (f *File) Base(flavor, image string, base Base) ([]Image, error) {
 		if e := f.outline.unfitBase(index, base.Environment); e != nil {
 			return nil, e
 		}
-	}
-	if e := f.outline.shadowed(flavor, image, base.Env); e != nil {
-		return nil, e
 	}
 	return f.triggers("ONBUILD of "+image, base.Triggers)
 }

@@ -1,6 +1,7 @@
 package preflight_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -29,45 +30,79 @@ func TestBase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = file.Base(preflight.Osscontainertools, "a", preflight.Base{Environment: tt.base})
+		_, err = file.Base("a", preflight.Base{Environment: tt.base})
 		if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: error = %v, want %q", tt.dockerfile, err, tt.want)
 		}
 	}
 }
 
-// What an ARG over an ENV of the Dockerfile does it also does over one of the image.
-func TestBaseEnv(t *testing.T) {
-	base := preflight.Base{Env: []string{"PATH=/bin", "V=1", "W=1"}}
+// What an ENV of the Dockerfile decides, one of the base image does too.
+func TestEnvironmentOfBase(t *testing.T) {
+	bases := map[string]preflight.Base{"a": {Env: []string{"PATH=/bin", "V=1", "W=1", "D=/kaniko/x", "EMPTY="}}}
+	const after = "(rule ArgAfterEnv)"
 	for _, tt := range []struct {
 		dockerfile, chainguard, osscontainertools string
 	}{
-		{"FROM a\nARG V=2\nRUN true\n", "Dockerfile:2: the base image sets V: with this Kaniko an ENV keeps its value, with Docker the later ARG wins (rule ArgAfterEnv)", ""},
-		{"FROM a\nARG V=1 W=2\nRUN true\n", "the base image sets W", ""},
+		{"FROM a\nARG V=2\nRUN true\n", "Dockerfile:2: behind the environment of a: with this Kaniko an ENV keeps its value, with Docker the later ARG wins (rule ArgAfterEnv)", ""},
+		{"FROM a\nARG V=1 W=2\nRUN true\n", after, ""},
 		{"FROM a\nARG V=1\nRUN true\n", "", ""},
+		{"FROM a\nARG V=\"1\"\nRUN true\n", "", ""},
 		{"FROM a\nARG V\nRUN true\n", "", ""},
 		{"ARG V=2\nFROM a\nARG V\nRUN true\n", "Dockerfile:3: ", ""},
 		{"ARG V=1\nFROM a\nARG V\nRUN true\n", "", ""},
-		{"FROM a\nENV V=3\nARG V=2\nRUN true\n", "", ""}, // of the Dockerfile: the rows say it
 		{"FROM a\nARG X=2\nRUN true\n", "", ""},
 		{"FROM b\nARG V=2\nRUN true\n", "", ""},
 		{"FROM a AS x\nARG V=2\nFROM b\nRUN true\n", "", ""}, // not used
 		{"FROM a AS x\nFROM x\nARG V=2\nRUN true\n", "Dockerfile:3: ", ""},
-		{"FROM a AS x\nENV V=3\nFROM x\nARG V=2\nRUN true\n", "", ""},
-		{"FROM a AS x\nARG V=2\nRUN true\nFROM x\nRUN true\n", "(rule ArgAfterEnv)", "Dockerfile:4: the base image sets V: Kaniko gives this stage the value of an ARG of the stage that it is built from, with Docker it has that of the ENV (rule EnvOfParentShadowed)"},
-		{"FROM a AS x\nARG V=2\nENV V=3\nFROM x\nRUN true\n", "(rule ArgAfterEnv)", ""},
+		{"FROM a AS x\nARG V=2\nRUN true\nFROM x\nRUN true\n", after, "Dockerfile:4: behind the environment of a: Kaniko gives this stage the value of an ARG"},
+		{"FROM a AS x\nARG V=2\nENV V=3\nFROM x\nRUN true\n", after, ""},
 		{"FROM a AS x\nARG V=1\nFROM x\nRUN true\n", "", ""},
-		{"FROM a AS x\nARG V=2\nFROM b\nCOPY --from=x /f /f\n", "(rule ArgAfterEnv)", ""},
+		{"FROM a AS x\nARG V=2\nFROM b\nCOPY --from=x /f /f\n", after, ""},
+		{"FROM a\nCOPY f $D\n", "(rule TargetKaniko)", "(rule TargetKaniko)"},
+		{"FROM a\nVOLUME /v$V\nRUN echo > /v1/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
+		{"FROM a\nVOLUME /v$V\nRUN echo > /v$V/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
+		{"FROM a\nVOLUME /v$V\nRUN echo > /v${V}/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
+		{"FROM a\nVOLUME /v$V\nRUN echo > /v$W/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
+		{"FROM a\nVOLUME /v$V\nRUN echo > /v$D/x\n", "(rule VolumeNewDirectory)", ""},
+		{"FROM a\nEXPOSE ${W}1-${V}3\n", "(rule ExposeRange)", "(rule ExposeRange)"},
 	} {
 		file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for flavor, want := range map[string]string{preflight.Chainguard: tt.chainguard, preflight.Osscontainertools: tt.osscontainertools} {
-			_, err := file.Base(flavor, "a", base)
-			if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			_, err := file.Above(flavor, nil, bases)
+			if (want == "") != (err == nil) || err != nil && !strings.Contains(detail(err), want) {
 				t.Errorf("%q with %s: error = %v, want %q", tt.dockerfile, flavor, err, want)
 			}
+		}
+	}
+}
+
+// detail is all that an error of a Dockerfile says.
+func detail(err error) string {
+	if bad, ok := errors.AsType[*preflight.Error](err); ok {
+		return bad.Detail()
+	}
+	return err.Error()
+}
+
+// A RUN behind a VOLUME is warned of where the base alone says which one that is.
+func TestEnvironmentOfBaseWarns(t *testing.T) {
+	for dockerfile, want := range map[string]int{
+		"FROM a\nVOLUME $D\nRUN true\n":              1,
+		"FROM a\nVOLUME /tmp\nVOLUME $D\nRUN true\n": 0, // it was
+		"FROM a\nENV D=/x\nVOLUME $D\nRUN true\n":    0, // it was
+		"FROM a\nRUN true\nVOLUME $D\n":              0,
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned, err := file.Above(preflight.Osscontainertools, nil, map[string]preflight.Base{"a": {Env: []string{"PATH=/bin", "D=/data"}}})
+		if err != nil || len(warned) != want || want > 0 && !strings.Contains(warned[0].Message, "(rule RunAfterVolume)") {
+			t.Errorf("%q: %v, %v; want %d warnings", dockerfile, warned, err, want)
 		}
 	}
 }

@@ -21,7 +21,7 @@
 // the author's. It guarantees that every instruction keeps its line, that all
 // others keep their bytes, and that what was written parses to what was meant; it
 // refuses what it cannot write exactly. A build also has to know its bases:
-// [File.Base] looks at one, [File.Onbuild] applies the table to the triggers of all.
+// [File.Base] looks at one, [File.Above] applies the table to the triggers of all, and to what their environments decide.
 //
 // The build context decides some of the rows: [File.Context] lists what is in it and
 // looks into the files that ADD names.

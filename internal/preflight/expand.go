@@ -58,9 +58,9 @@ func (v *variables) behind() *variables {
 	return &variables{values: v.shadowed, from: v}
 }
 
-// shadow keeps an ENV over which an ARG is declared.
-func (v *variables) shadow(name string, steps *int) {
-	if found, ok, _ := v.count(name, steps); ok && found.env {
+// shadow keeps an ENV over which an ARG of another value is declared.
+func (v *variables) shadow(name string, arg variable, steps *int) {
+	if found, ok, _ := v.count(name, steps); ok && found.env && !found.equal(arg) {
 		if v.shadowed == nil {
 			v.shadowed = map[string]variable{}
 		}
@@ -73,6 +73,11 @@ type variable struct {
 	value string
 	known bool
 	env   bool
+}
+
+// equal reports whether both have one value, as far as is known.
+func (v variable) equal(other variable) bool {
+	return v.known && other.known && v.value == other.value
 }
 
 // get looks name up. Open says that a base image may set it.
@@ -236,7 +241,7 @@ func (e *expander) keep(v *variables, name string, value variable) error {
 	if err := e.count(name, value.value); err != nil {
 		return err
 	}
-	v.shadow(name, &e.steps)
+	v.shadow(name, value, &e.steps)
 	v.set(name, value)
 	return nil
 }

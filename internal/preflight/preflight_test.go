@@ -255,7 +255,7 @@ func FuzzParse(f *testing.F) {
 		}
 		checked(t, dockerfile, nil)
 		checked(t, dockerfile, preflight.Listed(contextOf(t, []string{"a", "b/ 700", "b/a", "l -> b", "b/l -> ../../l", "x -> /x", "y -> /b/../a"})))
-		if _, err := dockerfile.Base(preflight.Osscontainertools, "base", preflight.Base{Triggers: []string{string(data)}}); err != nil {
+		if _, err := dockerfile.Base("base", preflight.Base{Triggers: []string{string(data)}}); err != nil {
 			if _, ok := errors.AsType[*preflight.Error](err); !ok {
 				t.Fatalf("error %#v", err)
 			}

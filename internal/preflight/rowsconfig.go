@@ -169,9 +169,12 @@ func argAfterEnv(s *site) bool {
 		return false
 	}
 	return slices.ContainsFunc(c.Args, func(pair instructions.KeyValuePairOptional) bool {
-		_, global, _ := s.walker.globals.get(pair.Key)
+		arg, declared, _ := s.walker.globals.get(pair.Key)
+		if pair.Value != nil {
+			arg.value, arg.known = s.expand(*pair.Value)
+		}
 		set, found, _ := s.stage.variables.get(pair.Key)
-		return found && set.env && (pair.Value != nil || global)
+		return found && set.env && (pair.Value != nil || declared) && !set.equal(arg)
 	})
 }
 

@@ -99,12 +99,32 @@ func otherPathRows() []Row {
 }
 
 // namesVolume reports whether an instruction has the path of an earlier VOLUME in
-// its text.
+// its text, or with what its variables stand for.
 func (s *site) namesVolume() bool {
+	if len(s.stage.volumes) == 0 {
+		return false
+	}
+	text := s.text() + "\n" + s.replaced()
 	return slices.ContainsFunc(s.stage.volumes, func(volume string) bool {
-		return volume != "/" && s.speaks(s.text(), volume)
+		return volume != "/" && s.speaks(text, volume)
 	})
 }
+
+// replaced is the text of an instruction with the plain variables that are known in it
+// replaced, up to the bound of all values.
+func (s *site) replaced() string {
+	size := 0
+	return plainVariable.ReplaceAllStringFunc(s.text(), func(name string) string {
+		found, ok, _ := s.stage.variables.count(strings.Trim(name, "${}"), &s.expander.steps)
+		if size += len(found.value); !ok || !found.known || size > maxValues {
+			return name
+		}
+		return found.value
+	})
+}
+
+// plainVariable finds $name and ${name}.
+var plainVariable = regexp.MustCompile(`\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})`)
 
 // below reports whether target is directory or below it. Both are clean.
 func below(target, directory string) bool {

@@ -6,16 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// Onbuild looks at a Dockerfile that has a [Report] with the ONBUILD triggers of its
-// base images, by the reference of the image: each is looked at as if it stood
-// behind the FROM, in whose line its problems are. What would be rewritten is refused
-// too, since the image has the trigger. So is what an instruction of the Dockerfile
-// does by a trigger before it alone. Both builders take the triggers in front of the
-// stage. It returns warnings, and an error of type [*Error] with all that is refused.
+// Above looks at a Dockerfile that has a [Report] with the ONBUILD triggers and the
+// environment of its base images, by the reference of the image. Each trigger is looked
+// at as if it stood behind the FROM, in whose line its problems are. What would be
+// rewritten is refused too, since the image has the trigger. So is what an instruction of
+// the Dockerfile does by a trigger before it alone, or by a variable that only the image
+// sets. Both builders take the triggers in front of the stage. It returns warnings, and
+// an error of type [*Error] with all that is refused.
 //
 // Triggers are as hostile as the Dockerfile: those of all stages together are
 // within the bounds of one.
-func (f *File) Onbuild(flavor string, context *Context, onbuild map[string][]string) (warned []Problem, err error) {
+func (f *File) Above(flavor string, context *Context, bases map[string]Base) (warned []Problem, err error) {
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			warned, err = nil, f.outline.errorf(0, "an ONBUILD trigger of a base image cannot be parsed: %v", recovered)
@@ -26,7 +27,7 @@ func (f *File) Onbuild(flavor string, context *Context, onbuild map[string][]str
 		return nil, err
 	}
 	w := f.outline.over(context)
-	if err := w.trigger(onbuild); err != nil {
+	if err := w.trigger(bases); err != nil {
 		return nil, err
 	}
 	if err := w.walk(c.visit); err != nil {
@@ -35,12 +36,19 @@ func (f *File) Onbuild(flavor string, context *Context, onbuild map[string][]str
 	return c.warned, c.verdict()
 }
 
-// trigger gives the used stages the triggers of their bases.
-func (w *walker) trigger(onbuild map[string][]string) error {
-	size := w.size
+// trigger gives the used stages the triggers of their bases, and their environment.
+func (w *walker) trigger(bases map[string]Base) error {
+	size, inherited := w.size, map[string]*variables{}
 	for index, s := range w.stages {
-		texts := onbuild[s.image]
-		if s.base != nil || !s.used || len(texts) == 0 {
+		if s.base != nil || !s.used {
+			continue
+		}
+		if _, found := inherited[s.image]; !found {
+			inherited[s.image] = bases[s.image].variables()
+		}
+		s.inherited = inherited[s.image]
+		texts := bases[s.image].Triggers
+		if len(texts) == 0 {
 			continue
 		}
 		line := startLine(w.parsed[index].Location)
@@ -97,10 +105,11 @@ func (w *walker) tooManyTriggers(line int) *Error {
 		maxInstructions, maxHeredocs, maxWords, maxSize)
 }
 
-// triggerCheck is a look at a Dockerfile with the triggers of its bases.
+// triggerCheck is a look at a Dockerfile with what its bases have.
 type triggerCheck struct {
 	*check
-	// own is what the Dockerfile has without the triggers, and has been told of.
+	// own is what the Dockerfile has without them, and has been told of: what is refused
+	// by place, what is warned of by the row alone.
 	own map[place]bool
 }
 
@@ -113,17 +122,26 @@ type place struct {
 // note notes the rows of a site, before there are triggers.
 func (c *triggerCheck) note(s *site) {
 	for _, row := range c.rows {
-		if row.Verdict(c.flavor) < Mend {
+		if row.Verdict(c.flavor) == Same {
 			continue
 		}
 		if _, found := row.look(s); found {
-			c.own[place{s.line, row.ID}] = true
+			c.own[c.place(s, row)] = true
 		}
 	}
 }
 
-// visit asks the rows about a trigger, and about what it makes of an
-// instruction behind it.
+// place is where a row has something to say of a site of the Dockerfile: once is enough
+// for a warning.
+func (c *triggerCheck) place(s *site, row Row) place {
+	if row.Verdict(c.flavor) == Warn {
+		return place{row: row.ID}
+	}
+	return place{s.line, row.ID}
+}
+
+// visit asks the rows about a trigger, and about what it, or the base's environment,
+// makes of an instruction behind it.
 func (c *triggerCheck) visit(s *site) {
 	for _, row := range c.rows {
 		if len(c.refused) >= maxRefused || !c.asks(row, s) {
@@ -139,10 +157,10 @@ func (c *triggerCheck) visit(s *site) {
 // said.
 func (c *triggerCheck) asks(row Row, s *site) bool {
 	verdict := row.Verdict(c.flavor)
-	if s.given() {
-		return s.command != nil && verdict >= Mend && !c.own[place{s.line, row.ID}]
+	if verdict == Same || verdict == Warn && c.told[row.ID] {
+		return false
 	}
-	return verdict >= Mend || verdict == Warn && !c.told[row.ID]
+	return !s.given() || s.stage != nil && !c.own[c.place(s, row)]
 }
 
 // given reports whether a site is in the Dockerfile, as the triggers of its
@@ -158,7 +176,11 @@ func (c *triggerCheck) report(s *site, row Row, message string) {
 	}
 	e := s.refuse(row, message)
 	if s.given() {
-		e.Reason = fmt.Sprintf("behind the ONBUILD triggers of %s: %s", shorten(printable(s.stage.root().image)), e.Reason)
+		what := "the environment"
+		if len(s.stage.root().triggers) > 0 {
+			what = "the ONBUILD triggers"
+		}
+		e.Reason = fmt.Sprintf("behind %s of %s: %s", what, shorten(printable(s.stage.root().image)), e.Reason)
 	}
 	c.refused = append(c.refused, e)
 }

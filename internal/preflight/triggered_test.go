@@ -14,7 +14,7 @@ import (
 	"kiln/internal/preflight"
 )
 
-// checkTriggers returns what Onbuild says of triggers of busybox and of
+// checkTriggers returns what Above says of triggers of busybox and of
 // "a".
 func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.Tree, onbuild ...string) (preflight.Verdict, string) {
 	t.Helper()
@@ -26,7 +26,7 @@ func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.T
 	if _, err := file.Report(flavor, context); err != nil {
 		t.Fatal(err)
 	}
-	warned, err := file.Onbuild(flavor, context, map[string][]string{"a": onbuild, "busybox": onbuild})
+	warned, err := file.Above(flavor, context, map[string]preflight.Base{"a": {Triggers: onbuild}, "busybox": {Triggers: onbuild}})
 	var text strings.Builder
 	for _, w := range warned {
 		text.WriteString(w.Detail("Dockerfile") + "\n")
@@ -34,7 +34,7 @@ func checkTriggers(t *testing.T, dockerfile, flavor string, tree *buildcontext.T
 	bad, ok := errors.AsType[*preflight.Error](err)
 	switch {
 	case err != nil && !ok:
-		t.Fatalf("Onbuild error = %v, want a *preflight.Error", err)
+		t.Fatalf("Above error = %v, want a *preflight.Error", err)
 	case err != nil:
 		return preflight.Refuse, text.String() + bad.Detail()
 	case len(warned) > 0:
@@ -89,11 +89,11 @@ func TestTriggersOfTable(t *testing.T) {
 				}
 				got, text := checkTriggers(t, dockerfile, flavor, contextOf(t, row.Context), onbuild...)
 				if got != want {
-					t.Errorf("%s: Onbuild says %s, want %s\n%s", flavor, got, want, text)
+					t.Errorf("%s: Above says %s, want %s\n%s", flavor, got, want, text)
 				}
 				for _, part := range []string{"a trigger of busybox: ", row.Message, row.Advice, "| FROM busybox"} {
 					if want != preflight.Same && !strings.Contains(text, part) {
-						t.Errorf("%s: Onbuild says\n%s\nwithout %q", flavor, text, part)
+						t.Errorf("%s: Above says\n%s\nwithout %q", flavor, text, part)
 					}
 				}
 			}
@@ -120,7 +120,7 @@ func TestTriggersInContext(t *testing.T) {
 		"unused stage":         {"FROM a AS x\nRUN true\nFROM scratch AS y\nCOPY f /f\nFROM scratch\nCOPY --from=y /f /f\n", []string{"COPY --parents f /x/"}, ""},
 		"another base":         {"FROM b\nRUN true\n", []string{"COPY --parents f /x/"}, ""},
 		"of a stage":           {"FROM a AS x\nFROM x\nRUN true\n", []string{"USER 1000:1001"}, "Dockerfile:3: behind the ONBUILD triggers of a: this Kaniko runs the command with the user's own group"},
-		"then":                 {"FROM a\nWORKDIR src\nARG A=1\n", []string{"ENV A=1"}, "Dockerfile:3: behind the ONBUILD triggers of a: with this Kaniko an ENV keeps its value"},
+		"then":                 {"FROM a\nWORKDIR src\nARG A=1\n", []string{"ENV A=2"}, "Dockerfile:3: behind the ONBUILD triggers of a: with this Kaniko an ENV keeps its value"},
 		"named before":         {"FROM a\n", []string{"RUN mkdir -p /new/dir", "COPY --chmod=600 f /new/dir/f"}, ""},
 		"not named":            {"FROM a\n", []string{"COPY --chmod=600 f /new/dir/f"}, "mode 755"},
 		"a link":               {"FROM a\n", []string{"COPY l /l"}, "a trigger of a: l is a symbolic link to f: Docker copies what"},
@@ -134,7 +134,7 @@ func TestTriggersInContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, text := checkTriggers(t, tt.dockerfile, preflight.Chainguard, tree, tt.onbuild...)
 			if (got == preflight.Refuse) != (tt.want != "") || !strings.Contains(text, tt.want) || strings.ContainsRune(text, '\x1b') {
-				t.Errorf("Onbuild says %s, want %q\n%s", got, tt.want, text)
+				t.Errorf("Above says %s, want %q\n%s", got, tt.want, text)
 			}
 		})
 	}
@@ -153,7 +153,7 @@ func TestTriggersDetail(t *testing.T) {
 		"  Use another base image, or change the trigger in this one. Remove the flag; a NetworkPolicy of the operator limits what build pods reach.",
 	}, "\n")
 	if diff := cmp.Diff(want, text); diff != "" {
-		t.Errorf("Onbuild (-want +got):\n%s", diff)
+		t.Errorf("Above (-want +got):\n%s", diff)
 	}
 }
 
@@ -164,8 +164,8 @@ func TestTriggersLeaveNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := file.Onbuild(preflight.Chainguard, nil, map[string][]string{"a": {"ENV A=1"}}); err == nil {
-			t.Error("Onbuild has no error")
+		if _, err := file.Above(preflight.Chainguard, nil, map[string]preflight.Base{"a": {Triggers: []string{"ENV A=2"}}}); err == nil {
+			t.Error("Above has no error")
 		}
 		if _, err := file.Report(preflight.Chainguard, nil); err != nil {
 			t.Errorf("Report: %v", err)
@@ -197,7 +197,7 @@ func TestTriggersBounds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = file.Onbuild(preflight.Chainguard, nil, map[string][]string{"a": tt.onbuild})
+			_, err = file.Above(preflight.Chainguard, nil, map[string]preflight.Base{"a": {Triggers: tt.onbuild}})
 			if _, ok := errors.AsType[*preflight.Error](err); !ok || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want %q", err, tt.want)
 			}
@@ -251,8 +251,8 @@ func TestTriggersOfStages(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if _, err := file.Onbuild(preflight.Chainguard, nil, nil); err != nil {
-				t.Errorf("Onbuild: %v", err)
+			if _, err := file.Above(preflight.Chainguard, nil, nil); err != nil {
+				t.Errorf("Above: %v", err)
 			}
 		})
 	}
@@ -287,7 +287,7 @@ func TestTriggersOfStagesBehindImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, text := checkTriggers(t, tt.dockerfile, preflight.Chainguard, nil, tt.trigger)
 			if (got == preflight.Refuse) != (tt.want != "") || !strings.Contains(text, tt.want) {
-				t.Errorf("Onbuild says %s\n%s\nwant %q", got, text, tt.want)
+				t.Errorf("Above says %s\n%s\nwant %q", got, text, tt.want)
 			}
 		})
 	}
@@ -299,7 +299,7 @@ func TestTriggersOfManyHeredocs(t *testing.T) {
 	file := plainFile(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := file.Base(preflight.Osscontainertools, "a", preflight.Base{Triggers: []string{many}})
+	_, err := file.Base("a", preflight.Base{Triggers: []string{many}})
 	runtime.ReadMemStats(&after)
 	if err == nil || !strings.Contains(err.Error(), "it has more than 2000 heredocs") {
 		t.Errorf("error = %v", err)

@@ -29,14 +29,14 @@ func TestTriggers(t *testing.T) {
 		{Reference: "ghcr.io/acme/tool:1", Registry: "ghcr.io"},
 		{Reference: "quay.io/acme/data", Registry: "quay.io"},
 	}
-	got, err := file.Base(preflight.Osscontainertools, "acme/base", preflight.Base{Triggers: onbuild})
+	got, err := file.Base("acme/base", preflight.Base{Triggers: onbuild})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
 	}
-	got, err = plainFile(t).Base(preflight.Osscontainertools, "acme/base", preflight.Base{Triggers: []string{"COPY --from=tools /a /a"}})
+	got, err = plainFile(t).Base("acme/base", preflight.Base{Triggers: []string{"COPY --from=tools /a /a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestTriggersErrors(t *testing.T) {
 		"control":        {[]string{"X\x1b[31m\r::error::"}, "ONBUILD trigger"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := plainFile(t).Base(preflight.Osscontainertools, "acme/base", preflight.Base{Triggers: tt.onbuild})
+			_, err := plainFile(t).Base("acme/base", preflight.Base{Triggers: tt.onbuild})
 			bad, ok := errors.AsType[*preflight.Error](err)
 			if !ok || !strings.Contains(bad.Error(), tt.want) || strings.ContainsAny(bad.Detail(), "\x1b\r") {
 				t.Errorf("error = %v, want %q", err, tt.want)

@@ -32,7 +32,7 @@ func TestFileIsShared(t *testing.T) {
 		for _, flavor := range flavors() {
 			_, err := file.Report(flavor, context)
 			note(err)
-			_, err = plain.Onbuild(flavor, context, map[string][]string{"a": {"ENV A=2", "RUN --mount=type=tmpfs,target=/$A true"}})
+			_, err = plain.Above(flavor, context, map[string]preflight.Base{"a": {Triggers: []string{"ENV A=2", "RUN --mount=type=tmpfs,target=/$A true"}}})
 			note(err)
 			report, err := plain.Report(flavor, context)
 			if err != nil {

@@ -193,6 +193,8 @@ func (s *stage) begin() {
 		s.shell, s.added, s.owning = s.base.shell, slices.Clip(s.base.added), slices.Clip(s.base.owning)
 	case s.image == scratch:
 		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
+	case s.inherited != nil:
+		s.variables.from = s.inherited
 	default:
 		s.variables.open = true
 	}

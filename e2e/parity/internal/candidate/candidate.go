@@ -204,11 +204,7 @@ func (k *Kiln) send(ctx context.Context, d dockerfileIn, report *preflight.Repor
 	if err != nil {
 		return nil, &Refusal{err}
 	}
-	onbuild := map[string][]string{}
-	for reference, base := range bases {
-		onbuild[reference] = base.Triggers
-	}
-	if _, err := d.file.Onbuild(k.Flavor.Name, d.context, onbuild); err != nil && !k.Unchecked {
+	if _, err := d.file.Above(k.Flavor.Name, d.context, bases); err != nil && !k.Unchecked {
 		return nil, &Refusal{err}
 	}
 	return sent.Files, nil
@@ -233,7 +229,7 @@ func (k *Kiln) bases(ctx context.Context, parsed *preflight.File, mirrors regist
 		}
 		of := preflight.Base{Shell: base.Shell, Triggers: base.Triggers, Environment: preflight.BaseEnvironment(base.Environment), Env: base.Env}
 		bases[image.Reference] = of
-		if _, err := parsed.Base(k.Flavor.Name, image.Reference, of); err != nil && !k.Unchecked {
+		if _, err := parsed.Base(image.Reference, of); err != nil && !k.Unchecked {
 			return nil, &Refusal{err}
 		}
 	}
