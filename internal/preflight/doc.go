@@ -21,12 +21,14 @@
 // the author's. It guarantees that every instruction keeps its line, that all
 // others keep their bytes, and that what was written parses to what was meant; it
 // refuses what it cannot write exactly. A build also has to know its bases:
-// [File.Base] looks at one, [File.Above] applies the table to the triggers of all, and to what their environments decide.
+// [File.Base] looks at one, [File.Above] applies the table to the triggers of all, and
+// to what their environments decide.
 //
 // The build context decides some of the rows: [File.Context] lists what is in it and
 // looks into the files that ADD names.
 //
-// Parsing and expansion are BuildKit's own. What only the base image or a
-// running command decides is not known here: a variable that the base may set is
-// left alone, and a file that a RUN writes is not seen.
+// Parsing and expansion are BuildKit's own. What a running command decides is not known
+// here: a file that a RUN writes is not seen. Nor, before [File.Above], is a variable that
+// a base may set, which is left alone; and the base's user and working directory never
+// are.
 package preflight
