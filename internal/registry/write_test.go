@@ -36,16 +36,16 @@ func layered(t *testing.T, content string) v1.Image {
 // that answers to a mount by mount.
 func emptied(mount func(w http.ResponseWriter) bool) func(http.Handler) http.Handler {
 	return func(content http.Handler) http.Handler {
-		sent := false
+		var sent atomic.Bool // a request that broke off may be served beside the next
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case r.URL.Query().Has("mount") && mount(w):
 				return
-			case r.Method == http.MethodHead && strings.HasPrefix(r.URL.Path, "/v2/app/blobs/") && !sent:
+			case r.Method == http.MethodHead && strings.HasPrefix(r.URL.Path, "/v2/app/blobs/") && !sent.Load():
 				w.WriteHeader(http.StatusNotFound)
 				return
 			case r.Method == http.MethodPut:
-				sent = true
+				sent.Store(true)
 			}
 			r.URL.RawQuery = strings.TrimPrefix(r.URL.RawQuery, "from=base&") // this registry knows no mounts
 			if r.URL.Query().Has("mount") {
