@@ -175,6 +175,7 @@ func (s *step) answer(code int, err error) {
 		code = s.fail(code, err)
 	}
 	s.told = true
+	s.report(code, err) // who has the result finds the step counted
 	s.warn("write the result before the action's Job is deleted", s.claim.Answer(code, s.claim.Response))
 }
 

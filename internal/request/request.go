@@ -232,10 +232,17 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 		code = s.fail(code, err)
 	}
 	s.clear()
+	if !s.told {
+		s.report(code, err)
+	}
+	return code
+}
+
+// report tells the operator how the step ended.
+func (s *step) report(code int, err error) {
 	fields := append(s.times.Fields(), zap.Int("exit_code", code), zap.String("reason", string(failure.Of(err))), zap.Error(err))
 	s.logger.Info("step ended", fields...)
-	h.metrics.StepEnded(s.kind(), code, err)
-	return code
+	s.handler.metrics.StepEnded(s.kind(), code, err)
 }
 
 // blame tells the author why the step failed, which is why it was cancelled if it

@@ -183,17 +183,20 @@ func TestAnswerComesFirst(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				var s *stage
 				var found []string
+				var counted float64
 				s = newStage(t, func(call podtest.Call) podtest.Fault {
 					if call.Op == "delete jobs" {
 						found, _ = filepath.Glob(filepath.Join(s.exchange, "responses", "*", "result.json"))
+						counted = s.steps(t)
 						cancel(failure.New(failure.Cancelled, "the step was cancelled"))
 					}
 					return podtest.Fault{}
 				})
+				s.counting()
 				s.act = ends(tt.code)
 				got := s.step(ctx, ready(), nil)
-				if len(found) != 1 {
-					t.Errorf("%d results are there when the Job is deleted", len(found))
+				if len(found) != 1 || counted != 1 || s.steps(t) != 1 {
+					t.Errorf("%d results are there when the Job is deleted, %v steps were counted then and %v in the end", len(found), counted, s.steps(t))
 				}
 				if got.code != int(tt.code) || !strings.Contains(got.log, tt.says) || strings.Contains(got.log, "cancelled") {
 					t.Errorf("code %d, log:\n%s\nwant %d and %q", got.code, got.log, tt.code, tt.says)
@@ -208,6 +211,23 @@ func TestAnswerComesFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// steps is how many steps have been counted.
+func (s *stage) steps(t *testing.T) (all float64) {
+	t.Helper()
+	families, err := s.counted.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "kiln_requests_total" {
+				all += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return all
 }
 
 // TestKind is what steps are counted as.
