@@ -91,8 +91,8 @@ func control(n int) string {
 	return fmt.Sprintf("Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: bench\nDescription: files\n", mirrored(n))
 }
 
-// debianPackage is a package of so many files, of pseudo-random bytes and of text, as deb(5) has it: an
-// archive of ar(1) with the version, the control file and the files.
+// debianPackage is a package of so many files, of pseudo-random bytes and of text, as
+// deb(5) has it: an archive of ar(1) with the version, the control file and the files.
 func debianPackage(n, each int) ([]byte, error) {
 	about, err := gzipTar([]tar.Header{{Name: "./control", Size: int64(len(control(n)))}}, func(int) []byte { return []byte(control(n)) })
 	if err != nil {

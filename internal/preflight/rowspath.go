@@ -99,28 +99,35 @@ func otherPathRows() []Row {
 }
 
 // namesVolume reports whether an instruction has the path of an earlier VOLUME in
-// its text, or with what its variables stand for.
+// its text, or with what its variables stand for. Where that is too long to be looked at
+// it may.
 func (s *site) namesVolume() bool {
 	if len(s.stage.volumes) == 0 {
 		return false
 	}
-	text := s.text() + "\n" + s.replaced()
+	text, ok := s.replaced()
+	if !ok {
+		return true
+	}
+	text = s.text() + "\n" + text
 	return slices.ContainsFunc(s.stage.volumes, func(volume string) bool {
 		return volume != "/" && s.speaks(text, volume)
 	})
 }
 
 // replaced is the text of an instruction with the plain variables that are known in it
-// replaced, up to the bound of all values.
-func (s *site) replaced() string {
-	size := 0
-	return plainVariable.ReplaceAllStringFunc(s.text(), func(name string) string {
-		found, ok, _ := s.stage.variables.count(strings.Trim(name, "${}"), &s.expander.steps)
-		if size += len(found.value); !ok || !found.known || size > maxValues {
+// replaced. It counts as a document does; false says that all together are too long.
+func (s *site) replaced() (text string, ok bool) {
+	e := s.expander
+	text = plainVariable.ReplaceAllStringFunc(s.text(), func(name string) string {
+		found, _, _ := s.stage.variables.count(strings.Trim(name, "${}"), &e.steps)
+		if e.documents > maxSize || !found.known {
 			return name
 		}
+		e.documents += len(found.value)
 		return found.value
 	})
+	return text, e.documents <= maxSize
 }
 
 // plainVariable finds $name and ${name}.

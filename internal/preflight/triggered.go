@@ -27,7 +27,7 @@ func (f *File) Above(flavor string, context *Context, bases map[string]Base) (wa
 		return nil, err
 	}
 	w := f.outline.over(context)
-	if err := w.trigger(bases); err != nil {
+	if err := w.learn(bases); err != nil {
 		return nil, err
 	}
 	if err := w.walk(c.visit); err != nil {
@@ -36,8 +36,8 @@ func (f *File) Above(flavor string, context *Context, bases map[string]Base) (wa
 	return c.warned, c.verdict()
 }
 
-// trigger gives the used stages the triggers of their bases, and their environment.
-func (w *walker) trigger(bases map[string]Base) error {
+// learn gives the used stages the triggers of their bases, and their environment.
+func (w *walker) learn(bases map[string]Base) error {
 	size, inherited := w.size, map[string]*variables{}
 	for index, s := range w.stages {
 		if s.base != nil || !s.used {

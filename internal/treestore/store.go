@@ -131,25 +131,25 @@ var errRestarted = errors.New("the layer is read from its start again")
 type Passes struct {
 	// Layer is the layer's digest.
 	Layer string
-	// Last makes it of what is read now; nil before the first time.
-	Last *Maker
+	// last makes it of what is read now; nil before the first time.
+	last *Maker
 }
 
 // Next begins the index anew, of what is written to it.
 func (p *Passes) Next() io.Writer {
-	if p.Last != nil {
-		_, _ = p.Last.End(errRestarted)
+	if p.last != nil {
+		_, _ = p.last.End(errRestarted)
 	}
-	p.Last = Begin(p.Layer)
-	return p.Last
+	p.last = Begin(p.Layer)
+	return p.last
 }
 
 // End is [Maker.End] of the last time, and nothing where there was none.
 func (p *Passes) End(broken error) (*treeindex.Index, error) {
-	if p.Last == nil {
+	if p.last == nil {
 		return nil, nil
 	}
-	return p.Last.End(broken)
+	return p.last.End(broken)
 }
 
 // Make reads a layer of an image to its end, from the start again where that breaks off,
