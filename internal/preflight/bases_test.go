@@ -80,6 +80,25 @@ func TestEnvironmentOfBase(t *testing.T) {
 	}
 }
 
+// The environments of bases are bounded together: there may be a hundred.
+func TestEnvironmentsTogether(t *testing.T) {
+	long := preflight.Base{Env: []string{"PATH=/bin", "V=" + strings.Repeat("x", 60<<10)}}
+	for dockerfile, want := range map[string]bool{
+		"FROM a AS a\nFROM b AS b\nFROM c AS c\nFROM d\nCOPY --from=a /x /x\nCOPY --from=b /x /x\nCOPY --from=c /x /x\n":                                   true,
+		"FROM a AS a\nFROM b AS b\nFROM c AS c\nFROM d AS d\nFROM e\nCOPY --from=a /x /x\nCOPY --from=b /x /x\nCOPY --from=c /x /x\nCOPY --from=d /x /x\n": false,
+		"FROM a AS a\nFROM a AS b\nFROM a AS c\nFROM a AS d\nFROM a\nCOPY --from=a /x /x\nCOPY --from=b /x /x\nCOPY --from=c /x /x\nCOPY --from=d /x /x\n": true,
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.Above(preflight.Osscontainertools, nil, map[string]preflight.Base{"a": long, "b": long, "c": long, "d": long, "e": long})
+		if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "more than 262144 bytes together") {
+			t.Errorf("%q: error = %v", dockerfile, err)
+		}
+	}
+}
+
 // detail is all that an error of a Dockerfile says.
 func detail(err error) string {
 	if bad, ok := errors.AsType[*preflight.Error](err); ok {

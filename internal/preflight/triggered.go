@@ -36,15 +36,22 @@ func (f *File) Above(flavor string, context *Context, bases map[string]Base) (wa
 	return c.warned, c.verdict()
 }
 
+// maxEnvironments bounds the environments of all base images, in bytes: they are as
+// hostile as the images.
+const maxEnvironments = 256 << 10
+
 // learn gives the used stages the triggers of their bases, and their environment.
 func (w *walker) learn(bases map[string]Base) error {
-	size, inherited := w.size, map[string]*variables{}
+	size, length, inherited := w.size, 0, map[string]*variables{}
 	for index, s := range w.stages {
 		if s.base != nil || !s.used {
 			continue
 		}
 		if _, found := inherited[s.image]; !found {
 			inherited[s.image] = bases[s.image].variables()
+			if length += len(strings.Join(bases[s.image].Env, "\n")); length > maxEnvironments {
+				return w.errorf(startLine(w.parsed[index].Location), "the environments of the base images have more than %d bytes together", maxEnvironments)
+			}
 		}
 		s.inherited = inherited[s.image]
 		texts := bases[s.image].Triggers
