@@ -33,7 +33,7 @@ type knocked struct {
 func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
 	ctx, cancel := context.WithTimeout(ctx, doorWait)
 	defer cancel()
-	socket := knock(ctx, agent.Door{Socket: dir.Door()})
+	socket := knock(ctx, agent.Door{Socket: dir.Door()}, j.own)
 	address := j.knockAddress(ctx)
 	var bySocket, byAddress knocked
 	select {
@@ -70,8 +70,12 @@ func (j *job) knockAddress(ctx context.Context) <-chan knocked {
 		context.AfterFunc(ctx, func() { answered <- knocked{err: context.Cause(ctx)} })
 		return answered
 	}
-	return knock(ctx, agent.Door{TCP: j.Address, Secret: []byte(j.Secret)})
+	return knock(ctx, agent.Door{TCP: j.Address, Secret: []byte(j.Secret)}, j.own)
 }
+
+// own tells the agent of the job's pod from that of one before it, which may listen at
+// the same socket until it has ended, and from anybody else's.
+func (j *job) own(mark agent.Mark) bool { return mark == agent.MarkOf([]byte(j.Secret)) }
 
 // announce tells the daemon as soon as the agent of the job container answers at its
 // socket: the kubelet says later that the container runs. stop ends the knocking.
@@ -80,7 +84,7 @@ func (s *step) announce() (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	answered, done := knock(ctx, agent.Door{Socket: s.door}), make(chan struct{})
+	answered, done := knock(ctx, agent.Door{Socket: s.door}, anybody), make(chan struct{})
 	go func() {
 		defer close(done)
 		if k := <-answered; k.err == nil {
@@ -93,19 +97,32 @@ func (s *step) announce() (stop func()) {
 	}
 }
 
-// knock probes a door until it answers or ctx ends.
-func knock(ctx context.Context, door agent.Door) <-chan knocked {
+// anybody takes every agent: the daemon judges its mark.
+func anybody(agent.Mark) bool { return true }
+
+// errForeign is an agent that answers and is not the one of the job's pod.
+var errForeign = errors.New("the agent of another pod answers")
+
+// knock probes a door until an agent answers that is wanted, or ctx ends.
+func knock(ctx context.Context, door agent.Door, wanted func(agent.Mark) bool) <-chan knocked {
 	answered := make(chan knocked, 1)
 	go func() {
+		var last error
 		for {
 			welcome, err := door.Probe(ctx)
+			if err == nil && !wanted(welcome.Mark) {
+				err = errForeign
+			}
 			if err == nil {
 				answered <- knocked{welcome: welcome}
 				return
 			}
+			if last == nil || ctx.Err() == nil { // else it says no more than that
+				last = err
+			}
 			select {
 			case <-ctx.Done():
-				answered <- knocked{err: err}
+				answered <- knocked{err: last}
 				return
 			case <-time.After(knockPoll):
 			}

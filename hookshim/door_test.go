@@ -52,6 +52,31 @@ func TestShutDoor(t *testing.T) {
 	}
 }
 
+// TestForeignDoor has another pod's agent at the job's socket, as one is there that ends
+// only after a prepare_job was begun anew: it is no answer, and the job's own is one as
+// soon as it is there.
+func TestForeignDoor(t *testing.T) {
+	work := t.TempDir()
+	dir, err := jobdir.Make(work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anAgent(t, dir, "of another pod's")
+	j := job{Secret: jobSecret}
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err = j.findDoor(short, work, dir)
+	if failure.Of(err) != failure.NotStarted || !errors.Is(err, errForeign) || j.Door != "" {
+		t.Fatalf("another pod's agent is an answer: %+v, %v", j, err)
+	}
+	found := make(chan error, 1)
+	go func() { found <- j.findDoor(t.Context(), work, dir) }()
+	anAgent(t, dir, jobSecret)
+	if err := <-found; err != nil || j.Door != waySocket {
+		t.Errorf("%+v, %v", j, err)
+	}
+}
+
 // TestState wants what other sides wrote in a response kept, and nonsense named.
 func TestState(t *testing.T) {
 	own := job{Dir: "d", Door: waySocket, Externals: "/e"}

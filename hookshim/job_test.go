@@ -33,10 +33,12 @@ func jobAgent() {
 	if len(os.Args) > 1 && os.Args[1] == agent.ActionCommand {
 		os.Exit(agent.BecomeAction(os.Args[2:]))
 	}
-	config := agent.Config{Log: os.Stdout, Secret: []byte(jobSecret)}
+	config := agent.Config{Log: os.Stdout}
+	secret := flag.String("secret", jobSecret, "itself, not its file")
 	flag.StringVar(&config.Socket, "socket", "", "")
 	flag.StringVar(&config.TCP, "tcp", "", "")
 	flag.Parse()
+	config.Secret = []byte(*secret)
 	ctx, cancel := agent.UntilStopped(context.Background())
 	defer cancel()
 	check(agent.Serve(ctx, config))

@@ -32,18 +32,7 @@ func aDoor(tb testing.TB) func(script string, out io.Writer) *exec.Cmd {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	agent := exec.CommandContext(tb.Context(), "kiln-agent", "--socket", dir.Door())
-	log, err := agent.StdoutPipe()
-	if err == nil {
-		err = agent.Start()
-	}
-	if err == nil {
-		_, err = bufio.NewReader(log).ReadString('\n') // it listens
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	anAgent(tb, dir, jobSecret)
 	return func(script string, out io.Writer) *exec.Cmd {
 		file := filepath.Join(work, "script.sh") // as the runner does: arguments are split at spaces
 		if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
@@ -61,6 +50,24 @@ func aDoor(tb testing.TB) func(script string, out io.Writer) *exec.Cmd {
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(string(message)), out, os.Stderr
 		return cmd
 	}
+}
+
+// anAgent starts a job container's agent with a secret, which listens at a job's socket
+// when it returns.
+func anAgent(tb testing.TB, dir jobdir.Dir, secret string) {
+	tb.Helper()
+	agent := exec.CommandContext(tb.Context(), "kiln-agent", "--socket", dir.Door(), "--secret", secret)
+	log, err := agent.StdoutPipe()
+	if err == nil {
+		err = agent.Start()
+	}
+	if err == nil {
+		_, err = bufio.NewReader(log).ReadString('\n') // it listens
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
 }
 
 // printing is a script that prints n bytes without a last line feed; some of its writes
