@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -123,8 +125,8 @@ func kinds(t *testing.T, conn io.Reader) string {
 	return string(got)
 }
 
-// A peer that says nothing, one that sends a thousand connections of it, and one
-// that never reads its step's output keep no other from its step.
+// A peer that says nothing and one that never reads its step's output keep no other
+// from its step.
 func TestSilentPeers(t *testing.T) {
 	c := start(t)
 	conn, err := net.Dial("unix", c.unix.Socket)
@@ -150,6 +152,29 @@ func TestSilentPeers(t *testing.T) {
 	var size, resident int
 	if _, err := fmt.Fscan(bytes.NewReader(text), &size, &resident); err != nil || resident*os.Getpagesize() > 64<<20 {
 		t.Errorf("%d pages, %v", resident, err)
+	}
+}
+
+// Strangers that connect over TCP and say nothing keep nobody waiting who has the
+// secret, not even where they are more than are heard at a time.
+func TestSilentStrangers(t *testing.T) {
+	for _, many := range []int{100, 600} {
+		c := start(t)
+		for range many {
+			conn, err := net.Dial("tcp", c.tcp.TCP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		var said bytes.Buffer
+		outcome, err := c.tcp.Run(ctx, agent.Step{Call: sh("echo well"), Output: &said})
+		if err != nil || outcome.Code != 0 || said.String() != "well\n" {
+			t.Errorf("behind %d: %+v, %q, %v", many, outcome, said.String(), err)
+		}
+		eventually(t, "they are hung up on", func() bool { return c.descriptors(t) < 20 })
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 )
 
 // Limits of the agent. A connection has openLimit to say what it wants, and at
-// most maxOpening of each listener are heard at a time: the others wait in the
-// kernel's queue. With the limit of a call that bounds the memory.
+// most maxOpening of each listener are heard at a time: the others wait, those of a
+// socket in the kernel's queue. With the limit of a call that bounds the memory.
 const (
 	maxOpening = 8
 	openLimit  = 10 * time.Second
@@ -134,34 +134,56 @@ func closeListeners(all []net.Listener) {
 
 // accept hears connections until the listener is closed.
 func (s *server) accept(listener net.Listener) {
-	opening := make(chan struct{}, maxOpening)
+	_, local := listener.(*net.UnixListener)
+	opening, outside := make(chan struct{}, maxOpening), &strangers{}
 	for {
-		opening <- struct{}{}
+		if local {
+			opening <- struct{}{}
+		}
 		conn, err := listener.Accept()
 		switch {
 		case err == nil:
 			s.calls.Go(func() {
 				defer conn.Close()
-				s.hear(&peer{conn}, sync.OnceFunc(func() { <-opening }))
+				p := &peer{conn}
+				if !local && !s.letIn(p, outside, opening) {
+					return
+				}
+				s.hear(p, sync.OnceFunc(func() { <-opening }))
 			})
 			continue
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		<-opening
+		if local {
+			<-opening
+		}
 		fmt.Fprintf(s.config.Log, "kiln-agent: %v\n", err)
 		time.Sleep(100 * time.Millisecond) // out of descriptors or memory: some come back
 	}
+}
+
+// letIn has a connection that came over TCP tell the secret, and then takes its place
+// among those that are heard.
+func (s *server) letIn(p *peer, outside *strangers, opening chan<- struct{}) bool {
+	leave := outside.enter(p.conn)
+	defer leave()
+	if p.conn.SetDeadline(time.Now().Add(secretLimit)) != nil {
+		return false
+	}
+	if err := s.admit(p); err != nil {
+		p.refuse(err)
+		return false
+	}
+	leave()
+	opening <- struct{}{}
+	return true
 }
 
 // hear does what one connection wants. opened is called once that is known.
 func (s *server) hear(p *peer, opened func()) {
 	defer opened()
 	if p.conn.SetDeadline(time.Now().Add(openLimit)) != nil {
-		return
-	}
-	if err := s.admit(p); err != nil {
-		p.refuse(err)
 		return
 	}
 	f, descriptors, err := p.first()
@@ -193,11 +215,8 @@ func (s *server) welcome(descriptors int) frame {
 	return frame{kindWelcome, append(head, s.short...)}
 }
 
-// admit reads the secret of a connection that did not come over the socket.
+// admit reads the secret of a connection.
 func (s *server) admit(p *peer) error {
-	if _, local := p.conn.(*net.UnixConn); local {
-		return nil
-	}
 	var head [headerLen]byte
 	if _, err := io.ReadFull(p.conn, head[:]); err != nil {
 		return errSecret
