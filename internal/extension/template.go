@@ -87,10 +87,15 @@ func (t *Template) takeContainers() error {
 	return nil
 }
 
-// Apply merges the template into the spec of a pod, and its labels and annotations
-// into metas, those of the pod and of what makes it. It returns what it set aside,
-// for the log. A nil template changes nothing.
+// Apply merges the template into the spec of an action's pod, and its labels and
+// annotations into metas, those of the pod and of what makes it. It returns what it
+// set aside, for the log. A nil template changes nothing.
 func (t *Template) Apply(spec *corev1.PodSpec, metas ...*metav1.ObjectMeta) (ignored []string, err error) {
+	return t.apply(spec, rules{}, metas)
+}
+
+// apply is Apply by rules.
+func (t *Template) apply(spec *corev1.PodSpec, by rules, metas []*metav1.ObjectMeta) (ignored []string, err error) {
 	if t == nil {
 		return nil, nil
 	}
@@ -102,7 +107,7 @@ func (t *Template) Apply(spec *corev1.PodSpec, metas ...*metav1.ObjectMeta) (ign
 	if err != nil {
 		return nil, fmt.Errorf("merge pod template: %w", err)
 	}
-	ignored = append(ignored, t.mergeSpec(document)...)
+	ignored = append(ignored, t.mergeSpec(document, by)...)
 	merged := corev1.PodSpec{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(document, &merged); err != nil {
 		return nil, fmt.Errorf("merge pod template: %w", err)
@@ -130,9 +135,10 @@ func addMissing(have *map[string]string, more map[string]string) (ignored []stri
 	return ignored
 }
 
-// mergeSpec replaces the keys of the pod spec that the template sets, and
-// appends volumes, names of hosts, which a job's services have too, and containers.
-func (t *Template) mergeSpec(spec map[string]any) (ignored []string) {
+// mergeSpec replaces the keys of the pod spec that the template sets and that by does
+// not merge, and appends volumes, names of hosts, which a job's services have too, and
+// containers.
+func (t *Template) mergeSpec(spec map[string]any, by rules) (ignored []string) {
 	for key, value := range t.spec {
 		switch key {
 		case "restartPolicy":
@@ -140,13 +146,16 @@ func (t *Template) mergeSpec(spec map[string]any) (ignored []string) {
 		case "volumes", "hostAliases":
 			spec[key] = appended(spec[key], value)
 		default:
-			spec[key] = runtime.DeepCopyJSONValue(value)
+			spec[key] = by.pod.merge(key, spec[key], value)
 		}
+	}
+	if by.settle != nil {
+		by.settle(spec, t.spec)
 	}
 	containers, _ := spec["containers"].([]any)
 	for _, entry := range containers {
 		if container, ok := entry.(map[string]any); ok {
-			ignored = append(ignored, t.mergeContainer(container)...)
+			ignored = append(ignored, t.mergeContainer(container, by.container)...)
 		}
 	}
 	spec["containers"] = appended(containers, t.side)
@@ -154,7 +163,7 @@ func (t *Template) mergeSpec(spec map[string]any) (ignored []string) {
 }
 
 // mergeContainer merges into a container of kiln's what the template has for it.
-func (t *Template) mergeContainer(container map[string]any) (ignored []string) {
+func (t *Template) mergeContainer(container map[string]any, by joins) (ignored []string) {
 	name, _ := container["name"].(string)
 	for key, value := range t.named[name] {
 		switch key {
@@ -170,7 +179,7 @@ func (t *Template) mergeContainer(container map[string]any) (ignored []string) {
 		case "volumeMounts", "ports":
 			container[key] = appended(container[key], value)
 		default:
-			container[key] = runtime.DeepCopyJSONValue(value)
+			container[key] = by.merge(key, container[key], value)
 		}
 	}
 	return ignored

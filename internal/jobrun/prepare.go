@@ -15,6 +15,7 @@ import (
 
 	"kiln/internal/agent"
 	"kiln/internal/createoptions"
+	"kiln/internal/extension"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/job"
@@ -244,14 +245,24 @@ func (p *preparation) pod(spec job.Spec) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	ignored, err := p.runner.options.Template.Apply(&pod.Spec, &pod.ObjectMeta)
+	return pod, ApplyTemplate(p.runner.options.Template, pod, p.call)
+}
+
+// ApplyTemplate merges the operator's template into a pod of a job. It tells the author
+// what counts in place of options, and the operator what of the template does not.
+func ApplyTemplate(template *extension.Template, pod *corev1.Pod, call Call) error {
+	asked := pod.Spec.DeepCopy()
+	ignored, err := template.ApplyToJob(&pod.Spec, &pod.ObjectMeta)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(ignored) > 0 {
-		p.call.Logger.Warn("the hook template sets what belongs to jobs", zap.Strings("ignored", ignored))
+		call.Logger.Warn("the hook template sets what belongs to jobs", zap.Strings("ignored", ignored))
 	}
-	return pod, nil
+	for _, line := range podoptions.Replaced(asked, &pod.Spec, job.ContainerName) {
+		call.Log.Line("::warning::kiln: %s", hook.EscapeData(line))
+	}
+	return nil
 }
 
 // note remembers what the job has, or is about to have.

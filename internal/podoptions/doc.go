@@ -4,8 +4,8 @@
 //
 // The functions are pure. What needs more rights than Pod Security baseline gives
 // is refused unless the operator allows it; what a pod cannot have is refused by
-// the option's name, and nothing is left out in silence. Errors are the author's to
-// read.
+// the option's name, and nothing is left out in silence, nor replaced by the operator's
+// template ([Replaced]). Errors are the author's to read.
 //
 // # Volumes
 //

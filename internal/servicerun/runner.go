@@ -153,14 +153,10 @@ func (b *begun) makePods(ctx context.Context) error {
 // makePod makes a pod, with the operator's template.
 func (b *begun) makePod(ctx context.Context, name string, services job.Services) error {
 	pod := job.ServicesPod(b.of.Spec, name, services)
-	ignored, err := b.runner.options.Template.Apply(&pod.Spec, &pod.ObjectMeta)
-	if err != nil {
+	if err := jobrun.ApplyTemplate(b.runner.options.Template, pod, b.of.Call); err != nil {
 		return err
 	}
-	if len(ignored) > 0 {
-		b.of.Call.Logger.Warn("the hook template sets what belongs to jobs", zap.Strings("ignored", ignored))
-	}
-	_, err = b.of.Maker.Pod(ctx, pod)
+	_, err := b.of.Maker.Pod(ctx, pod)
 	return err
 }
 
