@@ -52,6 +52,7 @@ func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
 	switch {
 	case bySocket.err == nil:
 		j.Door, j.Libc, j.short = waySocket, bySocket.welcome.Libc, bySocket.welcome.Short
+		_ = agent.Door{Socket: dir.Door()}.Alone(ctx) // or else it listens where nobody comes
 	case byAddress.err == nil:
 		j.Door, j.Libc, j.short = wayTCP, byAddress.welcome.Libc, byAddress.welcome.Short
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):

@@ -53,21 +53,26 @@ func aDoor(tb testing.TB) func(script string, out io.Writer) *exec.Cmd {
 }
 
 // anAgent starts a job container's agent with a secret, which listens at a job's socket
-// when it returns.
-func anAgent(tb testing.TB, dir jobdir.Dir, secret string) {
+// and at an address when it returns.
+func anAgent(tb testing.TB, dir jobdir.Dir, secret string) (address string) {
 	tb.Helper()
-	agent := exec.CommandContext(tb.Context(), "kiln-agent", "--socket", dir.Door(), "--secret", secret)
+	agent := exec.CommandContext(tb.Context(), "kiln-agent", "--socket", dir.Door(), "--tcp", "127.0.0.1:0", "--secret", secret)
 	log, err := agent.StdoutPipe()
 	if err == nil {
 		err = agent.Start()
 	}
 	if err == nil {
-		_, err = bufio.NewReader(log).ReadString('\n') // it listens
+		said := bufio.NewReader(log)
+		address, err = said.ReadString('\n')
+		if err == nil {
+			_, err = said.ReadString('\n') // the socket is the last one
+		}
 	}
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	return strings.TrimSpace(strings.TrimPrefix(address, "kiln-agent: listens on "))
 }
 
 // printing is a script that prints n bytes without a last line feed; some of its writes

@@ -17,7 +17,8 @@
 // can: the secret of the job comes first, and what the step prints comes in
 // frames. So it does on a Unix socket on which the descriptor is lost: SELinux
 // drops one without an error (selinux_file_receive in the kernel's
-// security/selinux/hooks.c), and so they are counted on arrival.
+// security/selinux/hooks.c), and so they are counted on arrival. An agent that is told
+// that its socket works ([Door.Alone]) listens for TCP no longer.
 //
 // # An action's output
 //

@@ -94,6 +94,25 @@ func (d Door) Probe(ctx context.Context) (Welcome, error) {
 	return welcome, nil
 }
 
+// Alone tells the agent behind a socket that all calls come by it: the agent listens
+// for no other any more.
+func (d Door) Alone(ctx context.Context) error {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if err := conn.SetDeadline(time.Now().Add(dialLimit)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(frame{kind: kindAlone}.append(nil)); err != nil {
+		return fmt.Errorf("%w: %w", ErrShut, err)
+	}
+	_, err = readWelcome(conn)
+	return err
+}
+
 // probe asks at an open connection.
 func probe(conn net.Conn) (Welcome, error) {
 	read, write, err := newPipe()
@@ -108,6 +127,11 @@ func probe(conn net.Conn) (Welcome, error) {
 	if err := sendFirst(conn, frame{kindProbe, []byte{1}}, write); err != nil {
 		return Welcome{}, fmt.Errorf("%w: %w", ErrShut, err)
 	}
+	return readWelcome(conn)
+}
+
+// readWelcome reads the agent's answer to anything but a call.
+func readWelcome(conn net.Conn) (Welcome, error) {
 	f, err := readFrame(conn)
 	switch {
 	case err != nil:

@@ -24,11 +24,12 @@ const (
 	kindCall   kind = 'C' // a call, see Call
 	kindSignal kind = 'S' // one byte: the number of a signal for the step
 	kindProbe  kind = 'P' // one byte: how many descriptors come with it
+	kindAlone  kind = 'L' // over a socket: no call will come over TCP
 )
 
 // The agent's frames.
 const (
-	kindWelcome     kind = 'W' // the answer to a probe: version, descriptors that came, Libc, Mark, short limits
+	kindWelcome     kind = 'W' // the answer to a probe, and to the end of TCP: version, descriptors that came, Libc, Mark, short limits
 	kindStarted     kind = 'B' // one byte: 1 where output comes in frames, else 0
 	kindOutput      kind = 'O' // what the step printed
 	kindStopping    kind = 'D' // the container is told to end
@@ -70,7 +71,7 @@ func (k kind) limit() (limit int, known bool) {
 		return 1, true
 	case kindOutOfMemory:
 		return 8, true
-	case kindStopping:
+	case kindStopping, kindAlone:
 		return 0, true
 	}
 	return 0, false

@@ -178,6 +178,37 @@ func TestSilentStrangers(t *testing.T) {
 	}
 }
 
+// An agent that is called by its socket alone does not listen for others any more, and
+// what runs goes on. Nobody can tell it so over TCP.
+func TestAlone(t *testing.T) {
+	c := start(t)
+	if err := c.tcp.Alone(t.Context()); !isRefused(err) {
+		t.Errorf("over TCP: %v", err)
+	}
+	long := begin(t, c.tcp, "echo begun; sleep 0.3; echo ended")
+	long.line(t)
+	if err := c.unix.Alone(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.tcp.Probe(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("it still listens: %v", err)
+	}
+	if err := c.unix.Alone(t.Context()); err != nil {
+		t.Errorf("said again: %v", err)
+	}
+	if said := long.line(t); said != "ended" {
+		t.Error(said)
+	}
+	if outcome, said := run(t, c.unix, sh("echo well")); outcome.Code != 0 || said != "well\n" {
+		t.Errorf("%+v, %q", outcome, said)
+	}
+}
+
+func isRefused(err error) bool {
+	_, is := errors.AsType[*agent.RefusedError](err)
+	return is
+}
+
 // Over TCP nothing of a stranger is read but the secret.
 func TestSecret(t *testing.T) {
 	c := start(t)

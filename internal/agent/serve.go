@@ -56,6 +56,7 @@ type server struct {
 	roster   roster
 	steps    chan struct{} // one item for each step that runs
 	calls    sync.WaitGroup
+	outside  []net.Listener // those that are no sockets
 }
 
 // Serve is the job container's process: it listens, starts the steps that it is
@@ -88,6 +89,11 @@ func Serve(ctx context.Context, config Config) error {
 		roster: roster{steps: map[*step]*peer{}}, steps: make(chan struct{}, maxSteps),
 	}
 	var accepting sync.WaitGroup
+	for _, listener := range listeners {
+		if !isLocal(listener.Addr()) {
+			s.outside = append(s.outside, listener)
+		}
+	}
 	for _, listener := range listeners {
 		fmt.Fprintf(config.Log, "kiln-agent: listens on %s\n", listener.Addr())
 		accepting.Go(func() { s.accept(listener) })
@@ -126,6 +132,9 @@ func (c Config) listen(ctx context.Context) ([]net.Listener, error) {
 	return all, nil
 }
 
+// isLocal tells a Unix socket, which takes rights on the file system to connect to.
+func isLocal(address net.Addr) bool { return address.Network() == "unix" }
+
 func closeListeners(all []net.Listener) {
 	for _, listener := range all {
 		_ = listener.Close()
@@ -134,8 +143,8 @@ func closeListeners(all []net.Listener) {
 
 // accept hears connections until the listener is closed.
 func (s *server) accept(listener net.Listener) {
-	_, local := listener.(*net.UnixListener)
-	opening, outside := make(chan struct{}, maxOpening), &strangers{}
+	local, outside := isLocal(listener.Addr()), &strangers{}
+	opening := make(chan struct{}, maxOpening)
 	for {
 		if local {
 			opening <- struct{}{}
@@ -198,10 +207,13 @@ func (s *server) hear(p *peer, opened func()) {
 		return
 	}
 	opened()
-	switch f.kind {
-	case kindProbe:
+	switch local := isLocal(p.conn.LocalAddr()); {
+	case f.kind == kindProbe:
 		_ = p.send(s.welcome(len(descriptors)))
-	case kindCall:
+	case f.kind == kindAlone && local:
+		closeListeners(s.outside)
+		_ = p.send(s.welcome(len(descriptors)))
+	case f.kind == kindCall:
 		s.call(p, f.payload, &descriptors)
 	default:
 		p.refuse(fmt.Errorf("%w: %q opens no conversation", errForm, byte(f.kind)))
