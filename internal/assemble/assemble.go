@@ -145,19 +145,19 @@ func (a *assembly) chmod(change split.Chmod, c *instructions.RunCommand) error {
 		return err
 	}
 	dir := a.config.workdir()
-	if at, err := a.root.follow(dir); err != nil || !a.root.dir(at) || !a.shell() {
+	if at, err := a.root.reach(dir); err != nil || !a.root.dir(at) || !a.shell() || climbs(a.config.image.Config.WorkingDir) {
 		return errors.Join(err, errShell)
 	}
 	for _, name := range change.Paths {
 		if !path.IsAbs(name) {
 			name = dir + "/" + name
 		}
-		at, err := a.root.follow(name)
+		at, err := a.root.reach(name)
 		if err != nil {
 			return err
 		}
 		n := a.root.nodes[at]
-		if n == nil || n.entry.Kind != treeindex.File || n.entry.Mode&^0o777 != 0 || strings.HasSuffix(name, "/") {
+		if n == nil || n.entry.Kind != treeindex.File || n.entry.Mode&^0o777 != 0 {
 			return errChmod
 		}
 		changed := *n
@@ -201,25 +201,16 @@ func library(name string) bool {
 	return strings.HasPrefix(first, "lib") && strings.Contains(name, ".so") || strings.HasPrefix(name, "etc/ld")
 }
 
-// found reports whether something is at a path.
-func (a *assembly) found(name string) bool {
-	at, err := a.root.follow(name)
-	if err != nil {
-		return false
-	}
-	_, found := a.root.find(at)
-	return found
-}
-
 // firstIsBelow reports whether the first chmod of a search path is a program of the
 // tree below.
 func (a *assembly) firstIsBelow(search string) bool {
 	for dir := range strings.SplitSeq(search, ":") {
-		if !path.IsAbs(dir) {
+		at, err := a.root.reach(dir + "/chmod")
+		if err != nil || !path.IsAbs(dir) || climbs(dir) {
 			return false
 		}
-		if a.found(dir + "/chmod") {
-			return a.program(dir + "/chmod")
+		if _, found := a.root.find(at); found {
+			return a.program(at)
 		}
 	}
 	return false
@@ -227,7 +218,7 @@ func (a *assembly) firstIsBelow(search string) bool {
 
 // program reports whether a path leads to a program that the rest has not made.
 func (a *assembly) program(name string) bool {
-	at, err := a.root.follow(name)
+	at, err := a.root.reach(name)
 	if err != nil || a.root.nodes[at] != nil {
 		return false
 	}

@@ -94,6 +94,14 @@ d/l -> e
 l -> d/f
 run.sh 644 #!/bin/sh`
 
+// links are more files of the context.
+const links = `
+s/
+s/bent -> ../current/../a
+s/one -> ../current
+s/open -> ../a/
+s/two -> one`
+
 // assembled is what came of a Dockerfile.
 type assembled struct {
 	plan    *split.Plan
@@ -216,6 +224,8 @@ func TestLayer(t *testing.T) {
 		{"workdir behind a link", "WORKDIR /current/n", "opt/ 700@7:8\nopt/n/ 755"},
 		{"chmod by a run", "COPY run.sh /x/\nWORKDIR /x\nRUN chmod +x run.sh", "x/ 755\nx/run.sh 755 #!/bin/sh"},
 		{"chmod by a run, in octal", "COPY run.sh /x\nRUN chmod 0500 /x", "x 500 #!/bin/sh"},
+		{"chmod by a run, from the working directory", "WORKDIR /x/\nCOPY run.sh .\nRUN chmod +x ./run.sh", "x/ 755\nx/run.sh 755 #!/bin/sh"},
+		{"chmod by a run, behind a link", "COPY d /x\nRUN chmod 711 /x/l", "x/ 755\nx/f/ 700\nx/l -> e\nx/e 711 E\nx/f/g 644 G"},
 		{"chmod by a run that may not write for all", "COPY run.sh /x\nRUN chmod +w /x\nRUN chmod o+w /x", "x 646 #!/bin/sh"},
 		{"nothing", "ENV A=1", ""},
 	} {
@@ -258,10 +268,15 @@ func TestUnsure(t *testing.T) {
 		"chmod after another chmod came in": "ENV PATH=/app:/bin\nCOPY a /app/chmod\nCOPY a /x\nRUN chmod 700 /x",
 		"chmod without a search path":       "ENV PATH=\nCOPY a /x\nRUN chmod 700 /x",
 		"chmod with a library":              "ENV LD_PRELOAD=/x\nCOPY a /x\nRUN chmod 700 /x",
+		"chmod from a directory above":      "COPY a /a\nCOPY a /opt/a\nWORKDIR /current/..\nRUN chmod 700 a",
+		"chmod found above":                 "COPY a /x\nENV PATH=/current/../bin\nRUN chmod 700 /x",
+		"chmod found behind many links":     "ENV PATH=/s/two:/bin\nCOPY s /s\nCOPY a /opt/chmod\nCOPY a /x\nRUN chmod 700 /x",
+		"chmod behind a link that bends":    "COPY a /a\nCOPY s /s\nRUN chmod 700 /s/bent",
+		"chmod behind a link to no file":    "COPY a /a\nCOPY s /s\nRUN chmod 700 /s/open",
 		"parents of what is not there":      "COPY --parents d/nothing /x/",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := run(t, "FROM base\n"+rest+"\n", files)
+			got, err := run(t, "FROM base\n"+rest+"\n", files+links)
 			if _, unsure := errors.AsType[*split.Unsure](err); !unsure {
 				t.Errorf("got %v and the error %v, want one of type *split.Unsure", got.image, err)
 			}

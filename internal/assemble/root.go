@@ -84,7 +84,37 @@ func relative(name string) string { return strings.TrimPrefix(path.Clean("/"+nam
 // follow returns what a path leads to.
 func (r *root) follow(name string) (string, error) { return treeindex.Follow(r.find, name) }
 
+// reach returns what a path without a way up leads to for a program. Where a link on it
+// leads up from what may be a link again, that is not what follow returns, and an error.
+func (r *root) reach(name string) (string, error) {
+	bent := false
+	at, err := treeindex.Follow(func(name string) (treeindex.Entry, bool) {
+		e, found := r.find(name)
+		bent = bent || e.Kind == treeindex.Link && bends(e.Target)
+		return e, found
+	}, name)
+	if err == nil && bent {
+		err = errBent
+	}
+	return at, err
+}
+
+// bends reports whether the target of a link leads up again, or wants a directory in its
+// end.
+func bends(target string) bool {
+	return strings.HasSuffix(target, "/") || strings.HasSuffix(target, "/.") || climbs(target)
+}
+
+// climbs reports whether a path leads up from anywhere but its beginning.
+func climbs(name string) bool {
+	for strings.HasPrefix(name, "../") {
+		name = name[len("../"):]
+	}
+	return name != ".." && slices.Contains(strings.Split(name, "/"), "..")
+}
+
 var (
+	errBent  = errors.New("a link leads somewhere on a way that programs may go in another way")
 	errSteps = errors.New("there is too much to look at")
 	errNodes = errors.New("it makes too many files")
 )

@@ -208,8 +208,9 @@ type Chmod struct {
 }
 
 // chmods finds the one form that is known. Paths have nothing that a shell or chmod
-// would take for something else.
-var chmods = regexp.MustCompile(`^chmod[ \t]+([0-7]{1,4}|[ugoa]*[+=-][rwx]+)((?:[ \t]+[A-Za-z0-9_./@+%:,][A-Za-z0-9_./@+%:,=-]*)+)[ \t]*$`)
+// would take for something else. A minus has somebody's letter before it: of a mode that
+// looks like an option GNU's chmod fails where the umask leaves more than is asked for.
+var chmods = regexp.MustCompile(`^chmod[ \t]+([0-7]{1,4}|[ugoa]*[+=][rwx]+|[ugoa]+-[rwx]+)((?:[ \t]+[A-Za-z0-9_./@+%:,][A-Za-z0-9_./@+%:,=-]*)+)[ \t]*$`)
 
 // Chmod returns what a RUN of the rest does.
 func (s Step) Chmod() (Chmod, bool) {
@@ -229,5 +230,14 @@ func chmodOf(c *instructions.RunCommand) (Chmod, bool) {
 	if found == nil {
 		return Chmod{}, false
 	}
-	return Chmod{Mode: found[1], Paths: strings.Fields(found[2])}, true
+	change := Chmod{Mode: found[1], Paths: strings.Fields(found[2])}
+	return change, !slices.ContainsFunc(change.Paths, turns)
+}
+
+// turns reports whether a path leads back up, which the kernel does from where a link
+// has led to, or wants a directory in its end.
+func turns(name string) bool {
+	parts := strings.Split(name, "/")
+	last := parts[len(parts)-1]
+	return slices.Contains(parts, "..") || last == "." || last == ""
 }
