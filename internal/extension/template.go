@@ -136,8 +136,8 @@ func addMissing(have *map[string]string, more map[string]string) (ignored []stri
 }
 
 // mergeSpec replaces the keys of the pod spec that the template sets and that by does
-// not merge, and appends volumes, names of hosts, which a job's services have too, and
-// containers.
+// not merge, and appends volumes, names of hosts, which a job's services have too, the
+// Secrets of logins, of which a job has its own, and containers.
 func (t *Template) mergeSpec(spec map[string]any, by rules) (ignored []string) {
 	for key, value := range t.spec {
 		switch key {
@@ -145,6 +145,9 @@ func (t *Template) mergeSpec(spec map[string]any, by rules) (ignored []string) {
 			ignored = append(ignored, "spec.restartPolicy")
 		case "volumes", "hostAliases":
 			spec[key] = appended(spec[key], value)
+		case "imagePullSecrets":
+			added, _ := newNames(spec[key], value)
+			spec[key] = appended(spec[key], added)
 		default:
 			spec[key] = by.pod.merge(key, spec[key], value)
 		}
@@ -185,19 +188,19 @@ func (t *Template) mergeContainer(container map[string]any, by joins) (ignored [
 	return ignored
 }
 
-// newNames returns the variables of more that have does not set, and the names of the
-// others.
+// newNames returns the entries of more whose names no entry of have has, and the names
+// of the others.
 func newNames(have, more any) (added []any, refused []string) {
 	names := map[any]bool{}
 	for _, entry := range list(have) {
-		if variable, ok := entry.(map[string]any); ok {
-			names[variable["name"]] = true
+		if named, ok := entry.(map[string]any); ok {
+			names[named["name"]] = true
 		}
 	}
 	for _, entry := range list(more) {
-		variable, ok := entry.(map[string]any)
-		if ok && names[variable["name"]] {
-			refused = append(refused, fmt.Sprint(variable["name"]))
+		named, ok := entry.(map[string]any)
+		if ok && names[named["name"]] {
+			refused = append(refused, fmt.Sprint(named["name"]))
 			continue
 		}
 		added = append(added, entry)

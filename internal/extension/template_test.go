@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/action"
 	"kiln/internal/extension"
@@ -200,5 +201,39 @@ func TestTemplateByName(t *testing.T) {
 	redis := spec.Containers[1]
 	if len(spec.Containers) != 2 || redis.Image != "redis:7" || redis.Resources.Limits.Cpu().String() != "1" || len(redis.Env) != 1 || spec.Containers[0].Resources.Limits != nil {
 		t.Errorf("containers = %+v", spec.Containers)
+	}
+}
+
+// TestTemplateAdds has a template add to lists that a pod of kiln's has already.
+func TestTemplateAdds(t *testing.T) {
+	template, err := extension.Parse([]byte(`
+spec:
+  imagePullSecrets: [{name: theirs}, {name: registry}]
+  volumes: [{name: cache, emptyDir: {}}]
+  hostAliases: [{ip: 10.0.0.1, hostnames: [mirror]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := corev1.PodSpec{
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "own"}, {Name: "registry"}},
+		Volumes:          []corev1.Volume{{Name: "work"}},
+		HostAliases:      []corev1.HostAlias{{IP: "127.0.0.1", Hostnames: []string{"db"}}},
+	}
+	want := corev1.PodSpec{
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "own"}, {Name: "registry"}, {Name: "theirs"}},
+		Volumes:          []corev1.Volume{{Name: "work"}, {Name: "cache", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+		HostAliases:      []corev1.HostAlias{{IP: "127.0.0.1", Hostnames: []string{"db"}}, {IP: "10.0.0.1", Hostnames: []string{"mirror"}}},
+	}
+	for name, apply := range map[string]func(*corev1.PodSpec, ...*metav1.ObjectMeta) ([]string, error){"action": template.Apply, "job": template.ApplyToJob} {
+		t.Run(name, func(t *testing.T) {
+			got := *have.DeepCopy()
+			if _, err := apply(&got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("pod (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
