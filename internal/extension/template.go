@@ -155,13 +155,27 @@ func (t *Template) mergeSpec(spec map[string]any, by rules) (ignored []string) {
 	if by.settle != nil {
 		by.settle(spec, t.spec)
 	}
+	return append(ignored, t.mergeContainers(spec, by.container)...)
+}
+
+// mergeContainers changes the containers of a pod and adds the template's further ones
+// beside an action or a job container. The pods of services alone have none: they are
+// as many as the job's services happen to need, and a port of such a container is no
+// service's to lose.
+func (t *Template) mergeContainers(spec map[string]any, by joins) (ignored []string) {
 	containers, _ := spec["containers"].([]any)
+	var side []any
 	for _, entry := range containers {
-		if container, ok := entry.(map[string]any); ok {
-			ignored = append(ignored, t.mergeContainer(container, by.container)...)
+		container, ok := entry.(map[string]any)
+		if !ok {
+			continue
+		}
+		ignored = append(ignored, t.mergeContainer(container, by)...)
+		if container["name"] == jobContainer {
+			side = t.side
 		}
 	}
-	spec["containers"] = appended(containers, t.side)
+	spec["containers"] = appended(containers, side)
 	return ignored
 }
 

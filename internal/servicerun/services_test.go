@@ -63,6 +63,7 @@ func (s *stage) again() {
 	var err error
 	s.jobs, err = jobrun.New(jobrun.Options{
 		Pods: s.cluster.Client(s.t, nil), State: s.state, Namespace: "ci", PendingTimeout: 2 * time.Minute, Services: s.services,
+		Template: s.options.Template,
 	})
 	if err != nil {
 		s.t.Fatal(err)
