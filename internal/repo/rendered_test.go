@@ -16,12 +16,14 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"kiln/internal/golden"
 	"kiln/internal/kube"
+	"kiln/internal/label"
 	"kiln/internal/scaleset"
 )
 
@@ -214,6 +216,43 @@ func egress(t *testing.T, values string) []string {
 		lines = append(lines, strings.Join(parts, ", "))
 	}
 	return lines
+}
+
+// TestChartJobs shows who reaches job pods: runner pods, which have the label that the
+// overlays give them, job pods and those of actions. Pods of builds do not.
+func TestChartJobs(t *testing.T) {
+	own := named[*networkingv1.NetworkPolicy](t, rendered(t, "default"), "kiln-job").Spec
+	if !cmp.Equal(own.PolicyTypes, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}) || len(own.Ingress) != 1 {
+		t.Fatalf("%+v", own)
+	}
+	if got := metav1.FormatLabelSelector(&own.PodSelector); got != label.Role+"="+label.RoleJob {
+		t.Errorf("it is about %s", got)
+	}
+	var from []labels.Selector
+	for _, peer := range own.Ingress[0].From {
+		selector, err := metav1.LabelSelectorAsSelector(peer.PodSelector)
+		if err != nil || peer.NamespaceSelector != nil || peer.IPBlock != nil {
+			t.Fatalf("%+v, %v", peer, err)
+		}
+		from = append(from, selector)
+	}
+	for who, pod := range map[string]labels.Set{
+		"runner":   named[*corev1.Pod](t, manifests(t), "runner").Labels,
+		"job":      label.Of(nil, "1", label.RoleJob),
+		"action":   label.Of(nil, "1", label.RoleAction),
+		"build":    label.Of(nil, "1", label.RoleBuild),
+		"stranger": {"app": "x"},
+	} {
+		reaches := slices.ContainsFunc(from, func(s labels.Selector) bool { return s.Matches(pod) })
+		if want := who != "build" && who != "stranger"; reaches != want {
+			t.Errorf("%s: %t", who, reaches)
+		}
+	}
+	for _, object := range rendered(t, "full") {
+		if policy, ok := object.(*networkingv1.NetworkPolicy); ok && policy.Name == "kiln-job" {
+			t.Error("it is there with jobs: false")
+		}
+	}
 }
 
 // TestChartNetwork shows what build pods reach with each variant of the policy.
