@@ -358,6 +358,29 @@ func TestPutTogetherFaults(t *testing.T) {
 	}
 }
 
+// TestLongNames: layers that are within bounds one by one are not taken together.
+func TestLongNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSplitWorld(t)
+		var long []string
+		for i := range 1500 {
+			long = append(long, strings.Repeat(strings.Repeat("x", 255)+"/", 15)+fmt.Sprint(i), "")
+		}
+		layer := tarOf(t, long...)
+		r := w.runner("a", nil, nil)
+		for layers, says := range map[int]string{2: " COPY main.c / ", 9: "kiln: Kaniko builds the whole image: its layers have too many entries, or names that are too long\n"} {
+			base := podtest.Image{Layers: [][]byte{baseFiles(t)}, Config: v1.Config{Env: []string{baseEnv}}}
+			for range layers {
+				base.Layers = append(base.Layers, layer)
+			}
+			w.registry.Put(fmt.Sprintf("base.example.com/long:%d", layers), base)
+			w.stage(fmt.Sprintf("FROM base.example.com/long:%d\nCOPY main.c /\n", layers), "main.c", "one")
+			r.must(t)
+			r.wantLog(t, says)
+		}
+	})
+}
+
 // immutable is a registry that keeps what a tag has, which is what is pushed or nothing.
 func immutable(there bool) podtest.Fault {
 	says := "the tag already exists and is immutable"

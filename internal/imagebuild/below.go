@@ -22,8 +22,9 @@ const maxLayers = 4
 const (
 	// maxImageLayers bounds the layers of one image, of which runtimes take 127.
 	maxImageLayers = 200
-	// maxIndexed bounds the entries of all of them.
-	maxIndexed = treeindex.MaxEntries * 3 / 2
+	// maxIndexed bounds what the indexes of all of them take, in bytes: more than that
+	// of any one layer.
+	maxIndexed = 48 << 20
 )
 
 // lookBelow returns the indexes of the layers of the base part, and which of them were
@@ -40,13 +41,13 @@ func (a *assembly) lookBelow(ctx context.Context) (indexes []*treeindex.Index, m
 	errs := make([]error, len(layers))
 	looking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var entries atomic.Int64
+	var size atomic.Int64
 	var group sync.WaitGroup
 	for i, layer := range layers {
 		group.Go(func() {
 			indexes[i], made[i], errs[i] = a.layer(looking, layer)
-			if errs[i] == nil && entries.Add(int64(len(indexes[i].Entries))) > maxIndexed {
-				errs[i] = &treeindex.Odd{Reason: "its layers have too many entries"}
+			if errs[i] == nil && size.Add(int64(indexes[i].Size())) > maxIndexed {
+				errs[i] = &treeindex.Odd{Reason: "its layers have too many entries, or names that are too long"}
 			}
 			if errs[i] != nil {
 				cancel() // the others are of no use any more
@@ -111,13 +112,13 @@ func (a *assembly) lookAhead(ctx context.Context) (end func(useful bool)) {
 		if err != nil {
 			return // it is scratch, or what is wrong is told by who needs it
 		}
-		known, entries := map[string]*treeindex.Index{}, 0
+		known, size := map[string]*treeindex.Index{}, 0
 		for _, layer := range base.Layers[:min(len(base.Layers), maxImageLayers)] {
 			index, made, err := a.ahead(looking, &base, layer)
-			if err != nil || entries+len(index.Entries) > maxIndexed {
+			if err != nil || size+index.Size() > maxIndexed {
 				break
 			}
-			entries += len(index.Entries)
+			size += index.Size()
 			known[layer.Digest] = index
 			a.keep(ctx, []*treeindex.Index{index}, []bool{made})
 		}

@@ -91,6 +91,21 @@ type Index struct {
 	Accounts map[string][]byte
 }
 
+// entrySize is about what an entry takes beside its names, here and in a tree.
+const entrySize = 100
+
+// Size is about what an index takes in memory, in bytes, with its share of a tree.
+func (x *Index) Size() int {
+	size := entrySize * len(x.Entries)
+	for _, e := range x.Entries {
+		size += len(e.Path) + len(e.Target)
+	}
+	for _, content := range x.Accounts {
+		size += len(content)
+	}
+	return size
+}
+
 // Compare orders paths component by component, bytes as unsigned numbers: a directory
 // stands right before what is in it.
 func Compare(a, b string) int {
