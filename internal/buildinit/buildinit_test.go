@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"kiln/internal/buildinit"
 )
@@ -218,5 +220,38 @@ func TestInstall(t *testing.T) {
 	}
 	if err := buildinit.Install(filepath.Join(dir, "no", "init")); err == nil {
 		t.Error("a directory that is not there is no error")
+	}
+}
+
+// Await goes on once somebody listens, and not before.
+func TestAwait(t *testing.T) {
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	if err := buildinit.Await(address, time.Minute); err != nil {
+		t.Errorf("somebody listens: %v", err)
+	}
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := buildinit.Await(address, 20*time.Millisecond); err == nil || !strings.Contains(err.Error(), "nobody listens at "+address) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	came := make(chan error, 1)
+	go func() { came <- buildinit.Await(address, time.Minute) }()
+	later, err := net.Listen("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer later.Close()
+	if err := <-came; err != nil {
+		t.Errorf("somebody listens later: %v", err)
+	}
+	for _, bad := range []string{"", "localhost:1", "[::1]:1", "127.0.0.1"} {
+		if err := buildinit.Await(bad, time.Minute); err == nil {
+			t.Errorf("%q is taken for an address", bad)
+		}
 	}
 }

@@ -13,6 +13,10 @@
 //   - its standard input is the container's, untouched;
 //   - signals that end a process reach it, and its exit code is the container's.
 //
+// [Await] keeps it from being started before the gate listens. So it can be given its
+// input before anybody has heard of that, and no RUN begins before the gate has read what
+// it shares with RUNs.
+//
 // It protects nothing. A RUN as root can end the executor, and can change what
 // this process does as it could change the executor itself.
 package buildinit

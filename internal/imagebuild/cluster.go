@@ -27,6 +27,7 @@ type Pods interface {
 	Pod(ctx context.Context, name string) (*corev1.Pod, error)
 	Watch(ctx context.Context, pod string, onChange podrun.OnChange) error
 	Attach(ctx context.Context, pod, container string, stdin io.Reader) error
+	Knock(ctx context.Context, pod, container string, stdin io.Reader) error
 	Follow(ctx context.Context, pod, container string, sink func(line []byte) error) error
 	FollowFrom(ctx context.Context, pod, container string, from podlog.Position, sink podlog.Sink) error
 	Events(ctx context.Context, kind, name string) []corev1.Event

@@ -30,6 +30,10 @@
 //	starting → idle → building → pushed → over      for a follower
 //	building → pushed → over                        for an heir
 //
+// A creator does not wait until the pod says that Kaniko runs, which the kubelet tells a
+// second late: in starting it knocks, tries to send the context, and goes on to sending
+// once that was taken. What the pod says comes first where that was not.
+//
 // An heir is what an order becomes whose daemon was restarted once the pod had the whole
 // context: [Begun] is what the order knows of the daemon before, and the pod's logs are
 // read again from their beginning. A pod of the order's that has got no context is gone on

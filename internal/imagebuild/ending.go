@@ -20,7 +20,7 @@ func (l *life) ended() []effect {
 
 // worded goes on without the gate's word: Kaniko's last lines may be to come.
 func (l *life) worded() []effect {
-	if !l.working() || l.words.said(end) {
+	if !l.working() && !l.knocked || l.words.said(end) {
 		return l.exhausted()
 	}
 	l.phase = unread

@@ -18,8 +18,11 @@ type (
 	gateUnread struct{ err error }
 	// gateLooked has how the pod is of a gate whose log cannot be read.
 	gateLooked struct{ over bool }
-	// contextSent is the end of sending the context.
+	// contextSent is the end of sending the context; the error is [podrun.ErrNotYet]
+	// where Kaniko did not take it.
 	contextSent struct{ err error }
+	// knockTime has come to try whether Kaniko takes it.
+	knockTime struct{}
 	// kanikoSaid is something that Kaniko's log says once.
 	kanikoSaid struct{ what saying }
 	// joined is the outcome of becoming an owner.
@@ -42,14 +45,17 @@ const (
 	followGate   act = iota // read the gate's log
 	followKaniko            // show Kaniko's log
 	sendContext
-	joinOwners // become an owner of the pod
-	lookAtGate // see how the pod is
-	explain    // ask why the pod does not start
-	beat       // say that a silent build goes on
-	say        // a line in the author's log
-	tellDenied // of what the gate refused
-	tellSent   // that the context was sent
-	markWork   // the build goes on by itself from now on
+	knock       // send the context if Kaniko takes it
+	setKnock    // the time for that
+	forgetGiven // the pod has got nothing of the context
+	joinOwners  // become an owner of the pod
+	lookAtGate  // see how the pod is
+	explain     // ask why the pod does not start
+	beat        // say that a silent build goes on
+	say         // a line in the author's log
+	tellDenied  // of what the gate refused
+	tellSent    // that the context was sent
+	markWork    // the build goes on by itself from now on
 	markBuilt
 	setDeadline // of the phase
 	setGrace

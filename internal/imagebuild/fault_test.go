@@ -44,15 +44,19 @@ func afterFault(op, fault string, always bool) (want ending, left bool) {
 		default:
 			well.Pods = 2
 		}
-	case "list pods", "watch pods", "get pods/log":
+	case "get pods/log":
 		switch {
-		case !always && op == "get pods/log": // it is asked for before the pod is looked at
+		case refused && always:
+			return ending{Outcomes: "admission_refused", Pods: 1}, false
+		case always, strings.HasSuffix(fault, "timed out"): // the build does without: the registry has the image
+			well.Outcomes = "followed"
+		}
+	case "list pods", "watch pods":
+		switch {
 		case refused:
 			return ending{Outcomes: "admission_refused", Pods: 1}, false
 		case always && op == "list pods":
 			return ending{Outcomes: "unschedulable", Pods: 1}, false
-		case always && op == "get pods/log":
-			return ending{Outcomes: "not_started", Pods: 1}, false
 		}
 	case "get pods", "delete pods": // the build has ended; owner references collect the rest
 		return well, refused || always && (op == "get pods" || !done)

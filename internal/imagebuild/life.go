@@ -2,12 +2,10 @@ package imagebuild
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/failure"
@@ -86,6 +84,8 @@ type life struct {
 	pod     *corev1.Pod // the latest state; nil before the first
 	gate    gateState
 	shown   bool      // Kaniko's log is being read
+	knocks  int       // how often the context was tried to be sent, or is going to be
+	knocked bool      // it is being tried
 	arrived bool      // Kaniko has the context
 	began   time.Time // when the context began to be sent, or had arrived; zero before
 
@@ -133,6 +133,8 @@ func (l *life) on(e any) []effect {
 		return l.looked(e.over)
 	case contextSent:
 		return l.sent(e.err)
+	case knockTime:
+		return l.knock()
 	case kanikoSaid:
 		return l.read(e.what)
 	case joined:
@@ -185,6 +187,10 @@ func (l *life) observe(pod *corev1.Pod) []effect {
 		return l.gone()
 	}
 	var todo []effect
+	if l.role == creator && l.phase == starting && l.knocks == 0 && pod.Spec.NodeName != "" {
+		l.knocks = 1
+		todo = append(todo, effect{act: setKnock, after: firstKnock})
+	}
 	if l.gate == gateAway && podwait.Started(pod, kaniko.ContainerGate) {
 		l.gate = gateStarted
 		todo = append(todo, effect{act: followGate})
@@ -198,29 +204,6 @@ func (l *life) observe(pod *corev1.Pod) []effect {
 		return append(todo, l.ended()...)
 	}
 	return append(todo, l.nodeLost()...)
-}
-
-// begin leaves starting once the pod can take the context: the creator sends it, once
-// the gate listens and Kaniko waits for its input, and a follower gives the creator
-// its time, for the images of the containers may come long after one another.
-func (l *life) begin() []effect {
-	switch {
-	case l.phase != starting || l.gate != gateListens || !l.shown:
-		return nil
-	case l.role == follower:
-		l.phase = idle
-		return []effect{{act: setDeadline, after: contextGrace}}
-	case !podrun.Running(l.pod, kaniko.ContainerKaniko):
-		return nil
-	}
-	l.phase = sending
-	return append(l.work(), effect{act: sendContext})
-}
-
-// work says that the build goes on by itself from now on.
-func (l *life) work() []effect {
-	l.began = time.Now()
-	return []effect{{act: markWork}, {act: setDeadline, after: l.limits.build}}
 }
 
 // nodeLost ends a build whose node will not say any more how it ends.
@@ -326,47 +309,6 @@ func (l *life) looked(over bool) []effect {
 		return nil
 	}
 	return l.fail(l.deaf)
-}
-
-// sent acts on the outcome of sending the context. Where Kaniko has ended,
-// its own words say more than a broken stream does.
-func (l *life) sent(err error) []effect {
-	if err == nil {
-		return []effect{{act: tellSent}}
-	}
-	l.broke = failure.New(failure.ContextTransport, "the build context did not arrive whole: %w", err)
-	switch {
-	case l.settled():
-		return nil
-	case apierrors.IsForbidden(err): // and would be the next time
-		return l.fail(fmt.Errorf("send the build context: %w", err))
-	}
-	l.phase = cut
-	if l.words.said(end) {
-		return l.heardOut()
-	}
-	return []effect{{act: setGrace, after: verdictGrace}}
-}
-
-// heardOut goes on after a broken stream once Kaniko's log has ended: if it was read
-// to its end, the pod's next state brings the verdict.
-func (l *life) heardOut() []effect {
-	if !l.words.whole() {
-		return l.brokenOff()
-	}
-	if l.phase = sending; l.arrived {
-		l.phase = building
-	}
-	return nil
-}
-
-// brokenOff ends a build that has not got its context. Where somebody removed the pod,
-// that is why.
-func (l *life) brokenOff() []effect {
-	if l.pod.DeletionTimestamp != nil {
-		return l.gone()
-	}
-	return l.fail(l.broke)
 }
 
 // read acts on what Kaniko's log says.

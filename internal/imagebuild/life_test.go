@@ -2,6 +2,7 @@ package imagebuild
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,13 @@ func podOf(states ...string) podChanged {
 	return podChanged{pod}
 }
 
+// placed is a state of the pod once it has got its node.
+func placed(state podChanged) podChanged {
+	pod := state.pod.DeepCopy()
+	pod.Spec.NodeName = "node"
+	return podChanged{pod}
+}
+
 // deleted is a state of the pod after somebody has deleted it.
 func deleted(state podChanged) podChanged {
 	pod := state.pod.DeepCopy()
@@ -63,6 +71,9 @@ func TestLife(t *testing.T) {
 		underWay   = []any{none, up, listens}
 		built      = []any{up, listens, arrives}
 		transports = failure.ContextTransport
+		knocks     = []any{placed(none), knockTime{}}
+		silence    = contextSent{fmt.Errorf("attach: %w", podrun.ErrNotYet)}
+		vain       = slices.Repeat([]any{knockTime{}, silence}, maxKnocks)
 	)
 	for name, tt := range map[string]struct {
 		role   role
@@ -76,6 +87,24 @@ func TestLife(t *testing.T) {
 		"a creator sends":                       {creator, [][]any{underWay}, sending, "", nil, []act{markWork, setDeadline, sendContext}},
 		"a creator sends once Kaniko runs":      {creator, [][]any{{podOf("", "run"), listens, up}}, sending, "", nil, []act{followKaniko, markWork, setDeadline, sendContext}},
 		"a creator sends once":                  {creator, [][]any{underWay, {listens, up}}, sending, "", nil, []act{markWork, setDeadline, sendContext}},
+		"a creator is going to knock":           {creator, [][]any{{placed(none)}}, starting, "", nil, []act{setKnock}},
+		"a creator is going to knock once":      {creator, [][]any{{placed(none), placed(none), placed(podOf("", "run"))}}, starting, "", nil, []act{followGate}},
+		"a creator knocks":                      {creator, [][]any{knocks}, starting, "", nil, []act{knock}},
+		"a knock is answered":                   {creator, [][]any{knocks, {contextSent{}}}, sending, "", nil, []act{markWork, setDeadline, tellSent}},
+		"a knock is not answered":               {creator, [][]any{knocks, {silence}}, starting, "", nil, []act{forgetGiven, setKnock}},
+		"nothing is sent twice":                 {creator, [][]any{knocks, {contextSent{}, placed(up), listens, knockTime{}}}, sending, "", nil, []act{followGate, followKaniko}},
+		"Kaniko takes what was sent":            {creator, [][]any{knocks, {contextSent{}, placed(up), arrives}}, building, "", nil, nil},
+		"a creator knocks in vain":              {creator, [][]any{{placed(none)}, vain}, starting, "", nil, []act{forgetGiven}},
+		"a creator sends after knocks":          {creator, [][]any{{placed(none)}, vain, {placed(up), listens}}, sending, "", nil, []act{markWork, setDeadline, sendContext}},
+		"a creator does not knock when it runs": {creator, [][]any{{placed(up), listens, knockTime{}}}, sending, "", nil, []act{markWork, setDeadline, sendContext}},
+		"Kaniko runs during a knock":            {creator, [][]any{knocks, {placed(up), listens}}, sending, "", nil, []act{markWork, setDeadline}},
+		"Kaniko runs, the knock was too early":  {creator, [][]any{knocks, {placed(up), listens, silence}}, sending, "", nil, []act{sendContext}},
+		"Kaniko ends during a knock":            {creator, [][]any{knocks, {placed(bad)}}, unread, "", nil, []act{followGate, followKaniko, setGrace}},
+		"Kaniko ends before a knock ends":       {creator, [][]any{knocks, {placed(bad), silence, logEnds, graceOver{}}}, over, failure.Internal, nil, nil},
+		"a knock breaks off":                    {creator, [][]any{knocks, {broken}}, cut, "", nil, []act{setGrace}},
+		"a knock breaks off for good":           {creator, [][]any{knocks, {broken, graceOver{}}}, over, transports, nil, nil},
+		"a follower does not knock":             {follower, [][]any{knocks}, starting, "", nil, nil},
+		"an heir does not knock":                {heir, [][]any{{placed(up)}}, starting, "", nil, []act{followGate, followKaniko}},
 		"a follower waits":                      {follower, [][]any{underWay}, idle, "", nil, []act{setDeadline}},
 		"a follower joins":                      {follower, [][]any{built}, building, "", nil, []act{markWork, setDeadline, joinOwners}},
 		"a follower joins a pod that is gone":   {follower, [][]any{built, {joined{podrun.ErrGone}}}, over, "", errAgain, []act{say}},

@@ -13,6 +13,7 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/hook"
+	"kiln/internal/kaniko"
 	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/registry"
@@ -129,13 +130,16 @@ func (o *order) readTree() (*buildcontext.Tree, error) {
 	return tree, nil
 }
 
-// send streams the plan's head and the context to container of a pod, which takes them
-// for one archive.
-func (o *order) send(ctx context.Context, pod, container string) error {
+// attach is how a context is sent: [podrun.Client.Attach] or Knock.
+type attach func(ctx context.Context, pod, container string, stdin io.Reader) error
+
+// send streams the plan's head and the context to Kaniko, which takes them for one
+// archive.
+func (o *order) send(ctx context.Context, pod string, by attach) error {
 	file, err := os.Open(o.source.Context.Path)
 	if err != nil {
 		return fmt.Errorf("read the build context: %w", err)
 	}
 	defer file.Close()
-	return o.builder.options.Pods.Attach(ctx, pod, container, io.MultiReader(bytes.NewReader(o.plan.head), file))
+	return by(ctx, pod, kaniko.ContainerKaniko, io.MultiReader(bytes.NewReader(o.plan.head), file))
 }

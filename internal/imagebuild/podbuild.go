@@ -34,6 +34,7 @@ type podBuild struct {
 	sent     chan error  // the outcome of sending the context
 	deadline *time.Timer // of the phase
 	grace    *time.Timer // of a finished build
+	knock    *time.Timer // to the next try to send the context
 	starts   func()      // counts the pod as waiting no longer
 	denials  int
 	shared   bool // the pod is one that the step needs, and another made
@@ -59,10 +60,11 @@ func (o *order) seeThrough(ctx context.Context, pod *corev1.Pod, as role) (resul
 			wait:     wait,
 		},
 		gate: make(chan string), heard: make(chan error, 1), sent: make(chan error, 1),
-		deadline: time.NewTimer(options.Settings.PendingTimeout), grace: time.NewTimer(0),
+		deadline: time.NewTimer(options.Settings.PendingTimeout), grace: time.NewTimer(0), knock: time.NewTimer(0),
 		starts: sync.OnceFunc(options.Metrics.PodWaits()),
 	}
 	b.grace.Stop()
+	b.knock.Stop()
 	if as == heir {
 		b.life.phase, b.life.arrived, b.life.began = building, true, o.begun.Sent
 		b.deadline.Reset(time.Until(o.begun.Sent.Add(options.Settings.BuildTimeout)))
@@ -86,6 +88,7 @@ func (b *podBuild) leave() {
 func (b *podBuild) run(ctx context.Context) (result, error) {
 	defer b.deadline.Stop()
 	defer b.grace.Stop()
+	defer b.knock.Stop()
 	defer b.starts()
 	defer func() {
 		b.output.close()
@@ -136,6 +139,8 @@ func (b *podBuild) next(ctx context.Context, feed podwait.Feed, tick <-chan time
 		return late{}
 	case <-b.grace.C:
 		return graceOver{}
+	case <-b.knock.C:
+		return knockTime{}
 	}
 }
 
@@ -161,7 +166,14 @@ func (b *podBuild) do(ctx context.Context, todo effect) any {
 		})
 	case sendContext:
 		b.noteGiven(false)
-		go func() { b.sent <- b.order.send(ctx, b.pod.Name, kaniko.ContainerKaniko) }()
+		go func() { b.sent <- b.order.send(ctx, b.pod.Name, pods.Attach) }()
+	case knock:
+		b.noteGiven(false)
+		go func() { b.sent <- b.order.send(ctx, b.pod.Name, pods.Knock) }()
+	case setKnock:
+		b.knock.Reset(todo.after)
+	case forgetGiven:
+		b.order.note(func(begun *Begun) { begun.Given, begun.Sent = "", time.Time{} })
 	case joinOwners:
 		return b.join(ctx)
 	case lookAtGate:

@@ -80,6 +80,7 @@ func (l *Log) Failure(exitCode int32, oomKilled bool) Failure {
 // started or did not end by itself.
 var (
 	initCannot = regexp.MustCompile(`^` + buildinit.Prefix + `cannot start (\S+): (.*)$`)
+	initAwaits = regexp.MustCompile(`^` + buildinit.Prefix + `(nobody listens at .*)$`)
 	initEnded  = regexp.MustCompile(`^` + buildinit.Prefix + `\S+ was ended by the signal "(.*)"$`)
 )
 
@@ -96,6 +97,9 @@ func (l *Log) initSaid(exitCode int32) (Failure, bool) {
 			Message: fmt.Sprintf("the image of KILN_KANIKO_IMAGE does not start %s (%s): an operator has to name Kaniko's executor in it with KILN_KANIKO_EXECUTOR",
 				found[1], found[2]),
 		}, true
+	}
+	if found := initAwaits.FindStringSubmatch(last); found != nil {
+		return Failure{Reason: failure.NodeLost, Message: "the gate of the build pod did not start in time: " + found[1]}, true
 	}
 	found := initEnded.FindStringSubmatch(last)
 	switch {

@@ -50,6 +50,7 @@ func TestFailure(t *testing.T) {
 		{"Kaniko killed by the kernel", end{code: 137, lines: []string{beginsRun, `kiln-init: /kaniko/executor was ended by the signal "killed"`}}, failure.OutOfMemory, "Kaniko itself was killed"},
 		{"Kaniko ended by a RUN", end{code: 143, lines: []string{beginsRun, `kiln-init: /kaniko/executor was ended by the signal "terminated"`}}, failure.Internal, `ended by the signal "terminated"`},
 		{"no executor", end{code: 127, lines: []string{"kiln-init: cannot start /kaniko/executor: no such file or directory"}}, failure.Misconfigured, "KILN_KANIKO_EXECUTOR"},
+		{"no gate", end{code: 126, lines: []string{"kiln-init: nobody listens at 127.0.0.1:5001 after 1m0s: connection refused"}}, failure.NodeLost, "the gate of the build pod did not start in time"},
 		{"a RUN that speaks as the first process", end{code: 1, lines: []string{beginsRun, `kiln-init: /x was ended by the signal "killed"`, exit + "1"}}, failure.RunFailed, "exit code 1"},
 		{"killed from outside", end{code: 137, lines: []string{beginsRun}}, failure.Evicted, "Kaniko was killed"},
 		{"a RUN that was killed", end{code: 255, lines: []string{beginsRun, signal + "killed"}}, failure.OutOfMemory, "it most likely ran out of memory"},

@@ -20,9 +20,10 @@ func initEmptyVolume() corev1.Volume {
 	return corev1.Volume{Name: initVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 }
 
-// initCommand starts the executor below its first process.
+// initCommand starts the executor below its first process, once the gate listens: the
+// context may come before anybody has heard of that.
 func initCommand(executor string) []string {
-	return []string{initDir + "/" + initName, executor}
+	return []string{initDir + "/" + initName, "--await", gateAddress, executor}
 }
 
 // initMount is the executor's.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,9 +33,38 @@ import (
 // The connection is a WebSocket, and SPDY where the API server or a proxy
 // refuses that; nothing has been read by then.
 func (c Client) Attach(ctx context.Context, pod, container string, stdin io.Reader) error {
-	did := call{"attach", "pods", pod}
 	input := &countedReader{source: stdin}
 	err := c.stream(ctx, pod, container, input)
+	return c.attached(pod, container, input, err)
+}
+
+// ErrNotYet says that nothing of an input has arrived: its container may not run yet.
+var ErrNotYet = errors.New("the container takes no input")
+
+// notUpgraded is in the error of a kubelet that found no running container, as an API
+// server hands it on that has taken the WebSocket before it asked the kubelet (since
+// 1.30; k8s.io/apimachinery pkg/util/httpstream/spdy/roundtripper.go). What was read by
+// then has gone nowhere.
+const notUpgraded = "unable to upgrade connection"
+
+// Knock is [Client.Attach] to a container of which nobody has said that it runs. It tries
+// once, by WebSocket alone, and returns [ErrNotYet] where nothing has arrived, for
+// whatever reason: it can be called again then, with the input from its beginning. Any
+// other outcome is that of Attach. The kubelet knows a container as soon as it runs, and
+// tells the API server of it up to a second later.
+func (c Client) Knock(ctx context.Context, pod, container string, stdin io.Reader) error {
+	input := &countedReader{source: stdin}
+	err := c.webSocket(ctx, pod, container, input)
+	if err != nil && ctx.Err() == nil && (input.untouched() || strings.Contains(err.Error(), notUpgraded)) {
+		_, _, _ = input.close()
+		return fmt.Errorf("attach to pod %s/%s: %w: %w", c.Namespace, pod, ErrNotYet, err)
+	}
+	return c.attached(pod, container, input, err)
+}
+
+// attached is the outcome of an attach that has ended with err.
+func (c Client) attached(pod, container string, input *countedReader, err error) error {
+	did := call{"attach", "pods", pod}
 	sent, complete, readErr := input.close()
 	switch {
 	case readErr != nil:
@@ -49,24 +80,32 @@ func (c Client) Attach(ctx context.Context, pod, container string, stdin io.Read
 	return nil
 }
 
-// stream tries the WebSocket, then SPDY.
-func (c Client) stream(ctx context.Context, pod, container string, input *countedReader) error {
-	target := c.Kube.AttachURL(c.Namespace, pod, &corev1.PodAttachOptions{Container: container, Stdin: true})
-	options := remotecommand.StreamOptions{Stdin: input}
+// target is where a container's standard input is attached to.
+func (c Client) target(pod, container string) *url.URL {
+	return c.Kube.AttachURL(c.Namespace, pod, &corev1.PodAttachOptions{Container: container, Stdin: true})
+}
+
+// webSocket streams by WebSocket.
+func (c Client) webSocket(ctx context.Context, pod, container string, input *countedReader) error {
 	// A WebSocket upgrade is a GET by its standard (RFC 6455, section 4.1).
-	webSocket, err := remotecommand.NewWebSocketExecutor(c.Config, "GET", target.String())
+	executor, err := remotecommand.NewWebSocketExecutor(c.Config, "GET", c.target(pod, container).String())
 	if err != nil {
 		return err
 	}
-	refusal := webSocket.StreamWithContext(ctx, options)
+	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: input})
+}
+
+// stream tries the WebSocket, then SPDY.
+func (c Client) stream(ctx context.Context, pod, container string, input *countedReader) error {
+	refusal := c.webSocket(ctx, pod, container, input)
 	if !httpstream.IsUpgradeFailure(refusal) && !httpstream.IsHTTPSProxyError(refusal) {
 		return refusal
 	}
-	spdy, err := remotecommand.NewSPDYExecutor(c.Config, "POST", target)
+	spdy, err := remotecommand.NewSPDYExecutor(c.Config, "POST", c.target(pod, container))
 	if err != nil {
 		return err
 	}
-	err = spdy.StreamWithContext(ctx, options)
+	err = spdy.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: input})
 	// The SPDY client keeps only the text of the API server's answer.
 	status, known := errors.AsType[*apierrors.StatusError](upgradeCause(refusal))
 	if err != nil && known && input.untouched() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -161,6 +162,49 @@ func TestAttachRefused(t *testing.T) {
 				return true
 			}
 			contains(t, client.Attach(until(t), "p", "kaniko", endless{}), "attach pods ns/p", test.want)
+		})
+	}
+}
+
+// TestKnock: what arrives, and what is certain not to have arrived.
+func TestKnock(t *testing.T) {
+	taken := func(end string) func(w http.ResponseWriter, r *http.Request) bool {
+		return socket(t, func(conn *websocket.Conn) {
+			receive(conn, new(bytes.Buffer), everything)
+			if end != "" {
+				_ = conn.WriteMessage(websocket.BinaryMessage, append([]byte{channelError}, `{"metadata":{},"status":"Failure","message":"`+end+`","reason":"InternalError"}`...))
+			}
+			goodbye(conn)
+		})
+	}
+	refused := func(w http.ResponseWriter, _ *http.Request) bool {
+		refuse(w, 400, metav1.StatusReasonBadRequest, "pod p does not have a host assigned")
+		return true
+	}
+	for name, tt := range map[string]struct {
+		serve  func(w http.ResponseWriter, r *http.Request) bool
+		notYet bool
+		err    string
+	}{
+		"a container that runs":     {taken(""), false, ""},
+		"a pod without a node":      {refused, true, "does not have a host assigned"},
+		"no container, as of 1.30":  {taken("Internal error occurred: unable to upgrade connection: container kaniko not found in pod p_ns"), true, "not found in pod"},
+		"a stream that breaks off":  {taken("Internal error occurred: error attaching to container"), false, "connection lost after 10 bytes"},
+		"a proxy without WebSocket": {func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusForbidden); return true }, true, "the container takes no input"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api, client := newAPIServer(t, nil)
+			requests := 0
+			api.onAttach = func(w http.ResponseWriter, r *http.Request) bool { requests++; return tt.serve(w, r) }
+			err := client.Knock(until(t), "p", "kaniko", strings.NewReader("0123456789"))
+			if errors.Is(err, ErrNotYet) != tt.notYet || requests != 1 {
+				t.Errorf("error %v after %d requests", err, requests)
+			}
+			if tt.err != "" {
+				contains(t, err, tt.err)
+			} else if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

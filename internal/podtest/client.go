@@ -17,8 +17,8 @@ import (
 	"kiln/internal/podrun"
 )
 
-// Client is a [podrun.Client] of a cluster. All its methods but Attach are the
-// product's.
+// Client is a [podrun.Client] of a cluster. All its methods but Attach and
+// Knock are the product's.
 type Client struct {
 	podrun.Client
 	cluster   *Cluster
@@ -115,6 +115,27 @@ func (c Client) Attach(ctx context.Context, pod, container string, stdin io.Read
 		return failure.New(failure.ContextTransport, "attach to pod %s/%s: connection lost after %d bytes: %w", c.Namespace, pod, sent.Len(), errors.Join(fault.Err, ErrBroken))
 	}
 	return nil
+}
+
+// Knock sends stdin to a container as [podrun.Client.Knock] does. Faults are those of
+// Attach; a container that does not run meets none.
+func (c Client) Knock(ctx context.Context, pod, container string, stdin io.Reader) error {
+	if !c.cluster.takesInput(pod, container) {
+		return fmt.Errorf("attach to pod %s/%s: %w", c.Namespace, pod, podrun.ErrNotYet)
+	}
+	return c.Attach(ctx, pod, container, stdin)
+}
+
+// takesInput reports whether a container runs whose standard input nobody has opened.
+func (c *Cluster) takesInput(name, container string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pod, ok := c.objects[key{"pods", name}].(*corev1.Pod)
+	if !ok || !podrun.Running(pod, container) {
+		return false
+	}
+	in := c.lives[pod.UID].inputs[container]
+	return in != nil && !in.attached
 }
 
 // notAttached is the error of an attach of which nothing was read.

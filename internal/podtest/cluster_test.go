@@ -503,6 +503,37 @@ func TestAttach(t *testing.T) {
 	}
 }
 
+// TestKnock sends to a container before it runs, once it does, and after that.
+func TestKnock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := make(chan string, 1)
+		cluster := New(t, "ci")
+		cluster.Run = func(life *Life) {
+			life.Schedule()
+			life.Wait(time.Second)
+			life.Start("job")
+			input, _ := life.Input("job")
+			got <- string(input)
+		}
+		if err := cluster.Add(aPod()); err != nil {
+			t.Fatal(err)
+		}
+		client := cluster.Client(t, nil)
+		knock := func() error { return client.Knock(t.Context(), "p", "job", strings.NewReader("0123456789")) }
+		synctest.Wait()
+		if err := knock(); !errors.Is(err, podrun.ErrNotYet) {
+			t.Errorf("before it runs: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := knock(); err != nil || <-got != "0123456789" {
+			t.Errorf("once it runs: %v", err)
+		}
+		if err := knock(); !errors.Is(err, podrun.ErrNotYet) {
+			t.Errorf("after that: %v", err)
+		}
+	})
+}
+
 // TestServed asks the cluster over the network, with the client's own settings.
 func TestServed(t *testing.T) {
 	cluster := New(t, "ci", aPod("a"))
