@@ -170,7 +170,7 @@ func (p *preparation) settings(ctx context.Context, spec *job.Spec) (err error) 
 		Name: job.ContainerName, Work: spec.WorkMount, Arch: spec.Arch, Policy: p.runner.options.Policy,
 	}
 	if images := p.runner.options.Images; images != nil {
-		place.Numbers = UserNumbers(ctx, images, asked.Image, spec.Arch)
+		place.Numbers = UserNumbers(ctx, images, spec.Container, spec.Arch)
 	}
 	spec.Settings, err = podoptions.Of(spec.Options, asked.UserMountVolumes, place)
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 
@@ -17,7 +18,7 @@ import (
 
 // Images tells how the containers of an image start, as [registry.Client] does.
 type Images interface {
-	Start(ctx context.Context, reference, arch string) (registry.Start, error)
+	StartWith(ctx context.Context, reference, arch string, login *authn.AuthConfig) (registry.Start, error)
 	Files
 }
 
@@ -36,7 +37,7 @@ func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
 	defer cancel()
-	start, err := p.runner.options.Images.Start(ctx, container.Image, runtime.GOARCH)
+	start, err := p.runner.options.Images.StartWith(ctx, container.Image, runtime.GOARCH, p.login())
 	if err != nil {
 		p.call.Logger.Info("the configuration of the job container's image is not known", zap.Error(err))
 		p.call.Log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
@@ -53,6 +54,9 @@ func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
+// login is the job container's own.
+func (p *preparation) login() *authn.AuthConfig { return Login(p.asked.Container.Registry) }
+
 // chosen reports whether a user or a group was chosen for a container.
 func chosen(pod *corev1.PodSecurityContext, own *corev1.SecurityContext) bool {
 	return pod != nil && (pod.RunAsUser != nil || pod.RunAsGroup != nil) || own != nil && (own.RunAsUser != nil || own.RunAsGroup != nil)
@@ -63,7 +67,7 @@ func (p *preparation) numbers(ctx context.Context, image string, user action.Use
 	var files map[string]string
 	if names := user.Files(); len(names) > 0 {
 		var err error
-		if files, err = p.runner.options.Images.Files(ctx, image, runtime.GOARCH, false, names...); err != nil {
+		if files, err = p.runner.options.Images.FilesWith(ctx, image, runtime.GOARCH, p.login(), names...); err != nil {
 			return nil, failure.New(failure.BadRequest, "the image of the job container has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %w; write them, as in options: --user 1001:121",
 				steplog.OneLine(user.String()), strings.Join(names, " and /"), err)
 		}

@@ -8,9 +8,11 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/extension"
+	"kiln/internal/hook"
 	"kiln/internal/registry"
 )
 
@@ -18,16 +20,25 @@ import (
 type image struct {
 	user         string
 	fails, files error
+	private      string // the user of the login that it wants
 }
 
-// Start implements [jobrun.Images].
-func (i image) Start(context.Context, string, string) (registry.Start, error) {
-	return registry.Start{User: i.user}, i.fails
+// may is the error for whoever may not read the image.
+func (i image) may(login *authn.AuthConfig) error {
+	if i.private != "" && (login == nil || login.Username != i.private || login.Password != "sesame") {
+		return errors.New("denied")
+	}
+	return nil
 }
 
-// Files implements [jobrun.Images].
-func (i image) Files(context.Context, string, string, bool, ...string) (map[string]string, error) {
-	return map[string]string{"etc/passwd": "app:x:7:8::/:", "etc/group": "audio:x:29:"}, i.files
+// StartWith implements [jobrun.Images].
+func (i image) StartWith(_ context.Context, _, _ string, login *authn.AuthConfig) (registry.Start, error) {
+	return registry.Start{User: i.user}, errors.Join(i.fails, i.may(login))
+}
+
+// FilesWith implements [jobrun.Images].
+func (i image) FilesWith(_ context.Context, _, _ string, login *authn.AuthConfig, _ ...string) (map[string]string, error) {
+	return map[string]string{"etc/passwd": "app:x:7:8::/:", "etc/group": "audio:x:29:"}, errors.Join(i.files, i.may(login))
 }
 
 // TestUser: the job container has the group of its image's USER, unless author or
@@ -48,6 +59,8 @@ func TestUser(t *testing.T) {
 		"the author's":            {image{user: "7:29"}, "--user 3", "", &corev1.SecurityContext{RunAsUser: new(int64(3))}, ""},
 		"the author's, a name":    {image{}, "--user app", "", &corev1.SecurityContext{RunAsUser: own.RunAsUser}, ""},
 		"with a group":            {image{}, "--user app:audio", "", own, ""},
+		"of a private image":      {image{user: "app:audio", private: "robot"}, "", "", own, ""},
+		"a name, private":         {image{private: "robot"}, "--user app:audio", "", own, ""},
 		"an unknown name":         {image{}, "--user video", "", nil, "options: --user video: unable to find user video"},
 		"a name nobody reads":     {image{files: errors.New("zstd")}, "--user app", "", nil, "options: --user app: the image's names of users cannot be read; give the number: zstd"},
 		"the operator's":          {image{user: "7:29"}, "", "spec: {securityContext: {runAsUser: 5}}", nil, ""},
@@ -68,6 +81,7 @@ func TestUser(t *testing.T) {
 				s.again()
 				asked := debian()
 				asked.Container.Container.CreateOptions = tt.options
+				asked.Container.Registry = &hook.Registry{Username: "robot", Password: "sesame"}
 				_, err := s.prepare(t.Context(), asked)
 				if tt.says != "" {
 					if err == nil || !strings.Contains(err.Error(), tt.says) || s.left() != "" {

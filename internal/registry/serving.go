@@ -76,12 +76,9 @@ func (c imageConfig) variables() []string {
 // nil. A login is sent nowhere else, and what it opened is not remembered. Errors are
 // of type [*LookupError].
 func (c *Client) Serving(ctx context.Context, reference, arch string, login *authn.AuthConfig) (Serving, error) {
-	if login != nil {
-		host, err := HostOf(reference)
-		if err != nil {
-			return Serving{}, err
-		}
-		c = c.as(loginAt{host, *login})
+	c, err := c.withLogin(reference, login)
+	if err != nil {
+		return Serving{}, err
 	}
 	digest, err := c.Resolve(ctx, reference)
 	if err != nil {
@@ -89,27 +86,4 @@ func (c *Client) Serving(ctx context.Context, reference, arch string, login *aut
 	}
 	base, err := c.Base(ctx, reference, digest, arch)
 	return base.Serving, err
-}
-
-// as returns a client that pulls with other credentials and remembers for itself.
-func (c *Client) as(pull authn.Keychain) *Client {
-	own := *c
-	own.pull = pull
-	own.digests = newMemo[string](c.digests.keep, 1, c.digests.now)
-	own.bases = newMemo[Base](c.bases.keep, 1, c.bases.now)
-	return &own
-}
-
-// loginAt is a login for one registry; at others there is none.
-type loginAt struct {
-	host  string
-	login authn.AuthConfig
-}
-
-// Resolve implements [authn.Keychain].
-func (l loginAt) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	if target.RegistryStr() != l.host {
-		return authn.Anonymous, nil
-	}
-	return authn.FromConfig(l.login), nil
 }

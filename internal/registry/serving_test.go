@@ -77,3 +77,38 @@ func TestServingLoginStays(t *testing.T) {
 		t.Error("the mirror was not asked, or got the login")
 	}
 }
+
+// TestWith reads how a private image starts, and its files, with the login of that
+// alone; what the login opened is closed to others.
+func TestWith(t *testing.T) {
+	h := newHub(t, "sesame", nil)
+	image, err := mutate.AppendLayers(serving(t, v1.Config{User: "app:app"}), layerOf(t, [2]string{"etc/group", "app:x:7:"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.put(t, "app:1", image)
+	c, reference := newClient(t, registry.ClientConfig{}, h), h.host+"/app:1"
+	login := &authn.AuthConfig{Username: "robot", Password: "sesame"}
+	start, err := c.StartWith(t.Context(), reference, "amd64", login)
+	if err != nil || start.User != "app:app" {
+		t.Errorf("StartWith = %+v, %v", start, err)
+	}
+	files, err := c.FilesWith(t.Context(), reference, "amd64", login, "etc/group")
+	if err != nil || files["etc/group"] != "app:x:7:" {
+		t.Errorf("FilesWith = %v, %v", files, err)
+	}
+	for what, login := range map[string]*authn.AuthConfig{"no login": nil, "a wrong one": {Username: "robot", Password: "x"}} {
+		if _, err := c.StartWith(t.Context(), reference, "amd64", login); kindOf(t, err) != registry.Denied {
+			t.Errorf("%s: StartWith = %v", what, err)
+		}
+		if _, err := c.FilesWith(t.Context(), reference, "amd64", login, "etc/group"); kindOf(t, err) != registry.Denied {
+			t.Errorf("%s: FilesWith = %v", what, err)
+		}
+	}
+	if _, err := c.StartWith(t.Context(), "A b", "amd64", login); kindOf(t, err) != registry.Malformed {
+		t.Errorf("StartWith = %v", err)
+	}
+	if _, err := c.FilesWith(t.Context(), "A b", "amd64", login); kindOf(t, err) != registry.Malformed {
+		t.Errorf("FilesWith = %v", err)
+	}
+}

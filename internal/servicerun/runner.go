@@ -35,7 +35,7 @@ type Pods interface {
 // [registry.Client] does.
 type Registry interface {
 	Serving(ctx context.Context, reference, arch string, login *authn.AuthConfig) (registry.Serving, error)
-	Files(ctx context.Context, reference, arch string, pushed bool, files ...string) (map[string]string, error)
+	jobrun.Files
 }
 
 // State remembers the services of this runner's job over a restart.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/createoptions"
@@ -134,7 +133,7 @@ func (b *begun) readImages(ctx context.Context, list []service.Service) {
 	var group sync.WaitGroup
 	for i := range list {
 		group.Go(func() {
-			image, err := client.Serving(ctx, list[i].Container.Image, b.of.Spec.Arch, login(b.of.Services[i].Registry))
+			image, err := client.Serving(ctx, list[i].Container.Image, b.of.Spec.Arch, jobrun.Login(b.of.Services[i].Registry))
 			if err != nil {
 				b.of.Call.Log.Debug("what the image %s says of its service is not known: %v", list[i].Container.Image, err)
 				return
@@ -143,14 +142,6 @@ func (b *begun) readImages(ctx context.Context, list []service.Service) {
 		})
 	}
 	group.Wait()
-}
-
-// login is that of a container, nil for none of its own.
-func login(of *hook.Registry) *authn.AuthConfig {
-	if of == nil {
-		return nil
-	}
-	return &authn.AuthConfig{Username: of.Username, Password: of.Password}
 }
 
 // imageOf is what an image says, in the terms of services.
@@ -176,7 +167,7 @@ func (b *begun) build(ctx context.Context, data map[string][]byte, s *planned, i
 	maps.Copy(data, values)
 	container, options, err := s.Of(podoptions.Place{
 		Name: s.Named.Container, Work: b.of.Spec.WorkMount, Arch: b.of.Spec.Arch, Policy: b.runner.options.Policy,
-		Numbers: b.numbers(ctx, s.Service.Container.Image),
+		Numbers: b.numbers(ctx, b.of.Services[index]),
 	}, env, b.secret())
 	if err != nil {
 		return err

@@ -136,7 +136,10 @@ func (r images) Serving(_ context.Context, reference, _ string, login *authn.Aut
 	return serving, nil
 }
 
-func (images) Files(context.Context, string, string, bool, ...string) (map[string]string, error) {
+func (r images) FilesWith(_ context.Context, reference, _ string, login *authn.AuthConfig, _ ...string) (map[string]string, error) {
+	if want := r.users[reference]; want != "" && (login == nil || login.Username != want) {
+		return nil, errors.New("denied")
+	}
 	return map[string]string{"etc/passwd": "postgres:x:70:70::/:/bin/sh\n", "etc/group": "staff:x:50:\n"}, nil
 }
 
@@ -261,7 +264,8 @@ func TestServicesApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, serves(0))
 		asked := with(serviceOf("postgres:16", ""), serviceOf("postgres:16", "--user postgres:staff"))
-		s.options.Registry = images{}
+		asked.Services[1].Registry = &hook.Registry{Username: "robot"}
+		s.options.Registry = images{users: map[string]string{"postgres:16": "robot"}}
 		s.again()
 		if _, err := s.prepare(asked, "psql-a", "psql-b"); err != nil {
 			t.Fatal(err)
@@ -281,7 +285,7 @@ func TestServicesApart(t *testing.T) {
 				}
 			}
 		}
-		if s.left() != "pods pods secrets secrets" {
+		if s.left() != "pods pods secrets secrets secrets" {
 			t.Errorf("the cluster has %v", s.cluster.Names())
 		}
 		s.jobs.Cleanup(t.Context(), s.call("request-2"))
