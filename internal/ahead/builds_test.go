@@ -46,3 +46,30 @@ func TestBuildsOfOneJob(t *testing.T) {
 	}
 	endLast()
 }
+
+// TestWanted: a wish for files that a step has brought otherwise is over, and no other.
+func TestWanted(t *testing.T) {
+	var builds ahead.Builds
+	job := spool.NewWishJob()
+	wishes := map[string]context.Context{}
+	for rank, source := range []ahead.Source{{Dockerfile: "/a", Context: "1"}, {Dockerfile: "/b", Context: "1"}, {}} {
+		id := spool.WishID(job, rank)
+		ctx, end, err := builds.Begin(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end()
+		if source.Dockerfile != "" {
+			builds.Of(id, source)
+		}
+		wishes[source.Dockerfile] = ctx
+	}
+	builds.Of(spool.WishID(job, 9), ahead.Source{Dockerfile: "/a"}) // one that is none
+	builds.Wanted(ahead.Source{Dockerfile: "/b", Context: "1"})
+	builds.Wanted(ahead.Source{Dockerfile: "/a", Context: "2"})
+	for dockerfile, want := range map[string]error{"/a": ahead.ErrChanged, "/b": nil, "": nil} {
+		if got := context.Cause(wishes[dockerfile]); !errors.Is(got, want) {
+			t.Errorf("the wish of %q ended with %v, want %v", dockerfile, got, want)
+		}
+	}
+}

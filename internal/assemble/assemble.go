@@ -12,6 +12,10 @@ import (
 	"kiln/internal/treeindex"
 )
 
+// Version is what the keys of images bind that are put together. It changes with what is
+// made of the same input.
+const Version = "put together by kiln v1"
+
 // Input is what an image is assembled of. Nothing changes it.
 type Input struct {
 	// Plan has the rest.

@@ -28,7 +28,8 @@ type Policy struct {
 type Decision struct {
 	Reuse  bool
 	Reason string
-	// Aged says that the image is not used for its age alone.
+	// Aged says that the image is not used for its age alone, or for a time of building
+	// that tells no age.
 	Aged bool
 }
 
@@ -47,7 +48,7 @@ func (p Policy) Decide(image *registry.Image, now time.Time) Decision {
 	case triggers:
 		return Decision{Reason: "its base copies from other images"}
 	case age < -clockSkew:
-		return Decision{Reason: "its build time is ahead of the clock"}
+		return Decision{Reason: "its build time is ahead of the clock", Aged: true}
 	case age >= p.MaxAge:
 		return Decision{Reason: "older than " + Age(p.MaxAge), Aged: true}
 	}

@@ -87,11 +87,7 @@ func (o *order) instead(ctx context.Context, why error) (result, error) {
 	switch {
 	case o.plan.refused != nil:
 		o.who.Logger.Info("an image is not put together, and Kaniko cannot build it", zap.Error(why))
-		err := o.author().refuse(0, o.plan.refused)
-		if !unsure {
-			err = fmt.Errorf("%w (kiln would have put it together itself: %s)", err, text)
-		}
-		return result{}, err
+		return result{}, o.author().alone(o.plan.refused, why)
 	case unsure:
 		o.who.Log.Debug("%s", text)
 	default:

@@ -3,12 +3,15 @@ package imagebuild
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"kiln/internal/failure"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
+	"kiln/internal/split"
 	"kiln/internal/steplog"
+	"kiln/internal/treeindex"
 )
 
 // author is who reads what a build says of a Dockerfile.
@@ -96,6 +99,28 @@ func (a author) baseError(image preflight.Image, err error) error {
 		reason, text = failure.Misconfigured, fmt.Sprintf("kiln cannot log in to the registry of the image %s", image.Reference)
 	}
 	return &steplog.PlacedError{Place: at, Err: failure.New(reason, "%s: %s (%w)", at, text, err)}
+}
+
+// alone is why an image does not come about that this Kaniko would build otherwise than
+// Docker, and that was to be put together for that reason. What the Dockerfile or its
+// bases are to blame for is told as what Kaniko refuses.
+func (a author) alone(refused *preflight.Error, why error) error {
+	text := steplog.OneLine(why.Error())
+	if _, unsure := errors.AsType[*split.Unsure](why); unsure {
+		return a.refuse(0, refused)
+	}
+	if _, odd := errors.AsType[*treeindex.Odd](why); odd {
+		return fmt.Errorf("%w (kiln would have put it together itself: %s)", a.refuse(0, refused), text)
+	}
+	reason := failure.Internal
+	_, local := errors.AsType[*fs.PathError](why)
+	switch kind := registry.KindOf(why); {
+	case kind == registry.Denied:
+		reason = failure.RegistryDeniedPush
+	case kind == registry.Unreachable && !local:
+		reason = failure.RegistryUnreachable
+	}
+	return failure.New(reason, "kiln: the image cannot be put together, and this Kaniko does not build it whole: %s", text)
 }
 
 // tooMany refuses a build that takes more than maxImages. image is the first that

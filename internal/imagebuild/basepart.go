@@ -113,7 +113,10 @@ func (a *assembly) build(ctx context.Context, part *order, why string) (result, 
 func (a *assembly) partOrder() (*order, error) {
 	o := a.order
 	part := &order{builder: o.builder, who: o.who, source: o.source, owner: o.owner, part: true}
-	part.source.Text = a.plan.Dockerfile
+	part.source.Text, part.digests = a.plan.Dockerfile, map[string]string{}
+	for _, base := range o.plan.bases { // a tag that moves meanwhile is none of this image's
+		part.digests[base.Name] = base.Digest
+	}
 	keep, nodes := map[string]bool{}, a.tree.Below(".")
 	if !a.plan.Whole {
 		nodes = nil

@@ -16,8 +16,17 @@ import (
 )
 
 // maxLayers bounds the layers that are looked into at the same time, by all steps: each
-// takes the memory of an index, or of what unpacks it.
+// takes the memory of an index, or of what unpacks it. For images that no step waits for
+// it is one more, so that a slow registry of theirs keeps no step waiting.
 const maxLayers = 4
+
+// layerSlots are what bounds the layers that the order looks into.
+func (o *order) layerSlots() chan struct{} {
+	if o.who.Ahead {
+		return o.builder.wished
+	}
+	return o.builder.layers
+}
 
 const (
 	// maxImageLayers bounds the layers of one image, of which runtimes take 127.
@@ -73,9 +82,10 @@ func first(errs []error) error {
 // layer returns the index of a layer, and whether the layer was read for it. A layer of
 // another repository is copied to that of the image.
 func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treeindex.Index, read bool, err error) {
+	slots := a.order.layerSlots()
 	select {
-	case a.order.builder.layers <- struct{}{}:
-		defer func() { <-a.order.builder.layers }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
@@ -135,9 +145,10 @@ func (a *assembly) lookAhead(ctx context.Context) (end func(useful bool)) {
 
 // ahead returns the index of a layer of the base image, and whether it was made.
 func (a *assembly) ahead(ctx context.Context, base *registry.Original, layer registry.Blob) (*treeindex.Index, bool, error) {
+	slots := a.order.layerSlots()
 	select {
-	case a.order.builder.layers <- struct{}{}:
-		defer func() { <-a.order.builder.layers }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}

@@ -108,6 +108,7 @@ type Builder struct {
 	executors executorMemo
 	users     usersMemo
 	layers    chan struct{} // one for each layer that is looked into
+	wished    chan struct{} // the same for images that no step waits for
 }
 
 // New returns a builder; the error names every option that cannot be used.
@@ -115,7 +116,7 @@ func New(options Options) (*Builder, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	return &Builder{options: options, layers: make(chan struct{}, maxLayers)}, nil
+	return &Builder{options: options, layers: make(chan struct{}, maxLayers), wished: make(chan struct{}, 1)}, nil
 }
 
 // cleanupTimeout bounds the deletion of a build's objects. It does not end

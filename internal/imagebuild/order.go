@@ -92,8 +92,9 @@ type order struct {
 	standIn podrun.Object         // the owner, where it was made for this order alone
 	missing string                // the digest of an image that the nodes do not find
 	begun   Begun
-	part    bool // it is the base part of another order's image
-	steps   int  // that its build has shown
+	part    bool              // it is the base part of another order's image
+	digests map[string]string // of images that the other order names, by reference
+	steps   int               // that its build has shown
 }
 
 // labels returns the labels of an object that is made for the order.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 
+	"kiln/internal/assemble"
 	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
 	"kiln/internal/config"
@@ -109,7 +110,7 @@ func (o *order) files(ctx context.Context, report *preflight.Report) ([]buildcon
 }
 
 // resolve asks the registries which digests the executor and the external
-// images have now, all at once.
+// images have now, all at once, but for those that are known.
 func (o *order) resolve(ctx context.Context) error {
 	p := o.plan
 	if len(p.file.Images) > maxImages {
@@ -121,9 +122,11 @@ func (o *order) resolve(ctx context.Context) error {
 	group.Go(func() { p.executor = o.executor(ctx) })
 	for i, image := range p.file.Images {
 		group.Go(func() {
-			digest, err := o.builder.options.Registry.Resolve(ctx, image.Reference)
+			digest, known := o.digests[image.Reference]
+			if !known {
+				digest, errs[i] = o.builder.options.Registry.Resolve(ctx, image.Reference)
+			}
 			p.bases[i] = buildkey.Reference{Name: image.Reference, Platform: platform, Digest: digest}
-			errs[i] = err
 		})
 	}
 	group.Wait()
@@ -143,6 +146,9 @@ func (o *order) key(files []buildcontext.File) string {
 	})
 	if o.plan.refused != nil {
 		flags = append(flags, "not built by Kaniko")
+	}
+	if o.assembles() {
+		flags = append(flags, assemble.Version)
 	}
 	key := buildkey.New(buildkey.Inputs{
 		Executor:   o.plan.executor,

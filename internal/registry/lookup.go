@@ -191,6 +191,15 @@ func kindOf(err error) Kind {
 	return Unreachable
 }
 
+// KindOf sorts an error of any call of a [Client] into its kind. What no registry answered
+// is [Unreachable].
+func KindOf(err error) Kind {
+	if failed, ok := errors.AsType[*LookupError](err); ok {
+		return failed.Kind
+	}
+	return kindOf(err)
+}
+
 // keptByRegistry reports whether a registry keeps what a tag has.
 func keptByRegistry(err error) bool {
 	_, kept := errors.AsType[*KeptError](err)

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"kiln/internal/actionrun"
+	"kiln/internal/ahead"
 	"kiln/internal/imagebuild"
 )
 
@@ -18,6 +19,12 @@ func (s *step) build(ctx context.Context, owner metav1.OwnerReference) (imagebui
 	if err != nil {
 		s.handler.builds.Refused(ctx, s.asker(owner), err)
 		return imagebuild.Image{}, err
+	}
+	of := ahead.Source{Dockerfile: s.asked.Path, Context: source.Context.Digest}
+	if s.ahead {
+		s.handler.ahead.Of(s.id, of)
+	} else {
+		s.handler.ahead.Wanted(of)
 	}
 	image, err := s.handler.builds.Image(ctx, source, s.asker(owner))
 	if image.Reused == "" { // else it may have to be built all the same

@@ -74,7 +74,7 @@ func wishOutcome(err error, image imagebuild.Image) metrics.Wish {
 	switch {
 	case errors.Is(err, ahead.ErrNoRoom):
 		return metrics.WishYielded
-	case errors.Is(err, ahead.ErrJobOver), errors.Is(err, context.Canceled):
+	case errors.Is(err, ahead.ErrJobOver), errors.Is(err, ahead.ErrChanged), errors.Is(err, context.Canceled):
 		return metrics.WishCancelled
 	case err != nil:
 		return metrics.WishFailed

@@ -112,6 +112,28 @@ func TestWishes(t *testing.T) {
 	}
 }
 
+// TestAChangedAction ends the wish for the files that it had before.
+func TestAChangedAction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, nil)
+		counted := s.counting()
+		s.takes.Store(int64(time.Hour))
+		go s.handler.Wish(t.Context(), s.wish(spool.NewWishJob(), 0, plainDockerfile))
+		time.Sleep(4 * time.Second)
+		s.takes.Store(int64(5 * time.Second))
+		if got := s.step(t.Context(), built(), staged(t, plainDockerfile+"RUN other\n")); got.code != 0 {
+			t.Errorf("the step ended with %d:\n%s", got.code, got.log)
+		}
+		time.Sleep(time.Minute)
+		if got := counts(t, counted); got != "builds built, wishes cancelled" {
+			t.Errorf("counted %s", got)
+		}
+		if left := s.left(); left != "" {
+			t.Errorf("left %s", left)
+		}
+	})
+}
+
 // TestTheSecondWish finds what the first one built.
 func TestTheSecondWish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
