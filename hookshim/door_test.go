@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -140,8 +141,14 @@ func TestWorkFolder(t *testing.T) {
 // TestResponseFile is not written through a link that somebody put there.
 func TestResponseFile(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeResponse(filepath.Join(dir, "response.json"), json.RawMessage("{}")); err != nil {
-		t.Error(err)
+	file := filepath.Join(dir, "response.json")
+	for _, text := range []string{`{"isAlpine":false}`, "{}"} {
+		if err := writeResponse(file, json.RawMessage(text)); err != nil {
+			t.Error(err)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != text+"\n" {
+			t.Errorf("%q, %v", got, err)
+		}
 	}
 	if err := writeResponse(filepath.Join(dir, "none", "response.json"), json.RawMessage("{}")); err == nil {
 		t.Error("no directory is no error")

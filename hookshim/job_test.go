@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -168,7 +169,8 @@ func serveJob(exchange *spool.Exchange, args []string) {
 }
 
 // cmdMessage writes input.json, the message of a call: message COMMAND ARGSFILE.
-// The state is what "state" has kept; variables in the file are replaced.
+// The state is what "state" has kept; variables in the file are replaced. The runner's
+// file for the response is $RESPONSE, else response.json.
 func cmdMessage(ts *testscript.TestScript, _ bool, args []string) {
 	state := "null"
 	if text, err := os.ReadFile(ts.MkAbs("state.json")); err == nil {
@@ -180,9 +182,14 @@ func cmdMessage(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return ts.Getenv(name)
 	})
-	message := fmt.Sprintf(`{"command":%q,"responseFile":%q,"args":%s,"state":%s}`, args[0], ts.MkAbs("response.json"), arguments, state)
-	ts.Check(os.WriteFile(ts.MkAbs("response.json"), nil, 0o644))
+	message := fmt.Sprintf(`{"command":%q,"responseFile":%q,"args":%s,"state":%s}`, args[0], responseFile(ts), arguments, state)
+	ts.Check(os.WriteFile(responseFile(ts), nil, 0o644))
 	ts.Check(os.WriteFile(ts.MkAbs("input.json"), []byte(message), 0o644))
+}
+
+// responseFile is the file that the runner reads the response from.
+func responseFile(ts *testscript.TestScript) string {
+	return ts.MkAbs(cmp.Or(ts.Getenv("RESPONSE"), "response.json"))
 }
 
 // cmdState keeps the state of the response, as the runner does.
@@ -191,7 +198,7 @@ func cmdState(ts *testscript.TestScript, _ bool, _ []string) {
 		State    json.RawMessage `json:"state"`
 		IsAlpine *bool           `json:"isAlpine"`
 	}
-	ts.Check(json.Unmarshal([]byte(ts.ReadFile("response.json")), &response))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(responseFile(ts))), &response))
 	if response.IsAlpine == nil {
 		ts.Check(errors.New("the response has no isAlpine: the runner fails then"))
 	}

@@ -71,6 +71,10 @@ func (a jobArgs) all() []containerArgs {
 // prepareJob starts the job container and the services. Whatever comes of it,
 // the runner finds a response that it can read.
 func prepareJob(ctx context.Context, input hook.Input, out *lineWriter) (int, error) {
+	// The smallest has its place on the work volume before anything else takes it.
+	if err := writeResponse(input.ResponseFile, json.RawMessage(minimalResponse)); err != nil {
+		return 1, err
+	}
 	code, response, err := prepare(ctx, input, out)
 	if response == nil {
 		response = json.RawMessage(minimalResponse)

@@ -100,19 +100,23 @@ func with(document, own json.RawMessage, path ...string) (json.RawMessage, error
 	return json.Marshal(members)
 }
 
-// writeResponse writes what the runner reads of this call. The runner has made
-// the file; nothing else is followed or replaced.
+// writeResponse writes what the runner reads of this call, in place of what is there. The
+// runner has made the file; nothing else is followed or replaced. The file keeps its
+// space: what is not longer than before fits also on a full volume.
 func writeResponse(path string, response json.RawMessage) error {
 	if path == "" {
 		return nil
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
 	if err != nil {
 		return fmt.Errorf("write the response: %w", err)
 	}
-	_, err = file.Write(append(bytes.TrimSpace(response), '\n'))
+	n, err := file.Write(append(bytes.TrimSpace(response), '\n'))
+	if err == nil {
+		err = file.Truncate(int64(n))
+	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("write the response: %w", err)
+		return fmt.Errorf("write the response: %w", jobdir.Explain(err))
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ const lockPoll = 10 * time.Millisecond
 func (d Dir) Bring(ctx context.Context, externals, name string) (size int64, err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("bring %s to the job container: %w", name, explain(err))
+			err = fmt.Errorf("bring %s to the job container: %w", name, Explain(err))
 		}
 	}()
 	program, err := os.Open(filepath.Join(externals, filepath.FromSlash(name)))
@@ -99,7 +99,7 @@ func (d Dir) BringAll(ctx context.Context, externals string) (size int64, err er
 		return err
 	})
 	if err != nil {
-		return size, fmt.Errorf("bring %s to the job container: %w", externals, explain(err))
+		return size, fmt.Errorf("bring %s to the job container: %w", externals, Explain(err))
 	}
 	return size, nil
 }

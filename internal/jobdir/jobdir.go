@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"kiln/internal/failure"
 	"kiln/internal/spool"
 )
 
@@ -37,7 +38,7 @@ type Dir struct{ work, name string }
 func Make(work string) (Dir, error) {
 	d := Dir{work, hex.EncodeToString(random(16))}
 	if err := d.make(); err != nil {
-		return Dir{}, fmt.Errorf("make the job's directory %s: %w", d.path(""), explain(err))
+		return Dir{}, fmt.Errorf("make the job's directory %s: %w", d.path(""), Explain(err))
 	}
 	return d, nil
 }
@@ -96,7 +97,7 @@ func (d Dir) PutAgent(from string) (sum string, err error) {
 	hash := sha256.New()
 	err = d.place(agentName, io.TeeReader(program, hash))
 	if err != nil {
-		return "", fmt.Errorf("copy %s to the work volume: %w", from, explain(err))
+		return "", fmt.Errorf("copy %s to the work volume: %w", from, Explain(err))
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
@@ -110,7 +111,7 @@ func (d Dir) CheckAgent(sum string) error {
 		err = errors.New("it has changed since it was put there: something else writes in the work volume's " + spool.JobsDir)
 	}
 	if err != nil {
-		return fmt.Errorf("check the agent on the work volume: %w", explain(err))
+		return fmt.Errorf("check the agent on the work volume: %w", Explain(err))
 	}
 	return nil
 }
@@ -216,11 +217,13 @@ func Sweep(work string) error {
 	return failed
 }
 
-// explain adds what to do to an error of the work volume.
-func explain(err error) error {
+// Explain adds what to do to an error of the work volume. Of a full one it leaves out
+// what did not fit, which is a file of a moment.
+func Explain(err error) error {
+	full, _ := errors.AsType[syscall.Errno](err)
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w: the work volume is full: give the runner a larger one", err)
+	case full == syscall.ENOSPC, full == syscall.EDQUOT:
+		return failure.New(failure.DiskFull, "%w: the work volume is full: give the runner a larger one", full)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: the runner has to own its work folder", err)
 	}
