@@ -55,7 +55,7 @@ func Assemble(in Input) (*Image, error) {
 	}
 	a := &assembly{root: newRoot(in.Below), config: config, context: newContext(in.Context), scope: in.Plan.Scope()}
 	for _, step := range in.Plan.Rest {
-		if err := a.step(step); err != nil {
+		if err := errors.Join(a.step(step), config.within()); err != nil {
 			return nil, asUnsure(step.Line, err)
 		}
 	}
@@ -117,7 +117,10 @@ func (a *assembly) step(step split.Step) error {
 
 // enter follows a WORKDIR, and makes the directory for the user of the moment.
 func (a *assembly) enter(c *instructions.WorkdirCommand) error {
-	dir := a.config.enter(c.Path)
+	dir, err := a.config.enter(c.Path)
+	if err != nil {
+		return err
+	}
 	changes := dir != "/"
 	a.config.history("WORKDIR "+dir, changes)
 	if !changes {

@@ -273,6 +273,12 @@ func TestUnsure(t *testing.T) {
 		"chmod found behind many links":     "ENV PATH=/s/two:/bin\nCOPY s /s\nCOPY a /opt/chmod\nCOPY a /x\nRUN chmod 700 /x",
 		"chmod behind a link that bends":    "COPY a /a\nCOPY s /s\nRUN chmod 700 /s/bent",
 		"chmod behind a link to no file":    "COPY a /a\nCOPY s /s\nRUN chmod 700 /s/open",
+		"a long name":                       "COPY a /x/" + strings.Repeat("n", 256),
+		"a long name of a directory":        "COPY a /" + strings.Repeat("n", 256) + "/",
+		"a long name by --link":             "COPY --link a /x/" + strings.Repeat("n", 256),
+		"a working directory's long name":   "WORKDIR /" + strings.Repeat("n", 256),
+		"a long path":                       "WORKDIR /" + strings.Repeat("n/", 1900) + "\nCOPY a " + strings.Repeat("m/", 100),
+		"a long working directory":          "WORKDIR /" + strings.Repeat("n/", 1900) + "\nWORKDIR " + strings.Repeat("n/", 100),
 		"parents of what is not there":      "COPY --parents d/nothing /x/",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -295,11 +301,17 @@ func TestBounds(t *testing.T) {
 	for i := range lines {
 		lines[i] = fmt.Sprintf("f%04d 644", i)
 	}
+	deep := make([]string, 4000)
+	for i := range deep {
+		deep[i] = fmt.Sprintf("%s%04d 644", strings.Repeat("n", 200), i)
+	}
 	for i := range 80 {
 		fmt.Fprintf(&twice, "COPY . /%d/\n", i)
 	}
 	for name, test := range map[string]struct{ rest, context, want string }{
 		"one file in many places": {many.String(), files, "a goes to more than 16 places"},
+		"long names":              {"COPY . /" + strings.Repeat(strings.Repeat("n", 250)+"/", 14) + "\nWORKDIR /x\nCOPY . " + strings.Repeat(strings.Repeat("n", 250)+"/", 14) + "x/", strings.Join(deep, "\n"), "it makes too many files with long names"},
+		"long instructions":       {"ENV A=" + strings.Repeat("a", 4000) + "\n" + strings.Repeat("LABEL A=$A\n", 1100), files, "its instructions are too long"},
 		"many files":              {twice.String(), strings.Join(lines, "\n"), "it makes too many files"},
 	} {
 		_, err := run(t, "FROM base\n"+test.rest, test.context)

@@ -25,6 +25,8 @@ type config struct {
 	// cmd is whether the stage has set CMD.
 	cmd     bool
 	created *time.Time
+	// texts is what the history takes, in bytes.
+	texts int
 	// last is the entry of the history that stands for the layer, -1 for none.
 	last int
 }
@@ -63,16 +65,30 @@ func newConfig(in Input) (*config, error) {
 // workdir is the directory that relative paths begin in.
 func (c *config) workdir() string { return path.Clean("/" + c.image.Config.WorkingDir) }
 
+// maxTexts bounds the history, in bytes, in which all values are that the rest sets.
+const maxTexts = 4 << 20
+
+// within reports whether the bounds hold.
+func (c *config) within() error {
+	if c.texts > maxTexts {
+		return errors.New("its instructions are too long")
+	}
+	return nil
+}
+
 // enter sets the working directory, and returns it as it is stored.
-func (c *config) enter(dir string) string {
+func (c *config) enter(dir string) (string, error) {
 	switch {
 	case dir == "":
 		dir = c.workdir()
 	case !path.IsAbs(dir):
 		dir = path.Join(c.workdir(), dir)
 	}
+	if len(dir) > maxPath {
+		return "", errLong
+	}
 	c.image.Config.WorkingDir = dir
-	return dir
+	return dir, nil
 }
 
 // stage is the beginning of a stage that is built from the one before.
@@ -84,7 +100,7 @@ func (c *config) stage() {
 // history adds an entry. All but one of those that change the tree are empty in the
 // end, for there is one layer.
 func (c *config) history(text string, changes bool) {
-	if changes {
+	if c.texts += len(text); changes {
 		c.last = len(c.image.History)
 	}
 	c.image.History = append(c.image.History, ocispec.History{

@@ -28,6 +28,9 @@ const maxTurns = 16
 // written lists what the layer has: what the rest has made and changed, with the
 // directories that lead there, since some that unpack layers make those anew.
 func (r *root) written() ([]*node, error) {
+	if err := r.within(); err != nil {
+		return nil, err
+	}
 	all := map[string]*node{}
 	for name, n := range r.nodes {
 		all[name] = n

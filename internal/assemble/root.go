@@ -30,13 +30,23 @@ type root struct {
 	// covered are directories of the tree below in whose place something else is.
 	covered map[string]bool
 	steps   int
+	// names is what the paths of nodes take, in bytes; long is whether one of them is
+	// longer than a file system takes.
+	names int
+	long  bool
 }
 
 const (
 	// maxSteps bounds what one assembly looks at.
 	maxSteps = 3_000_000
-	// maxNodes bounds what the rest makes: a node takes about 250 bytes.
+	// maxNodes bounds what the rest makes: a node takes about 250 bytes beside its path.
 	maxNodes = 150_000
+	// maxNames bounds the paths of all nodes, in bytes.
+	maxNames = 24 << 20
+	// maxPath bounds one path, which builders and runtimes put behind one of their own
+	// of a few hundred bytes, and maxComponent a name in it.
+	maxPath      = 4095 - 255
+	maxComponent = 255
 )
 
 func newRoot(below *treeindex.Tree) *root {
@@ -45,7 +55,7 @@ func newRoot(below *treeindex.Tree) *root {
 
 // find returns the entry of a clean path relative to the root.
 func (r *root) find(name string) (treeindex.Entry, bool) {
-	r.steps++
+	r.steps += 1 + len(name)/256
 	if n := r.nodes[name]; n != nil {
 		return n.entry, true
 	}
@@ -61,7 +71,7 @@ func (r *root) hidden(name string) bool {
 		return false
 	}
 	for ; ; name = parent(name) {
-		if r.covered[name] {
+		if r.steps++; r.covered[name] {
 			return true
 		}
 		if name == "" {
@@ -117,6 +127,8 @@ var (
 	errBent  = errors.New("a link leads somewhere on a way that programs may go in another way")
 	errSteps = errors.New("there is too much to look at")
 	errNodes = errors.New("it makes too many files")
+	errNames = errors.New("it makes too many files with long names")
+	errLong  = errors.New("a name is too long")
 )
 
 // within reports whether the bounds hold.
@@ -126,13 +138,21 @@ func (r *root) within() error {
 		return errSteps
 	case len(r.nodes) > maxNodes:
 		return errNodes
+	case r.names > maxNames:
+		return errNames
+	case r.long:
+		return errLong
 	}
 	return nil
 }
 
-// put sets what is at a path.
+// put sets what is at a path, whose directory is there.
 func (r *root) put(name string, n *node) {
 	n.entry.Path = name
+	if r.nodes[name] == nil {
+		r.names += len(name)
+		r.long = r.long || len(name) > maxPath || len(path.Base(name)) > maxComponent
+	}
 	r.nodes[name] = n
 }
 
