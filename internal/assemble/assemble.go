@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"context"
 	"errors"
 	"path"
 	"strings"
@@ -43,17 +44,25 @@ type Image struct {
 type assembly struct {
 	root    *root
 	config  *config
-	context *context
+	listing *listing
 	scope   *split.Scope
 }
 
-// Assemble follows the rest. An error is of type [*split.Unsure].
-func Assemble(in Input) (*Image, error) {
+// Assemble follows the rest. An error is of type [*split.Unsure], or the context's.
+func Assemble(ctx context.Context, in Input) (*Image, error) {
+	image, err := assemble(ctx, in)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return image, err
+}
+
+func assemble(ctx context.Context, in Input) (*Image, error) {
 	config, err := newConfig(in)
 	if err != nil {
 		return nil, asUnsure(0, err)
 	}
-	a := &assembly{root: newRoot(in.Below), config: config, context: newContext(in.Context), scope: in.Plan.Scope()}
+	a := &assembly{root: newRoot(in.Below, ctx.Done()), config: config, listing: newListing(in.Context), scope: in.Plan.Scope()}
 	for _, step := range in.Plan.Rest {
 		if err := errors.Join(a.step(step), config.within()); err != nil {
 			return nil, asUnsure(step.Line, err)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,8 +110,9 @@ type assembled struct {
 	context []byte
 }
 
-// run splits and assembles a Dockerfile whose base part is its base image.
-func run(t testing.TB, dockerfile, context string) (assembled, error) {
+// input splits a Dockerfile whose base part is its base image, and makes the canonical
+// context.
+func input(t testing.TB, dockerfile, context string) (in assemble.Input, content []byte) {
 	t.Helper()
 	var canonical bytes.Buffer
 	_, tree, err := buildcontext.CanonicalTree(&canonical, bytes.NewReader(pack(t, strings.Split(context, "\n")...)), buildcontext.Limits{})
@@ -133,12 +135,19 @@ func run(t testing.TB, dockerfile, context string) (assembled, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := assemble.Input{Plan: plan, Config: []byte(config), Below: below, Context: tree}
+	in = assemble.Input{Plan: plan, Config: []byte(config), Below: below, Context: tree}
 	if plan.Image == "scratch" {
 		in.Config, in.Below = nil, treeindex.Empty()
 	}
-	image, err := assemble.Assemble(in)
-	return assembled{plan, image, canonical.Bytes()}, err
+	return in, canonical.Bytes()
+}
+
+// run splits and assembles a Dockerfile.
+func run(t testing.TB, dockerfile, context string) (assembled, error) {
+	t.Helper()
+	in, content := input(t, dockerfile, context)
+	image, err := assemble.Assemble(t.Context(), in)
+	return assembled{in.Plan, image, content}, err
 }
 
 // layer lists the layer: everything but a directory that is the base's own.
@@ -317,6 +326,41 @@ func TestBounds(t *testing.T) {
 		_, err := run(t, "FROM base\n"+test.rest, test.context)
 		if u, unsure := errors.AsType[*split.Unsure](err); !unsure || u.Reason != test.want {
 			t.Errorf("%s: got the error %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// TestLinkOverMany puts files over as many directories, which takes as long as the two
+// have entries together.
+func TestLinkOverMany(t *testing.T) {
+	const count = 15_000
+	lines := []string{"d/"}
+	for i := range count {
+		lines = append(lines, fmt.Sprintf("d/%05d/", i), fmt.Sprintf("d/%05d/f 644", i))
+	}
+	lines = append(lines, "f/")
+	for i := range count {
+		lines = append(lines, fmt.Sprintf("f/%05d 644", i))
+	}
+	got, err := run(t, "FROM scratch\nCOPY a /x/a/b\nCOPY --link d /x/\nCOPY --link f /x/\n", "a 644\n"+strings.Join(lines, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer := strings.Split(got.layer(t), "\n")
+	if first := strings.Join(layer[:4], " "); len(layer) != 3+count || first != "x/ 755 x/a/ 755 x/a/b 644 x/00000 644" {
+		t.Errorf("the layer has %d entries, and begins with %s", len(layer), first)
+	}
+}
+
+// TestCancelled ends when nobody waits for it any more.
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("cancelled")
+	cancel(cause)
+	for _, rest := range []string{"COPY a /x", "COPY --link a /x", "COPY --parents d /x/"} {
+		in, _ := input(t, "FROM base\n"+rest+"\n", files)
+		if _, err := assemble.Assemble(ctx, in); !errors.Is(err, cause) {
+			t.Errorf("%s: got the error %v, want %v", rest, err, cause)
 		}
 	}
 }

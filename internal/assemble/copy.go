@@ -41,9 +41,9 @@ func (a *assembly) copyTo(c copying, workdir string) error {
 	at := a.root
 	linked := c.link && !change.set
 	if linked {
-		at = newRoot(treeindex.Empty())
+		at = newRoot(treeindex.Empty(), a.root.done)
 	}
-	p := &copier{root: at, context: a.context, change: change, by: by, dest: destination(workdir, c.DestPath), cost: 2 + len(c.exclude)}
+	p := &copier{root: at, listing: a.listing, change: change, by: by, dest: destination(workdir, c.DestPath), cost: 2 + len(c.exclude)}
 	if p.exclude, err = matcher(c.exclude); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (a *assembly) copyTo(c copying, workdir string) error {
 	}
 	if linked {
 		a.root.steps += at.steps
-		a.root.lay(at)
+		return a.root.lay(at)
 	}
 	return a.root.within()
 }
@@ -96,7 +96,7 @@ func matcher(patterns []string) (*patternmatcher.PatternMatcher, error) {
 // copier copies one COPY's sources (fsutil's copy.Copy).
 type copier struct {
 	root             *root
-	context          *context
+	listing          *listing
 	change           chmod
 	by               *owner
 	dest             string
@@ -125,7 +125,7 @@ func (p *copier) source(source string, parents bool) error {
 		pattern = strings.TrimPrefix(path.Join("/", pattern), "/")
 		// Of a pattern that names one entry BuildKit wants that it is there.
 		if !copysource.Wild(base) && !copysource.Wild(pattern) {
-			if _, found := p.context.tree.Find(insideOf(base, pattern)); !found {
+			if _, found := p.listing.tree.Find(insideOf(base, pattern)); !found {
 				return errCopy
 			}
 		}
@@ -135,11 +135,11 @@ func (p *copier) source(source string, parents bool) error {
 		}
 		source = base
 	}
-	p.root.steps += p.context.tree.Len() / 4
+	p.root.steps += p.listing.tree.Len() / 4
 	if err := p.root.within(); err != nil {
 		return err
 	}
-	matches, err := copysource.Docker(p.context.tree, source)
+	matches, err := copysource.Docker(p.listing.tree, source)
 	if err != nil {
 		return err
 	}
@@ -324,7 +324,7 @@ func (p *copier) directory(s step, include, excluded bool) error {
 	}
 	p.above = append(p.above, passed{from: s.node, to: s.target, done: include})
 	defer func() { p.above = p.above[:len(p.above)-1] }()
-	for _, child := range p.context.in(s.node.Path) {
+	for _, child := range p.listing.in(s.node.Path) {
 		name := path.Base(child.Path)
 		next := step{
 			item:   item{node: child, name: child.Path},
@@ -338,15 +338,15 @@ func (p *copier) directory(s step, include, excluded bool) error {
 	return nil
 }
 
-// context is the build context, with what is in each directory.
-type context struct {
+// listing is the build context, with what is in each directory.
+type listing struct {
 	tree     *buildcontext.Tree
 	children map[string][]buildcontext.Node
 }
 
-// newContext lists a context.
-func newContext(tree *buildcontext.Tree) *context {
-	c := &context{tree: tree, children: map[string][]buildcontext.Node{}}
+// newListing lists a context.
+func newListing(tree *buildcontext.Tree) *listing {
+	c := &listing{tree: tree, children: map[string][]buildcontext.Node{}}
 	for _, node := range tree.Below(".") {
 		dir := path.Dir(node.Path)
 		c.children[dir] = append(c.children[dir], node)
@@ -355,4 +355,4 @@ func newContext(tree *buildcontext.Tree) *context {
 }
 
 // in returns what is in a directory, in order.
-func (c *context) in(dir string) []buildcontext.Node { return c.children[dir] }
+func (c *listing) in(dir string) []buildcontext.Node { return c.children[dir] }

@@ -34,6 +34,8 @@ type root struct {
 	// longer than a file system takes.
 	names int
 	long  bool
+	// done is closed when nobody waits for it any more.
+	done <-chan struct{}
 }
 
 const (
@@ -49,8 +51,8 @@ const (
 	maxComponent = 255
 )
 
-func newRoot(below *treeindex.Tree) *root {
-	return &root{below: below, nodes: map[string]*node{}, covered: map[string]bool{}}
+func newRoot(below *treeindex.Tree, done <-chan struct{}) *root {
+	return &root{below: below, nodes: map[string]*node{}, covered: map[string]bool{}, done: done}
 }
 
 // find returns the entry of a clean path relative to the root.
@@ -128,11 +130,17 @@ var (
 	errSteps = errors.New("there is too much to look at")
 	errNodes = errors.New("it makes too many files")
 	errNames = errors.New("it makes too many files with long names")
+	errDone  = errors.New("nobody waits for it any more")
 	errLong  = errors.New("a name is too long")
 )
 
-// within reports whether the bounds hold.
+// within reports whether the bounds hold, and somebody waits.
 func (r *root) within() error {
+	select {
+	case <-r.done:
+		return errDone
+	default:
+	}
 	switch {
 	case r.steps > maxSteps:
 		return errSteps
@@ -194,19 +202,35 @@ const setgid = 0o2000
 // lay puts what another tree, made of nothing, has on this one, as layers are put on
 // each other: a directory keeps what is in it, all else takes the place of what is
 // there.
-func (r *root) lay(over *root) {
-	for _, name := range sorted(over.nodes) {
-		n := over.nodes[name]
+func (r *root) lay(over *root) error {
+	names := sorted(over.nodes)
+	replaced := map[string]bool{}
+	for _, name := range names {
+		old, found := r.find(name)
+		replaced[name] = found && old.Kind == treeindex.Dir && over.nodes[name].entry.Kind != treeindex.Dir
+	}
+	for name := range r.nodes {
+		if err := r.within(); err != nil {
+			return err
+		}
+		for dir := name; dir != ""; {
+			r.steps++
+			if dir = parent(dir); replaced[dir] {
+				delete(r.nodes, name)
+				break
+			}
+		}
+	}
+	for _, name := range names {
 		if name == "" {
 			continue // no layer has the root for having it
 		}
-		old, found := r.find(name)
-		if found && old.Kind == treeindex.Dir && n.entry.Kind != treeindex.Dir {
-			maps.DeleteFunc(r.nodes, func(at string, _ *node) bool { return strings.HasPrefix(at, name+"/") })
+		if replaced[name] {
 			r.covered[name] = true
 		}
-		r.put(name, n)
+		r.put(name, over.nodes[name])
 	}
+	return r.within()
 }
 
 // sorted returns the paths of nodes, each directory before what is in it.

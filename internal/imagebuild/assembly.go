@@ -197,7 +197,7 @@ func (a *assembly) make(ctx context.Context) (result, error) {
 	if a.below != nil {
 		in.Config = a.below.Config
 	}
-	image, err := assemble.Assemble(in)
+	image, err := assemble.Assemble(timed, in)
 	if err != nil {
 		return result{}, err
 	}
@@ -207,7 +207,7 @@ func (a *assembly) make(ctx context.Context) (result, error) {
 // push writes the layer and pushes the image.
 func (a *assembly) push(ctx context.Context, image *assemble.Image) (result, error) {
 	began := time.Now()
-	layer, err := a.write(image)
+	layer, err := a.write(ctx, image)
 	if err != nil {
 		return result{}, err
 	}

@@ -51,7 +51,7 @@ func (a *assembly) baseImage(ctx context.Context) (registry.Original, error) {
 // findPart has the base part built unless it is there.
 func (a *assembly) findPart(ctx context.Context) error {
 	o := a.order
-	part, err := a.partOrder()
+	part, err := a.partOrder(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (a *assembly) build(ctx context.Context, part *order, why string) (result, 
 // partOrder is an order of the base part: of the Dockerfile to its last instruction, and
 // of those entries of the context alone that are copied up to there. It has a file to
 // clear.
-func (a *assembly) partOrder() (*order, error) {
+func (a *assembly) partOrder(ctx context.Context) (*order, error) {
 	o := a.order
 	part := &order{builder: o.builder, who: o.who, source: o.source, owner: o.owner, part: true}
 	part.source.Text, part.digests = a.plan.Dockerfile, map[string]string{}
@@ -133,15 +133,15 @@ func (a *assembly) partOrder() (*order, error) {
 	if a.plan.Whole && a.whole {
 		return part, nil
 	}
-	path, digest, err := pick(o.source.Context.Path, keep)
+	path, digest, err := pick(ctx, o.source.Context.Path, keep)
 	part.source.Context.Path, part.source.Context.Digest = path, digest
 	return part, err
 }
 
 // pick writes the part of a context that is kept beside it, and returns where, and the
 // digest of its content.
-func pick(whole string, keep map[string]bool) (path, digest string, err error) {
-	src, err := os.Open(whole)
+func pick(ctx context.Context, whole string, keep map[string]bool) (path, digest string, err error) {
+	src, err := openBuffered(ctx, whole)
 	if err != nil {
 		return "", "", fmt.Errorf("read the build context: %w", err)
 	}
@@ -151,7 +151,7 @@ func pick(whole string, keep map[string]bool) (path, digest string, err error) {
 		return "", "", fmt.Errorf("write a part of the build context: %w", err)
 	}
 	out := bufio.NewWriterSize(dst, 256<<10)
-	sum, err := buildcontext.Pick(out, bufio.NewReaderSize(src, 256<<10), keep)
+	sum, err := buildcontext.Pick(out, src, keep)
 	if err == nil {
 		err = out.Flush()
 	}

@@ -40,19 +40,19 @@ func (l topLayer) remove() {
 	}
 }
 
-// write writes the layer of an image to a file beside the context.
-func (a *assembly) write(image *assemble.Image) (topLayer, error) {
+// write writes the layer of an image to a file beside the build's context.
+func (a *assembly) write(ctx context.Context, image *assemble.Image) (topLayer, error) {
 	if !image.Changes() {
 		return topLayer{}, nil
 	}
-	context := a.order.source.Context.Path
-	file, err := os.CreateTemp(filepath.Dir(context), "layer-")
+	whole := a.order.source.Context.Path
+	file, err := os.CreateTemp(filepath.Dir(whole), "layer-")
 	if err != nil {
 		return topLayer{}, fmt.Errorf("write the layer: %w", err)
 	}
 	layer := topLayer{path: file.Name()}
 	out := bufio.NewWriterSize(&bounded{file, maxTop}, 256<<10)
-	of, err := image.WriteLayer(out, func() (io.ReadCloser, error) { return openBuffered(context) })
+	of, err := image.WriteLayer(out, func() (io.ReadCloser, error) { return openBuffered(ctx, whole) })
 	if err == nil {
 		err = out.Flush()
 	}
@@ -78,14 +78,26 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return b.w.Write(p)
 }
 
-// openBuffered opens a file for reading in larger pieces.
-func openBuffered(path string) (io.ReadCloser, error) {
+// openBuffered opens a file for reading in larger pieces, which ends with the context.
+func openBuffered(ctx context.Context, path string) (io.ReadCloser, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return buffered{bufio.NewReaderSize(file, 256<<10), file}, nil
+	pieces := reading(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return file.Read(p)
+	})
+	return buffered{bufio.NewReaderSize(pieces, 256<<10), file}, nil
 }
+
+// reading is a reader of one function.
+type reading func(p []byte) (int, error)
+
+// Read implements [io.Reader].
+func (r reading) Read(p []byte) (int, error) { return r(p) }
 
 // buffered is a file that is read in larger pieces.
 type buffered struct {

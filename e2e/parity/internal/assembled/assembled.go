@@ -145,7 +145,7 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 			return &Whole{Err: err}
 		}
 	}
-	made, err := assemble.Assemble(in)
+	made, err := assemble.Assemble(ctx, in)
 	if err != nil {
 		return again(plan, err)
 	}
