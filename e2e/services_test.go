@@ -45,8 +45,18 @@ func serverOf(name, port, options string, ports ...string) runner.Service {
 // healthy is a health check as authors write it, in a folded block.
 const healthy = "--health-cmd \"test -e /up\" --health-interval 2s --health-timeout 5s --health-retries 10\n"
 
-// TestServicesBesideContainer: by name, two of one image at one port, waited for, and
-// with their logs at the end.
+// reaching is a service's health check that connects to others, HOST:PORT, as well.
+func reaching(others ...string) string {
+	const up = "test -e /up"
+	command := up
+	for _, other := range others {
+		command += " && perl -MIO::Socket::INET -e 'IO::Socket::INET->new(shift) or exit 1' " + other
+	}
+	return strings.Replace(healthy, up, command, 1)
+}
+
+// TestServicesBesideContainer: by name, two of one image at one port, which reach each
+// other too, waited for, and with their logs at the end.
 func TestServicesBesideContainer(t *testing.T) {
 	t.Parallel()
 	f := suite.New(t, "services", nil)
@@ -56,7 +66,7 @@ func TestServicesBesideContainer(t *testing.T) {
 	over := serverOf("over", "1", "")
 	over.EntryPoint, over.Command = "sh", []string{"-c", "echo the last words; exit 3"}
 	job.Services = []runner.Service{
-		serverOf("psql-a", "5432", healthy+"--tmpfs /data"), serverOf("psql-b", "5432", healthy), checkedByImage(t, f), over,
+		serverOf("psql-a", "5432", reaching("db-2:5432")+"--tmpfs /data"), serverOf("psql-b", "5432", reaching("db-1:5432", "psql-b:5432")), checkedByImage(t, f), over,
 	}
 	j, began := f.TryPrepare(t, job, nil)
 	outcome.Success(t, began)
@@ -166,15 +176,19 @@ func passwordUnseen(t *testing.T, f *suite.Fixture, began *harness.Result) {
 	}
 }
 
-// TestServicesOfRunner: a job without a container reaches its services at localhost.
+// TestServicesOfRunner: a job without a container reaches its services at localhost, and
+// each of them the others by name, whichever have pods of their own.
 func TestServicesOfRunner(t *testing.T) {
 	t.Parallel()
 	f := suite.New(t, "services-runner", nil)
 	job := runner.Job{Externals: externals, Services: []runner.Service{
-		serverOf("mysql", "3306", healthy, "13306:3306"), serverOf("mariadb", "3306", healthy, "13307:3306"), serverOf("cache", "6379", "", "6379"),
+		serverOf("mysql", "3306", reaching("mariadb:3306", "percona:3306"), "13306:3306"),
+		serverOf("mariadb", "3306", reaching("mysql:3306", "percona:3306", "cache:6379"), "13307:3306"),
+		serverOf("cache", "6379", "", "6379"),
+		serverOf("percona", "3306", reaching("mysql:3306", "mariadb:3306", "cache:6379"), "13308:3306"),
 	}}
 	j := f.Prepare(t, job, nil)
-	for i, name := range []string{"mysql", "mariadb", "cache"} {
+	for i, name := range []string{"mysql", "mariadb", "cache", "percona"} {
 		port := j.Response.Services[i].Ports[job.Services[i].Command[3]]
 		for _, host := range []string{"localhost", "127.0.0.1"} {
 			got, err := f.Run(t.Context(), "sh", "-c", client+host+" "+port)

@@ -4,6 +4,7 @@
 //	kiln-agent [--socket PATH] [--tcp HOST:PORT --secret FILE] [--ulimit NAME=SOFT:HARD]... [--unset NAME]...
 //	kiln-agent action SOCKET TOKEN PROGRAM [ARGUMENT...]
 //	kiln-agent call SOCKET              try whether an agent answers there, for doctor
+//	kiln-agent hosts FILE               add the lines on its standard input to a hosts file
 //	kiln-agent --install PATH           write itself to PATH
 //
 // It listens for steps until a signal ends it; as an action's first process it becomes
@@ -34,6 +35,8 @@ func run(args []string) int {
 			return agent.TryDoor(args[1:], os.Stdout)
 		case agent.ActionCommand:
 			return agent.BecomeAction(args[1:])
+		case agent.HostsCommand:
+			return agent.AddHosts(args[1:], os.Stdin, os.Stdout)
 		}
 	}
 	config := agent.Config{Log: os.Stdout}

@@ -28,6 +28,11 @@
 // ([BecomeAction]). Where that cannot be had, the action prints to the container's
 // log; both sides know which way it went, at every moment of a failure of either.
 //
+// # A pod's hosts file
+//
+// The names of a job's services that are known only once a pod runs come into its hosts
+// file by a container of their own in that pod ([AddHosts]), which then ends.
+//
 // # What is guaranteed
 //
 //   - A step is a session of its own, with default signals and an empty mask,

@@ -9,7 +9,9 @@
 //     --network-alias, and by the last element of its image's name; where two claim
 //     a name, the first has it, with a warning where the author wrote the name.
 //   - Services that listen at different ports share one network namespace. Those
-//     that would want one port get pods of their own ([Alone]).
+//     that would want one port get pods of their own ([Alone]). All find each other
+//     by name, in their own pod as soon as they start and elsewhere once all pods
+//     of the job run ([Hosts]).
 //   - No port of a node is ever taken.
 //   - A service that has a health check is ready when that has passed twice in a
 //     row, and unhealthy when it has not within the time that the author's
@@ -31,6 +33,7 @@
 // # Not guaranteed
 //
 // A step's own server in a job container shares the ports of the services beside
-// it. A service in a pod of its own finds other services only where those have
-// started before it.
+// it. A service in a pod of its own that looks for another one right at its start, and
+// only then, may be too early, as it may be with Docker, which starts one service after
+// the other.
 package service

@@ -13,7 +13,7 @@ import (
 // Named is a service with its names.
 type Named struct {
 	// Container is its container's: a DNS label, unique in the job, and not that of
-	// the job container.
+	// a container of kiln's.
 	Container string
 	// Title is what the author knows it by.
 	Title string
@@ -21,9 +21,13 @@ type Named struct {
 	Hosts []string
 }
 
-// Names gives each service its names. The warnings are one line each.
-func Names(services []Service, jobContainer string) (named []Named, warnings []string) {
-	n := namer{containers: map[string]bool{jobContainer: true}, taken: map[string]bool{}}
+// Names gives each service its names; no container gets one that is taken. The warnings
+// are one line each.
+func Names(services []Service, taken ...string) (named []Named, warnings []string) {
+	n := namer{containers: map[string]bool{}, taken: map[string]bool{}}
+	for _, name := range taken {
+		n.containers[name] = true
+	}
 	named = make([]Named, len(services))
 	for i, s := range services {
 		named[i] = n.begin(s)

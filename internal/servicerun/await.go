@@ -22,7 +22,8 @@ type readiness struct {
 	began    time.Time
 	deadline *time.Timer
 	told     bool // which services are waited for
-	address  bool // nothing but the addresses of pods is waited for
+	// until is what is waited for of pods; nil waits for the services in them.
+	until func(*corev1.Pod) bool
 }
 
 // servicePod is one pod with services.
@@ -45,13 +46,13 @@ type podChange struct {
 // names the service, whose log was printed.
 func (b *begun) await(ctx context.Context) error { return b.readiness(b.list).run(ctx) }
 
-// addresses waits until the pods of services have addresses.
-func (b *begun) addresses(ctx context.Context, of []*planned) error {
+// wait waits until that holds of the pods of services, whose addresses are known then.
+func (b *begun) wait(ctx context.Context, of []*planned, until func(*corev1.Pod) bool) error {
 	if len(of) == 0 {
 		return nil
 	}
 	w := b.readiness(of)
-	w.address = true
+	w.until = until
 	return w.run(ctx)
 }
 
@@ -137,20 +138,36 @@ func (w *readiness) look(ctx context.Context) (done bool, err error) {
 		if reason, failed := podrun.Failed(pod.pod); failed {
 			return false, failure.New(podrun.Cause(pod.pod), "the pod of the services %s was ended by the cluster: %s", names(pod.services), reason)
 		}
-		for _, s := range pod.services {
-			s.ip = pod.pod.Status.PodIP
-			if w.address {
-				done = done && s.ip != ""
-				continue
-			}
-			over, err := w.lookAt(ctx, pod, s)
-			if err != nil {
-				return false, err
-			}
-			done = done && over
+		over, err := w.lookIn(ctx, pod)
+		if err != nil {
+			return false, err
 		}
+		done = done && over
 	}
 	return done, nil
+}
+
+// lookIn asks the services of a pod that was seen. over is that none of them is waited
+// for.
+func (w *readiness) lookIn(ctx context.Context, pod *servicePod) (over bool, err error) {
+	told, err := knows(pod.pod)
+	if err != nil {
+		return false, err
+	}
+	over = told || w.until != nil
+	for _, s := range pod.services {
+		s.ip = pod.pod.Status.PodIP
+		if w.until != nil {
+			over = w.until(pod.pod)
+			continue
+		}
+		ready, err := w.lookAt(ctx, pod, s)
+		if err != nil {
+			return false, err
+		}
+		over = over && ready
+	}
+	return over, nil
 }
 
 // lookAt tells of a service what is new; over is that it is not waited for.

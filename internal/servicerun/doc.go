@@ -6,8 +6,9 @@
 // # Guarantees
 //
 // What is made is made by the job's own maker, so that it goes with the job. Services in
-// pods of their own have addresses before the pods are made that are to find them by
-// name. A service that fails its health check, or ends, fails the preparation of the
+// pods of their own have addresses before the pod is made of the job container, or of all
+// other services, and are told the names in other pods once those have addresses too: all
+// services of a job, and the job container, find each other by name when the job begins. A service that fails its health check, or ends, fails the preparation of the
 // job with its log under its name; one without a health check that ends is a warning
 // with its log. All other logs are shown at the job's end, their last lines; nothing in
 // a log is a command to the runner. The ports of a job stay open over a restart of the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type Pods interface {
 	Watch(ctx context.Context, pod string, onChange podrun.OnChange) error
 	Events(ctx context.Context, kind, name string) []corev1.Event
 	Tail(ctx context.Context, pod, container string, lines int64, limit int) ([]byte, error)
+	Attach(ctx context.Context, pod, container string, stdin io.Reader) error
 }
 
 // Registry tells what an image says of a service, and who its users are, as
@@ -132,6 +134,7 @@ func (b *begun) makePods(ctx context.Context) error {
 		b.of.Call.Log.Line("kiln: service %s: image %s", s.Title, steplog.OneLine(s.Service.Container.Image))
 		if s.alone {
 			alone = append(alone, s)
+			b.apart(s)
 			if err := b.makePod(ctx, s.pod, s.parts); err != nil {
 				return err
 			}
@@ -139,7 +142,7 @@ func (b *begun) makePods(ctx context.Context) error {
 	}
 	shared := together(b.list, b.shared())
 	if b.of.Beside || len(shared.Containers) > 0 {
-		if err := b.addresses(ctx, alone); err != nil {
+		if err := b.wait(ctx, alone, located); err != nil {
 			return err
 		}
 	}
@@ -172,7 +175,11 @@ func (b *begun) Beside() job.Services {
 
 // Ready implements [jobrun.Started].
 func (b *begun) Ready(ctx context.Context, _ string) ([]job.Service, error) {
-	if err := b.await(ctx); err != nil {
+	err := b.tell(ctx)
+	if err == nil {
+		err = b.await(ctx)
+	}
+	if err != nil {
 		b.showOthers(ctx)
 		return nil, b.forget(err)
 	}

@@ -34,8 +34,10 @@ type planned struct {
 	service.Service
 	service.Named
 
-	// alone is whether it has a pod of its own.
+	// alone is whether it has a pod of its own, and told whether that one is to be told
+	// the names of services in other pods.
 	alone    bool
+	told     bool
 	check    *service.Check
 	mappings []service.Mapping
 	parts    job.Services // of its pod
@@ -50,7 +52,7 @@ func (b *begun) plan(ctx context.Context) (data map[string][]byte, err error) {
 		return nil, err
 	}
 	b.readImages(ctx, list)
-	named, warnings := service.Names(list, job.ContainerName)
+	named, warnings := service.Names(list, job.ContainerName, service.HostsContainer)
 	for _, warning := range warnings {
 		b.warn("%s", warning)
 	}

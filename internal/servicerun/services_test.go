@@ -175,6 +175,7 @@ func serves(healthy time.Duration) func(*podtest.Life) {
 		if slices.Contains(names, "db") && life.Wait(healthy) {
 			setReady(life, "db", true)
 		}
+		takeNames(life, 0)
 		<-life.Deleted()
 		for _, name := range names {
 			life.Exit(name, 0)
@@ -272,7 +273,7 @@ func TestServicesApart(t *testing.T) {
 		}
 		for _, pod := range s.cluster.Pods() {
 			switch got := strings.Join(containersOf(pod), " "); {
-			case got == "psql-b":
+			case got == "psql-b kiln-hosts":
 				if user := pod.Spec.Containers[0].SecurityContext; *user.RunAsUser != 70 || *user.RunAsGroup != 50 {
 					t.Errorf("user %+v", user)
 				}
@@ -387,6 +388,7 @@ func TestServicesAlone(t *testing.T) {
 	here := func(life *podtest.Life) {
 		life.Start(containersOf(life.Pod())...)
 		life.Change(func(pod *corev1.Pod) { pod.Status.PodIP = "127.0.0.1" })
+		takeNames(life, 0)
 		<-life.Deleted()
 		for _, name := range containersOf(life.Pod()) {
 			life.Exit(name, 0)
@@ -419,7 +421,7 @@ func TestServicesAlone(t *testing.T) {
 		together = append(together, strings.Join(containersOf(pod), " "))
 	}
 	slices.Sort(together)
-	if diff := cmp.Diff([]string{"redis b", "redis-2"}, together); diff != "" {
+	if diff := cmp.Diff([]string{"redis b", "redis-2 kiln-hosts"}, together); diff != "" {
 		t.Errorf("pods (-want +got):\n%s", diff)
 	}
 	s.services.Close()
