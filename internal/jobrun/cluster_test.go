@@ -226,3 +226,39 @@ func TestOutcomes(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedImage: an image that the registry refuses to the node ends the call at the
+// third pull with the registry's words, also where the daemon may not list events: the
+// kubelet has them in the container's status. What may still come, a pull secret that
+// does not exist, is told by an event alone.
+func TestRefusedImage(t *testing.T) {
+	const words = "pulling from host registry.example.com failed with status code [manifests 1]: 401 Unauthorized"
+	life := func(l *podtest.Life) {
+		l.Event("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (late)")
+		l.Waits("job", "ErrImagePull", words)
+		l.Wait(10 * time.Second)
+		l.Waits("job", "ImagePullBackOff", "Back-off pulling image: ErrImagePull: "+words)
+		<-l.Deleted()
+	}
+	for name, tt := range map[string]struct {
+		faults podtest.Faults
+		after  time.Duration
+		says   string
+	}{
+		"events are listed": {nil, 2 * time.Minute, "the job's pod did not start within 2m0s"},
+		"without the right": {podtest.Always("list events", podtest.Forbidden("list", "events")), 42 * time.Second, "cannot start: the node cannot pull image debian:12"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, began := newStage(t, life, tt.faults), time.Now()
+				_, err := s.prepare(t.Context(), debian())
+				if failure.Of(err) != failure.ActionImagePull || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), words) {
+					t.Errorf("error %v (%q), want %q", err, failure.Of(err), tt.says)
+				}
+				if took := time.Since(began); took.Round(3*time.Second) != tt.after {
+					t.Errorf("it took %s, want %s", took, tt.after)
+				}
+			})
+		})
+	}
+}
