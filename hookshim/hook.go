@@ -19,7 +19,6 @@ const maxDelegatedBytes = 64 << 20
 // that fails.
 func receive(stdin io.Reader, out io.Writer) (hook.Input, error) {
 	other := delegate(os.Getenv(envDelegate))
-	other.greet()
 	limit := maxInputBytes
 	if other != "" {
 		limit = maxDelegatedBytes
@@ -29,6 +28,9 @@ func receive(stdin io.Reader, out io.Writer) (hook.Input, error) {
 		return hook.Input{}, err
 	}
 	input, err := hook.Parse(message)
+	if input.Command != hook.RunScriptStep { // one of many, and quick: its job's first call has left it
+		other.greet()
+	}
 	if err != nil {
 		return hook.Input{}, err
 	}

@@ -42,7 +42,7 @@ func newLauncher(set *children.Set, unset []string) (*launcher, error) {
 // A step is a program that runs, with its session.
 type step struct {
 	child  *children.Child
-	before memory // at its start
+	before uint64 // processes of the container that were killed for want of memory, at its start
 }
 
 // start starts a call's program on output, which stays the caller's to close.
@@ -64,7 +64,7 @@ func (l *launcher) start(call Call, output int) (*step, error) {
 		return nil, &startError{what: "standard input", err: err}
 	}
 	defer unix.Close(input)
-	before := readMemory(cgroup)
+	before := readKilled(cgroup)
 	child, err := l.execute(path, call, &syscall.ProcAttr{
 		Dir: dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: true},
 		Files: []uintptr{uintptr(input), uintptr(output), uintptr(output)},
@@ -111,8 +111,10 @@ func (s *step) signal(signal syscall.Signal) {
 // outOfMemory is the frame for a step beside which the container ran out of memory; there
 // is none if it did not.
 func (s *step) outOfMemory() (f frame, was bool) {
-	now := readMemory(cgroup)
-	return frame{kindOutOfMemory, binary.BigEndian.AppendUint64(nil, now.limit)}, now.killed > s.before.killed
+	if readKilled(cgroup) <= s.before {
+		return frame{}, false
+	}
+	return frame{kindOutOfMemory, binary.BigEndian.AppendUint64(nil, readLimit(cgroup))}, true
 }
 
 // outcome waits for the step's end and returns the frame that tells it.

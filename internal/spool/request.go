@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"strings"
 )
 
 // Request is what the shim asks of the daemon: one call of the runner. All of
@@ -46,13 +46,16 @@ type Outlet struct {
 	Token string `json:"token"`
 }
 
-// outletPattern is the form of both.
-var outletPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
-
 // Valid reports whether both have their form. A name of that form leads nowhere
 // else, and a token means nothing to a shell.
 func (o Outlet) Valid() bool {
-	return outletPattern.MatchString(o.Dir) && outletPattern.MatchString(o.Token)
+	return isOutletWord(o.Dir) && isOutletWord(o.Token)
+}
+
+// isOutletWord is the form of both. A pattern would be compiled at the start of every
+// program that is linked with this package, one for each step among them.
+func isOutletWord(word string) bool {
+	return len(word) == 32 && strings.Trim(word, "0123456789abcdef") == ""
 }
 
 // Job is what the shim knows of a job with containers and the daemon cannot
