@@ -57,7 +57,7 @@ func TestTable(t *testing.T) {
 		kilnCold:   {5 * time.Second, 4 * time.Second, 3 * time.Second},
 
 		bareRunning: {time.Second}, jobPrepared: {1250 * time.Millisecond},
-		forkTrue: {time.Millisecond}, stepTrue: {5 * time.Millisecond}, execTrue: {500 * time.Millisecond},
+		forkTrue: {time.Millisecond}, stepTrue: {5 * time.Millisecond}, execTrue: {500 * time.Millisecond}, execProcess: {600 * time.Millisecond},
 		fork50: {9 * time.Millisecond}, step50: {10 * time.Millisecond}, exec50: {time.Second},
 	}}
 	var out strings.Builder
@@ -72,6 +72,7 @@ func TestTable(t *testing.T) {
 		"20 s after the job's start over Dockerfile built before, times 1.10",
 		"a step over its fork 0.0040",
 		"pods/exec over a step, times 100",
+		"pods/exec from a process of its own over a step, times 120",
 		"50 MB: speed of a step, of a fork's 0.90",
 		"prepare_job over a bare pod running 0.250",
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"kiln/e2e/harness"
 	"kiln/e2e/runner"
 )
 
@@ -23,6 +21,7 @@ const (
 	forkTrue    = "true, forked in the runner container"
 	stepTrue    = "kiln, run: step true: hook starts → hook exits"
 	execTrue    = "true by pods/exec: request → end"
+	execProcess = "true by pods/exec, from a process and a connection of its own: starts → exits"
 	fork50      = "50 MB, printed by a fork in the runner container"
 	step50      = "kiln, run: step that prints 50 MB: hook starts → hook exits"
 	exec50      = "50 MB by pods/exec: request → end"
@@ -30,7 +29,7 @@ const (
 
 // jobRows are those, in the order of the table.
 func jobRows() []string {
-	return []string{bareRunning, jobPrepared, forkTrue, stepTrue, execTrue, fork50, step50, exec50}
+	return []string{bareRunning, jobPrepared, forkTrue, stepTrue, execTrue, execProcess, fork50, step50, exec50}
 }
 
 // jobImage has the programs of the runner's image: what is forked there is the same.
@@ -110,21 +109,19 @@ func (b *bench) steps(ctx context.Context, step runner.Step, place runner.Place)
 			if err != nil {
 				return err
 			}
+			if m.script == "true" {
+				alone, err := b.timeExecAlone(ctx, place.Network, m.script)
+				if err != nil {
+					return err
+				}
+				b.times[execProcess] = append(b.times[execProcess], alone)
+			}
 			b.times[m.fork] = append(b.times[m.fork], time.Duration(forked))
 			b.times[m.step] = append(b.times[m.step], result.Duration)
 			b.times[m.exec] = append(b.times[m.exec], execed)
 		}
 	}
 	return nil
-}
-
-// timeExec runs a script in the job container as the stock hook would.
-func (b *bench) timeExec(ctx context.Context, pod, script string) (time.Duration, error) {
-	began := time.Now()
-	err := b.Exec(ctx, harness.Exec{
-		Namespace: b.namespace, Pod: pod, Container: "job", Command: []string{"sh", "-ec", script}, Stdout: io.Discard, Stderr: io.Discard,
-	})
-	return time.Since(began), err
 }
 
 // timeRunning is how long a pod of the same image takes to be seen running.

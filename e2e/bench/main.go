@@ -50,6 +50,9 @@ type cli struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == execArgument {
+		os.Exit(execAlone(os.Args[2:]))
+	}
 	var args cli
 	kong.Parse(&args, kong.Description("Measures kiln against bare pods."))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

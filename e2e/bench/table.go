@@ -26,6 +26,7 @@ func (b *bench) table(w io.Writer, rounds int) {
 	fmt.Fprintf(tw, "20 s after the job's start over Dockerfile built before, times\t%.2f\t\n", median(b.times[kilnAhead]).Seconds()/median(b.times[kilnReused]).Seconds())
 	fmt.Fprintf(tw, "a step over its fork\t%.4f\t\n", (median(b.times[stepTrue]) - median(b.times[forkTrue])).Seconds())
 	fmt.Fprintf(tw, "pods/exec over a step, times\t%.0f\t\n", median(b.times[execTrue]).Seconds()/median(b.times[stepTrue]).Seconds())
+	fmt.Fprintf(tw, "pods/exec from a process of its own over a step, times\t%.0f\t\n", median(b.times[execProcess]).Seconds()/median(b.times[stepTrue]).Seconds())
 	fmt.Fprintf(tw, "50 MB: speed of a step, of a fork's\t%.2f\t\n", median(b.times[fork50]).Seconds()/median(b.times[step50]).Seconds())
 	fmt.Fprintf(tw, "prepare_job over a bare pod running\t%.3f\t\n", (median(b.times[jobPrepared]) - median(b.times[bareRunning])).Seconds())
 	if err := tw.Flush(); err != nil {
