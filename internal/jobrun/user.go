@@ -2,6 +2,7 @@ package jobrun
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
 	"time"
@@ -11,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/action"
-	"kiln/internal/failure"
+	"kiln/internal/hook"
 	"kiln/internal/registry"
 	"kiln/internal/steplog"
 )
@@ -35,9 +36,7 @@ func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
 	if p.runner.options.Images == nil || chosen(pod.Spec.SecurityContext, container.SecurityContext) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
-	defer cancel()
-	start, err := p.runner.options.Images.StartWith(ctx, container.Image, runtime.GOARCH, p.login())
+	start, err := p.start(ctx, container.Image)
 	if err != nil {
 		p.call.Logger.Info("the configuration of the job container's image is not known", zap.Error(err))
 		p.call.Log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
@@ -54,6 +53,13 @@ func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
+// start is what an image says of its start.
+func (p *preparation) start(ctx context.Context, image string) (registry.Start, error) {
+	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
+	defer cancel()
+	return p.runner.options.Images.StartWith(ctx, image, runtime.GOARCH, p.login())
+}
+
 // login is the job container's own.
 func (p *preparation) login() *authn.AuthConfig { return Login(p.asked.Container.Registry) }
 
@@ -62,14 +68,22 @@ func chosen(pod *corev1.PodSecurityContext, own *corev1.SecurityContext) bool {
 	return pod != nil && (pod.RunAsUser != nil || pod.RunAsGroup != nil) || own != nil && (own.RunAsUser != nil || own.RunAsGroup != nil)
 }
 
-// numbers are those of an image's user, nil where the runtime finds them itself.
+// numbers are those of an image's user, nil where the runtime finds them itself and
+// where nobody can read them: the job begins on a hosted runner, so that the author is
+// told and it begins here. The error is about a name that the image does not have.
 func (p *preparation) numbers(ctx context.Context, image string, user action.User) (*action.Numbers, error) {
 	var files map[string]string
 	if names := user.Files(); len(names) > 0 {
+		bounded, cancel := context.WithTimeout(ctx, namesTimeout)
+		defer cancel()
 		var err error
-		if files, err = p.runner.options.Images.FilesWith(ctx, image, runtime.GOARCH, p.login(), names...); err != nil {
-			return nil, failure.New(failure.BadRequest, "the image of the job container has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %w; write them, as in options: --user 1001:121",
-				steplog.OneLine(user.String()), strings.Join(names, " and /"), err)
+		if files, err = p.runner.options.Images.FilesWith(bounded, image, runtime.GOARCH, p.login(), names...); err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			p.call.Log.Line("::warning::kiln: %s", hook.EscapeData(fmt.Sprintf("the image of the job container has the USER %s: the kubelet drops its group, and kiln does not find out the numbers in /%s: %v; write them, as in options: --user 1001:121",
+				steplog.OneLine(user.String()), strings.Join(names, " and /"), err)))
+			return nil, nil
 		}
 	}
 	return user.Numbers(files[action.PasswdFile], files[action.GroupFile])

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -20,7 +21,8 @@ import (
 type image struct {
 	user         string
 	fails, files error
-	private      string // the user of the login that it wants
+	private      string        // the user of the login that it wants
+	slow         time.Duration // until its files are read
 }
 
 // may is the error for whoever may not read the image.
@@ -37,7 +39,12 @@ func (i image) StartWith(_ context.Context, _, _ string, login *authn.AuthConfig
 }
 
 // FilesWith implements [jobrun.Images].
-func (i image) FilesWith(_ context.Context, _, _ string, login *authn.AuthConfig, _ ...string) (map[string]string, error) {
+func (i image) FilesWith(ctx context.Context, _, _ string, login *authn.AuthConfig, _ ...string) (map[string]string, error) {
+	select {
+	case <-time.After(i.slow):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	return map[string]string{"etc/passwd": "app:x:7:8::/:", "etc/group": "audio:x:29:"}, errors.Join(i.files, i.may(login))
 }
 
@@ -65,7 +72,7 @@ func TestUser(t *testing.T) {
 		"a name nobody reads":     {image{files: errors.New("zstd")}, "--user app", "", nil, "options: --user app: the image's names of users cannot be read; give the number: zstd"},
 		"the operator's":          {image{user: "7:29"}, "", "spec: {securityContext: {runAsUser: 5}}", nil, ""},
 		"not known":               {image{user: "7:29", fails: errors.New("no route to host")}, "", "", nil, ""},
-		"names that nobody reads": {image{user: "app:audio", files: errors.New("zstd")}, "", "", nil, "the image of the job container has the USER app:audio"},
+		"names that take a while": {image{user: "app:audio", slow: 10 * time.Second}, "", "", own, ""},
 		"a name that is not":      {image{user: "app:video"}, "", "", nil, "unable to find group video"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +101,33 @@ func TestUser(t *testing.T) {
 				}
 				if diff := cmp.Diff(tt.want, s.cluster.Pods()[0].Spec.Containers[0].SecurityContext); diff != "" {
 					t.Errorf("security context (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestUserUnread: a job whose image's names nobody reads begins, as on a hosted
+// runner, with a warning of what it may lack.
+func TestUserUnread(t *testing.T) {
+	for name, image := range map[string]image{
+		"unfit":    {user: "app:audio", files: errors.New("zstd")},
+		"too slow": {user: "app:audio", slow: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, runs, nil)
+				s.options.Images = image
+				s.again()
+				if _, err := s.prepare(t.Context(), debian()); err != nil {
+					t.Fatal(err)
+				}
+				if got := s.cluster.Pods()[0].Spec.Containers[0].SecurityContext; got != nil {
+					t.Errorf("security context = %+v", got)
+				}
+				const want = "::warning::kiln: the image of the job container has the USER app:audio: the kubelet drops its group, and kiln does not find out the numbers in /etc/passwd and /etc/group: "
+				if log := s.log.String(); strings.Count(log, "::warning::") != 1 || !strings.Contains(log, want) {
+					t.Errorf("the log lacks %q:\n%s", want, log)
 				}
 			})
 		})

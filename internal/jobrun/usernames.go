@@ -18,9 +18,10 @@ type Files interface {
 	FilesWith(ctx context.Context, reference, arch string, login *authn.AuthConfig, files ...string) (map[string]string, error)
 }
 
-// namesTimeout bounds the look at an image's users. It reads layers, and without an
-// answer the job cannot begin: so it has more time than what a job can go without.
-const namesTimeout = 10 * time.Second
+// namesTimeout bounds the look at an image's users. It reads layers from the top, and
+// without an answer a job does not begin, or has another group: so it has the time that
+// a registry has for one answer, which is more than what a job can go without has.
+const namesTimeout = 15 * time.Second
 
 // Login is that of a container, nil for none of its own.
 func Login(of *hook.Registry) *authn.AuthConfig {
