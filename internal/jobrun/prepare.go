@@ -22,6 +22,7 @@ import (
 	"kiln/internal/label"
 	"kiln/internal/podoptions"
 	"kiln/internal/podrun"
+	"kiln/internal/registry"
 	"kiln/internal/spool"
 	"kiln/internal/steplog"
 	"kiln/internal/workpod"
@@ -35,6 +36,7 @@ type preparation struct {
 	shim   spool.Job
 	record spool.JobRecord // what the state has of it
 	grace  int64           // of its pods, in seconds: none while nothing runs in them
+	start  func() (registry.Start, error)
 }
 
 // Prepare makes the pod of a job and returns the document that the runner is to read,
@@ -77,10 +79,13 @@ func check(shim *spool.Job) error {
 
 // run makes what the job has and waits for it.
 func (p *preparation) run(ctx context.Context) (job.Response, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	spec, err := p.spec(ctx)
 	if err != nil {
 		return job.Response{}, err
 	}
+	p.look(ctx)
 	if err := p.pullSecret(ctx, &spec); err != nil {
 		return job.Response{}, err
 	}

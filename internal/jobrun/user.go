@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -23,9 +24,10 @@ type Images interface {
 	Files
 }
 
-// imageTimeout bounds the look at an image's configuration: a job goes without rather
-// than wait for a registry that only the nodes reach.
-const imageTimeout = 3 * time.Second
+// ImageTime is what the registries of all images of a job, those of its services among
+// them, have at once to tell of their configurations: a job goes without rather than
+// wait for a registry that only the nodes reach.
+const ImageTime = 5 * time.Second
 
 // user has the job container run with the group of its image's USER, which the kubelet
 // drops (kubernetes/kubernetes#61967) and Docker does not. It does nothing where author
@@ -36,7 +38,7 @@ func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
 	if p.runner.options.Images == nil || chosen(pod.Spec.SecurityContext, container.SecurityContext) {
 		return nil
 	}
-	start, err := p.start(ctx, container.Image)
+	start, err := p.start()
 	if err != nil {
 		p.call.Logger.Info("the configuration of the job container's image is not known", zap.Error(err))
 		p.call.Log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))
@@ -53,11 +55,20 @@ func (p *preparation) user(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// start is what an image says of its start.
-func (p *preparation) start(ctx context.Context, image string) (registry.Start, error) {
-	ctx, cancel := context.WithTimeout(ctx, imageTimeout)
-	defer cancel()
-	return p.runner.options.Images.StartWith(ctx, image, runtime.GOARCH, p.login())
+// look asks what the job container's image says of its start, beside what else is
+// prepared, and has start wait for the answer. It ends with ctx.
+func (p *preparation) look(ctx context.Context) {
+	images := p.runner.options.Images
+	if images == nil || p.asked.Container == nil {
+		return
+	}
+	image, login := p.asked.Container.Container.Image, p.login()
+	p.start = sync.OnceValues(func() (registry.Start, error) {
+		ctx, cancel := context.WithTimeout(ctx, ImageTime)
+		defer cancel()
+		return images.StartWith(ctx, image, runtime.GOARCH, login)
+	})
+	go p.start()
 }
 
 // login is the job container's own.

@@ -1,12 +1,12 @@
 package servicerun
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"strings"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -19,6 +19,7 @@ import (
 	"kiln/internal/registry"
 	"kiln/internal/service"
 	"kiln/internal/spool"
+	"kiln/internal/steplog"
 )
 
 // begun are the services of a job on their way. They belong to one goroutine.
@@ -120,30 +121,40 @@ func (b *begun) options(container hook.Container) (createoptions.Options, error)
 	return options, nil
 }
 
-// imageTime is what the registries of all services have together to tell of their
-// images. A service goes without it.
-const imageTime = 10 * time.Second
-
-// readImages asks what the images of services expose, and for their health checks.
+// readImages asks what the images of services expose, and for their health checks. A
+// service goes without.
 func (b *begun) readImages(ctx context.Context, list []service.Service) {
 	client := b.runner.options.Registry
 	if client == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, imageTime)
+	ctx, cancel := context.WithTimeout(ctx, jobrun.ImageTime)
 	defer cancel()
 	var group sync.WaitGroup
+	errs := make([]error, len(list))
 	for i := range list {
 		group.Go(func() {
 			image, err := client.Serving(ctx, list[i].Container.Image, b.of.Spec.Arch, jobrun.Login(b.of.Services[i].Registry))
-			if err != nil {
-				b.of.Call.Log.Debug("what the image %s says of its service is not known: %v", list[i].Container.Image, err)
-				return
+			if errs[i] = err; err == nil {
+				list[i].Image = imageOf(image)
 			}
-			list[i].Image = imageOf(image)
 		})
 	}
 	group.Wait()
+	b.tellUnknown(list, errs)
+}
+
+// tellUnknown says in one line which images told nothing, and why the first did not.
+func (b *begun) tellUnknown(list []service.Service, errs []error) {
+	var images []string
+	for i, err := range errs {
+		if err != nil {
+			images = append(images, list[i].Container.Image)
+		}
+	}
+	if len(images) > 0 {
+		b.of.Call.Log.Debug("what these images say of their services is not known: %s: %v", steplog.OneLine(strings.Join(images, ", ")), cmp.Or(errs...))
+	}
 }
 
 // imageOf is what an image says, in the terms of services.

@@ -37,6 +37,7 @@ type stage struct {
 	state    *spool.State
 	log      strings.Builder
 	options  servicerun.Options
+	images   jobrun.Images
 	services *servicerun.Runner
 	jobs     *jobrun.Runner
 }
@@ -63,7 +64,7 @@ func (s *stage) again() {
 	var err error
 	s.jobs, err = jobrun.New(jobrun.Options{
 		Pods: s.cluster.Client(s.t, nil), State: s.state, Namespace: "ci", PendingTimeout: 2 * time.Minute, Services: s.services,
-		Template: s.options.Template,
+		Template: s.options.Template, Images: s.images,
 	})
 	if err != nil {
 		s.t.Fatal(err)
