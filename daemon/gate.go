@@ -20,6 +20,7 @@ type gateCommand struct {
 	Push         string   `help:"The one reference that may be pushed: registry/repository:tag." required:""`
 	Pull         []string `help:"An image that may be pulled." sep:"none"`
 	Inspect      []string `help:"An image whose layers are looked through, in JSON." sep:"none"`
+	Index        bool     `help:"Keep indexes of the layers that are pushed beside them."`
 	Mirror       []string `help:"A mirror to ask first, as docker.io=mirror.example.com." sep:"none"`
 	Insecure     []string `help:"A registry that is spoken to by plain HTTP." sep:"none"`
 	PlainLogin   []string `help:"A host that a login may be sent to without TLS." sep:"none"`
@@ -64,6 +65,7 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 		Push:             c.Push,
 		Pull:             c.Pull,
 		Inspect:          inspect,
+		Index:            c.Index,
 		Mirrors:          mirrors,
 		Insecure:         c.Insecure,
 		PlainLogin:       c.PlainLogin,

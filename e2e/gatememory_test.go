@@ -42,7 +42,7 @@ func TestGateMemory(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			registry := &zeroRegistry{size: size}
-			g := startGate(t, registry, protocol)
+			g := startGate(t, registry, protocol, dataLimit)
 			want := zeroSum(t, size)
 			if got := g.download(t); got != want {
 				t.Errorf("the downloaded layer has the digest %s, want %s", got, want)
@@ -108,8 +108,8 @@ type gateProcess struct {
 	client  *http.Client
 }
 
-// startGate starts a registry with TLS, and a gate before it.
-func startGate(t *testing.T, registry http.Handler, protocol string) *gateProcess {
+// startGate starts a registry with TLS, and a gate before it that may map so much.
+func startGate(t *testing.T, registry http.Handler, protocol string, limit int, flags ...string) *gateProcess {
 	t.Helper()
 	server := httptest.NewUnstartedServer(registry)
 	server.EnableHTTP2 = protocol == "h2"
@@ -127,9 +127,10 @@ func startGate(t *testing.T, registry http.Handler, protocol string) *gateProces
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	limited := fmt.Sprintf("ulimit -d %d; exec \"$0\" \"$@\"", dataLimit>>10)
-	command := exec.CommandContext(t.Context(), "bash", "-c", limited, "../bin/kilnd", "gate",
-		"--listen="+address, "--push="+host+"/acme/app:1", "--pull="+host+"/acme/base:1", "--ca-file="+authority)
+	limited := fmt.Sprintf("ulimit -d %d; exec \"$0\" \"$@\"", limit>>10)
+	arguments := append([]string{"-c", limited, "../bin/kilnd", "gate",
+		"--listen=" + address, "--push=" + host + "/acme/app:1", "--pull=" + host + "/acme/base:1", "--ca-file=" + authority}, flags...)
+	command := exec.CommandContext(t.Context(), "bash", arguments...)
 	command.Env = append(os.Environ(), "GOMEMLIMIT=48MiB")
 	output, err := command.StdoutPipe()
 	if err != nil {
@@ -166,6 +167,13 @@ func (g *gateProcess) download(t *testing.T) string {
 // upload sends a layer through the gate.
 func (g *gateProcess) upload(t *testing.T, size int64) {
 	t.Helper()
+	g.patch(t, io.LimitReader(zeros{}, size), size)
+}
+
+// patch sends a blob to a new upload, whose address it returns. A size of -1 is not known
+// before.
+func (g *gateProcess) patch(t *testing.T, blob io.Reader, size int64) string {
+	t.Helper()
 	response, err := g.client.Post(g.root+"app/blobs/uploads/", "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +183,7 @@ func (g *gateProcess) upload(t *testing.T, size int64) {
 	if err != nil {
 		t.Fatalf("%s: %v", response.Status, err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, location.String(), io.LimitReader(zeros{}, size))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, location.String(), blob)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,6 +196,7 @@ func (g *gateProcess) upload(t *testing.T, size int64) {
 	if response.StatusCode != http.StatusAccepted {
 		t.Fatalf("upload: %s", response.Status)
 	}
+	return location.String()
 }
 
 // stop ends the gate and returns how much memory it had resident at most, in

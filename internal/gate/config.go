@@ -27,6 +27,12 @@ type Config struct {
 	Pull []string
 	// Inspect are the images whose layers are looked through on their way.
 	Inspect []Inspection
+	// Index has the indexes of the layers that the build uploads kept beside them,
+	// as package treestore does.
+	Index bool
+	// IndexWait is how long the report of the build's manifest waits for those that
+	// are being kept; 0 means two seconds.
+	IndexWait time.Duration
 	// Mirrors are asked first for the registries they stand for.
 	Mirrors registry.Mirrors
 	// Insecure are the registries that may be spoken to by plain HTTP.
@@ -125,6 +131,13 @@ func newPolicy(config Config) (*policy, error) {
 		}
 	}
 	return p, p.inspect(config.Inspect)
+}
+
+// indexStore has the indexes of the repository that is pushed to, with the pusher's
+// credentials.
+func (p *policy) indexStore(base http.RoundTripper) treestore.Store {
+	client := registry.NewClient(registry.ClientConfig{Push: p.pusher.keychain, Insecure: p.insecure, PlainLogin: p.plain, Transport: base})
+	return treestore.Store{Registry: client, Repository: p.push.origin().Name()}
 }
 
 // inspect sets the inspectors of the images that are pulled.

@@ -37,14 +37,32 @@
 //	unfit <IMAGE> <reason>             a layer that the executor unpacks otherwise
 //	                                   than Docker was cut off, and nothing can be
 //	                                   pushed any more
+//	noindex sha256:<digest> <reason>   the index of a layer is not kept
 //	# <text>                           a diagnosis for people
 //
 // Lines are at most some hundred bytes of printable text, and their number is
 // bounded. The digest is computed from the manifest that was forwarded. The
-// reason after kept is the registry's; whoever acts on it looks the tag up.
+// reason after kept is the registry's; whoever acts on it looks the tag up. That of
+// noindex is for people.
 //
 // Layers that are listed for inspection are looked through while they pass: in
 // bounded memory, two at a time, to the first entry that is unfit.
+//
+// # Indexes
+//
+// Where it is told to, the gate makes an index (package treeindex) of each layer that
+// the build uploads, as the layer passes, and puts it beside the layer under the tag
+// that follows from the digest (package treestore), unless there is one. The client
+// chooses neither tag nor content: an index is made of exactly the bytes that the gate
+// has hashed, and named by their digest, once the registry has taken a blob of that
+// digest. Bytes that came in pieces out of order, or twice, or not to their end, have
+// another digest, and no index. Layers that the build would mount are its base's, and
+// have none of the gate.
+//
+// All indexes of a build are made within the same 16 MiB, and for at most 200 uploads:
+// layers of some 40,000 files together, but none by zstd. What is odd, or has no room
+// there, is uploaded as ever. The report of the manifest waits for the indexes, for two
+// seconds at most; a build does not fail where one cannot be kept.
 //
 // The gate does not limit how much is uploaded, does not keep a build from
 // reading other content of a listed repository by digest, and does not keep

@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -33,6 +32,8 @@ type Gate struct {
 	slot     slot
 	pinned   sync.Mutex
 	report   report
+	// indexes are nil where no layer gets one.
+	indexes *indexes
 	// manifestTime is how long a manifest may take on its way.
 	manifestTime time.Duration
 	// inspecting has room for the layers that are inspected.
@@ -58,15 +59,19 @@ func New(config Config) (*Gate, error) {
 	if base == nil {
 		base = newTransport(config, p.plain)
 	}
-	return &Gate{
+	g := &Gate{
 		policy:   p,
 		upstream: newUpstream(base, p, retries),
-		uploads:  uploads{addresses: map[string]*url.URL{}},
+		uploads:  uploads{opened: map[string]opened{}},
 		report:   report{out: out},
 
 		manifestTime: cmp.Or(config.ManifestTime, manifestTime),
 		inspecting:   make(chan struct{}, maxInspected),
-	}, nil
+	}
+	if config.Index {
+		g.indexes = newIndexes(p.indexStore(base), &g.report, config.IndexWait)
+	}
+	return g, nil
 }
 
 // Serve answers connections from listener until ctx is done, which is no error,
@@ -82,6 +87,7 @@ func (g *Gate) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
+	defer g.abandon()
 	defer g.upstream.close()
 	g.report.line("listening")
 	err := server.Serve(newLimitListener(listener, maxConnections))
@@ -89,6 +95,12 @@ func (g *Gate) Serve(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+// abandon gives up what is being made of uploads.
+func (g *Gate) abandon() {
+	g.uploads.abandon()
+	g.indexes.end()
 }
 
 // noteWriter makes diagnoses of what net/http logs.

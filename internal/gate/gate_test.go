@@ -147,13 +147,24 @@ type running struct {
 }
 
 type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	text  bytes.Buffer
+	wrote sync.Cond
+}
+
+// await waits until a text was written.
+func (b *logBuffer) await(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !strings.Contains(b.text.String(), text) {
+		b.wrote.Wait()
+	}
 }
 
 func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer b.wrote.Broadcast()
 	return b.text.Write(p)
 }
 
@@ -171,6 +182,7 @@ func start(t *testing.T, config gate.Config) running {
 		config.PlainLogin = config.Insecure
 	}
 	output := &logBuffer{}
+	output.wrote.L = &output.mu
 	config.Log = output
 	if config.CAFile == "" {
 		config.Transport = transport(t)

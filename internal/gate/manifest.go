@@ -72,13 +72,25 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 		return
 	}
 	discard(response)
-	if !g.slot.pushed {
-		g.slot.pushed = true
-		g.report.line("pushed " + digest)
+	if g.indexes == nil {
+		g.reportPushed(digest)
 	}
 	w.Header().Set("Location", manifestPath(g.policy.push.path, digest))
 	w.Header().Set("Docker-Content-Digest", digest)
 	w.WriteHeader(http.StatusCreated)
+	if g.indexes != nil { // the client ends meanwhile
+		_ = http.NewResponseController(w).Flush() // it reads the answer anyway
+		g.indexes.settle()
+		g.reportPushed(digest)
+	}
+}
+
+// reportPushed reports once that the registry has the manifest.
+func (g *Gate) reportPushed(digest string) {
+	if !g.slot.pushed {
+		g.slot.pushed = true
+		g.report.line("pushed " + digest)
+	}
 }
 
 // refuseManifest passes on that the registry did not take the manifest, and

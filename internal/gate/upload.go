@@ -2,6 +2,7 @@ package gate
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -18,43 +19,60 @@ const maxUploads = 1000
 // registry gave. Addresses carry state and signatures; the client neither sees
 // nor makes them. It is safe for concurrent use.
 type uploads struct {
-	mu        sync.Mutex
-	last      int
-	addresses map[string]*url.URL
+	mu     sync.Mutex
+	last   int
+	opened map[string]opened
+}
+
+// opened is an upload.
+type opened struct {
+	address *url.URL
+	// passed is what has passed of it, nil where that does not matter.
+	passed *passed
 }
 
 // open returns the number for a new upload, or "" if too many are open.
-func (u *uploads) open(address *url.URL) string {
+func (u *uploads) open(upload opened) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.addresses) >= maxUploads {
+	if len(u.opened) >= maxUploads {
 		return ""
 	}
 	u.last++
 	number := strconv.Itoa(u.last)
-	u.addresses[number] = address
+	u.opened[number] = upload
 	return number
 }
 
-func (u *uploads) find(number string) (*url.URL, bool) {
+func (u *uploads) find(number string) (opened, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	address, found := u.addresses[number]
-	return address, found
+	upload, found := u.opened[number]
+	return upload, found
 }
 
 func (u *uploads) move(number string, address *url.URL) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if _, found := u.addresses[number]; found {
-		u.addresses[number] = address
+	if upload, found := u.opened[number]; found {
+		upload.address = address
+		u.opened[number] = upload
 	}
 }
 
 func (u *uploads) close(number string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.addresses, number)
+	delete(u.opened, number)
+}
+
+// abandon ends what has passed of all of them.
+func (u *uploads) abandon() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, upload := range u.opened {
+		upload.passed.abandon()
+	}
 }
 
 // startUpload opens an upload, or mounts a blob of a listed image that is on
@@ -63,6 +81,8 @@ func (u *uploads) close(number string) {
 func (g *Gate) startUpload(w http.ResponseWriter, r *http.Request, op operation) {
 	repo := g.policy.push.origin()
 	digest := op.query.Get("mount")
+	// A layer that the client would mount is the base's: kilnd looks into those.
+	own := digest == ""
 	if from, found := g.mountSource(op.query.Get("from")); found && digestForm.MatchString(digest) && g.mayRead(r, from, digest) {
 		query := url.Values{"mount": {digest}, "from": {from.RepositoryStr()}}
 		response, err := g.postUpload(r, query, from.Scope(transport.PullScope))
@@ -74,7 +94,7 @@ func (g *Gate) startUpload(w http.ResponseWriter, r *http.Request, op operation)
 			g.blobCreated(w, digest)
 			return
 		case response.StatusCode == http.StatusAccepted:
-			g.uploadOpened(w, response)
+			g.uploadOpened(w, response, own)
 			return
 		default:
 			discard(response)
@@ -85,7 +105,7 @@ func (g *Gate) startUpload(w http.ResponseWriter, r *http.Request, op operation)
 	case err != nil:
 		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 	case response.StatusCode == http.StatusAccepted:
-		g.uploadOpened(w, response)
+		g.uploadOpened(w, response, own)
 	default:
 		relay(w, response)
 	}
@@ -139,16 +159,21 @@ func (g *Gate) postUpload(r *http.Request, query url.Values, scopes ...string) (
 }
 
 // uploadOpened gives the client a number for the upload that the registry
-// opened.
-func (g *Gate) uploadOpened(w http.ResponseWriter, response *http.Response) {
+// opened; own says that it is of what the build has made.
+func (g *Gate) uploadOpened(w http.ResponseWriter, response *http.Response, own bool) {
 	location, err := response.Location()
 	if err != nil {
 		discard(response)
 		fail(w, http.StatusBadGateway, codeUnavailable, "the registry opened an upload without an address")
 		return
 	}
-	number := g.uploads.open(location)
+	upload := opened{address: location}
+	if own {
+		upload.passed = g.indexes.begin()
+	}
+	number := g.uploads.open(upload)
 	if number == "" {
+		upload.passed.abandon()
 		discard(response)
 		fail(w, http.StatusTooManyRequests, codeDenied, "too many uploads are open")
 		return
@@ -160,19 +185,22 @@ func (g *Gate) uploadOpened(w http.ResponseWriter, response *http.Response) {
 // continueUpload passes on a piece of a blob, its end, or a question about how
 // far it got.
 func (g *Gate) continueUpload(w http.ResponseWriter, r *http.Request, op operation) {
-	target, found := g.uploads.find(op.upload)
+	upload, found := g.uploads.find(op.upload)
 	if !found {
 		fail(w, http.StatusNotFound, codeUploadUnknown, "no such upload")
 		return
 	}
 	repo := g.policy.push.origin()
 	digest := op.query.Get("digest")
-	request, err := uploadRequest(r, target, digest)
+	request, err := uploadRequest(r, upload, digest)
 	if err != nil {
 		g.failUpstream(w, http.StatusBadGateway, repo.RegistryStr(), err)
 		return
 	}
 	response, err := g.upstream.write(request, g.policy.pusher, repo)
+	if r.Method != http.MethodGet && (err != nil || response.StatusCode < 200 || response.StatusCode > 299) {
+		upload.passed.abandon()
+	}
 	if err != nil {
 		g.failUpstream(w, http.StatusServiceUnavailable, repo.RegistryStr(), err)
 		return
@@ -188,6 +216,7 @@ func (g *Gate) continueUpload(w http.ResponseWriter, r *http.Request, op operati
 	if digest != "" && response.StatusCode == http.StatusCreated {
 		discard(response)
 		g.uploads.close(op.upload)
+		upload.passed.keep(r.Context(), digest)
 		g.blobCreated(w, digest)
 		return
 	}
@@ -198,14 +227,21 @@ func (g *Gate) continueUpload(w http.ResponseWriter, r *http.Request, op operati
 	relay(w, response)
 }
 
-func uploadRequest(r *http.Request, target *url.URL, digest string) (*http.Request, error) {
-	end := *target
+func uploadRequest(r *http.Request, upload opened, digest string) (*http.Request, error) {
+	end := *upload.address
 	if digest != "" {
 		query := end.Query()
 		query.Set("digest", digest)
 		end.RawQuery = query.Encode()
 	}
-	request, err := http.NewRequestWithContext(r.Context(), r.Method, end.String(), &oneShot{ReadCloser: r.Body})
+	body := r.Body
+	if upload.passed != nil {
+		body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(r.Body, upload.passed), r.Body}
+	}
+	request, err := http.NewRequestWithContext(r.Context(), r.Method, end.String(), &oneShot{ReadCloser: body})
 	if err != nil {
 		return nil, err
 	}

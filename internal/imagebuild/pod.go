@@ -40,6 +40,7 @@ func (o *Options) pod(of *order, pulls []string) (*corev1.Pod, error) {
 		Push:             p.push,
 		Pulls:            pulls,
 		Inspect:          p.inspect,
+		Index:            of.part,
 		Mirrors:          o.Mirrors,
 		Insecure:         o.Insecure,
 		PlainLogin:       o.PlainLogin,

@@ -133,6 +133,9 @@ func gateArgs(b Build) []string {
 	for _, what := range b.Inspect {
 		args = append(args, "--inspect="+what)
 	}
+	if b.Index {
+		args = append(args, "--index")
+	}
 	for _, pair := range b.Mirrors.Pairs() {
 		args = append(args, "--mirror="+pair)
 	}

@@ -56,6 +56,8 @@ type Build struct {
 	// Inspect says which layers the gate looks through, each in the form of
 	// gate.Inspection.
 	Inspect []string
+	// Index has the gate keep indexes of the layers that are pushed.
+	Index bool
 	// Triggers are the images that only the bases' ONBUILD triggers name; a
 	// label of the image lists them.
 	Triggers []string

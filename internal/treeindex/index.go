@@ -106,6 +106,12 @@ func (x *Index) Size() int {
 	return size
 }
 
+// Of is the same index, as that of another layer: one whose digest was not known when it
+// was read.
+func (x *Index) Of(layer string) *Index {
+	return &Index{Layer: layer, Entries: x.Entries, Accounts: x.Accounts}
+}
+
 // Compare orders paths component by component, bytes as unsigned numbers: a directory
 // stands right before what is in it.
 func Compare(a, b string) int {
@@ -126,8 +132,15 @@ func Compare(a, b string) int {
 // Read makes the index of a layer, whose tar it reads to its end. An error is of type
 // [*Odd], or comes from r. Memory grows with the names, not with the content.
 func Read(layer string, r io.Reader) (*Index, error) {
+	return ReadWithin(layer, r, func(int) bool { return true })
+}
+
+// ReadWithin is [Read] within memory that others use too: take is asked for as many
+// bytes, again and again, and what it refuses is [*Odd]. They are about what is in use
+// until the index and all that is made of it are let go of.
+func ReadWithin(layer string, r io.Reader, take func(bytes int) bool) (*Index, error) {
 	in := &counted{r: r, left: MaxBytes}
-	b := builder{index: &Index{Layer: layer, Accounts: map[string][]byte{}}}
+	b := builder{index: &Index{Layer: layer, Accounts: map[string][]byte{}}, take: take}
 	tr := tar.NewReader(in)
 	for {
 		h, err := tr.Next()
@@ -181,6 +194,7 @@ func (c *counted) fault(err error) error {
 // builder collects the entries of a layer.
 type builder struct {
 	index *Index
+	take  func(bytes int) bool
 	names int
 	// order is where an entry stands in the layer.
 	order []int
@@ -210,9 +224,15 @@ func (b *builder) add(h *tar.Header, content io.Reader) error {
 	if len(b.index.Entries) >= MaxEntries || b.names > MaxNames {
 		return odd("", "the layer has more than %d entries, or names of more than %d bytes", MaxEntries, MaxNames)
 	}
+	if !b.take(entryMemory + 3*(len(e.Path)+len(e.Target))) {
+		return errMemory()
+	}
 	if slices.Contains(accounts(), e.Path) {
 		delete(b.index.Accounts, e.Path)
 		if e.Kind == File && h.Size <= MaxAccounts {
+			if !b.take(3 * int(h.Size)) {
+				return errMemory()
+			}
 			if b.index.Accounts[e.Path], err = io.ReadAll(content); err != nil {
 				return err
 			}
@@ -221,6 +241,12 @@ func (b *builder) add(h *tar.Header, content io.Reader) error {
 	b.index.Entries = append(b.index.Entries, e)
 	return nil
 }
+
+// entryMemory is about what an entry takes beside its names, which are in it, in the
+// encoded index and in what that is packed into: the list of them grows, and is sorted.
+const entryMemory = 192
+
+func errMemory() *Odd { return odd("", "there is no memory for more of the layer") }
 
 // Names of whiteouts.
 const (

@@ -50,31 +50,28 @@ func Pack(index *treeindex.Index) (Image, error) {
 	if len(encoded) > MaxEncoded {
 		return Image{}, fmt.Errorf("the index of %s takes %d bytes, more than %d", index.Layer, len(encoded), MaxEncoded)
 	}
-	var plain, packed bytes.Buffer
-	w := tar.NewWriter(&plain)
+	var packed bytes.Buffer
+	packed.Grow(len(encoded)/2 + 8<<10) // mostly it is less
+	gz, sum := gzip.NewWriter(&packed), sha256.New()
+	w := tar.NewWriter(io.MultiWriter(gz, sum))
 	head := &tar.Header{Format: tar.FormatPAX, Typeflag: tar.TypeReg, Name: file, Mode: 0o644, Size: int64(len(encoded)), ModTime: buildcontext.Time()}
 	if err := w.WriteHeader(head); err != nil {
 		return Image{}, err
 	}
 	_, err := w.Write(encoded)
-	if err = errors.Join(err, w.Close()); err != nil {
-		return Image{}, err
-	}
-	gz := gzip.NewWriter(&packed)
-	_, err = gz.Write(plain.Bytes())
-	if err = errors.Join(err, gz.Close()); err != nil {
+	if err = errors.Join(err, w.Close(), gz.Close()); err != nil {
 		return Image{}, err
 	}
 	image := Image{Layer: packed.Bytes(), MediaType: string(types.OCIManifestSchema1)}
-	return image, image.describe(index.Layer, plain.Bytes())
+	return image, image.describe(index.Layer, v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))})
 }
 
-// describe writes the documents.
-func (i *Image) describe(layer string, plain []byte) error {
+// describe writes the documents; plain is the digest of the layer's archive.
+func (i *Image) describe(layer string, plain v1.Hash) error {
 	created := v1.Time{Time: buildcontext.Time().UTC()}
 	config := v1.ConfigFile{
 		OS: "linux", Architecture: runtime.GOARCH, Created: created,
-		RootFS:  v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{hashOf(plain)}},
+		RootFS:  v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{plain}},
 		History: []v1.History{{Created: created, CreatedBy: "kiln: the index of the layer " + layer}},
 	}
 	var err error

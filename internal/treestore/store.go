@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"kiln/internal/layer"
 	"kiln/internal/registry"
@@ -53,20 +54,36 @@ func (s Store) Find(ctx context.Context, layer string) (*treeindex.Index, error)
 
 func (s Store) reference(layer string) string { return s.Repository + ":" + Tag(layer) }
 
+// Has reports whether something is kept for a layer, by the layer's digest.
+func (s Store) Has(ctx context.Context, layer string) bool {
+	_, err := s.Registry.Pushed(ctx, s.reference(layer), false)
+	return err == nil
+}
+
 // Keep puts an index into the repository, where it takes the place of another.
 func (s Store) Keep(ctx context.Context, index *treeindex.Index) error {
 	image, err := Pack(index)
 	if err != nil {
 		return err
 	}
-	for _, content := range [][]byte{image.Layer, image.Config} {
+	return s.Put(ctx, index.Layer, image)
+}
+
+// Put puts what [Pack] made of the index of a layer into the repository.
+func (s Store) Put(ctx context.Context, layer string, image Image) error {
+	var group sync.WaitGroup
+	errs := make([]error, 2)
+	for i, content := range [][]byte{image.Layer, image.Config} {
 		blob := registry.Blob{Digest: hashOf(content).String(), Size: int64(len(content))}
-		err := s.Registry.Upload(ctx, s.Repository, blob, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
-		if err != nil {
-			return err
-		}
+		group.Go(func() {
+			errs[i] = s.Registry.Upload(ctx, s.Repository, blob, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+		})
 	}
-	return s.Registry.PutManifest(ctx, s.reference(index.Layer), image.MediaType, image.Manifest)
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return s.Registry.PutManifest(ctx, s.reference(layer), image.MediaType, image.Manifest)
 }
 
 // Maker makes the index of a layer of what is written to it, as a registry has the
@@ -84,10 +101,18 @@ type made struct {
 
 // Begin begins the index of a layer, by its digest.
 func Begin(digest string) *Maker {
+	return begin(digest, func(int) bool { return true })
+}
+
+// BeginWithin begins the index of a layer whose digest is not known, within memory that
+// is taken as by [treeindex.ReadWithin].
+func BeginWithin(take func(bytes int) bool) *Maker { return begin("", take) }
+
+func begin(digest string, take func(bytes int) bool) *Maker {
 	out, in := io.Pipe()
 	m := &Maker{in: in, made: make(chan made, 1)}
 	go func() {
-		index, err := read(digest, out)
+		index, err := read(digest, out, take)
 		// What is not read any further is let pass.
 		if _, rest := io.Copy(io.Discard, out); err == nil {
 			err = rest
@@ -100,13 +125,24 @@ func Begin(digest string) *Maker {
 // buffer is how much of a layer is waiting to be unpacked, in bytes.
 const buffer = 256 << 10
 
-func read(digest string, packed io.Reader) (*treeindex.Index, error) {
-	archive, end, err := layer.Decompress(bufio.NewReaderSize(packed, buffer))
+func read(digest string, packed io.Reader, take func(bytes int) bool) (*treeindex.Index, error) {
+	if !take(buffer) {
+		return nil, errMemory()
+	}
+	buffered := bufio.NewReaderSize(packed, buffer)
+	if !take(layer.Memory(buffered)) {
+		return nil, errMemory()
+	}
+	archive, end, err := layer.Decompress(buffered)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	return treeindex.Read(digest, archive)
+	return treeindex.ReadWithin(digest, archive, take)
+}
+
+func errMemory() *treeindex.Odd {
+	return &treeindex.Odd{Reason: "there is no memory for reading the layer"}
 }
 
 // Write implements [io.Writer].
