@@ -3,7 +3,8 @@
 //
 //	kiln-init PROGRAM [ARGUMENT...]     run a program, an absolute path
 //	kiln-init --await ADDRESS PROGRAM [ARGUMENT...]
-//	                                    the same, once somebody listens there
+//	                                    the same, once somebody listens there; say
+//	                                    when something comes on standard input
 //	kiln-init --install PATH            write itself to PATH
 //
 // It is linked from the standard library and system calls alone: it starts once
@@ -39,6 +40,7 @@ func run(args []string) int {
 			fmt.Fprintln(os.Stdout, buildinit.Prefix+err.Error())
 			return buildinit.ExitNotExecutable
 		}
+		go buildinit.TellInput(0, os.Stdout)
 		args = args[2:]
 	}
 	return buildinit.Run(os.Stdout, args)

@@ -3,6 +3,7 @@ package buildinit
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -39,4 +40,23 @@ func connect(to unix.Sockaddr) error {
 		return fmt.Errorf("make a socket: %w", err)
 	}
 	return errors.Join(unix.Connect(socket, to), unix.Close(socket))
+}
+
+// InputLine is what [TellInput] writes.
+const InputLine = Prefix + "something comes"
+
+// TellInput writes a line to log once something comes from a pipe, or its end. It takes
+// nothing of it.
+func TellInput(pipe int, log io.Writer) {
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pipe), Events: unix.POLLIN}}, -1)
+		switch {
+		case err == nil:
+			fmt.Fprintln(log, InputLine)
+			return
+		case !errors.Is(err, unix.EINTR):
+			fmt.Fprintf(log, Prefix+"wait for input: %v\n", err)
+			return
+		}
+	}
 }

@@ -255,3 +255,31 @@ func TestAwait(t *testing.T) {
 		}
 	}
 }
+
+// TellInput tells of what comes, takes nothing of it, and says nothing before.
+func TestTellInput(t *testing.T) {
+	for name, sent := range map[string]string{"something": "context", "the end": ""} {
+		t.Run(name, func(t *testing.T) {
+			out, in, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			told, log := io.Pipe()
+			go buildinit.TellInput(int(out.Fd()), log)
+			if _, err := io.WriteString(in, sent); err != nil {
+				t.Fatal(err)
+			}
+			if err := in.Close(); err != nil {
+				t.Fatal(err)
+			}
+			line := make([]byte, len(buildinit.InputLine)+1)
+			if _, err := io.ReadFull(told, line); err != nil || string(line) != buildinit.InputLine+"\n" {
+				t.Errorf("%q, %v", line, err)
+			}
+			if got, err := io.ReadAll(out); err != nil || string(got) != sent {
+				t.Errorf("left %q, %v", got, err)
+			}
+		})
+	}
+}

@@ -32,7 +32,8 @@
 //
 // A creator does not wait until the pod says that Kaniko runs, which the kubelet tells a
 // second late: in starting it knocks, tries to send the context, and goes on to sending
-// once that was taken. What the pod says comes first where that was not.
+// once that was taken. What the pod says comes first where that was not. A knock may reach
+// a pod that had the name before; Kaniko's log says whether something came.
 //
 // An heir is what an order becomes whose daemon was restarted once the pod had the whole
 // context: [Begun] is what the order knows of the daemon before, and the pod's logs are

@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/buildinit"
 	"kiln/internal/kaniko"
 	"kiln/internal/podlog"
 	"kiln/internal/podrun"
@@ -21,7 +22,8 @@ import (
 type saying int
 
 const (
-	begin saying = iota // it has unpacked the context
+	input saying = iota // its first process sees something come
+	begin               // it has unpacked the context
 	lack                // the image will lack files
 	push                // it has pushed the image; a RUN can say so too, which costs no more than the last lines of the log
 	end                 // the log has ended
@@ -210,6 +212,10 @@ const maxLine = 64 << 10
 
 // showLocked prints what the author is to see of one line.
 func (k *kanikoLog) showLocked(line string) {
+	if line == buildinit.InputLine {
+		k.tellLocked(input)
+		return
+	}
 	now := k.clock.of(k.at)
 	var steps []string
 	for _, kept := range k.read.Line(line) {

@@ -86,6 +86,8 @@ type life struct {
 	shown   bool      // Kaniko's log is being read
 	knocks  int       // how often the context was tried to be sent, or is going to be
 	knocked bool      // it is being tried
+	dropped bool      // that try is not waited for any more
+	unsure  bool      // one went well, and Kaniko has not said that it got anything
 	arrived bool      // Kaniko has the context
 	began   time.Time // when the context began to be sent, or had arrived; zero before
 
@@ -198,6 +200,9 @@ func (l *life) observe(pod *corev1.Pod) []effect {
 	if !l.shown && podwait.Started(pod, kaniko.ContainerKaniko) {
 		l.shown = true
 		todo = append(todo, effect{act: followKaniko})
+		if l.unsure {
+			todo = append(todo, effect{act: setGrace, after: inputGrace})
+		}
 	}
 	todo = append(todo, l.begin()...)
 	if ended(pod) {
@@ -314,8 +319,10 @@ func (l *life) looked(over bool) []effect {
 // read acts on what Kaniko's log says.
 func (l *life) read(what saying) []effect {
 	switch what {
+	case input:
+		return l.confirmed()
 	case begin:
-		return l.begun()
+		return append(l.confirmed(), l.begun()...)
 	case lack:
 		if !l.settled() {
 			why, line := l.words.missing()
@@ -410,6 +417,8 @@ func (l *life) doing() string {
 // graceOver goes on without what was waited for.
 func (l *life) graceOver() []effect {
 	switch l.phase {
+	case sending:
+		return l.unconfirmed()
 	case cut:
 		return l.brokenOff()
 	case unsaid:

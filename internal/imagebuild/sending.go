@@ -22,6 +22,10 @@ const (
 	maxKnocks  = 25
 )
 
+// inputGrace is how long Kaniko's log may take to say that a context came that a knock
+// has sent, once the pod says that it runs.
+const inputGrace = 5 * time.Second
+
 // knock tries to send the context before the pod says that Kaniko runs. Kaniko's first
 // process waits for the gate, so that nothing is lost by not having heard of that.
 func (l *life) knock() []effect {
@@ -32,9 +36,61 @@ func (l *life) knock() []effect {
 	return []effect{{act: knock}}
 }
 
+// knockEnded acts on the outcome of a knock. The kubelet finds containers by the pod's
+// name: one of a pod that had it before, and was deleted by force, may have taken the
+// context. So it counts as sent once Kaniko's first process says that something came.
+func (l *life) knockEnded(err error) []effect {
+	l.knocked = false
+	switch {
+	case l.dropped && err == nil:
+		return []effect{{act: sendContext}}
+	case errors.Is(err, podrun.ErrNotYet):
+		return l.unanswered()
+	case err != nil:
+		return l.broken(err)
+	}
+	var todo []effect
+	if l.phase == starting {
+		l.phase = sending
+		todo = l.work()
+	}
+	l.unsure = true
+	switch {
+	case l.words.said(input) || l.arrived:
+		todo = append(todo, l.confirmed()...)
+	case l.shown:
+		todo = append(todo, effect{act: setGrace, after: inputGrace})
+	}
+	return todo
+}
+
+// confirmed acts on Kaniko's first process having got something.
+func (l *life) confirmed() []effect {
+	if !l.unsure {
+		return nil
+	}
+	l.unsure = false
+	return []effect{{act: tellSent}}
+}
+
+// unconfirmed sends the context again, or at last, to a Kaniko that runs and has not got
+// any.
+func (l *life) unconfirmed() []effect {
+	switch {
+	case l.words.said(input) || l.arrived:
+		return nil
+	case l.knocked:
+		l.dropped = true
+		return []effect{{act: dropKnock}}
+	case l.unsure:
+		l.unsure = false
+		return []effect{{act: sendContext}}
+	}
+	return nil
+}
+
 // unanswered acts on a try to send the context of which nothing has arrived.
 func (l *life) unanswered() []effect {
-	l.knocked = false
 	switch {
 	case l.phase == sending: // Kaniko runs, as the pod has said meanwhile
 		return []effect{{act: sendContext}}
@@ -62,7 +118,7 @@ func (l *life) begin() []effect {
 	}
 	l.phase = sending
 	if l.knocked { // and is answered now
-		return l.work()
+		return append(l.work(), effect{act: setGrace, after: inputGrace})
 	}
 	return append(l.work(), effect{act: sendContext})
 }
@@ -73,18 +129,20 @@ func (l *life) work() []effect {
 	return []effect{{act: markWork}, {act: setDeadline, after: l.limits.build}}
 }
 
-// sent acts on the outcome of sending the context. Where Kaniko has ended,
-// its own words say more than a broken stream does.
+// sent acts on the outcome of sending the context.
 func (l *life) sent(err error) []effect {
 	switch {
-	case err == nil && l.phase == starting:
-		l.phase, l.knocked = sending, false
-		return append(l.work(), effect{act: tellSent})
+	case l.knocked:
+		return l.knockEnded(err)
 	case err == nil:
 		return []effect{{act: tellSent}}
-	case errors.Is(err, podrun.ErrNotYet):
-		return l.unanswered()
 	}
+	return l.broken(err)
+}
+
+// broken acts on a context that did not arrive whole. Where Kaniko has ended, its own
+// words say more than a broken stream does.
+func (l *life) broken(err error) []effect {
 	l.broke = failure.New(failure.ContextTransport, "the build context did not arrive whole: %w", err)
 	switch {
 	case l.settled():

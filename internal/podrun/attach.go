@@ -55,7 +55,7 @@ const notUpgraded = "unable to upgrade connection"
 func (c Client) Knock(ctx context.Context, pod, container string, stdin io.Reader) error {
 	input := &countedReader{source: stdin}
 	err := c.webSocket(ctx, pod, container, input)
-	if err != nil && ctx.Err() == nil && (input.untouched() || strings.Contains(err.Error(), notUpgraded)) {
+	if err != nil && (input.untouched() || strings.Contains(err.Error(), notUpgraded)) {
 		_, _, _ = input.close()
 		return fmt.Errorf("attach to pod %s/%s: %w: %w", c.Namespace, pod, ErrNotYet, err)
 	}
