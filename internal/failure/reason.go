@@ -73,7 +73,7 @@ func classes() []class {
 		{InstructionFailed, Author, false, "mend the instruction; the build's log says what went wrong"},
 		{RunFailed, Author, false, "mend the command; the build's log has its output"},
 		{OutOfMemory, Operator, false, "raise KILN_BUILD_MEMORY, or the limit of the job container, or let it need less"},
-		{DiskFull, Operator, false, "raise KILN_BUILD_STORAGE, or let the build write less; give the runner a larger work volume"},
+		{DiskFull, Operator, false, "raise KILN_BUILD_STORAGE, or let the build write less"},
 		{Evicted, Operator, true, "look at why the cluster evicts pods: node pressure, a drain, a higher priority"},
 		{NodeLost, Operator, true, "look at the node of the pod"},
 		{RegistryDeniedPush, Operator, false, "check that the registry Secret may push to the repository"},
