@@ -6,8 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"kiln/internal/agent"
 	"kiln/internal/failure"
 	"kiln/internal/jobdir"
@@ -30,7 +28,7 @@ type knocked struct {
 // findDoor finds out which way leads to the job container's agent: the socket on
 // the work volume, else its address. Which one is never assumed: it depends on
 // node, volume, kernel and policies (see docs/architecture.md).
-func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
+func (j *job) findDoor(ctx context.Context, dir jobdir.Dir) error {
 	ctx, cancel := context.WithTimeout(ctx, doorWait)
 	defer cancel()
 	socket := knock(ctx, agent.Door{Socket: dir.Door()}, j.own)
@@ -56,7 +54,7 @@ func (j *job) findDoor(ctx context.Context, work string, dir jobdir.Dir) error {
 	case byAddress.err == nil:
 		j.Door, j.Libc, j.short = wayTCP, byAddress.welcome.Libc, byAddress.welcome.Short
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return shut(work, j.Address, bySocket.err, byAddress.err)
+		return shut(j.Address, bySocket.err, byAddress.err)
 	default:
 		return context.Cause(ctx)
 	}
@@ -134,11 +132,7 @@ func knock(ctx context.Context, door agent.Door, wanted func(agent.Mark) bool) <
 
 // shut is the error for an agent that answers nowhere, with what may be the
 // reason.
-func shut(work, address string, bySocket, byAddress error) error {
+func shut(address string, bySocket, byAddress error) error {
 	why := "does SELinux, AppArmor or a sandbox keep the two pods apart, does a NetworkPolicy forbid " + cmp.Or(address, "its address") + "?"
-	var about unix.Statfs_t
-	if unix.Statfs(work, &about) == nil && about.Flags&unix.ST_NOEXEC != 0 {
-		why = "the work volume is mounted noexec, so its process cannot be started from there"
-	}
 	return failure.New(failure.NotStarted, "the job container runs, and its agent answers neither at the socket on the work volume (%w) nor at %s (%v): %s", bySocket, cmp.Or(address, "an address"), byAddress, why)
 }

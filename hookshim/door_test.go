@@ -40,7 +40,7 @@ func TestShutDoor(t *testing.T) {
 	for known, says := range map[string]string{address: address, "": "an address"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		err = (&job{Address: known, Secret: jobSecret}).findDoor(ctx, work, dir)
+		err = (&job{Address: known, Secret: jobSecret}).findDoor(ctx, dir)
 		if failure.Of(err) != failure.NotStarted || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "SELinux, AppArmor or a sandbox") {
 			t.Errorf("%v", err)
 		}
@@ -49,7 +49,7 @@ func TestShutDoor(t *testing.T) {
 	cause := errors.New("the runner's signal")
 	stopped, stop := context.WithCancelCause(t.Context())
 	stop(cause)
-	if err := j.findDoor(stopped, work, dir); !errors.Is(err, cause) {
+	if err := j.findDoor(stopped, dir); !errors.Is(err, cause) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -73,12 +73,12 @@ func TestForeignDoor(t *testing.T) {
 	j := job{Secret: jobSecret}
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err = j.findDoor(short, work, dir)
+	err = j.findDoor(short, dir)
 	if failure.Of(err) != failure.NotStarted || j.Door != "" {
 		t.Fatalf("another pod's agent is an answer: %+v, %v", j, err)
 	}
 	found := make(chan error, 1)
-	go func() { found <- j.findDoor(t.Context(), work, dir) }()
+	go func() { found <- j.findDoor(t.Context(), dir) }()
 	address := anAgent(t, dir, jobSecret)
 	if err := <-found; err != nil || j.Door != waySocket {
 		t.Errorf("%+v, %v", j, err)

@@ -46,6 +46,9 @@ func (s *scriptStep) bringNode(ctx context.Context, work, program string) (strin
 	if err != nil {
 		return "", err
 	}
+	if mayExecute(work) != nil {
+		return "", noexecNode(version)
+	}
 	name := path.Join(version, "bin", "node")
 	start := time.Now()
 	size, err := dir.Bring(ctx, s.job.Externals, name)
@@ -72,6 +75,12 @@ func (s *scriptStep) withoutNode(version string) error {
 		return failure.New(failure.BadRequest, "this image has musl (Alpine), and the runner has no Node.js for it: there is no %s in %s. GitHub's runner brings one for x64 alone; use an image with glibc for JavaScript actions", version, s.job.Externals)
 	}
 	return failure.New(failure.Misconfigured, "the runner has no %s in %s, which this action wants: use a newer image of the runner", version, s.job.Externals)
+}
+
+// noexecNode is the error for a Node.js that could come by the work volume alone, from
+// which nothing can be started.
+func noexecNode(version string) error {
+	return failure.New(failure.Misconfigured, "JavaScript actions do not run in this job container: %s would come to it by the work volume, which is mounted noexec. Leave out container: in the job, or have whoever runs these runners mount the volume without that", version)
 }
 
 // lacksNode is the error for an image in which no Node.js starts.

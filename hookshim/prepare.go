@@ -145,8 +145,10 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 	if args.Container != nil {
 		step.door = place.dir.Door()
 	}
-	if err := place.dir.CheckAgent(request.Job.Agent); err != nil {
-		return 1, nil, err
+	if !request.Job.NoExec {
+		if err := place.dir.CheckAgent(request.Job.Agent); err != nil {
+			return 1, nil, err
+		}
 	}
 	result, err := step.ask(ctx, request)
 	if err != nil {
@@ -180,7 +182,7 @@ func enter(ctx context.Context, response json.RawMessage, place jobPlace, contai
 	}
 	j.Dir, j.Externals = place.dir.Name(), container.externals()
 	if container != nil {
-		if err := j.findDoor(ctx, place.work, place.dir); err != nil {
+		if err := j.findDoor(ctx, place.dir); err != nil {
 			return nil, err
 		}
 	}
@@ -196,13 +198,15 @@ func newJobRequest(input hook.Input, args jobArgs, place jobPlace) (spool.Reques
 	if err != nil {
 		return spool.Request{}, fmt.Errorf("find the job container's process: %w", err)
 	}
-	sum, err := place.dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram))
-	if err != nil {
-		return spool.Request{}, err
+	noexec, sum := mayExecute(place.work) != nil, ""
+	if !noexec {
+		if sum, err = place.dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram)); err != nil {
+			return spool.Request{}, err
+		}
 	}
 	outside := args.outside()
 	return spool.Request{Call: hook.PrepareJob, Args: input.Args, Job: &spool.Job{
-		Dir: place.dir.Name(), Agent: sum, Services: args.serviceNames(place.work), Files: outside.Files, Env: outside.Env,
+		Dir: place.dir.Name(), Agent: sum, NoExec: noexec, Services: args.serviceNames(place.work), Files: outside.Files, Env: outside.Env,
 		State: input.State,
 	}}, nil
 }

@@ -137,13 +137,14 @@ func addMissing(have *map[string]string, more map[string]string) (ignored []stri
 
 // mergeSpec replaces the keys of the pod spec that the template sets and that by does
 // not merge, and appends volumes, names of hosts, which a job's services have too, the
-// Secrets of logins, of which a job has its own, and containers.
+// Secrets of logins, of which a job has its own, init containers, of which it may have
+// one, and containers.
 func (t *Template) mergeSpec(spec map[string]any, by rules) (ignored []string) {
 	for key, value := range t.spec {
 		switch key {
 		case "restartPolicy":
 			ignored = append(ignored, "spec.restartPolicy")
-		case "volumes", "hostAliases":
+		case "volumes", "hostAliases", "initContainers":
 			spec[key] = appended(spec[key], value)
 		case "imagePullSecrets":
 			added, _ := newNames(spec[key], value)

@@ -211,6 +211,7 @@ spec:
   imagePullSecrets: [{name: theirs}, {name: registry}]
   volumes: [{name: cache, emptyDir: {}}]
   hostAliases: [{ip: 10.0.0.1, hostnames: [mirror]}]
+  initContainers: [{name: proxy, image: proxy}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -219,11 +220,13 @@ spec:
 		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "own"}, {Name: "registry"}},
 		Volumes:          []corev1.Volume{{Name: "work"}},
 		HostAliases:      []corev1.HostAlias{{IP: "127.0.0.1", Hostnames: []string{"db"}}},
+		InitContainers:   []corev1.Container{{Name: "kiln-agent"}},
 	}
 	want := corev1.PodSpec{
 		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "own"}, {Name: "registry"}, {Name: "theirs"}},
 		Volumes:          []corev1.Volume{{Name: "work"}, {Name: "cache", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 		HostAliases:      []corev1.HostAlias{{IP: "127.0.0.1", Hostnames: []string{"db"}}, {IP: "10.0.0.1", Hostnames: []string{"mirror"}}},
+		InitContainers:   []corev1.Container{{Name: "kiln-agent"}, {Name: "proxy", Image: "proxy"}},
 	}
 	for name, apply := range map[string]func(*corev1.PodSpec, ...*metav1.ObjectMeta) ([]string, error){"action": template.Apply, "job": template.ApplyToJob} {
 		t.Run(name, func(t *testing.T) {

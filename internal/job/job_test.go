@@ -93,7 +93,9 @@ func compare(t *testing.T, name string, object any) {
 }
 
 func TestGolden(t *testing.T) {
-	for name, s := range map[string]job.Spec{"minimal": minimal(), "full": full(t)} {
+	noexec := minimal()
+	noexec.AgentImage = "registry.example.com/kiln:1"
+	for name, s := range map[string]job.Spec{"minimal": minimal(), "full": full(t), "noexec": noexec} {
 		t.Run(name, func(t *testing.T) {
 			pod, err := job.Pod(s)
 			if err != nil {

@@ -56,6 +56,7 @@ func Pod(s Spec) (*corev1.Pod, error) {
 	all := own.With(s.Services)
 	all.Volumes = append(all.Volumes, s.Settings.Volumes...)
 	pod := s.pod(s.Name, all)
+	s.install(&pod.Spec)
 	pod.Spec.Hostname = hostname(s.Options.Hostname)
 	return pod, nil
 }
@@ -177,7 +178,7 @@ func mounts(s Spec) ([]corev1.VolumeMount, error) {
 	dir := path.Join(spool.JobsDir, s.Dir)
 	return append(needed(list),
 		corev1.VolumeMount{Name: workpod.Volume, MountPath: pathDir, SubPath: dir},
-		corev1.VolumeMount{Name: workpod.Volume, MountPath: pathAgent, SubPath: path.Join(dir, fileAgent), ReadOnly: true},
+		s.agentMount(),
 		corev1.VolumeMount{Name: workpod.Volume, MountPath: pathExternals, SubPath: path.Join(dir, dirExternals), ReadOnly: true},
 		corev1.VolumeMount{Name: volumeDoor, MountPath: pathSecret, SubPath: keyDoor, ReadOnly: true},
 	), nil

@@ -32,6 +32,9 @@ type Spec struct {
 	Dir string
 	// Door is the secret of the way into the job container by TCP.
 	Door []byte
+	// AgentImage is kiln's own image where the agent comes from it, by an init container;
+	// empty is Dir, where the shim has put it.
+	AgentImage string
 	// Claim is the persistent volume claim of the work folder, and WorkMount where the
 	// runner container mounts it.
 	Claim     string

@@ -119,6 +119,52 @@ func runs(life *podtest.Life) {
 	life.Exit(job.ContainerName, 0)
 }
 
+// TestNoExec: the agent of a job whose work volume nothing can be started from comes from
+// kiln's image. An init container that fails ends the job's start at once.
+func TestNoExec(t *testing.T) {
+	for name, tt := range map[string]struct {
+		code int32
+		says string
+	}{"installed": {0, ""}, "failed": {1, "could not be installed (exit code 1, Error): no room"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, func(life *podtest.Life) {
+					installs(life, tt.code)
+					if tt.code == 0 {
+						runs(life)
+					}
+				}, nil)
+				begin, call, noexec := time.Now(), s.call("request-1"), shim()
+				noexec.NoExec = true
+				call.Runner.Image = "registry.example.com/kiln:1"
+				_, err := s.runner.Prepare(t.Context(), call, debian(), noexec)
+				if tt.says == "" {
+					pods := s.cluster.Pods()
+					if err != nil || len(pods) != 1 || len(pods[0].Spec.InitContainers) != 1 || pods[0].Spec.InitContainers[0].Image != call.Runner.Image {
+						t.Errorf("%v, %+v", err, pods)
+					}
+					return
+				}
+				if failure.Of(err) != failure.NotStarted || !strings.Contains(err.Error(), tt.says) || time.Since(begin) > time.Minute {
+					t.Errorf("after %s: %v", time.Since(begin), err)
+				}
+			})
+		})
+	}
+}
+
+// installs is the init container of a pod, which ends with a code.
+func installs(life *podtest.Life, code int32) {
+	life.Change(func(pod *corev1.Pod) {
+		end := &corev1.ContainerStateTerminated{ExitCode: code}
+		if code != 0 {
+			end.Reason, end.Message = "Error", "no room"
+			pod.Status.Phase = corev1.PodFailed
+		}
+		pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: job.InstallName, State: corev1.ContainerState{Terminated: end}}}
+	})
+}
+
 // TestJob takes a job from prepare_job to cleanup_job.
 func TestJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

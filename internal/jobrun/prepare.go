@@ -113,6 +113,9 @@ func (p *preparation) runContainer(ctx context.Context, spec job.Spec) (job.Resp
 	p.group("Starting job container")
 	defer p.endGroup()
 	p.call.Log.Line("kiln: image %s", steplog.OneLine(p.asked.Container.Container.Image))
+	if spec.AgentImage != "" {
+		p.call.Log.Line("kiln: the work volume is mounted noexec: the job container's process comes from kiln's image, with an init container")
+	}
 	pod, err := p.make(ctx, spec)
 	if err != nil {
 		return job.Response{}, err
@@ -158,6 +161,9 @@ func (p *preparation) spec(ctx context.Context) (job.Spec, error) {
 		return spec, nil
 	}
 	spec.Container = *p.asked.Container
+	if p.shim.NoExec {
+		spec.AgentImage = runner.Image
+	}
 	return spec, p.settings(ctx, &spec)
 }
 

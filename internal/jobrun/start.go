@@ -89,6 +89,9 @@ func (s *start) changed() error {
 	if reason, failed := podrun.Failed(s.pod); failed {
 		return failure.New(podrun.Cause(s.pod), "the job's pod was ended by the cluster: %s", reason)
 	}
+	if end, ended := podrun.Terminated(s.pod, job.InstallName); ended && end.ExitCode != 0 {
+		return failure.New(failure.NotStarted, "the job container's process could not be installed (exit code %d, %s): %s", end.ExitCode, end.Reason, steplog.OneLine(end.Message))
+	}
 	end, ended := podrun.Terminated(s.pod, job.ContainerName)
 	if !ended {
 		return nil

@@ -67,6 +67,9 @@ type Job struct {
 	// Agent is the SHA-256 of the agent that the shim has put into Dir under
 	// the name "agent", as 64 hexadecimal digits; empty where it put none.
 	Agent string `json:"agent,omitempty"`
+	// NoExec says that no program can be started from the work volume, and that
+	// there is no agent on it.
+	NoExec bool `json:"no_exec,omitempty"`
 	// Services are the names of the job's services in the order of the
 	// message, as far as the shim could find them; empty where it could not.
 	Services []string `json:"services,omitempty"`
