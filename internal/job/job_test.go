@@ -212,47 +212,62 @@ func login(image, password string) hook.JobContainer {
 	return hook.JobContainer{Container: hook.Container{Image: image}, Registry: &hook.Registry{Username: "mona", Password: password}}
 }
 
-// TestPullSecret has each login for the repository of its own image, and Docker Hub's
-// for all of it.
-func TestPullSecret(t *testing.T) {
+// TestPullSecrets has each login for the repository of its own image, and Docker Hub's
+// for all of it. No login takes another's place.
+func TestPullSecrets(t *testing.T) {
 	s := full(t)
+	const hub = "https://index.docker.io/v1/"
 	for name, tt := range map[string]struct {
 		containers []hook.JobContainer
-		want       map[string]string // passwords
+		want       []map[string]string // passwords
 	}{
-		"none":          {[]hook.JobContainer{{Container: hook.Container{Image: "debian"}}}, nil},
-		"Docker Hub":    {[]hook.JobContainer{login("acme/app", "a")}, map[string]string{"https://index.docker.io/v1/": "a"}},
-		"by its name":   {[]hook.JobContainer{login("docker.io/acme/app:1", "a")}, map[string]string{"https://index.docker.io/v1/": "a"}},
-		"each its own":  {[]hook.JobContainer{login("ghcr.io/acme/app:1", "a"), login("ghcr.io/acme/db@sha256:"+strings.Repeat("0", 64), "b")}, map[string]string{"ghcr.io/acme/app": "a", "ghcr.io/acme/db": "b"}},
-		"the first":     {[]hook.JobContainer{login("registry:5000/app:1", "a"), login("registry:5000/app:2", "b")}, map[string]string{"registry:5000/app": "a"}},
-		"without names": {[]hook.JobContainer{login("UPPER", "a")}, map[string]string{"https://index.docker.io/v1/": "a"}},
+		"none":               {[]hook.JobContainer{{Container: hook.Container{Image: "debian"}}}, nil},
+		"Docker Hub":         {[]hook.JobContainer{login("acme/app", "a")}, []map[string]string{{hub: "a"}}},
+		"by its name":        {[]hook.JobContainer{login("docker.io/acme/app:1", "a")}, []map[string]string{{hub: "a"}}},
+		"each its own":       {[]hook.JobContainer{login("ghcr.io/acme/app:1", "a"), login("ghcr.io/acme/db@sha256:"+strings.Repeat("0", 64), "b")}, []map[string]string{{"ghcr.io/acme/app": "a", "ghcr.io/acme/db": "b"}}},
+		"one repository":     {[]hook.JobContainer{login("registry:5000/app:1", "a"), login("registry:5000/app:2", "b")}, []map[string]string{{"registry:5000/app": "a"}, {"registry:5000/app": "b"}}},
+		"two of Docker Hub":  {[]hook.JobContainer{login("acme/app", "a"), login("ghcr.io/acme/app", "c"), login("other/db", "b")}, []map[string]string{{hub: "a", "ghcr.io/acme/app": "c"}, {hub: "b"}}},
+		"one login in three": {[]hook.JobContainer{login("acme/app", "a"), login("acme/db", "a"), login("other/db", "b"), login("other/x", "b")}, []map[string]string{{hub: "a"}, {hub: "b"}}},
+		"without names":      {[]hook.JobContainer{login("UPPER", "a")}, []map[string]string{{hub: "a"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			secret, err := job.PullSecret(s, "kiln-job-1-pull", tt.containers)
+			secrets, err := job.PullSecrets(s, tt.containers)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.want == nil {
-				if secret != nil {
+			var got []map[string]string
+			names := map[string]bool{}
+			for _, secret := range secrets {
+				got = append(got, passwords(t, secret))
+				names[secret.Name] = true
+				if secret.Type != corev1.SecretTypeDockerConfigJson || len(secret.OwnerReferences) != 1 {
 					t.Errorf("secret = %v", secret)
 				}
-				return
 			}
-			var config struct {
-				Auths map[string]struct{ Username, Password string }
-			}
-			if err := json.Unmarshal(secret.Data[corev1.DockerConfigJsonKey], &config); err != nil {
-				t.Fatal(err)
-			}
-			got := map[string]string{}
-			for host, login := range config.Auths {
-				got[host] = login.Password
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" || secret.Type != corev1.SecretTypeDockerConfigJson || len(secret.OwnerReferences) != 1 {
+			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("logins (-want +got):\n%s", diff)
+			}
+			if len(names) != len(tt.want) || len(names) > 0 && !names["kiln-job-1-pull"] {
+				t.Errorf("names = %v", names)
 			}
 		})
 	}
+}
+
+// passwords are those of a pull Secret, by what they are found by.
+func passwords(t *testing.T, secret *corev1.Secret) map[string]string {
+	t.Helper()
+	var config struct {
+		Auths map[string]struct{ Username, Password string }
+	}
+	if err := json.Unmarshal(secret.Data[corev1.DockerConfigJsonKey], &config); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for host, login := range config.Auths {
+		got[host] = login.Password
+	}
+	return got
 }
 
 // TestRespond has what a runner must find, and an address of either family.

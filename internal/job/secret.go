@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
@@ -47,38 +49,54 @@ type login struct {
 // hub is what the credentials of Docker Hub are found by, whatever an image calls it.
 const hub = "https://index.docker.io/v1/"
 
-// PullSecret returns the Secret called name with which nodes pull the images of the
-// containers, as far as their logins go; nil where none has one. But for Docker Hub a
-// login is for the repository of its image alone, so that the credentials of one
-// container serve no other (Kubernetes docs, "Interpretation of config.json"). Of two
-// containers with one repository the first has its way.
-func PullSecret(s Spec, name string, containers []hook.JobContainer) (*corev1.Secret, error) {
-	logins := map[string]login{}
+// PullSecrets returns the Secrets with which nodes pull the images of the containers,
+// as far as their logins go. But for Docker Hub a login is for the repository of its
+// image alone, so that the credentials of one container serve no other (Kubernetes
+// docs, "Interpretation of config.json"). A Secret has one login for a repository, and
+// so has one for each more: a node tries the logins of all Secrets of a pod.
+func PullSecrets(s Spec, containers []hook.JobContainer) ([]*corev1.Secret, error) {
+	var secrets []*corev1.Secret
+	for i, logins := range logins(containers) {
+		config, err := json.Marshal(map[string]any{"auths": logins})
+		if err != nil {
+			return nil, fmt.Errorf("write the job's pull Secret: %w", err)
+		}
+		name := s.Name + "-pull"
+		if i > 0 {
+			name += strconv.Itoa(i + 1)
+		}
+		secrets = append(secrets, &corev1.Secret{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+			ObjectMeta: s.meta(name),
+			Type:       corev1.SecretTypeDockerConfigJson,
+			Immutable:  new(true),
+			Data:       map[string][]byte{corev1.DockerConfigJsonKey: config},
+		})
+	}
+	return secrets, nil
+}
+
+// logins are those of containers by their repositories, in as few maps as can hold
+// them.
+func logins(containers []hook.JobContainer) []map[string]login {
+	var all []map[string]login
 	for _, c := range containers {
 		if c.Registry == nil {
 			continue
 		}
 		key := repository(c.Container.Image)
-		if _, taken := logins[key]; taken {
-			continue
-		}
 		who := c.Registry.Username + ":" + c.Registry.Password
-		logins[key] = login{c.Registry.Username, c.Registry.Password, base64.StdEncoding.EncodeToString([]byte(who))}
+		own := login{c.Registry.Username, c.Registry.Password, base64.StdEncoding.EncodeToString([]byte(who))}
+		at := slices.IndexFunc(all, func(logins map[string]login) bool {
+			other, taken := logins[key]
+			return !taken || other == own
+		})
+		if at < 0 {
+			at, all = len(all), append(all, map[string]login{})
+		}
+		all[at][key] = own
 	}
-	if len(logins) == 0 {
-		return nil, nil
-	}
-	config, err := json.Marshal(map[string]any{"auths": logins})
-	if err != nil {
-		return nil, fmt.Errorf("write the job's pull Secret: %w", err)
-	}
-	return &corev1.Secret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: s.meta(name),
-		Type:       corev1.SecretTypeDockerConfigJson,
-		Immutable:  new(true),
-		Data:       map[string][]byte{corev1.DockerConfigJsonKey: config},
-	}, nil
+	return all
 }
 
 // repository is what the kubelet finds the login of an image by. Of an image whose

@@ -197,15 +197,22 @@ func newSecret() string {
 	return hex.EncodeToString(secret)
 }
 
-// pullSecret makes the Secret with which nodes pull the job's images, where the job
+// pullSecret makes the Secrets with which nodes pull the job's images, where the job
 // has logins for them.
 func (p *preparation) pullSecret(ctx context.Context, spec *job.Spec) error {
-	pull, err := job.PullSecret(*spec, spec.Name+"-pull", p.containers())
-	if err != nil || pull == nil {
+	secrets, err := job.PullSecrets(*spec, p.containers())
+	if err != nil {
 		return err
 	}
-	spec.ImagePullSecrets = append([]corev1.LocalObjectReference{{Name: pull.Name}}, spec.ImagePullSecrets...)
-	return p.Secret(ctx, pull)
+	var own []corev1.LocalObjectReference
+	for _, secret := range secrets {
+		own = append(own, corev1.LocalObjectReference{Name: secret.Name})
+		if err := p.Secret(ctx, secret); err != nil {
+			return err
+		}
+	}
+	spec.ImagePullSecrets = append(own, spec.ImagePullSecrets...)
+	return nil
 }
 
 // make makes the Secret and the pod of the job container, in this order, and returns
