@@ -21,15 +21,23 @@ func TestOver(t *testing.T) {
 		limit  time.Duration // of the step's context
 		told   string        // what was there then, "" where it was not told
 		left   string        // in the end
+
+		timeout time.Duration // of an action
 	}{
 		"well":             {run: prints(0), told: "jobs pods"},
 		"with a code":      {run: prints(3), told: "jobs pods"},
 		"cancelled":        {run: prints(0), limit: 3 * time.Second},
 		"its Secret stays": {run: prints(0), faults: lost, left: "secrets"},
+		// Its log is still being read.
+		"cancelled behind its end": {run: prints(0), faults: podtest.Always("get pods/log", podtest.Fault{Silent: true}), limit: 8 * time.Second},
+		"too long":                 {run: prints(0), timeout: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t, tt.run, tt.faults)
+				if tt.timeout > 0 {
+					s.options.StepTimeout = tt.timeout
+				}
 				var told string
 				s.step.Over = func(int, error) { told = s.left() }
 				ctx := t.Context()
@@ -70,8 +78,8 @@ func TestNextWaits(t *testing.T) {
 				run(second)
 			}()
 			time.Sleep(time.Hour) // the shim has its answer, and nothing is deleted yet
-			if there := s.left(); there != "jobs pods" {
-				t.Errorf("%q is there while an action is deleted", there)
+			if there, made := s.left(), s.client.Calls("create jobs"); there != "jobs pods" || made != 1 {
+				t.Errorf("%q is there while an action is deleted, and %d Jobs were made", there, made)
 			}
 		}
 		run(first)

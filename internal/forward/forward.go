@@ -24,8 +24,12 @@ type Rule struct {
 	Target netip.AddrPort
 }
 
-// maxOpen bounds what one port has open at a time.
-const maxOpen = 1000
+const (
+	// maxOpen bounds what one port has open at a time.
+	maxOpen = 1000
+	// maxRules bounds the ports of a job.
+	maxRules = 200
+)
 
 // Forwarder holds ports open. It is safe for concurrent use.
 type Forwarder struct {
@@ -33,6 +37,7 @@ type Forwarder struct {
 	cancel context.CancelFunc
 	opened []closer
 	group  sync.WaitGroup
+	shared datagrams
 }
 
 // closer ends what listens.
@@ -41,11 +46,13 @@ type closer interface{ Close() error }
 // Open opens the ports of all rules, and returns the rules with the ports that they
 // got. The error is the author's: a port is taken, or wanted twice.
 func Open(rules []Rule) (*Forwarder, []Rule, error) {
+	if len(rules) > maxRules {
+		return nil, nil, failure.New(failure.BadRequest, "ports: the services of the job want %d ports of the runner, of which kiln opens %d at most", len(rules), maxRules)
+	}
 	if err := once(rules); err != nil {
 		return nil, nil, err
 	}
-	f := &Forwarder{}
-	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f := newForwarder()
 	made := make([]Rule, len(rules))
 	// Ports that are asked for come first, so that none of them is given away as any.
 	for _, asked := range []bool{true, false} {
@@ -61,6 +68,25 @@ func Open(rules []Rule) (*Forwarder, []Rule, error) {
 		}
 	}
 	return f, made, nil
+}
+
+// Reopen opens the ports that an earlier Forwarder had, of those rules that [Open]
+// returned. The error is about those that cannot be opened; the others are open.
+func Reopen(rules []Rule) (*Forwarder, error) {
+	f := newForwarder()
+	var errs []error
+	for _, rule := range rules {
+		_, err := f.open(rule)
+		errs = append(errs, err)
+	}
+	return f, errors.Join(errs...)
+}
+
+// newForwarder returns one without ports.
+func newForwarder() *Forwarder {
+	f := &Forwarder{}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
 }
 
 // once refuses a port that two rules want.
@@ -113,12 +139,12 @@ func otherPort(port uint16) int { return int(port)%50_000 + 10_000 }
 
 // try opens a port in both address families, or in none.
 func (f *Forwarder) try(rule Rule) (Rule, error) {
-	four, err := listen(rule, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	four, err := f.listen(rule, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
 	if err != nil {
 		return Rule{}, err
 	}
 	rule.Host = four.port()
-	six, err := listen(rule, netip.IPv6Loopback())
+	six, err := f.listen(rule, netip.IPv6Loopback())
 	switch {
 	case err == nil:
 		f.serve(six, rule)
@@ -149,12 +175,12 @@ func (f *Forwarder) serve(e entry, rule Rule) {
 }
 
 // listen opens the port of a rule at one address.
-func listen(rule Rule, at netip.Addr) (entry, error) {
+func (f *Forwarder) listen(rule Rule, at netip.Addr) (entry, error) {
 	address := netip.AddrPortFrom(at, rule.Host)
 	var made entry
 	var err error
 	if rule.Protocol == "udp" {
-		made, err = listenUDP(address)
+		made, err = listenUDP(address, &f.shared)
 	} else {
 		made, err = listenTCP(address)
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -199,6 +201,53 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestReopen opens the ports that it can.
+func TestReopen(t *testing.T) {
+	target := tcpService(t, "127.0.0.1:0")
+	f, made := open(t, forward.Rule{Service: "a", Protocol: "tcp", Target: target}, forward.Rule{Service: "b", Protocol: "tcp", Target: target})
+	f.Close()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", made[0].Host))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	again, err := forward.Reopen(made)
+	defer again.Close()
+	if err == nil || !strings.Contains(err.Error(), "for the service a is taken") || strings.Contains(err.Error(), "service b") {
+		t.Errorf("Reopen = %v", err)
+	}
+	if got := ask(t, "127.0.0.1", made[1].Host, "hello"); got != "echo hello" {
+		t.Errorf("answer %q", got)
+	}
+}
+
+// TestUDPMemory: clients that have been heard take no memory that a datagram would.
+func TestUDPMemory(t *testing.T) {
+	_, made := open(t, forward.Rule{Service: "a", Protocol: "udp", Target: udpService(t)})
+	const clients = 400
+	before := heap()
+	for range clients {
+		conn := dial(t, "udp", "127.0.0.1", made[0].Host)
+		if _, err := io.WriteString(conn, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more := heap() - before; more > clients*16<<10 {
+		t.Errorf("%d clients take %d KiB", clients, more>>10)
+	}
+}
+
+// heap is what the heap has in use.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapInuse) //nolint:gosec // it is far from there
+}
+
 // TestPorts: a port that is taken or wanted twice is the author's to change, and
 // nothing stays open then.
 func TestPorts(t *testing.T) {
@@ -217,6 +266,7 @@ func TestPorts(t *testing.T) {
 			[]forward.Rule{{Service: "a", Protocol: "tcp", Target: target}, {Service: "b", Protocol: "tcp", Host: taken, Target: target}},
 			fmt.Sprintf("ports: the port %d/tcp for the service b is taken in the runner pod; map another one, as %d:PORT", taken, int(taken)%50_000+10_000),
 		},
+		"too many": {slices.Repeat([]forward.Rule{{Service: "a", Protocol: "tcp", Target: target}}, 201), "ports: the services of the job want 201 ports of the runner, of which kiln opens 200 at most"},
 		"twice": {
 			[]forward.Rule{{Service: "a", Protocol: "udp", Host: 53, Target: target}, {Service: "b", Protocol: "udp", Host: 53, Target: target}},
 			"ports: the services a and b both want the port 53/udp of the runner; map one of them to another",

@@ -2,10 +2,14 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -13,22 +17,57 @@ const (
 	idleUDP = 90 * time.Second
 	// maxDatagram is the most that UDP carries.
 	maxDatagram = 64 << 10
+	// maxClients bounds the UDP clients of all ports, each of which has a socket.
+	maxClients = 4000
 )
+
+// A datagrams is what UDP ports share: buffers, which are taken only while something
+// passes, and the clients that there can be in all.
+type datagrams struct {
+	buffers sync.Pool
+	clients atomic.Int64
+}
+
+// read waits for a datagram of a service, and gives it to take.
+func (d *datagrams) read(service *net.UDPConn, take func([]byte)) error {
+	raw, err := service.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		buffer, _ := d.buffers.Get().(*[maxDatagram]byte)
+		if buffer == nil {
+			buffer = new([maxDatagram]byte)
+		}
+		defer d.buffers.Put(buffer)
+		n, _, err := unix.Recvfrom(int(fd), buffer[:], 0)
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			return false
+		}
+		if failed = err; err == nil {
+			take(buffer[:n])
+		}
+		return true
+	})
+	return errors.Join(err, failed)
+}
 
 // udpEntry is a UDP port.
 type udpEntry struct {
 	socket *net.UDPConn
+	shared *datagrams
 
 	mu      sync.Mutex
 	clients map[netip.AddrPort]*net.UDPConn
 }
 
-func listenUDP(address netip.AddrPort) (entry, error) {
+func listenUDP(address netip.AddrPort, shared *datagrams) (entry, error) {
 	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
 	if err != nil {
 		return nil, err
 	}
-	return &udpEntry{socket: c, clients: map[netip.AddrPort]*net.UDPConn{}}, nil
+	return &udpEntry{socket: c, shared: shared, clients: map[netip.AddrPort]*net.UDPConn{}}, nil
 }
 
 // Close ends the listening.
@@ -69,7 +108,7 @@ func (e *udpEntry) towards(client, target netip.AddrPort) (service *net.UDPConn,
 		_ = known.SetReadDeadline(time.Now().Add(idleUDP))
 		return known, false
 	}
-	if len(e.clients) >= maxOpen {
+	if len(e.clients) >= maxOpen || e.shared.clients.Load() >= maxClients {
 		return nil, false
 	}
 	made, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(target))
@@ -78,6 +117,7 @@ func (e *udpEntry) towards(client, target netip.AddrPort) (service *net.UDPConn,
 	}
 	_ = made.SetReadDeadline(time.Now().Add(idleUDP))
 	e.clients[client] = made
+	e.shared.clients.Add(1)
 	return made, true
 }
 
@@ -87,15 +127,10 @@ func (e *udpEntry) answer(client netip.AddrPort, service *net.UDPConn) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		delete(e.clients, client)
+		e.shared.clients.Add(-1)
 		_ = service.Close()
 	}()
-	datagram := make([]byte, maxDatagram)
-	for {
-		n, err := service.Read(datagram)
-		if err != nil {
-			return
-		}
-		_, _ = e.socket.WriteToUDPAddrPort(datagram[:n], client)
+	for e.shared.read(service, func(datagram []byte) { _, _ = e.socket.WriteToUDPAddrPort(datagram, client) }) == nil {
 	}
 }
 

@@ -96,6 +96,9 @@ func (p *preparation) run(ctx context.Context) (job.Response, error) {
 	response := job.Response{}
 	if p.asked.Container != nil {
 		if response, err = p.runContainer(ctx, spec); err != nil {
+			if services != nil && ctx.Err() == nil { // their logs may say why
+				p.runner.options.Services.Stop(ctx, p.call)
+			}
 			return job.Response{}, err
 		}
 	}

@@ -110,13 +110,22 @@ func (m *mounts) memory(from, target string, size int64) error {
 	return nil
 }
 
+// namedPrefix begins the names of named volumes in a pod, before 20 hexadecimal digits.
+const namedPrefix = "named-"
+
+// Named reports whether a volume is a named one, which all containers of a pod that name
+// it share.
+func Named(v corev1.Volume) bool {
+	return strings.HasPrefix(v.Name, namedPrefix) && len(v.Name) == len(namedPrefix)+20
+}
+
 // empty adds an empty volume, and returns its name in the pod: that of a named one
 // is the same for all containers, and no other is named so.
 func (m *mounts) empty(name string, source corev1.EmptyDirVolumeSource) string {
 	in := fmt.Sprintf("%s-%d", m.place.Name, len(m.volumes))
 	if name != "" {
 		sum := sha256.Sum256([]byte(name))
-		in = "named-" + hex.EncodeToString(sum[:10])
+		in = namedPrefix + hex.EncodeToString(sum[:10])
 	}
 	if !m.names[in] {
 		m.names[in] = true

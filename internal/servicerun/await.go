@@ -172,6 +172,10 @@ func (w *readiness) lookIn(ctx context.Context, pod *servicePod) (over bool, err
 
 // lookAt tells of a service what is new; over is that it is not waited for.
 func (w *readiness) lookAt(ctx context.Context, pod *servicePod, s *planned) (over bool, err error) {
+	// As on hosted runners a service has to be healthy once, while others still start.
+	if _, ended := podrun.Terminated(pod.pod, s.Named.Container); pod.phases[s] == service.Ready && !ended {
+		return true, nil
+	}
 	state := service.StateOf(pod.pod, s.Named.Container, s.check, time.Now())
 	over = state.Phase == service.Ready || state.Phase == service.Ended
 	if state.Phase == pod.phases[s] {

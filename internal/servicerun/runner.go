@@ -232,7 +232,8 @@ func (r *Runner) open(rules []forward.Rule) ([]forward.Rule, error) {
 }
 
 // Resume opens the ports of a job that was ready when an earlier run of the daemon
-// ended. It is called before any other method.
+// ended, all those that it can; the error is about the others. It is called before any
+// other method.
 func (r *Runner) Resume() error {
 	record, err := r.options.State.NotedServices()
 	if err != nil {
@@ -242,7 +243,13 @@ func (r *Runner) Resume() error {
 	for _, port := range record.Ports {
 		rules = append(rules, forward.Rule(port))
 	}
-	if _, err := r.open(rules); err != nil {
+	if len(rules) == 0 {
+		return nil
+	}
+	forwarder, err := forward.Reopen(rules)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.forwarder = forwarder; err != nil {
 		return fmt.Errorf("open the ports of the job's services again: %w", err)
 	}
 	return nil

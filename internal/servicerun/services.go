@@ -75,7 +75,7 @@ func (b *begun) plan(ctx context.Context) (data map[string][]byte, err error) {
 		}
 		b.list = append(b.list, made)
 	}
-	return data, nil
+	return data, b.checkVolumes()
 }
 
 // shared is the name of the pod of services in a job without a container.

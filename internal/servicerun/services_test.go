@@ -299,6 +299,63 @@ func TestServicesApart(t *testing.T) {
 	})
 }
 
+// TestNamedVolumes: a named volume is one for all that name it, or an error.
+func TestNamedVolumes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		job, first, second string // options
+		images             [2]string
+		want               string
+	}{
+		"in one pod":                    {"-v data:/a", "-v data:/b", "-v other:/c", [2]string{"postgres:16", "redis"}, ""},
+		"of two services":               {"", "-v data:/a", "-v data:/b", [2]string{"redis", "redis"}, "the service a and the service b have a named volume in common"},
+		"of the job and a service":      {"-v data:/a", "", "-v data:/b", [2]string{"redis", "redis"}, "the job container and the service b have a named volume in common"},
+		"of different names":            {"-v data:/a", "-v one:/a", "-v two:/b", [2]string{"redis", "redis"}, ""},
+		"one without a name in another": {"-v data:/a", "--tmpfs /x", "--tmpfs /x", [2]string{"redis", "redis"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, serves(0))
+				asked := with(serviceOf(tt.images[0], tt.first), serviceOf(tt.images[1], tt.second))
+				asked.Container.Container.CreateOptions = tt.job
+				_, err := s.prepare(asked, "a", "b")
+				if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("Prepare = %v, want %q", err, tt.want)
+				}
+				s.jobs.Cleanup(t.Context(), s.call("request-2"))
+			})
+		})
+	}
+}
+
+// TestServicesHealthyOnce: a service that was healthy is no longer waited for, whatever
+// its check says while another one starts.
+func TestServicesHealthyOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, func(life *podtest.Life) {
+			names := containersOf(life.Pod())
+			life.Start(names...)
+			for _, now := range []struct {
+				container string
+				ready     bool
+			}{{"db", true}, {"db", false}, {"cache", true}} {
+				life.Wait(30 * time.Second)
+				setReady(life, now.container, now.ready)
+			}
+			<-life.Deleted()
+			for _, name := range names {
+				life.Exit(name, 0)
+			}
+		})
+		asked := with(
+			serviceOf("postgres:16", "--health-cmd x --health-interval 2s --health-retries 5 --health-start-period 30s"),
+			serviceOf("redis", "--health-cmd x --health-interval 5s --health-retries 20"),
+		)
+		if _, err := s.prepare(asked, "db", "cache"); err != nil {
+			t.Errorf("Prepare = %v\n%s", err, s.log.String())
+		}
+	})
+}
+
 // TestServicesFail: a service that does not get healthy ends the job with its log and
 // name; one without a health check only warns.
 func TestServicesFail(t *testing.T) {
@@ -336,6 +393,15 @@ func TestServicesFail(t *testing.T) {
 				life.Waits("db", "ErrImagePull", "no match for platform in manifest: not found")
 				<-life.Deleted()
 			}, "cannot start", nil,
+		},
+		"the job has no image": {
+			"", func(life *podtest.Life) {
+				life.Start("db")
+				life.Print("db", "I die\n")
+				life.Waits("job", "ErrImagePull", "no match for platform in manifest: not found")
+				<-life.Deleted()
+				life.Exit("db", 0)
+			}, "cannot start", []string{"I die\n"},
 		},
 		"bad options": {"--link x", serves(0), "the service db: options: --link has no counterpart on Kubernetes", nil},
 		"no rights":   {"--privileged", serves(0), "the service db: options: --privileged: not allowed here; ask who runs these runners (KILN_JOB_RIGHTS)", nil},

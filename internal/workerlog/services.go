@@ -90,9 +90,10 @@ func read(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxBytes))
 }
 
-// lastMessage is what follows the last line that announces a job's message.
+// lastMessage is what follows the last line that announces a job's message. The same
+// words in a string of a message, such as a title that somebody chose, end no line.
 func lastMessage(log []byte) ([]byte, bool) {
-	const marker = "] Job message:"
+	const marker = "] Job message:\n"
 	at := bytes.LastIndex(log, []byte(marker))
 	if at < 0 {
 		return nil, false

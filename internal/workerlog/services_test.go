@@ -44,6 +44,7 @@ func TestServices(t *testing.T) {
 		"the newest job":       {map[string]string{older: job(bare), newer: job(typed)}, []string{"psql-a", "psql-b"}, 2},
 		"a later page":         {map[string]string{older: job(bare), newer: "[2026-11-28 10:00:01Z INFO Worker] on it goes\n"}, []string{"redis", "db"}, 2},
 		"the last message":     {map[string]string{newer: job(typed) + job(bare)}, []string{"redis", "db"}, 2},
+		"in a title":           {map[string]string{newer: strings.Replace(job(bare), `"***"}]`, `"***"}], "title": "[x] Job message:", "body": "] Job message:"`, 1)}, []string{"redis", "db"}, 2},
 		"cut off":              {map[string]string{newer: job(bare)[:200]}, nil, 2},
 		"numbers":              {map[string]string{newer: job(`{"type": 2, "map": [{"Key": 7, "Value": 8}, {"Key": null, "Value": true}]}`)}, nil, 2},
 		"another log":          {map[string]string{"Runner_20261128-100000-utc.log": job(bare)}, nil, 2},
