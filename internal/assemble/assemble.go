@@ -3,6 +3,7 @@ package assemble
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 
@@ -180,7 +181,12 @@ func (a *assembly) chmod(change split.Chmod, c *instructions.RunCommand) error {
 		changed.entry.Mode = mode.of(n.entry.Mode, false)
 		a.root.put(at, &changed)
 	}
-	a.config.history("RUN /bin/sh -c "+c.CmdLine[0]+" # buildkit", true)
+	words := a.scope.BuildArgs()
+	if len(words) > 0 {
+		words = append([]string{fmt.Sprintf("|%d", len(words))}, words...)
+	}
+	words = append(words, "/bin/sh", "-c", c.CmdLine[0], "#", "buildkit")
+	a.config.history("RUN "+strings.Join(words, " "), true)
 	return nil
 }
 

@@ -427,6 +427,36 @@ MAINTAINER me
 	}
 }
 
+// TestHistoryOfRun has the ARGs before a RUN in its entry, as BuildKit writes them.
+func TestHistoryOfRun(t *testing.T) {
+	for before, want := range map[string]string{
+		"":                                      "RUN /bin/sh -c chmod 700  /a # buildkit",
+		"ARG V=1 W\nENV V=2\nARG X=$V V":        "RUN |3 V=2 W= X=2 /bin/sh -c chmod 700  /a # buildkit",
+		"ARG V=1\nFROM b\nARG W=2":              "RUN |2 V=1 W=2 /bin/sh -c chmod 700  /a # buildkit",
+		"ARG BUILDKIT_SBOM_SCAN_STAGE=a\nARG A": "RUN |2 BUILDKIT_SBOM_SCAN_STAGE=a A= /bin/sh -c chmod 700  /a # buildkit",
+	} {
+		got, err := run(t, "FROM base AS b\n"+before+"\nCOPY a /a\nRUN chmod 700  /a\nENV A=1\n", files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := got.image.Config("sha256:layer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config struct {
+			History []struct {
+				CreatedBy string `json:"created_by"`
+			}
+		}
+		if err := json.Unmarshal(data, &config); err != nil {
+			t.Fatal(err)
+		}
+		if entry := config.History[len(config.History)-2].CreatedBy; entry != want {
+			t.Errorf("%q: the entry is %q, want %q", before, entry, want)
+		}
+	}
+}
+
 func TestCmdAndEntrypoint(t *testing.T) {
 	for rest, want := range map[string]string{
 		`ENTRYPOINT ["x"]`:                           `["x"] null`,

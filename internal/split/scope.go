@@ -44,15 +44,19 @@ type Scope struct {
 	// documents is what all heredocs took, in bytes.
 	documents int
 	globals   *Scope
+	// args are the ARGs so far, in order, each name once; argAt is where each is.
+	args  []instructions.KeyValuePairOptional
+	argAt map[string]int
 }
 
 func newScope(escape rune) *Scope {
-	return &Scope{lex: shell.NewLex(escape), escape: escape, values: map[string]string{}}
+	return &Scope{lex: shell.NewLex(escape), escape: escape, values: map[string]string{}, argAt: map[string]int{}}
 }
 
 func (s *Scope) clone() *Scope {
 	own := *s
 	own.lex, own.values = shell.NewLex(s.escape), maps.Clone(s.values)
+	own.args, own.argAt = slices.Clone(s.args), maps.Clone(s.argAt)
 	return &own
 }
 
@@ -223,10 +227,30 @@ func (s *Scope) declare(pair *instructions.KeyValuePairOptional) error {
 	} else if global, found := s.globals.Get(pair.Key); found {
 		pair.Value = &global
 	}
+	if at, found := s.argAt[pair.Key]; found {
+		s.args[at] = *pair
+	} else {
+		s.argAt[pair.Key] = len(s.args)
+		s.args = append(s.args, *pair)
+	}
 	if pair.Value == nil || strings.HasPrefix(pair.Key, "BUILDKIT_SBOM_SCAN_") {
 		return nil
 	}
 	return s.set(pair.Key, *pair.Value)
+}
+
+// BuildArgs are the ARGs so far with their values, or those of the ENVs of their names, as
+// the history of a RUN begins with them (runCommandString in dockerfile2llb).
+func (s *Scope) BuildArgs() []string {
+	var args []string
+	for _, arg := range s.args {
+		value, found := s.Get(arg.Key)
+		if !found {
+			value = arg.ValueString()
+		}
+		args = append(args, arg.Key+"="+value)
+	}
+	return args
 }
 
 // meta sets the variables of an ARG before the first FROM.

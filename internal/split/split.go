@@ -123,6 +123,8 @@ type decision struct {
 	stages  []instructions.Stage
 	nodes   map[int]*parser.Node // by the line where they start
 	globals *Scope
+	// looks is how many entries of the context were compared for ADDs.
+	looks int
 }
 
 // read parses the Dockerfile and sets the variables before the first FROM.

@@ -171,6 +171,9 @@ func TestScope(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"G=glinux", "A=glinux", "B=again glinux", "V=global", "N="}, scope.BuildArgs()); diff != "" {
+		t.Errorf("build arguments (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"PATH=/bin", "NAME=new", "A=glinux"}, plan.Env); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}

@@ -185,6 +185,9 @@ func plainNames(documents []instructions.SourceContent) bool {
 // unpacks reports whether ADD may unpack one of the sources.
 func (d *decision) unpacks(sources []string) bool {
 	for _, source := range sources {
+		if d.looks += 1 + d.Tree.Len(); d.looks > maxLooks {
+			return true
+		}
 		matches, err := copysource.Docker(d.Tree, source)
 		if err != nil {
 			return true
