@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,31 +85,93 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzRead wants what is read of a layer to be decoded as it was.
+// FuzzRead wants what is read of a layer to be decoded as it was, and of two layers on
+// each other a tree in which every path leads somewhere, or a reason.
 func FuzzRead(f *testing.F) {
-	f.Add(pack(f, dir("a", 0o755), file("a/f"), link("l", "a"), file("a/.wh.x"), file("b/.wh..wh..opq"), hard("h", "a/f")))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		index, err := treeindex.Read("l", bytes.NewReader(data))
+	lower := pack(f, dir("a", 0o755), file("a/f"), dir("a/d", 0o700), file("a/d/g"), link("l", "a"), text("etc/passwd", "root:x:0:0\n"))
+	f.Add(lower, pack(f, file("a/.wh.f"), file("b/.wh..wh..opq"), hard("h", "a/d/g")))
+	f.Add(lower, pack(f, file("a/.wh..wh..opq"), file("a/n"), hard("h", "a/f")))
+	f.Add(lower, pack(f, file(".wh.a"), file(".wh.l"), dir("l", 0o755), file("l/x"), file("etc/.wh.passwd")))
+	f.Add(lower, pack(f, file("a"), hard("a-b", "l"), link("etc", "a")))
+	f.Fuzz(func(t *testing.T, lower, upper []byte) {
+		var layers []*treeindex.Index
+		for _, data := range [][]byte{lower, upper} {
+			index, err := treeindex.Read("l", bytes.NewReader(data))
+			if err != nil {
+				if !isOdd(err) {
+					t.Errorf("got the error %v, want one of type *treeindex.Odd", err)
+				}
+				continue
+			}
+			again, err := treeindex.Decode("l", index.Encode())
+			if err != nil || !bytes.Equal(again.Encode(), index.Encode()) {
+				t.Errorf("an index that was read is not decoded: %v", err)
+			}
+			layers = append(layers, index)
+		}
+		tree, err := treeindex.Overlay(layers...)
 		if err != nil {
 			if !isOdd(err) {
 				t.Errorf("got the error %v, want one of type *treeindex.Odd", err)
 			}
 			return
 		}
-		again, err := treeindex.Decode("l", index.Encode())
-		if err != nil || !bytes.Equal(again.Encode(), index.Encode()) {
-			t.Errorf("an index that was read is not decoded: %v", err)
+		for _, layer := range layers {
+			whole(t, tree, layer)
 		}
-		tree, err := treeindex.Overlay(index)
-		if err != nil {
-			return
-		}
-		for _, e := range index.Entries {
-			if _, err := treeindex.Follow(tree.Find, "/"+e.Path+"/x"); err != nil && !isOdd(err) {
-				t.Errorf("Follow: %v", err)
-			}
+		if len(layers) > 0 {
+			overlaid(t, tree, layers[len(layers)-1])
 		}
 	})
+}
+
+// whole wants all that a layer names to be found or not in a tree whose entries are
+// those of a container: each in a directory, none of an index alone.
+func whole(t *testing.T, tree *treeindex.Tree, layer *treeindex.Index) {
+	t.Helper()
+	for _, e := range layer.Entries {
+		if _, err := treeindex.Follow(tree.Find, "/"+e.Path+"/x"); err != nil && !isOdd(err) {
+			t.Errorf("Follow: %v", err)
+		}
+		found, there := tree.Find(e.Path)
+		if !there {
+			continue
+		}
+		switch found.Kind {
+		case treeindex.Hard, treeindex.Gone, treeindex.Hidden:
+			t.Errorf("the tree has %q of the kind %c", e.Path, found.Kind)
+		}
+		above := e.Path[:max(strings.LastIndexByte(e.Path, '/'), 0)]
+		if dir, there := tree.Find(above); !there || dir.Kind != treeindex.Dir {
+			t.Errorf("the tree has %q in what is no directory", e.Path)
+		}
+	}
+}
+
+// overlaid wants of the uppermost layer what it says of each path.
+func overlaid(t *testing.T, tree *treeindex.Tree, layer *treeindex.Index) {
+	t.Helper()
+	for _, e := range layer.Entries {
+		found, there := tree.Find(e.Path)
+		switch e.Kind {
+		case treeindex.Gone:
+			if there {
+				t.Errorf("the tree has %q, which the layer deletes", e.Path)
+			}
+		case treeindex.Hard:
+			if target, is := tree.Find(e.Target); !is || !there || found.Kind != target.Kind || found.Mode != target.Mode {
+				t.Errorf("the hard link %q is %+v, and leads to %+v", e.Path, found, target)
+			}
+		case treeindex.Hidden:
+			if !there || found.Kind != treeindex.Dir {
+				t.Errorf("the directory %q is %+v", e.Path, found)
+			}
+		default:
+			if e.Opaque = false; !there || found != e {
+				t.Errorf("the tree has %+v, the layer %+v", found, e)
+			}
+		}
+	}
 }
 
 // base packs 400 MiB in 30,000 files as a layer is sent: about half of the bytes can
