@@ -25,8 +25,16 @@ const server = `my ($port, $name) = @ARGV; $| = 1; printf "$name started with a 
 	`my $s = IO::Socket::INET->new(Listen => 9, LocalPort => $port, ReuseAddr => 1) or die $!; ` +
 	`sleep 1; open(my $up, ">", "/up"); while (my $c = $s->accept) { print $c "$name\n"; close $c }`
 
-// client prints what a server says.
-const client = `perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], PeerPort => $ARGV[1], Timeout => 10) or die "$!\n"; print <$s>' `
+// datagramServer answers each datagram at its port with its name and what it was sent.
+const datagramServer = `my ($port, $name) = @ARGV; my $s = IO::Socket::INET->new(Proto => "udp", LocalPort => $port) or die $!; ` +
+	`while (defined(my $from = $s->recv(my $text, 99))) { $s->send("$name $text", 0, $from) }`
+
+// client prints what a server says, by either address family.
+const client = `perl -MIO::Socket::IP -e 'my $s = IO::Socket::IP->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1], Timeout => 10) or die "$!\n"; print <$s>' `
+
+// datagramClient asks once a second until a server of datagrams answers, and prints that.
+const datagramClient = `perl -MIO::Socket::IP -MIO::Select -e 'my $s = IO::Socket::IP->new(Proto => "udp", PeerHost => $ARGV[0], PeerPort => $ARGV[1]) or die "$!\n"; ` +
+	`for (1 .. 10) { $s->send("hello"); next unless IO::Select->new($s)->can_read(1); defined $s->recv(my $text, 99) or next; print $text; exit } die "no answer\n"' `
 
 // password is what services have as a secret, with their names behind it.
 const password = "hidden-in-all-that-is-seen-"
@@ -64,13 +72,13 @@ func TestServicesBesideContainer(t *testing.T) {
 	job := debianJob()
 	job.Container.Volumes = []string{"shared:/shared"}
 	over := serverOf("over", "1", "")
-	over.EntryPoint, over.Command = "sh", []string{"-c", "echo the last words; exit 3"}
+	over.EntryPoint, over.Command = "sh", []string{"-c", `printf "<%s>" "$0" "$@"; echo the last words; exit 3`, "zero", "two words", ""}
 	job.Services = []runner.Service{
-		serverOf("psql-a", "5432", reaching("db-2:5432")+"--tmpfs /data"), serverOf("psql-b", "5432", reaching("db-1:5432", "psql-b:5432")), checkedByImage(t, f), over,
+		serverOf("psql-a", "5432", reaching("db-2:5432")+"--tmpfs /data"), serverOf("psql-b", "5432", reaching("db-1:5432", "psql-b:5432")+"--name second --hostname other.host"), checkedByImage(t, f), over,
 	}
 	j, began := f.TryPrepare(t, job, nil)
 	outcome.Success(t, began)
-	outcome.Log(t, began, "the last words", "::warning::kiln: the service over does not run any more: it ended with exit code 3")
+	outcome.Log(t, began, "<zero><two words><>the last words", "::warning::kiln: the service over does not run any more: it ended with exit code 3")
 	for name, run := range map[string]func(*testing.T, *suite.Fixture, *suite.Job){
 		"names":            servicesByName,
 		"container action": servicesForActions,
@@ -132,8 +140,8 @@ func checkedByImage(t *testing.T, f *suite.Fixture) runner.Service {
 // servicesByName: under the workflow's names, and those of options, each with all of its
 // ports; the service that the worker leaves out has not moved the names of others.
 func servicesByName(t *testing.T, _ *suite.Fixture, j *suite.Job) {
-	outcome.OwnLog(t, j.Run(t, client+"db-1 5432\n"+client+"psql-a 5432\n"+client+"db-2 5432\n"+client+"psql-b 5432\n"+client+"localhost 5432\n"),
-		"psql-a\npsql-a\npsql-b\npsql-b\npsql-a\n")
+	outcome.OwnLog(t, j.Run(t, client+"db-1 5432\n"+client+"psql-a 5432\n"+client+"db-2 5432\n"+client+"psql-b 5432\n"+client+"second 5432\n"+client+"other.host 5432\n"+client+"localhost 5432\n"),
+		"psql-a\npsql-a\npsql-b\npsql-b\npsql-b\npsql-b\npsql-a\n")
 }
 
 // servicesForActions: actions of an image and of a Dockerfile find the services, and the
@@ -187,14 +195,23 @@ func TestServicesOfRunner(t *testing.T) {
 		serverOf("cache", "6379", "", "6379"),
 		serverOf("percona", "3306", reaching("mysql:3306", "mariadb:3306", "cache:6379"), "13308:3306"),
 	}}
+	datagrams := serverOf("dns", "5353", "", "15353:5353/udp")
+	datagrams.Command[2] = datagramServer
+	job.Services = append(job.Services, datagrams)
 	j := f.Prepare(t, job, nil)
 	for i, name := range []string{"mysql", "mariadb", "cache", "percona"} {
 		port := j.Response.Services[i].Ports[job.Services[i].Command[3]]
-		for _, host := range []string{"localhost", "127.0.0.1"} {
+		for _, host := range []string{"localhost", "127.0.0.1", "::1"} {
 			got, err := f.Run(t.Context(), "sh", "-c", client+host+" "+port)
 			if err != nil || strings.TrimSpace(got) != name {
 				t.Errorf("%s at %s:%s says %q, %v", name, host, port, got, err)
 			}
+		}
+	}
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		got, err := f.Run(t.Context(), "sh", "-c", datagramClient+host+" "+j.Response.Services[4].Ports["5353"])
+		if err != nil || got != "dns hello" {
+			t.Errorf("dns at %s says %q, %v", host, got, err)
 		}
 	}
 	j.End(t)
