@@ -47,7 +47,6 @@ const (
 	sendContext
 	knock       // send the context if Kaniko takes it
 	setKnock    // the time for that
-	dropKnock   // end the try
 	forgetGiven // the pod has got nothing of the context
 	joinOwners  // become an owner of the pod
 	lookAtGate  // see how the pod is

@@ -86,7 +86,6 @@ type life struct {
 	shown   bool      // Kaniko's log is being read
 	knocks  int       // how often the context was tried to be sent, or is going to be
 	knocked bool      // it is being tried
-	dropped bool      // that try is not waited for any more
 	unsure  bool      // one went well, and Kaniko has not said that it got anything
 	arrived bool      // Kaniko has the context
 	began   time.Time // when the context began to be sent, or had arrived; zero before

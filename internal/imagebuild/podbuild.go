@@ -35,7 +35,6 @@ type podBuild struct {
 	deadline *time.Timer // of the phase
 	grace    *time.Timer // of a finished build
 	knock    *time.Timer // to the next try to send the context
-	drop     func()      // ends the last one
 	starts   func()      // counts the pod as waiting no longer
 	denials  int
 	shared   bool // the pod is one that the step needs, and another made
@@ -170,9 +169,7 @@ func (b *podBuild) do(ctx context.Context, todo effect) any {
 		go func() { b.sent <- b.order.send(ctx, b.pod.Name, pods.Attach) }()
 	case knock:
 		b.noteGiven(false)
-		b.goKnock(ctx)
-	case dropKnock:
-		b.drop()
+		go func() { b.sent <- b.order.send(ctx, b.pod.Name, pods.Knock) }()
 	case setKnock:
 		b.knock.Reset(todo.after)
 	case forgetGiven:
@@ -207,16 +204,6 @@ func (b *podBuild) do(ctx context.Context, todo effect) any {
 		b.output.finish()
 	}
 	return nil
-}
-
-// goKnock tries to send the context, until it is dropped.
-func (b *podBuild) goKnock(ctx context.Context) {
-	ctx, drop := context.WithCancel(ctx)
-	b.drop = drop
-	go func() {
-		defer drop()
-		b.sent <- b.order.send(ctx, b.pod.Name, b.order.builder.options.Pods.Knock)
-	}()
 }
 
 // join makes the runner an owner of the pod.

@@ -42,8 +42,6 @@ func (l *life) knock() []effect {
 func (l *life) knockEnded(err error) []effect {
 	l.knocked = false
 	switch {
-	case l.dropped && err == nil:
-		return []effect{{act: sendContext}}
 	case errors.Is(err, podrun.ErrNotYet):
 		return l.unanswered()
 	case err != nil:
@@ -73,20 +71,13 @@ func (l *life) confirmed() []effect {
 	return []effect{{act: tellSent}}
 }
 
-// unconfirmed sends the context again, or at last, to a Kaniko that runs and has not got
-// any.
+// unconfirmed sends the context again, to a Kaniko that runs and has not got any.
 func (l *life) unconfirmed() []effect {
-	switch {
-	case l.words.said(input) || l.arrived:
+	if !l.unsure {
 		return nil
-	case l.knocked:
-		l.dropped = true
-		return []effect{{act: dropKnock}}
-	case l.unsure:
-		l.unsure = false
-		return []effect{{act: sendContext}}
 	}
-	return nil
+	l.unsure = false
+	return []effect{{act: sendContext}}
 }
 
 // unanswered acts on a try to send the context of which nothing has arrived.
@@ -118,7 +109,7 @@ func (l *life) begin() []effect {
 	}
 	l.phase = sending
 	if l.knocked { // and is answered now
-		return append(l.work(), effect{act: setGrace, after: inputGrace})
+		return l.work()
 	}
 	return append(l.work(), effect{act: sendContext})
 }
