@@ -212,7 +212,7 @@ func TestReopen(t *testing.T) {
 	}
 	defer l.Close()
 	again, err := forward.Reopen(made)
-	defer again.Close()
+	t.Cleanup(again.Close)
 	if err == nil || !strings.Contains(err.Error(), "for the service a is taken") || strings.Contains(err.Error(), "service b") {
 		t.Errorf("Reopen = %v", err)
 	}
