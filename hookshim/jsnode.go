@@ -46,7 +46,7 @@ func (s *scriptStep) bringNode(ctx context.Context, work, program string) (strin
 	if err != nil {
 		return "", err
 	}
-	if mayExecute(work) != nil {
+	if isNoexec(work) {
 		return "", noexecNode(version)
 	}
 	name := path.Join(version, "bin", "node")

@@ -54,8 +54,11 @@ func openOutlet(container hook.Container, token string) (*outlet, error) {
 	}
 	o := &outlet{dir: dir, token: token, ended: make(chan struct{}), mappings: hostPaths(container, work)}
 	sum, err := dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram))
+	if err == nil && isNoexec(work) {
+		err = errors.New("the work volume is mounted noexec")
+	}
 	if err == nil {
-		err = errors.Join(dir.CheckAgent(sum), mayExecute(filepath.Dir(dir.Door())))
+		err = dir.CheckAgent(sum)
 	}
 	if err == nil {
 		o.pipe, err = agent.OpenOutlet(dir.Door(), []byte(token))
@@ -66,17 +69,11 @@ func openOutlet(container hook.Container, token string) (*outlet, error) {
 	return o, nil
 }
 
-// mayExecute says that nothing in a directory can be executed: a mount has its options
-// in every pod.
-func mayExecute(dir string) error {
+// isNoexec tells a work volume that no program can be started from: a mount has its
+// options in every pod.
+func isNoexec(work string) bool {
 	var about unix.Statfs_t
-	if err := unix.Statfs(dir, &about); err != nil {
-		return fmt.Errorf("look at the work volume: %w", err)
-	}
-	if about.Flags&unix.ST_NOEXEC != 0 {
-		return errors.New("the work volume is mounted noexec")
-	}
-	return nil
+	return unix.Statfs(work, &about) == nil && about.Flags&unix.ST_NOEXEC != 0
 }
 
 // hostPaths are the directories that the runner and the action share.

@@ -198,7 +198,7 @@ func newJobRequest(input hook.Input, args jobArgs, place jobPlace) (spool.Reques
 	if err != nil {
 		return spool.Request{}, fmt.Errorf("find the job container's process: %w", err)
 	}
-	noexec, sum := mayExecute(place.work) != nil, ""
+	noexec, sum := isNoexec(place.work), ""
 	if !noexec {
 		if sum, err = place.dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram)); err != nil {
 			return spool.Request{}, err
