@@ -46,6 +46,36 @@ func TestWayThroughTheCode(t *testing.T) {
 	}
 }
 
+// TestWayOfJobs wants every package of whole jobs in the picture of the way, and the
+// pictures of jobs to name a function on each arrow that is not the runner's.
+func TestWayOfJobs(t *testing.T) {
+	_, text, _ := strings.Cut(documents(t)["docs/architecture.md"], way)
+	text, _, _ = strings.Cut(text, "\n## ")
+	for _, name := range []string{
+		"agent", "createoptions", "extension", "forward", "job", "jobdir", "jobrun", "podoptions", "service", "servicerun", "workerlog", "workpod",
+	} {
+		if !regexp.MustCompile(`\| ` + name + `\n`).MatchString(text) {
+			t.Errorf("no arrow leads to %s", name)
+		}
+	}
+	functions, _ := functionsOf(sources(t))
+	arrow := regexp.MustCompile(`(?m)^ +[A-Z]--?>>[A-Z]: (.+)$`)
+	for _, section := range []string{"\n## Whole jobs\n", "\n## The door\n"} {
+		_, text, _ := strings.Cut(documents(t)["docs/architecture.md"], section)
+		text, _, _ = strings.Cut(text, "\n## ")
+		arrows := arrow.FindAllStringSubmatch(text, -1)
+		if len(arrows) < 7 {
+			t.Errorf("%s: only %d arrows were read", strings.TrimSpace(section), len(arrows))
+		}
+		for _, label := range arrows {
+			function, _, _ := strings.Cut(label[1], ": ")
+			if runner := strings.HasPrefix(strings.TrimSpace(label[0]), "R"); !runner && !functions[function] {
+				t.Errorf("%s: the arrow %q names no function", strings.TrimSpace(section), label[1])
+			}
+		}
+	}
+}
+
 // functionsOf returns the functions and methods of the shim and the packages below internal, as
 // package.Function and package.Type.Method, and which of them each package imports.
 func functionsOf(all []source) (functions map[string]bool, uses map[string][]string) {
