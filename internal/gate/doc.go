@@ -36,7 +36,8 @@
 //	                                   and must not change
 //	unfit <IMAGE> <reason>             a layer that the executor unpacks otherwise
 //	                                   than Docker was cut off, and nothing can be
-//	                                   pushed any more
+//	                                   pushed any more; or "lacks " and what the image
+//	                                   does not have, when it would be pushed
 //	noindex sha256:<digest> <reason>   the index of a layer is not kept
 //	# <text>                           a diagnosis for people
 //
@@ -46,7 +47,8 @@
 // noindex is for people.
 //
 // Layers that are listed for inspection are looked through while they pass: in
-// bounded memory, two at a time, to the first entry that is unfit.
+// bounded memory, two at a time, to the first entry that is unfit. What an image has to
+// have is looked for in them too.
 //
 // # Indexes
 //

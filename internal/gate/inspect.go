@@ -36,6 +36,10 @@ type Inspection struct {
 	// Whiteouts says that the executor honors no whiteouts in this image, as it
 	// does where a COPY --from names it. Otherwise it honors all but opaque ones.
 	Whiteouts bool `json:"whiteouts,omitempty"`
+	// Workdir is a directory that the image has to have, User a number that has to have
+	// an entry in its /etc/passwd; empty for none.
+	Workdir string `json:"workdir,omitempty"`
+	User    string `json:"user,omitempty"`
 }
 
 // String is the form that [ParseInspection] reads.
@@ -66,11 +70,14 @@ type inspector struct {
 	// them in any order, and several at once.
 	all directories
 	// seen are the layers that were looked through to their end.
-	seen map[string]bool
+	seen   map[string]bool
+	wanted wanted
 }
 
 func newInspector(what Inspection) *inspector {
-	return &inspector{Inspection: what, seed: maphash.MakeSeed(), all: newDirectories(), seen: map[string]bool{}}
+	i := &inspector{Inspection: what, seed: maphash.MakeSeed(), all: newDirectories(), seen: map[string]bool{}}
+	i.wanted.add(what)
+	return i
 }
 
 // directories are those of layers, by the hashes of their paths.
@@ -87,6 +94,7 @@ func newDirectories() directories {
 func (i *inspector) add(what Inspection) {
 	i.Paths = append(i.Paths, what.Paths...)
 	i.Whiteouts = i.Whiteouts || what.Whiteouts
+	i.wanted.add(what)
 }
 
 // errUnfit ends a body in which something was found.
@@ -105,7 +113,12 @@ func (i *inspector) inspect(digest string, body io.Reader) (io.Reader, func() st
 	in, out := io.Pipe()
 	found := make(chan string, 1)
 	go func() {
-		what, whole := i.look(bufio.NewReaderSize(in, inspectorBuffer))
+		layer := bufio.NewReaderSize(in, inspectorBuffer)
+		first, _ := layer.Peek(1) // nothing is no layer either
+		what, whole := i.look(layer)
+		if string(first) != "{" { // the image's configuration
+			i.wanted.ended(whole)
+		}
 		if what != "" {
 			_ = in.CloseWithError(errUnfit) // it never fails
 			found <- what
@@ -142,6 +155,7 @@ func (i *inspector) look(r *bufio.Reader) (found string, whole bool) {
 		if found := i.unfit(h, name, own); found != "" {
 			return found, true
 		}
+		i.wanted.note(h, name, archive)
 		for dir := path.Dir(name); dir != "/" && len(own.filled) < maxDirectories; dir = path.Dir(dir) {
 			key := maphash.String(i.seed, dir)
 			if own.filled[key] {

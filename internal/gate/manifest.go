@@ -51,6 +51,10 @@ func (g *Gate) putManifest(w http.ResponseWriter, r *http.Request, op operation)
 		g.deny(w, r, reason)
 		return
 	}
+	if image, what := g.policy.lacking(); what != "" && !g.slot.closed {
+		g.slot.closed = true
+		g.report.line("unfit " + image + " " + what)
+	}
 	if g.slot.closed {
 		g.deny(w, r, "a base image of this build is unfit")
 		return

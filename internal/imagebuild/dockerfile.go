@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -159,7 +160,7 @@ func (o *order) specify(ctx context.Context) (*corev1.Pod, error) {
 	for _, image := range further {
 		p.triggers = append(p.triggers, image.reference.Name)
 	}
-	if p.inspect, err = inspections(p.file, p.onbuild, p.triggers); err != nil {
+	if p.inspect, err = inspections(p.file, p.known, p.triggers); err != nil {
 		return nil, err
 	}
 	return o.builder.options.pod(o, pulls)
@@ -203,14 +204,16 @@ func (o *order) pinned(ctx context.Context, of base) (string, error) {
 
 // inspections says which layers the gate looks through: those that matter for
 // what is built. Triggers copy from images that they name.
-func inspections(file *preflight.File, onbuild map[string]bool, triggers []string) ([]string, error) {
-	unpacked, err := file.Unpacked(onbuild)
+func inspections(file *preflight.File, bases map[string]preflight.Base, triggers []string) ([]string, error) {
+	unpacked, err := file.Unpacked(bases)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
 	for _, image := range unpacked {
-		all = append(all, gate.Inspection{Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied}.String())
+		all = append(all, gate.Inspection{
+			Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied, Workdir: image.Workdir, User: image.User,
+		}.String())
 	}
 	for _, image := range triggers {
 		all = append(all, gate.Inspection{Image: image, Paths: []string{"/"}, Whiteouts: true}.String())
@@ -232,19 +235,14 @@ func (o *order) triggered(ctx context.Context) ([]base, error) {
 		group.Go(func() { looked[i], found[i], errs[i] = o.look(ctx, i, &count) })
 	}
 	group.Wait()
-	bases := map[string]preflight.Base{}
-	p.onbuild = map[string]bool{}
+	p.known = map[string]preflight.Base{}
 	for i, err := range errs {
 		if err != nil {
 			return nil, err
 		}
-		reference := p.file.Images[i].Reference
-		bases[reference] = looked[i]
-		if len(looked[i].Triggers) > 0 {
-			p.onbuild[reference] = true
-		}
+		p.known[p.file.Images[i].Reference] = looked[i]
 	}
-	if err := o.checkBases(bases); err != nil {
+	if err := o.checkBases(); err != nil {
 		return nil, err
 	}
 	images := slices.Concat(found...)
@@ -253,19 +251,19 @@ func (o *order) triggered(ctx context.Context) ([]base, error) {
 }
 
 // checkBases refuses what this Kaniko would build otherwise than Docker for what the
-// bases have, by their reference, and warns of some. The context is read where there are
-// triggers: the rest has been looked at with it.
-func (o *order) checkBases(bases map[string]preflight.Base) error {
+// plan's bases have, and warns of some. The context is read where there are triggers, or
+// where the working directory or user of a base decides: the rest has been looked at with it.
+func (o *order) checkBases() error {
 	p := o.plan
 	var context *preflight.Context
-	if len(p.onbuild) > 0 {
+	if slices.ContainsFunc(slices.Collect(maps.Values(p.known)), preflight.Base.InContext) {
 		tree, err := o.readTree()
 		if err != nil {
 			return failure.New(failure.BadRequest, "kiln: %w", err)
 		}
 		context = preflight.Listed(tree)
 	}
-	warnings, err := p.file.Above(o.builder.options.Flavor.Name, context, bases)
+	warnings, err := p.file.Above(o.builder.options.Flavor.Name, context, p.known)
 	if err != nil {
 		return o.author().refuse(0, err)
 	}
@@ -286,7 +284,10 @@ func (o *order) look(ctx context.Context, index int, count *atomic.Int64) (prefl
 	if err != nil {
 		return preflight.Base{}, nil, o.author().baseError(image, err)
 	}
-	looked := preflight.Base{Triggers: found.Triggers, Environment: preflight.BaseEnvironment(found.Environment), Env: found.Env}
+	looked := preflight.Base{
+		Triggers: found.Triggers, User: found.Start.User,
+		Environment: preflight.BaseEnvironment(found.Environment), Env: found.Env,
+	}
 	named, err := p.file.Base(image.Reference, looked)
 	if err != nil {
 		return preflight.Base{}, nil, o.author().refuse(image.Line, err)

@@ -126,8 +126,8 @@ func TestTriggersAreChecked(t *testing.T) {
 			writeContext(t, o.source.Context.Path)
 			o.plan.file = file
 			o.author().shield()
-			o.plan.onbuild = map[string]bool{"base": true}
-			err = o.checkBases(map[string]preflight.Base{"base": {Triggers: []string{tt.trigger}}})
+			o.plan.known = map[string]preflight.Base{"base": {Triggers: []string{tt.trigger}}}
+			err = o.checkBases()
 			if (err != nil) != (tt.says != "") || err != nil && (failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("checkBases: %q %v, want %q", failure.Of(err), err, tt.says)
 			}

@@ -69,6 +69,10 @@ func TestOutcomes(t *testing.T) {
 			l.Print(gate, "unfit base.example.com/base:1 holds a named pipe, /srv/q")
 			<-l.Deleted()
 		}}, ending{"unsupported_instruction", 1, 1, ""}, "Dockerfile:1: a layer of the image base.example.com/base:1 holds a named pipe"},
+		"the gate misses something": {event{begun, 0, func(l *podtest.Life) {
+			l.Print(gate, "unfit base.example.com/base:1 lacks its working directory /srv: Docker makes it")
+			<-l.Deleted()
+		}}, ending{"unsupported_instruction", 1, 1, ""}, "Dockerfile:1: the image base.example.com/base:1 lacks its working directory /srv: Docker makes it; use another base image, or write USER root"},
 		"the gate ends": {event{waiting, 0, func(l *podtest.Life) { l.Exit(gate, 1); <-l.Deleted() }}, ending{"internal", 1, 0, ""}, ""},
 		"Kaniko's image cannot be pulled": {event{created, 0, func(l *podtest.Life) {
 			l.Waits(builder, "ErrImagePull", "manifest unknown")

@@ -35,9 +35,9 @@ type plan struct {
 	head []byte
 	// triggers are the images that the bases' ONBUILD triggers name.
 	triggers []string
-	// onbuild are the bases that have triggers; inspect are the layers that the
-	// gate looks through.
-	onbuild map[string]bool
+	// known is what is known of the bases, by their reference; inspect are the layers
+	// that the gate looks through.
+	known   map[string]preflight.Base
 	inspect []string
 	// users says that the build pod gets a user namespace of its own.
 	users bool

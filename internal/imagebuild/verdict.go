@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/failure"
+	"kiln/internal/gate"
 	"kiln/internal/kaniko"
 	"kiln/internal/podrun"
 	"kiln/internal/preflight"
@@ -42,7 +43,7 @@ func (l *life) taken(why string) error {
 }
 
 // badBase is the error of an image with a layer that Kaniko would unpack
-// otherwise than Docker, at the line that names the image.
+// otherwise than Docker, or without what Kaniko needs, at the line that names the image.
 func (l *life) badBase() error {
 	image, found, _ := strings.Cut(l.badLayer, " ")
 	at := l.about.place
@@ -50,6 +51,11 @@ func (l *life) badBase() error {
 		if named.Reference == image {
 			at.Line = named.Line
 		}
+	}
+	if missing, ok := strings.CutPrefix(found, gate.Lacks); ok {
+		return steplog.Fail(at, failure.UnsupportedInstruction,
+			"the image %s lacks %s; use another base image, or write USER root and WORKDIR with a path behind FROM",
+			steplog.OneLine(image), steplog.OneLine(missing))
 	}
 	return steplog.Fail(at, failure.UnsupportedInstruction,
 		"a layer of the image %s %s: Kaniko unpacks it otherwise than Docker; use another base image, or one whose layers were joined to one",

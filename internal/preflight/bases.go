@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -12,10 +13,18 @@ type Base struct {
 	Shell []string
 	// Triggers are its ONBUILD triggers.
 	Triggers []string
-	// Environment is what is odd about its configuration.
+	// User is its USER, empty for root.
+	User string
+	// Environment is what its configuration has that builders complete or trip over.
 	Environment BaseEnvironment
 	// Env is its environment, of entries NAME=value; nil where that is not known.
 	Env []string
+}
+
+// InContext reports whether what the build context holds can come out otherwise on this
+// base than on one that brings nothing.
+func (b Base) InContext() bool {
+	return len(b.Triggers) > 0 || !rootOwner(b.User) || strings.Trim(b.Environment.Workdir, "/") != ""
 }
 
 // variables are those of the environment, nil where it is not known. An image without a
@@ -33,14 +42,38 @@ func (b Base) variables() *variables {
 	return all
 }
 
-// BaseEnvironment is what is odd about the configuration of a base image.
+// BaseEnvironment is what the configuration of a base image has that builders complete
+// or trip over.
 type BaseEnvironment struct {
 	// NoPath is whether its environment sets something, and no PATH.
 	NoPath bool
 	// Bad is an entry of it that is not NAME=value, empty for none.
 	Bad string
-	// Relative is whether its working directory is a relative path.
-	Relative bool
+	// Relative is whether its working directory is a relative path, Dots whether it has
+	// .. in it, or is too long. Workdir is the directory where neither is so, clean;
+	// empty where it is not known.
+	Relative, Dots bool
+	Workdir        string
+	// Long is whether the environment is too long to be kept.
+	Long bool
+	// Cmd is whether it has a CMD, StartInterval whether its HEALTHCHECK has such a time.
+	Cmd, StartInterval bool
+}
+
+// brought is what the base image of stages brings along.
+type brought struct {
+	// variables are nil where they are not known.
+	variables *variables
+	user      word
+	workdir   word
+}
+
+func (b Base) brought() *brought {
+	return &brought{
+		variables: b.variables(),
+		user:      word{value: b.User, known: true},
+		workdir:   word{value: b.Environment.Workdir, known: b.Environment.Workdir != ""},
+	}
 }
 
 // Base looks at a base image, by its reference, and returns the external images that
@@ -73,14 +106,40 @@ func (w *walker) unfitBase(index int, base BaseEnvironment) *Error {
 	case base.Bad != "":
 		e = w.errorf(line, "the environment of the base image %s has the entry %q, which is not NAME=value, and Kaniko ends with an error at it", name, shorten(printable(base.Bad)))
 		e.Advice = "Use another base image."
+	case base.Long:
+		e = w.errorf(line, "the environment of the base image %s is longer than kiln looks at, and what Kaniko makes of it is not known", name)
+		e.Advice = "Use another base image."
 	case base.Relative:
 		e = w.errorf(line, "the working directory of the base image %s is a relative path, and Kaniko takes another directory than Docker", name)
 		e.Advice = "Use another base image."
+	case base.Dots:
+		e = w.errorf(line, "the working directory of the base image %s has .. in it, or is too long, and Kaniko takes or makes other directories than Docker", name)
+		e.Advice = "Use another base image."
+	case base.StartInterval && w.keepsHealthcheck(index):
+		e = w.errorf(line, "the base image %s has a HEALTHCHECK with --start-interval, which Kaniko drops", name)
+		e.Advice = "Write a HEALTHCHECK of its own, or HEALTHCHECK NONE: nothing checks the health of an action."
 	case base.NoPath && !setsPath(w.parsed[index].Commands):
 		e = w.errorf(line, "the environment of the base image %s has no PATH: Docker gives the image one, Kaniko does not", name)
 		e.Advice = "Write ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin behind FROM."
 	}
 	return e
+}
+
+// keepsHealthcheck reports whether the image that is built has the HEALTHCHECK of the base
+// of a stage.
+func (w *walker) keepsHealthcheck(index int) bool {
+	for s := w.stages[len(w.stages)-1]; s != nil; s = s.base {
+		if slices.ContainsFunc(w.parsed[s.index].Commands, func(command instructions.Command) bool {
+			_, found := command.(*instructions.HealthCheckCommand)
+			return found
+		}) {
+			return false
+		}
+		if s.index == index {
+			return true
+		}
+	}
+	return false
 }
 
 // setsPath reports whether the first command of a stage that may need a PATH sets

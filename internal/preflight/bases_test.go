@@ -25,6 +25,13 @@ func TestBase(t *testing.T) {
 		{"FROM b\nCOPY --from=a /f /f\n", noPath, ""},
 		{"FROM a\n", preflight.BaseEnvironment{Bad: "BARE"}, `has the entry "BARE"`},
 		{"FROM a\n", preflight.BaseEnvironment{Relative: true}, "is a relative path"},
+		{"FROM a\n", preflight.BaseEnvironment{Dots: true}, "has .. in it"},
+		{"FROM a\n", preflight.BaseEnvironment{Long: true}, "the environment of the base image a is longer than kiln looks at"},
+		{"FROM a\nRUN true\n", preflight.BaseEnvironment{StartInterval: true}, "a HEALTHCHECK with --start-interval"},
+		{"FROM a AS x\nRUN true\nFROM x\n", preflight.BaseEnvironment{StartInterval: true}, "Dockerfile:1: the base image a has a HEALTHCHECK"},
+		{"FROM a AS x\nHEALTHCHECK NONE\nFROM x\nRUN true\n", preflight.BaseEnvironment{StartInterval: true}, ""},
+		{"FROM a AS x\nFROM x\nHEALTHCHECK CMD true\n", preflight.BaseEnvironment{StartInterval: true}, ""},
+		{"FROM a AS x\nFROM b\nCOPY --from=x /f /f\n", preflight.BaseEnvironment{StartInterval: true}, ""},
 	} {
 		file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
 		if err != nil {
@@ -75,6 +82,75 @@ func TestEnvironmentOfBase(t *testing.T) {
 			_, err := file.Above(flavor, nil, bases)
 			if (want == "") != (err == nil) || err != nil && !strings.Contains(detail(err), want) {
 				t.Errorf("%q with %s: error = %v, want %q", tt.dockerfile, flavor, err, want)
+			}
+		}
+	}
+}
+
+// What a USER or WORKDIR of the Dockerfile decides, that of the base image does too.
+func TestUserAndWorkdirOfBase(t *testing.T) {
+	of := func(user, workdir string) preflight.Base {
+		return preflight.Base{User: user, Environment: preflight.BaseEnvironment{Workdir: workdir}}
+	}
+	bases := map[string]preflight.Base{
+		"named": of("mary", "/home/mary"), "number": of("4711", "/srv/x"), "group": of("4711:12", "/"), "own": of("12:12", "/"),
+		"other": of("mary:12", "/"), "root": of("0:0", "/srv/x"), "kaniko": of("", "/kaniko"),
+	}
+	const several, group = "(rule WorkdirSeveralAfterUser)", "(rule RunUserGroup)"
+	for _, tt := range []struct {
+		dockerfile, chainguard, osscontainertools string
+	}{
+		{"FROM named\nRUN true\n", "", ""},
+		{"FROM named\nWORKDIR /new/x\n", "Dockerfile:2: behind the configuration of named: this Kaniko gives only the last", ""},
+		{"FROM named\nWORKDIR x/y\n", several, ""},
+		{"FROM named\nWORKDIR x\n", "", ""},
+		{"FROM named\nCOPY d/ .\n", "(rule CopyOntoDirectory)", "(rule CopyOntoOwner)"},
+		{"FROM named\nCOPY f ./\nCOPY d/ ./d/\n", "(rule CopyOntoDirectory)", ""}, // below /home
+		{"FROM number\nCOPY d/ .\n", "(rule CopyOntoDirectory)", "(rule CopyOntoOwner)"},
+		{"FROM number\nCOPY d/ ./d/\nRUN true\n", "", ""},
+		{"FROM number\nUSER root\nCOPY f ./\nRUN true\n", "", ""},
+		{"FROM root\nCOPY d/ .\nRUN true\n", "", ""},
+		{"FROM root\nWORKDIR /new/x\n", "", ""},
+		{"FROM group\nRUN true\n", group, ""},
+		{"FROM group AS x\nFROM x\nRUN true\n", group, ""},
+		{"FROM group AS x\nUSER root\nFROM x\nRUN true\n", "", ""},
+		{"FROM own\nRUN true\n", "", ""},
+		{"FROM other\nRUN true\n", group, "(rule RunUserOtherGroup)"},
+		{"FROM kaniko\nCOPY f ./\n", "(rule TargetKaniko)", "(rule TargetKaniko)"},
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(tt.dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for flavor, want := range map[string]string{preflight.Chainguard: tt.chainguard, preflight.Osscontainertools: tt.osscontainertools} {
+			_, err := file.Above(flavor, nil, bases)
+			if (want == "") != (err == nil) || err != nil && !strings.Contains(detail(err), want) {
+				t.Errorf("%q with %s: error = %v, want %q", tt.dockerfile, flavor, err, want)
+			}
+		}
+	}
+}
+
+// A trigger's ENTRYPOINT drops the CMD of its image with Docker.
+func TestCmdOfBase(t *testing.T) {
+	for dockerfile, want := range map[string]string{
+		"FROM a\nRUN true\n":                      "Dockerfile:1: ONBUILD ENTRYPOINT [\"/e\"], a trigger of a: this Kaniko keeps the CMD",
+		"FROM a AS x\nFROM x\nRUN true\n":         "keeps the CMD",
+		"FROM a\nENTRYPOINT [\"/f\"]\nRUN true\n": "",
+		"FROM a\nCMD [\"x\"]\n":                   "",
+		"FROM a AS x\nFROM b\n":                   "",
+		"FROM b\n":                                "",
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		triggers := []string{"ENV A=b", `ENTRYPOINT ["/e"]`}
+		bases := map[string]preflight.Base{"a": {Triggers: triggers, Environment: preflight.BaseEnvironment{Cmd: true}}, "b": {Triggers: triggers}}
+		for flavor, want := range map[string]string{preflight.Chainguard: want, preflight.Osscontainertools: ""} {
+			_, err := file.Above(flavor, nil, bases)
+			if (want == "") != (err == nil) || err != nil && !strings.Contains(detail(err), want) {
+				t.Errorf("%q with %s: error = %v, want %q", dockerfile, flavor, err, want)
 			}
 		}
 	}

@@ -60,9 +60,12 @@ func eachPort(text string) ([]string, bool) {
 }
 
 // mendGroup names root, whose the files are, before a group that stands alone.
-func mendGroup(_ *site, r *rewrite) bool {
+func mendGroup(s *site, r *rewrite) bool {
 	if !strings.HasPrefix(r.copying.chown, ":") {
-		return false // it may be in the value of a variable
+		value, _ := s.expand(r.copying.chown)
+		if r.copying.chown = value; !s.literal(value) {
+			return false
+		}
 	}
 	r.copying.chown = "0" + r.copying.chown
 	return true

@@ -15,17 +15,36 @@ type copying struct {
 	add          bool
 	from         string
 	chown, chmod string
+	// blank is whether --chown or --chmod is there and comes to nothing.
+	blank bool
 }
 
 // copying returns the COPY or ADD of a site.
 func (s *site) copying() (copying, bool) {
+	var found copying
 	switch c := s.command.(type) {
 	case *instructions.CopyCommand:
-		return copying{SourcesAndDest: c.SourcesAndDest, from: c.From, chown: c.Chown, chmod: c.Chmod}, true
+		found = copying{SourcesAndDest: c.SourcesAndDest, from: c.From, chown: c.Chown, chmod: c.Chmod}
 	case *instructions.AddCommand:
-		return copying{SourcesAndDest: c.SourcesAndDest, add: true, chown: c.Chown, chmod: c.Chmod}, true
+		found = copying{SourcesAndDest: c.SourcesAndDest, add: true, chown: c.Chown, chmod: c.Chmod}
+	default:
+		return found, false
 	}
-	return copying{}, false
+	for _, flag := range []*string{&found.chown, &found.chmod} {
+		if s.blank(*flag) {
+			*flag, found.blank = "", true
+		}
+	}
+	return found, true
+}
+
+// blank reports whether a flag is there and empty once its variables are replaced.
+func (s *site) blank(flag string) bool {
+	if !strings.Contains(flag, "$") || s.stage == nil {
+		return false
+	}
+	value, known := s.expand(flag)
+	return known && value == ""
 }
 
 // copies matches a COPY or ADD.
@@ -47,7 +66,7 @@ func adds(match func(*site, *instructions.AddCommand) bool) func(*site) bool {
 // copyRows are the constructs of COPY and ADD, with what WORKDIR shares of them. Their
 // order is that in which an instruction is written anew.
 func copyRows() []Row {
-	return slices.Concat(addRows(), copyFlagRows(), copyModeRows(), copyOntoRows(), chownRows(), directoryRows(), linkRows(),
+	return slices.Concat(addRows(), copyFlagRows(), emptyFlagRows(), copyModeRows(), copyOntoRows(), chownRows(), directoryRows(), linkRows(),
 		copySourceRows(), copyFromRows(), contextRows(), archiveRows(), archiveEntryRows(), containerRows(), copyOwnRows())
 }
 
@@ -95,6 +114,21 @@ func copyFlagRows() []Row {
 			},
 		},
 	}
+}
+
+// emptyFlagRows are the constructs of flags without a value.
+func emptyFlagRows() []Row {
+	return []Row{{
+		ID:                "CopyFlagEmpty",
+		Name:              "COPY or ADD --chown or --chmod of a variable that is empty",
+		Example:           "FROM busybox\nARG OWNER=\nCOPY --chown=$OWNER a /a\n",
+		Chainguard:        Mend,
+		Osscontainertools: Mend,
+		Message:           "Kaniko fails at the flag, Docker goes on as if it were not there",
+		Advice:            "Give the variable a value, or leave the flag out.",
+		match:             copies(func(_ *site, c copying) bool { return c.blank }),
+		mend:              func(*site, *rewrite) bool { return true }, // what is written has no such flag
+	}}
 }
 
 // copiesDirectory reports whether a source is evidently a directory.

@@ -141,18 +141,24 @@ func below(target, directory string) bool {
 // targets matches a COPY, ADD or WORKDIR by the path that it writes.
 func targets(match func(*site, string) bool) func(*site) bool {
 	return func(s *site) bool {
-		destination := ""
-		if c, ok := s.copying(); ok {
-			destination = c.DestPath
-		} else if c, ok := s.command.(*instructions.WorkdirCommand); ok {
-			destination = c.Path
-		}
-		if destination == "" {
-			return false
-		}
-		target, _, known := s.path(destination)
-		return known && match(s, target)
+		target, found := s.target()
+		return found && match(s, target)
 	}
+}
+
+// target is the path that a COPY, ADD or WORKDIR writes, where it is known.
+func (s *site) target() (target string, found bool) {
+	destination := ""
+	if c, ok := s.copying(); ok {
+		destination = c.DestPath
+	} else if c, ok := s.command.(*instructions.WorkdirCommand); ok {
+		destination = c.Path
+	}
+	if destination == "" {
+		return "", false
+	}
+	target, _, known := s.path(destination)
+	return target, known
 }
 
 var drive = regexp.MustCompile(`^[A-Za-z]:[\\/]`)
@@ -182,6 +188,9 @@ func usual() []string {
 // images have it, or because an earlier instruction names it.
 func (s *site) exists(directory string) bool {
 	if _, made := s.stage.owner(directory); made || directory == "/" {
+		return true
+	}
+	if own := s.stage.root().brought; own != nil && own.workdir.known && below(own.workdir.value, directory) {
 		return true
 	}
 	return s.stage.root().image != scratch && slices.Contains(usual(), directory) || s.named(directory)

@@ -62,15 +62,17 @@ func userRows() []Row {
 var modifier = regexp.MustCompile(`\$\{[^}]*:`)
 
 // foreignGroup reports whether the user has an explicit group that is not
-// evidently its own.
+// evidently its own. A base image whose user and group are one number has them so in
+// its /etc/passwd, or has no entry.
 func (s *site) foreignGroup() bool {
 	user, group, found := strings.Cut(s.stage.user.value, ":")
-	return s.stage.user.known && found && group != "" && (user != group || allDigits(user))
+	return s.stage.user.known && found && group != "" && (user != group || allDigits(user) && !s.stage.usersOwn)
 }
 
 // numericUser reports whether the user is a number other than root's, in a
-// stage that has evidently not added it.
+// stage that has evidently not added it. That of a base image is looked for in its layers:
+// see [Unpacked].
 func (s *site) numericUser() bool {
 	user, group, _ := strings.Cut(s.stage.user.value, ":")
-	return s.stage.user.known && group == "" && allDigits(user) && strings.Trim(user, "0") != "" && !s.likely(user)
+	return s.stage.user.known && !s.stage.usersOwn && group == "" && allDigits(user) && strings.Trim(user, "0") != "" && !s.likely(user)
 }

@@ -71,9 +71,9 @@ type stage struct {
 	// triggers are those of its base: of a stage from the start, of an image
 	// once they are known.
 	triggers []trigger
-	// inherited are the variables of the image that it is built from, nil until they
-	// are known. Stages share them.
-	inherited *variables
+	// brought is what the image that it is built from brings along, nil until that is
+	// known. Stages share it.
+	brought *brought
 	// facts are what its RUN instructions say, nil until they are read.
 	facts *facts
 

@@ -2,8 +2,11 @@ package preflight
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
 // Above looks at a Dockerfile that has a [Report] with the ONBUILD triggers and the
@@ -30,6 +33,11 @@ func (f *File) Above(flavor string, context *Context, bases map[string]Base) (wa
 	if err := w.learn(bases); err != nil {
 		return nil, err
 	}
+	if flavor == Chainguard {
+		if err := w.keptCmd(bases); err != nil {
+			return nil, err
+		}
+	}
 	if err := w.walk(c.visit); err != nil {
 		return nil, err
 	}
@@ -42,19 +50,20 @@ const maxEnvironments = 256 << 10
 
 // learn gives the used stages the triggers of their bases, and their environment.
 func (w *walker) learn(bases map[string]Base) error {
-	size, length, inherited := w.size, 0, map[string]*variables{}
+	size, length, all := w.size, 0, map[string]*brought{}
 	for index, s := range w.stages {
 		if s.base != nil || !s.used {
 			continue
 		}
-		if _, found := inherited[s.image]; !found {
-			inherited[s.image] = bases[s.image].variables()
-			if length += len(strings.Join(bases[s.image].Env, "\n")); length > maxEnvironments {
+		base, looked := bases[s.image]
+		if _, found := all[s.image]; !found && looked {
+			all[s.image] = base.brought()
+			if length += len(strings.Join(base.Env, "\n")); length > maxEnvironments {
 				return w.errorf(startLine(w.parsed[index].Location), "the environments of the base images have more than %d bytes together", maxEnvironments)
 			}
 		}
-		s.inherited = inherited[s.image]
-		texts := bases[s.image].Triggers
+		s.brought = all[s.image]
+		texts := base.Triggers
 		if len(texts) == 0 {
 			continue
 		}
@@ -76,6 +85,41 @@ func (w *walker) learn(bases map[string]Base) error {
 		}
 	}
 	return nil
+}
+
+// keptCmd refuses a trigger with an ENTRYPOINT for which Docker drops the CMD of the base
+// image, and chainguard's Kaniko, which goes by the Dockerfile alone, does not.
+func (w *walker) keptCmd(bases map[string]Base) error {
+	for index, s := range w.stages {
+		if !s.used || s.base != nil || !bases[s.image].Environment.Cmd {
+			continue
+		}
+		var entrypoint *trigger
+		cmd := slices.ContainsFunc(w.parsed[index].Commands, starts)
+		for i := range s.triggers {
+			if _, ok := s.triggers[i].command.(*instructions.EntrypointCommand); ok {
+				entrypoint = &s.triggers[i]
+			} else {
+				cmd = cmd || starts(s.triggers[i].command)
+			}
+		}
+		if entrypoint == nil || cmd {
+			continue
+		}
+		e := w.site(s, nil, startLine(w.parsed[index].Location), nil, nil).of(entrypoint).errorf("this Kaniko keeps the CMD of the image, Docker drops it for the ENTRYPOINT")
+		e.Advice = "Write the ENTRYPOINT behind FROM too, or CMD []."
+		return e
+	}
+	return nil
+}
+
+// starts reports whether a command says how a container starts.
+func starts(command instructions.Command) bool {
+	switch command.(type) {
+	case *instructions.EntrypointCommand, *instructions.CmdCommand:
+		return true
+	}
+	return false
 }
 
 // usable refuses triggers of a used stage that copy from an unused one, and those
@@ -183,13 +227,21 @@ func (c *triggerCheck) report(s *site, row Row, message string) {
 	}
 	e := s.refuse(row, message)
 	if s.given() {
-		what := "the environment"
-		if len(s.stage.root().triggers) > 0 {
-			what = "the ONBUILD triggers"
-		}
-		e.Reason = fmt.Sprintf("behind %s of %s: %s", what, shorten(printable(s.stage.root().image)), e.Reason)
+		root := s.stage.root()
+		e.Reason = fmt.Sprintf("behind %s of %s: %s", root.brings(), shorten(printable(root.image)), e.Reason)
 	}
 	c.refused = append(c.refused, e)
+}
+
+// brings names what of the base image of a stage can have to do with an instruction.
+func (s *stage) brings() string {
+	switch {
+	case len(s.triggers) > 0:
+		return "the ONBUILD triggers"
+	case s.brought != nil && (!rootOwner(s.brought.user.value) || s.brought.workdir.known && s.brought.workdir.value != "/"):
+		return "the configuration"
+	}
+	return "the environment"
 }
 
 // warn is a problem of a site that refuses nothing.

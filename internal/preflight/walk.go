@@ -21,6 +21,8 @@ type state struct {
 	// unknown ones come from a base image.
 	user    word
 	workdir word
+	// usersOwn is whether the user is that of the base image.
+	usersOwn bool
 	// shell is what SHELL has set, nil where that is left to the base image.
 	shell []string
 	// added are the texts of the RUNs that may have added users, owning of those
@@ -189,12 +191,20 @@ func (s *stage) begin() {
 	switch {
 	case s.base != nil:
 		s.variables.from = s.base.variables.behind()
+		s.usersOwn = s.base.usersOwn
 		s.user, s.workdir, s.volumes = s.base.user, s.base.workdir, slices.Clip(s.base.volumes)
 		s.shell, s.added, s.owning = s.base.shell, slices.Clip(s.base.added), slices.Clip(s.base.owning)
 	case s.image == scratch:
 		s.user, s.workdir = word{known: true}, word{value: "/", known: true}
-	case s.inherited != nil:
-		s.variables.from = s.inherited
+	case s.brought != nil:
+		s.user, s.workdir = s.brought.user, s.brought.workdir
+		s.usersOwn = true
+		if s.variables.from = s.brought.variables; s.variables.from == nil {
+			s.variables.open = true
+		}
+		if at := s.workdir; at.known && !rootOwner(s.user.value) && !slices.Contains(usual(), at.value) {
+			s.made[at.value] = s.user.value // as it is in nearly all images
+		}
 	default:
 		s.variables.open = true
 	}
@@ -233,7 +243,7 @@ func (s *site) apply() error {
 		return s.setEnv(c)
 	case *instructions.UserCommand:
 		value, known := s.expand(c.User)
-		s.stage.user = word{value: value, known: known}
+		s.stage.user, s.stage.usersOwn = word{value: value, known: known}, false
 	case *instructions.WorkdirCommand:
 		s.setWorkdir(c)
 	case *instructions.ShellCommand:

@@ -201,7 +201,7 @@ func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch st
 		Manifest: chosen.digest, Differ: chosen.differ,
 		Start: config.start(), Serving: config.serving(), Environment: config.environment(),
 	}
-	if base.Whole = len(strings.Join(config.Config.Env, "\n")) <= maxEnv; base.Whole {
+	if base.Whole = !base.Environment.Long; base.Whole {
 		base.Env = config.Config.Env
 	}
 	if size := len(strings.Join(base.Triggers, "\n")); size > maxTriggers {

@@ -8,6 +8,7 @@ package baseimage
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -119,10 +120,11 @@ func configure(name string, c *v1.Config) (layers [][]entry, found bool) {
 	return layers, true
 }
 
-// entry is an entry of a layer; a file's content is its name.
+// entry is an entry of a layer; a file's content is its name, where there is no text.
 type entry struct {
 	header tar.Header
 	xattr  string
+	text   string
 }
 
 func dir(name string, owner int) entry {
@@ -131,6 +133,12 @@ func dir(name string, owner int) entry {
 
 func file(name string, mode int64, owner int) entry {
 	return entry{header: tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: mode, Uid: owner, Gid: owner, Size: int64(len(name))}}
+}
+
+func text(name, content string) entry {
+	e := file(name, 0o644, 0)
+	e.text, e.header.Size = content, int64(len(content))
+	return e
 }
 
 func link(name, target string) entry {
@@ -157,7 +165,7 @@ func newLayer(entries []entry, options ...tarball.LayerOption) (v1.Layer, error)
 			return nil, err
 		}
 		if e.header.Size > 0 {
-			if _, err := io.WriteString(w, e.header.Name); err != nil {
+			if _, err := io.WriteString(w, cmp.Or(e.text, e.header.Name)); err != nil {
 				return nil, err
 			}
 		}

@@ -2,12 +2,17 @@ package baseimage
 
 import (
 	"archive/tar"
+	"bytes"
+	"encoding/json"
 	"runtime"
+	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/compression"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -59,6 +64,49 @@ func odd(name string, c *v1.Config) (layers [][]entry, found bool) {
 		}
 	case "zstd-docker", "nested", "noplatform":
 		layers = [][]entry{{file("opt/"+name, 0o644, 0)}}
+	case "env-long":
+		c.Env = append(c.Env, "LONG="+strings.Repeat("x", 70<<10))
+	case "trigger-entrypoint":
+		c.OnBuild, c.Cmd = []string{`ENTRYPOINT ["/bin/echo"]`}, []string{"base"}
+	case "start-interval":
+		c.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "true"}, Interval: time.Minute}
+	case "kept":
+		c.Env = append(c.Env, "A B=c d", `QUOTED="x" $HOME 'y' \z`, "LINES=a\nb", "A-B=1", "HOME=/elsewhere")
+		c.Labels = map[string]string{"quoted": `$HOME "x" 'y' \z`, "b c": "d\ne", "": "no name", "empty": ""}
+		c.ExposedPorts = map[string]struct{}{"80": {}, "8000-8002/tcp": {}, "53/UDP": {}, "9/sctp": {}}
+		c.Volumes = map[string]struct{}{"/data/": {}, "relative": {}, "/a/../b": {}, "": {}, "/": {}}
+		c.Entrypoint, c.Cmd, c.StopSignal = []string{""}, []string{"echo $A"}, "RTMIN+3"
+		c.Shell = []string{"/bin/sh", "-ec"}
+		c.Healthcheck = &v1.HealthConfig{Test: []string{"CMD-SHELL", "true"}, Timeout: time.Second, StartPeriod: time.Second, Retries: 3}
+	default:
+		return placed(name, c)
+	}
+	return layers, true
+}
+
+// placed is configure for bases with a user, a working directory, or volumes where they
+// matter. "user-NAME" and "user-NAME-GROUP" have that user.
+func placed(name string, c *v1.Config) (layers [][]entry, found bool) {
+	if user, found := strings.CutPrefix(name, "user-"); found {
+		c.User = strings.ReplaceAll(user, "-", ":")
+		return [][]entry{{
+			text("etc/passwd", "root:x:0:0::/root:/bin/sh\nmary:x:12:100::/home/mary:/bin/sh\nsam:x:2000:2000::/home/sam:/bin/sh\n"),
+			text("etc/group", "root:x:0:\nstaff:x:100:\nothers:x:200:mary\nsam:x:2000:\n"),
+		}}, true
+	}
+	switch name {
+	case "workdir-missing":
+		c.WorkingDir = "/not/there"
+	case "workdir-missing-user":
+		c.WorkingDir, c.User = "/not/there", "daemon"
+	case "workdir-dots":
+		c.WorkingDir = "/srv/../opt/x"
+	case "workdir-link":
+		c.WorkingDir = "/l/deep"
+		layers = [][]entry{{dir("opt/", 0), dir("opt/deep/", 0), link("l", "opt")}}
+	case "volume-workdir":
+		c.WorkingDir, c.Volumes = "/data", map[string]struct{}{"/data": {}, "/tmp": {}, "/none": {}}
+		layers = [][]entry{{dir("data/", 0), file("data/seed", 0o644, 0)}}
 	default:
 		return nil, false
 	}
@@ -84,8 +132,52 @@ func wrap(name string, img v1.Image) (remote.Taggable, error) {
 		return index(own(), index(own(), img, attestation)), nil
 	case "noplatform":
 		return index(nil, img), nil
+	case "start-interval":
+		return startInterval(img)
 	}
 	return img, nil
+}
+
+// startInterval gives the HEALTHCHECK of an image what the library does not know.
+func startInterval(img v1.Image) (remote.Taggable, error) {
+	raw, err := img.RawConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := img.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	changed := whole{Image: img, config: bytes.Replace(raw, []byte(`"Interval":`), []byte(`"StartInterval":1000000000,"Interval":`), 1)}
+	if manifest.Config.Digest, manifest.Config.Size, err = v1.SHA256(bytes.NewReader(changed.config)); err != nil {
+		return nil, err
+	}
+	if changed.manifest, err = json.Marshal(manifest); err != nil {
+		return nil, err
+	}
+	return partial.CompressedToImage(changed)
+}
+
+// whole is an image with another configuration.
+type whole struct {
+	v1.Image
+	config, manifest []byte
+}
+
+// RawConfigFile implements partial.CompressedImageCore.
+func (w whole) RawConfigFile() ([]byte, error) { return w.config, nil }
+
+// RawManifest implements partial.CompressedImageCore.
+func (w whole) RawManifest() ([]byte, error) { return w.manifest, nil }
+
+// LayerByDigest implements partial.CompressedImageCore.
+func (w whole) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {
+	if config, err := partial.ConfigLayer(w); err == nil {
+		if own, err := config.Digest(); err == nil && own == digest {
+			return config, nil
+		}
+	}
+	return w.Image.LayerByDigest(digest)
 }
 
 // own is the platform that Dockerfiles are built for here.

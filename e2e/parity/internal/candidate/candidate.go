@@ -136,14 +136,14 @@ func (k *Kiln) accept(ctx context.Context, source *Source, push string) (kaniko.
 		return kaniko.Build{}, nil, err
 	}
 	var pulls []string
-	inspect, err := inspections(parsed)
-	if err != nil {
-		return kaniko.Build{}, nil, err
-	}
 	for _, image := range parsed.Images {
 		pulls = append(pulls, image.Reference)
 	}
 	head, err := k.head(ctx, dockerfileIn{file: parsed, context: looked, ignore: ignore}, mirrors)
+	var inspect []string
+	if err == nil {
+		inspect, err = k.inspections(ctx, parsed, mirrors)
+	}
 	if err == nil {
 		pulls, err = k.pins(ctx, pulls, mirrors)
 	}
@@ -158,14 +158,23 @@ func (k *Kiln) accept(ctx context.Context, source *Source, push string) (kaniko.
 }
 
 // inspections are the layers that the gate looks through, as the daemon has it.
-func inspections(parsed *preflight.File) ([]string, error) {
-	unpacked, err := parsed.Unpacked(nil)
+func (k *Kiln) inspections(ctx context.Context, parsed *preflight.File, mirrors registry.Mirrors) ([]string, error) {
+	bases, err := k.bases(ctx, parsed, mirrors)
+	if err != nil {
+		return nil, err
+	}
+	unpacked, err := parsed.Unpacked(bases)
 	if err != nil {
 		return nil, &Refusal{err}
 	}
 	var all []string
 	for _, image := range unpacked {
-		all = append(all, gate.Inspection{Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied}.String())
+		if k.Unchecked {
+			image.Workdir, image.User = "", ""
+		}
+		all = append(all, gate.Inspection{
+			Image: image.Image, Paths: image.Paths, Whiteouts: image.Copied, Workdir: image.Workdir, User: image.User,
+		}.String())
 	}
 	return all, nil
 }
@@ -227,7 +236,10 @@ func (k *Kiln) bases(ctx context.Context, parsed *preflight.File, mirrors regist
 		if err != nil {
 			return nil, &Refusal{err}
 		}
-		of := preflight.Base{Shell: base.Shell, Triggers: base.Triggers, Environment: preflight.BaseEnvironment(base.Environment), Env: base.Env}
+		of := preflight.Base{
+			Shell: base.Shell, Triggers: base.Triggers, User: base.Start.User,
+			Environment: preflight.BaseEnvironment(base.Environment), Env: base.Env,
+		}
 		bases[image.Reference] = of
 		if _, err := parsed.Base(image.Reference, of); err != nil && !k.Unchecked {
 			return nil, &Refusal{err}
@@ -290,6 +302,9 @@ func (k *Kiln) execute(ctx context.Context, build kaniko.Build, bundle string, h
 	err = cmd.Run()
 	if _, unfit, found := strings.Cut(gateLog(), "\nunfit "); found {
 		unfit, _, _ = strings.Cut(unfit, "\n")
+		if strings.Contains(unfit, " "+gate.Lacks) {
+			return &Refusal{fmt.Errorf("the image %s", unfit)}
+		}
 		return &Refusal{fmt.Errorf("a layer of the image %s", unfit)}
 	}
 	if _, failed := errors.AsType[*exec.ExitError](err); failed && ctx.Err() == nil {
