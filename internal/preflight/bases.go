@@ -60,22 +60,6 @@ type BaseEnvironment struct {
 	Cmd, StartInterval bool
 }
 
-// brought is what the base image of stages brings along.
-type brought struct {
-	// variables are nil where they are not known.
-	variables *variables
-	user      word
-	workdir   word
-}
-
-func (b Base) brought() *brought {
-	return &brought{
-		variables: b.variables(),
-		user:      word{value: b.User, known: true},
-		workdir:   word{value: b.Environment.Workdir, known: b.Environment.Workdir != ""},
-	}
-}
-
 // Base looks at a base image, by its reference, and returns the external images that
 // its ONBUILD triggers name: they run at the start of every stage that is built from
 // it, and what one takes from a stage of this Dockerfile is no image.

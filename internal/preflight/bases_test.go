@@ -67,6 +67,9 @@ func TestEnvironmentOfBase(t *testing.T) {
 		{"FROM a AS x\nARG V=1\nFROM x\nRUN true\n", "", ""},
 		{"FROM a AS x\nARG V=2\nFROM b\nCOPY --from=x /f /f\n", after, ""},
 		{"FROM a\nCOPY f $D\n", "(rule TargetKaniko)", "(rule TargetKaniko)"},
+		{"FROM a\nCOPY --chown=$EMPTY f /f\n", "(rule CopyChownEmpty)", "(rule CopyChownEmpty)"},
+		{"FROM a\nARG E=\nCOPY --chown=$EMPTY --chmod=$E f /f\n", "(rule CopyChownEmpty)", "(rule CopyChownEmpty)"},
+		{"FROM a\nCOPY --chown=$V f /f\nCOPY --chown=$UNSET f /f\n", "Dockerfile:3: ", "Dockerfile:3: "},
 		{"FROM a\nVOLUME /v$V\nRUN echo > /v1/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
 		{"FROM a\nVOLUME /v$V\nRUN echo > /v$V/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
 		{"FROM a\nVOLUME /v$V\nRUN echo > /v${V}/x\n", "(rule VolumeNewDirectory)", "(rule RunNamesVolume)"},
@@ -126,6 +129,30 @@ func TestUserAndWorkdirOfBase(t *testing.T) {
 			_, err := file.Above(flavor, nil, bases)
 			if (want == "") != (err == nil) || err != nil && !strings.Contains(detail(err), want) {
 				t.Errorf("%q with %s: error = %v, want %q", tt.dockerfile, flavor, err, want)
+			}
+		}
+	}
+}
+
+// An ENV changes one of two variables of a name.
+func TestEnvironmentOfBaseTwice(t *testing.T) {
+	bases := map[string]preflight.Base{"a": {Env: []string{"PATH=/bin", "V=1", "W=1", "V=2"}}, "b": {Env: []string{"V=1"}, Triggers: []string{"ENV V=2"}}}
+	for dockerfile, want := range map[string]string{
+		"FROM a\nENV V=3\nRUN true\n":            "Dockerfile:2: the environment of the base image a sets the variable more than once",
+		"FROM a AS x\nFROM x\nENV A=b V=3\n":     "Dockerfile:3: ",
+		"FROM a\nENV W=3 A=$V\nRUN true\n":       "",
+		"FROM a AS x\nENV V=3\nFROM b\n":         "", // not used
+		"FROM b\nENV V=3\nRUN true\n":            "",
+		"FROM a AS x\nONBUILD ENV V=3\nFROM x\n": "ENV V=3, a trigger of x: the environment",
+	} {
+		file, err := preflight.Parse("Dockerfile", []byte(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flavor := range flavors() {
+			_, err := file.Above(flavor, nil, bases)
+			if (want == "") != (err == nil) || err != nil && !strings.Contains(detail(err), want) {
+				t.Errorf("%q with %s: error = %v, want %q", dockerfile, flavor, err, want)
 			}
 		}
 	}

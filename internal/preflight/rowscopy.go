@@ -15,8 +15,8 @@ type copying struct {
 	add          bool
 	from         string
 	chown, chmod string
-	// blank is whether --chown or --chmod is there and comes to nothing.
-	blank bool
+	// noOwner and noMode are whether --chown and --chmod are there and come to nothing.
+	noOwner, noMode bool
 }
 
 // copying returns the COPY or ADD of a site.
@@ -30,10 +30,11 @@ func (s *site) copying() (copying, bool) {
 	default:
 		return found, false
 	}
-	for _, flag := range []*string{&found.chown, &found.chmod} {
-		if s.blank(*flag) {
-			*flag, found.blank = "", true
-		}
+	if s.blank(found.chown) {
+		found.chown, found.noOwner = "", true
+	}
+	if s.blank(found.chmod) {
+		found.chmod, found.noMode = "", true
 	}
 	return found, true
 }
@@ -116,19 +117,33 @@ func copyFlagRows() []Row {
 	}
 }
 
-// emptyFlagRows are the constructs of flags without a value.
+// emptyFlagRows are the constructs of flags without a value. What is written has no such
+// flag.
 func emptyFlagRows() []Row {
-	return []Row{{
-		ID:                "CopyFlagEmpty",
-		Name:              "COPY or ADD --chown or --chmod of a variable that is empty",
-		Example:           "FROM busybox\nARG OWNER=\nCOPY --chown=$OWNER a /a\n",
-		Chainguard:        Mend,
-		Osscontainertools: Mend,
-		Message:           "Kaniko fails at the flag, Docker goes on as if it were not there",
-		Advice:            "Give the variable a value, or leave the flag out.",
-		match:             copies(func(_ *site, c copying) bool { return c.blank }),
-		mend:              func(*site, *rewrite) bool { return true }, // what is written has no such flag
-	}}
+	return []Row{
+		{
+			ID:                "CopyChownEmpty",
+			Name:              "COPY or ADD --chown of a variable that is empty",
+			Example:           "FROM busybox\nARG OWNER=\nCOPY --chown=$OWNER a /a\n",
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
+			Message:           "Kaniko fails at the flag, Docker goes on as if it were not there",
+			Advice:            "Give the variable a value, or leave the flag out.",
+			match:             copies(func(_ *site, c copying) bool { return c.noOwner }),
+			mend:              func(*site, *rewrite) bool { return true },
+		},
+		{
+			ID:                "CopyChmodEmpty",
+			Name:              "COPY or ADD --chmod of a variable that is empty",
+			Example:           "FROM busybox\nARG MODE=\nCOPY --chmod=$MODE a /a\n",
+			Chainguard:        Mend,
+			Osscontainertools: Mend,
+			Message:           "Kaniko fails at the flag, Docker goes on as if it were not there",
+			Advice:            "Give the variable a value, or leave the flag out.",
+			match:             copies(func(_ *site, c copying) bool { return c.noMode }),
+			mend:              func(*site, *rewrite) bool { return true },
+		},
+	}
 }
 
 // copiesDirectory reports whether a source is evidently a directory.

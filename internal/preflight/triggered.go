@@ -2,11 +2,8 @@ package preflight
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 )
 
 // Above looks at a Dockerfile that has a [Report] with the ONBUILD triggers and the
@@ -33,10 +30,8 @@ func (f *File) Above(flavor string, context *Context, bases map[string]Base) (wa
 	if err := w.learn(bases); err != nil {
 		return nil, err
 	}
-	if flavor == Chainguard {
-		if err := w.keptCmd(bases); err != nil {
-			return nil, err
-		}
+	if err := w.mislaid(flavor, bases); err != nil {
+		return nil, err
 	}
 	if err := w.walk(c.visit); err != nil {
 		return nil, err
@@ -85,41 +80,6 @@ func (w *walker) learn(bases map[string]Base) error {
 		}
 	}
 	return nil
-}
-
-// keptCmd refuses a trigger with an ENTRYPOINT for which Docker drops the CMD of the base
-// image, and chainguard's Kaniko, which goes by the Dockerfile alone, does not.
-func (w *walker) keptCmd(bases map[string]Base) error {
-	for index, s := range w.stages {
-		if !s.used || s.base != nil || !bases[s.image].Environment.Cmd {
-			continue
-		}
-		var entrypoint *trigger
-		cmd := slices.ContainsFunc(w.parsed[index].Commands, starts)
-		for i := range s.triggers {
-			if _, ok := s.triggers[i].command.(*instructions.EntrypointCommand); ok {
-				entrypoint = &s.triggers[i]
-			} else {
-				cmd = cmd || starts(s.triggers[i].command)
-			}
-		}
-		if entrypoint == nil || cmd {
-			continue
-		}
-		e := w.site(s, nil, startLine(w.parsed[index].Location), nil, nil).of(entrypoint).errorf("this Kaniko keeps the CMD of the image, Docker drops it for the ENTRYPOINT")
-		e.Advice = "Write the ENTRYPOINT behind FROM too, or CMD []."
-		return e
-	}
-	return nil
-}
-
-// starts reports whether a command says how a container starts.
-func starts(command instructions.Command) bool {
-	switch command.(type) {
-	case *instructions.EntrypointCommand, *instructions.CmdCommand:
-		return true
-	}
-	return false
 }
 
 // usable refuses triggers of a used stage that copy from an unused one, and those
