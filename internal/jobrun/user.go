@@ -68,7 +68,7 @@ func (p *preparation) look(ctx context.Context) {
 		defer cancel()
 		return images.StartWith(ctx, image, runtime.GOARCH, login)
 	})
-	go p.start()
+	go func() { _, _ = p.start() }()
 }
 
 // login is the job container's own.
