@@ -128,8 +128,10 @@ func startGate(t *testing.T, registry http.Handler, protocol string, limit int, 
 	}
 	address := freeAddress(t)
 	limited := fmt.Sprintf("ulimit -d %d; exec \"$0\" \"$@\"", limit>>10)
-	arguments := append([]string{"-c", limited, "../bin/kilnd", "gate",
-		"--listen=" + address, "--push=" + host + "/acme/app:1", "--pull=" + host + "/acme/base:1", "--ca-file=" + authority}, flags...)
+	arguments := append([]string{
+		"-c", limited, "../bin/kilnd", "gate",
+		"--listen=" + address, "--push=" + host + "/acme/app:1", "--pull=" + host + "/acme/base:1", "--ca-file=" + authority,
+	}, flags...)
 	command := exec.CommandContext(t.Context(), "bash", arguments...)
 	command.Env = append(os.Environ(), "GOMEMLIMIT=48MiB")
 	output, err := command.StdoutPipe()
