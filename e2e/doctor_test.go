@@ -117,8 +117,8 @@ func testSound(t *testing.T, mode string) {
 	if mode == scaleset.Kubernetes {
 		delegate = suite.DelegateRoot + "/k8s/index.js is there"
 		f.WantDelegated(t, runner.Step{Raw: []byte(prepareJob)}, suite.DelegateFiles())
-	} else { // any call will do
-		f.Play(t, runner.Step{Command: runner.RunScriptStep}, nil)
+	} else { // any call will do that is not one of a run: step
+		f.Play(t, runner.Step{Command: runner.CleanupJob}, nil)
 	}
 	inside := examine(t, f)
 	wantFaults(t, inside, andPlainLogin(f, nil))

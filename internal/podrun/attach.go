@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/klog/v2"
 	"k8s.io/streaming/pkg/httpstream"
 
 	"kiln/internal/failure"
@@ -54,7 +55,8 @@ const notUpgraded = "unable to upgrade connection"
 // tells the API server of it up to a second later.
 func (c Client) Knock(ctx context.Context, pod, container string, stdin io.Reader) error {
 	input := &countedReader{source: stdin}
-	err := c.webSocket(ctx, pod, container, input)
+	// That nobody takes the input is no error yet, and client-go would log it as one.
+	err := c.webSocket(klog.NewContext(ctx, klog.Logger{}), pod, container, input)
 	if err != nil && (input.untouched() || strings.Contains(err.Error(), notUpgraded)) {
 		_, _, _ = input.close()
 		return fmt.Errorf("attach to pod %s/%s: %w: %w", c.Namespace, pod, ErrNotYet, err)
