@@ -114,6 +114,8 @@ func TestUserAndWorkdirOfBase(t *testing.T) {
 		{"FROM number\nUSER root\nCOPY f ./\nRUN true\n", "", ""},
 		{"FROM root\nCOPY d/ .\nRUN true\n", "", ""},
 		{"FROM root\nWORKDIR /new/x\n", "", ""},
+		{"FROM root\nCOPY g* f new\nRUN true\n", "", ""}, // whether g* is there is not known
+		{"FROM root\nCOPY g f new\nRUN true\n", "(rule CopySeveral)", "(rule CopySeveral)"},
 		{"FROM group\nRUN true\n", group, ""},
 		{"FROM group AS x\nFROM x\nRUN true\n", group, ""},
 		{"FROM group AS x\nUSER root\nFROM x\nRUN true\n", "", ""},

@@ -152,6 +152,31 @@ func (s *site) copiesDirectory(c copying) bool {
 	})
 }
 
+// several reports whether more than one source of a copy is there. Of patterns in the
+// context those count that match something in it, and none where it is not listed: Kaniko
+// ends with an error at what comes to several then.
+func (s *site) several(c copying) bool {
+	count := len(c.SourceContents)
+	for _, source := range c.SourcePaths {
+		value, known := s.expand(source)
+		if c.from == "" && known && copysource.Wild(value) && !s.matches(value) {
+			continue
+		}
+		count++
+	}
+	return count > 1
+}
+
+// matches reports whether a pattern is known to match something of the context.
+func (s *site) matches(pattern string) bool {
+	if s.walker.context.tree == nil {
+		return false
+	}
+	s.expander.looks += 1 + s.walker.context.tree.Len()
+	found, err := copysource.Docker(s.walker.context.tree, pattern)
+	return err != nil || len(found) > 0
+}
+
 // look reports whether a place has the construct, and what it found in the
 // context.
 func (r Row) look(s *site) (copysource.Finding, bool) {

@@ -49,6 +49,8 @@ func TestContext(t *testing.T) {
 		"a URL beside a pattern":     {"FROM a\nADD https://example.com/x x* /x/\n", "f", ""},
 		"nothing":                    {"FROM a\nCOPY x* y* /x/\n", "f", "nothing in the build context matches"},
 		"several to a new path":      {"FROM a\nCOPY f* /new\n", "f1,f2", "path that ends in a slash"},
+		"one of two is there":        {"FROM a\nCOPY g* f1 /new\n", "f1,f2", ""},
+		"a pattern and a file":       {"FROM a\nCOPY f1* f2 /new\n", "f1,f2", "path that ends in a slash"},
 		"several to a directory":     {"FROM a\nCOPY f* /usr/local/bin\nCOPY f* /new/\n", "f1,f2", ""},
 		"the whole":                  {"FROM a\nCOPY * /x/\n", "f,d/", "takes the pattern for the whole context"},
 		"behind a link":              {"FROM a\nCOPY l/f /f\nCOPY l/f x* /x/\n", "d/,d/f,l -> d", "l/f lies behind a symbolic link"},

@@ -36,7 +36,7 @@ func copySourceRows() []Row {
 			Advice:            "Write a slash at the end of the target.",
 			match: copies(func(s *site, c copying) bool {
 				target, slash, known := s.path(c.DestPath)
-				return len(c.SourcePaths)+len(c.SourceContents) > 1 && known && !slash && !s.exists(target)
+				return len(c.SourcePaths)+len(c.SourceContents) > 1 && known && !slash && !s.exists(target) && s.several(c)
 			}),
 		},
 		{
