@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -48,15 +49,41 @@ var ErrNotYet = errors.New("the container takes no input")
 // then has gone nowhere.
 const notUpgraded = "unable to upgrade connection"
 
+// knockHold is how long a knock waits for the kubelet's refusal before it sends anything:
+// what is sent to nobody costs the network as much.
+const knockHold = 40 * time.Millisecond
+
+// heldReader begins to read its source after a while, unless all is over by then.
+type heldReader struct {
+	source io.Reader
+	until  <-chan time.Time // nil once it is reading
+	over   <-chan struct{}
+}
+
+// Read implements [io.Reader]. It is not safe for concurrent use.
+func (r *heldReader) Read(p []byte) (int, error) {
+	if r.until != nil {
+		select {
+		case <-r.until:
+			r.until = nil
+		case <-r.over:
+			return 0, io.EOF
+		}
+	}
+	return r.source.Read(p)
+}
+
 // Knock is [Client.Attach] to a container of which nobody has said that it runs. It tries
 // once, by WebSocket alone, and returns [ErrNotYet] where nothing has arrived, for
 // whatever reason: it can be called again then, with the input from its beginning. Any
 // other outcome is that of Attach. The kubelet knows a container as soon as it runs, and
 // tells the API server of it up to a second later.
 func (c Client) Knock(ctx context.Context, pod, container string, stdin io.Reader) error {
-	input := &countedReader{source: stdin}
+	over := make(chan struct{})
+	input := &countedReader{source: &heldReader{source: stdin, until: time.After(knockHold), over: over}}
 	// That nobody takes the input is no error yet, and client-go would log it as one.
 	err := c.webSocket(klog.NewContext(ctx, klog.Logger{}), pod, container, input)
+	close(over)
 	if err != nil && (input.untouched() || strings.Contains(err.Error(), notUpgraded)) {
 		_, _, _ = input.close()
 		return fmt.Errorf("attach to pod %s/%s: %w: %w", c.Namespace, pod, ErrNotYet, err)

@@ -209,6 +209,19 @@ func TestKnock(t *testing.T) {
 	}
 }
 
+// TestKnockRefused: nothing of the input is read for a container that does not run.
+func TestKnockRefused(t *testing.T) {
+	api, client := newAPIServer(t, nil)
+	api.onAttach = socket(t, func(conn *websocket.Conn) {
+		_ = conn.WriteMessage(websocket.BinaryMessage, append([]byte{channelError}, `{"metadata":{},"status":"Failure","message":"unable to upgrade connection: container kaniko not found","reason":"InternalError"}`...))
+		goodbye(conn)
+	})
+	input := strings.NewReader("0123456789")
+	if err := client.Knock(until(t), "p", "kaniko", input); !errors.Is(err, ErrNotYet) || input.Len() != 10 {
+		t.Errorf("error %v, %d of 10 bytes left", err, input.Len())
+	}
+}
+
 // TestAttachFallsBack: a proxy that knows no WebSocket.
 func TestAttachFallsBack(t *testing.T) {
 	want := bytes.Repeat([]byte("context\x00"), 20_000)
