@@ -20,7 +20,7 @@ const (
 // ahead plays the start of a job that has downloaded the action, as no build has seen it,
 // and its step some time later. Only the step's own time counts.
 func (b *bench) ahead(ctx context.Context) error {
-	start, step, err := b.after(ctx, runner.ActionDir(b.use().Uses), b.fresh(), b.action.Step(harness.Main, b.use()))
+	start, step, err := b.after(ctx, runner.ActionDir(b.use().Uses), b.fresh(), b.action.Step(harness.Main, b.use()), atOnce)
 	if err != nil {
 		return err
 	}
@@ -29,14 +29,18 @@ func (b *bench) ahead(ctx context.Context) error {
 	return nil
 }
 
+// atOnce is what a step begins at that waits for nothing.
+func atOnce(context.Context) error { return nil }
+
 // wish does so with a workload, and returns the time of its step.
-func (b *bench) wish(ctx context.Context, l workload) (time.Duration, error) {
-	_, step, err := b.after(ctx, l.dir(), l.files(l.content(nonce(), nonce())), l.step())
+func (b *bench) wish(ctx context.Context, l workload, ready func(context.Context) error) (time.Duration, error) {
+	_, step, err := b.after(ctx, l.dir(), l.files(l.content(nonce(), nonce())), l.step(), ready)
 	return step, err
 }
 
 // after plays the start of a job that has downloaded the action in dir, and its step.
-func (b *bench) after(ctx context.Context, dir string, files harness.Files, step runner.Step) (start, took time.Duration, err error) {
+// Ready waits for what the step is to begin at, after that time.
+func (b *bench) after(ctx context.Context, dir string, files harness.Files, step runner.Step, ready func(context.Context) error) (start, took time.Duration, err error) {
 	files[dir+".completed"] = harness.File{Data: []byte("done")}
 	started, err := b.play(ctx, runner.Step{Repository: "acme/app", Command: runner.JobStarted}, files)
 	if err != nil {
@@ -46,6 +50,9 @@ func (b *bench) after(ctx context.Context, dir string, files harness.Files, step
 	case <-time.After(aheadAfter):
 	case <-ctx.Done():
 		return 0, 0, ctx.Err()
+	}
+	if err := ready(ctx); err != nil {
+		return 0, 0, err
 	}
 	result, err := b.play(ctx, step, nil)
 	if err != nil {

@@ -294,7 +294,7 @@ func (t *targets) load(ctx context.Context, s *side, l workload, add func(string
 		add(row, seconds)
 	}
 	if l.name == slow {
-		took, err := s.bench.wish(ctx, l)
+		took, err := s.bench.wish(ctx, l, s.awaitMoment)
 		add(wished, took.Seconds())
 		return image, err
 	}
