@@ -18,8 +18,8 @@ import (
 // kubelet.
 const (
 	firstKnock = 400 * time.Millisecond // after the pod has got its node
-	nextKnock  = 100 * time.Millisecond // after the last
-	maxKnocks  = 25
+	nextKnock  = 200 * time.Millisecond // after the last: each is a connection of its own
+	maxKnocks  = 13
 )
 
 // inputGrace is how long Kaniko's log may take to say that a context came that a knock
