@@ -86,12 +86,18 @@ type sidecar struct {
 // what happens in the pods of actions.
 func newSidecar(t *testing.T, run func(*podtest.Life)) *sidecar {
 	t.Helper()
+	return newSidecarBehind(t, run, func(api http.Handler) http.Handler { return api })
+}
+
+// newSidecarBehind is newSidecar with something between kilnd and the API server.
+func newSidecarBehind(t *testing.T, run func(*podtest.Life), between func(api http.Handler) http.Handler) *sidecar {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("a mount namespace takes root")
 	}
 	s := &sidecar{t: t, cluster: podtest.New(t, "ci", runnerPod())}
 	s.cluster.Run = run
-	api := httptest.NewTLSServer(s.cluster)
+	api := httptest.NewTLSServer(between(s.cluster))
 	t.Cleanup(api.Close)
 	registry := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(registry.Close)

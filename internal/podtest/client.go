@@ -28,7 +28,7 @@ type Client struct {
 // Client returns a client with faults of its own; nil has none.
 func (c *Cluster) Client(t testing.TB, faults Faults) Client {
 	t.Helper()
-	carrier := newTransport(c, faults, callOf)
+	carrier := newTransport(c, faults, CallOf)
 	client, err := podrun.NewClient(&rest.Config{
 		Host: "http://cluster", Transport: carrier,
 		ContentConfig: rest.ContentConfig{ContentType: "application/json", AcceptContentTypes: "application/json"},
@@ -46,8 +46,9 @@ func (c Client) Calls(op string) int {
 	return c.transport.counts[op]
 }
 
-// callOf tells what a request to the API server asks for.
-func callOf(r *http.Request) Call {
+// CallOf tells what a request to the API server asks for; its Count is 0, and the Name of
+// what is created is not known.
+func CallOf(r *http.Request) Call {
 	// /api/v1/namespaces/NS/RESOURCE/NAME/SUBRESOURCE, or /apis/batch/v1/namespaces/…
 	_, path, _ := strings.Cut(r.URL.Path, "/namespaces/")
 	parts := append(strings.Split(path, "/"), "", "", "")

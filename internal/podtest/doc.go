@@ -7,7 +7,7 @@
 // [Client] is the client of the product itself, [podrun.Client], whose requests do
 // not leave the process: what the product repeats, waits for and puts into words is
 // the product's in tests too. Only Attach, which upgrades its connection, is a
-// double here.
+// double here; over HTTP it is the product's.
 //
 // What runs in a pod is a [Life]: a function that starts the containers, prints,
 // takes the input and ends, as the kubelet would report it. Without one a pod stays

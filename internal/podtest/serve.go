@@ -36,6 +36,7 @@ func (c *Cluster) routes() *http.ServeMux {
 		mux.HandleFunc("DELETE "+objects+"/{name}", c.delete)
 	}
 	mux.HandleFunc("GET /api/v1/namespaces/"+c.Namespace+"/pods/{name}/log", c.log)
+	mux.HandleFunc("GET /api/v1/namespaces/"+c.Namespace+"/pods/{name}/attach", c.stream)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		refuse(w, apierrors.NewGenericServerResponse(http.StatusNotFound, r.Method, group(""), r.URL.Path, "the cluster does not know it", 0, true))
 	})

@@ -199,6 +199,7 @@ func (r *Runner) Stop(ctx context.Context, call jobrun.Call) {
 	record, err := r.options.State.NotedServices()
 	if err == nil {
 		r.showLogs(context.WithoutCancel(ctx), call, record.Services, logLines)
+		call.Log.Flush() // after a restart nobody knows of them any more
 	}
 	r.Close()
 	if err := errors.Join(err, r.options.State.ForgetServices()); err != nil {

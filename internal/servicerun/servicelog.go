@@ -1,7 +1,6 @@
 package servicerun
 
 import (
-	"bytes"
 	"context"
 	"time"
 
@@ -53,20 +52,13 @@ func (r *Runner) showLogs(ctx context.Context, call jobrun.Call, services []spoo
 	}
 }
 
-// showLog prints the log of one service. Nothing in it is a command to the runner.
+// showLog prints the log of one service, once in a call, whatever restarts. Nothing in it
+// is a command to the runner.
 func (r *Runner) showLog(ctx context.Context, call jobrun.Call, kept spool.KeptService, title string, lines int64) {
 	text, err := r.options.Pods.Tail(ctx, kept.Pod, kept.Container, lines, logBytes)
 	if err != nil {
 		call.Log.Debug("the log of the service %s cannot be read: %v", kept.Title, err)
 		return
 	}
-	call.Log.Shield(title)
-	defer call.Log.Unshield()
-	if len(text) == 0 {
-		return
-	}
-	if !bytes.HasSuffix(text, []byte("\n")) {
-		text = append(text, '\n')
-	}
-	_, _ = call.Log.Write(text) // whoever reads it no longer is told elsewhere
+	call.Log.Quote(title, text)
 }

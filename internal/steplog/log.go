@@ -109,6 +109,30 @@ func (l *Log) Unshield() {
 	l.lineLocked("::" + l.token + "::\n::endgroup::")
 }
 
+// Quote writes a text that is not kiln's in a group of its own, with workflow commands
+// stopped. What an earlier run of the daemon has written of it is not written again, nor
+// is it where it was complete, whatever it says now; one is told from another by its
+// title.
+func (l *Log) Quote(title string, text []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.newLocked("quote " + title) {
+		return
+	}
+	end := "::" + l.token + "::\n::endgroup::\n"
+	block := append([]byte("::group::"+OneLine(title)+"\n::stop-commands::"+l.token+"\n"), text...)
+	if block[len(block)-1] != '\n' {
+		block = append(block, '\n')
+	}
+	known := min(l.behind, int64(len(block)))
+	l.behind, l.partial = 0, false
+	block = append(block[known:], end...)
+	if l.open && (known == 0 || len(block) == len(end)) {
+		block = append([]byte("\n"), block...)
+	}
+	_ = l.writeLocked(block)
+}
+
 // Warning writes one ::warning:: line about a place in a file.
 func (l *Log) Warning(at Place, text string) {
 	l.Line("::warning%s::%s", at.properties(), hook.EscapeData(OneLine(at.String()+": "+text)))
