@@ -29,6 +29,16 @@ const server = `my ($port, $name) = @ARGV; $| = 1; printf "$name started with a 
 const datagramServer = `my ($port, $name) = @ARGV; my $s = IO::Socket::INET->new(Proto => "udp", LocalPort => $port) or die $!; ` +
 	`while (defined(my $from = $s->recv(my $text, 99))) { $s->send("$name $text", 0, $from) }`
 
+// echoServer answers each line at its port with its name and the line.
+const echoServer = `my ($port, $name) = @ARGV; my $s = IO::Socket::INET->new(Listen => 9, LocalPort => $port, ReuseAddr => 1) or die $!; ` +
+	`while (my $c = $s->accept) { $c->autoflush(1); print $c "$name $_" while <$c> }`
+
+// talker holds a connection open to a port at localhost: it has a line answered, makes the
+// file /tmp/talking, and has another one answered when there is /tmp/talk.
+const talker = `perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$ARGV[0]") or die "$!\n"; $s->autoflush(1); ` +
+	`print $s "one\n"; print scalar <$s>; open(my $talking, ">", "/tmp/talking"); until (-e "/tmp/talk") { select undef, undef, undef, 0.1 } ` +
+	`print $s "two\n"; print scalar <$s>' `
+
 // client prints what a server says, by either address family.
 const client = `perl -MIO::Socket::IP -e 'my $s = IO::Socket::IP->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1], Timeout => 10) or die "$!\n"; print <$s>' `
 
@@ -185,10 +195,11 @@ func passwordUnseen(t *testing.T, f *suite.Fixture, began *harness.Result) {
 }
 
 // TestServicesOfRunner: a job without a container reaches its services at localhost, and
-// each of them the others by name, whichever have pods of their own.
+// each of them the others by name, whichever have pods of their own. A connection goes on
+// when the daemon's worker is killed.
 func TestServicesOfRunner(t *testing.T) {
 	t.Parallel()
-	f := suite.New(t, "services-runner", nil)
+	f := suite.New(t, "services-runner", func(_ suite.Stage, o *harness.PodOptions) { o.ShareProcesses = true })
 	job := runner.Job{Externals: externals, Services: []runner.Service{
 		serverOf("mysql", "3306", reaching("mariadb:3306", "percona:3306"), "13306:3306"),
 		serverOf("mariadb", "3306", reaching("mysql:3306", "percona:3306", "cache:6379"), "13307:3306"),
@@ -197,7 +208,9 @@ func TestServicesOfRunner(t *testing.T) {
 	}}
 	datagrams := serverOf("dns", "5353", "", "15353:5353/udp")
 	datagrams.Command[2] = datagramServer
-	job.Services = append(job.Services, datagrams)
+	talking := serverOf("echo", "7007", "", "7007")
+	talking.Command[2] = echoServer
+	job.Services = append(job.Services, datagrams, talking)
 	j := f.Prepare(t, job, nil)
 	for i, name := range []string{"mysql", "mariadb", "cache", "percona"} {
 		port := j.Response.Services[i].Ports[job.Services[i].Command[3]]
@@ -214,8 +227,40 @@ func TestServicesOfRunner(t *testing.T) {
 			t.Errorf("dns at %s says %q, %v", host, got, err)
 		}
 	}
+	talkOverRestart(t, f, j.Response.Services[5].Ports["7007"])
 	j.End(t)
+	if _, err := f.Run(t.Context(), "sh", "-c", client+"127.0.0.1 13306"); err == nil {
+		t.Error("the ports are open after the job")
+	}
 	f.WantNothingLeft(t)
+}
+
+// talkOverRestart kills the worker under a connection to a service, and has the next one
+// run an action before the connection is used again.
+func talkOverRestart(t *testing.T, f *suite.Fixture, port string) {
+	t.Helper()
+	type end struct {
+		said string
+		err  error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		said, err := f.Run(t.Context(), "sh", "-c", talker+port)
+		ended <- end{said, err}
+	}()
+	if _, err := f.Run(t.Context(), "sh", "-c", "until test -e /tmp/talking; do sleep 0.1; done"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SignalDaemon(t.Context(), harness.Worker, "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	outcome.Success(t, f.Use(t, f.Example("hello-shell"), harness.Use{Uses: "acme/hello-shell@v1"}, nil)...)
+	if _, err := f.Run(t.Context(), "touch", "/tmp/talk"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-ended; got.err != nil || got.said != "echo one\necho two\n" {
+		t.Errorf("the connection said %q, %v", got.said, got.err)
+	}
 }
 
 // TestServicesThatFail: the job fails where it begins, and says why.

@@ -4,10 +4,12 @@
 //
 //	kiln-sidecar run [--install=DIR] [ARGUMENT...]
 //	kiln-sidecar ready [--exchange=DIR] [--wait=TIME] [--patience=TIME]
+//	kiln-sidecar forward SOCKET
 //
 // run puts the hook on the volume at DIR, then supervises `kilnd worker` with the
 // arguments, those of `kilnd run`; package supervisor says what it guarantees.
-// ready is the same as `kilnd ready`.
+// ready is the same as `kilnd ready`. forward is the worker's own: it forwards the ports
+// of a job's services, as package forwarder says.
 package main
 
 import (
@@ -20,6 +22,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"kiln/internal/forwarder"
 	"kiln/internal/install"
 	"kiln/internal/operatorlog"
 	"kiln/internal/readiness"
@@ -40,6 +43,8 @@ func execute(args []string) error {
 		return run(args[1:])
 	case len(args) > 0 && args[0] == "ready":
 		return ready(args[1:])
+	case len(args) == 2 && args[0] == forwarder.Command:
+		return forwarder.Serve(os.Stdin, os.Stdout, args[1])
 	}
 	return errors.New("usage: kiln-sidecar run [--install=DIR] [argument of kilnd run ...], or kiln-sidecar ready")
 }

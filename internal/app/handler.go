@@ -42,12 +42,17 @@ func newHandler(settings *config.Settings, state *spool.State, counted *metrics.
 	if err != nil {
 		return nil, nil, err
 	}
+	ports, err := newPorts(state, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	runner := &runnerpod.Reader{Pods: pods, PodName: settings.PodName}
 	handler, err := request.New(request.Options{
 		Operator: operator,
 		Pods:     pods,
 		Runner:   runner,
 		State:    state,
+		Ports:    ports,
 		Metrics:  counted,
 		Events:   event.NewRecorder(pods.Kube, namespace),
 		Logger:   log.Named("request"),

@@ -36,6 +36,8 @@ type Options struct {
 	Runner *runnerpod.Reader
 	// State keeps the contexts, and remembers objects.
 	State *spool.State
+	// Ports forwards ports of this pod to services; nil forwards them in this process.
+	Ports servicerun.Ports
 	// Metrics counts; nil counts nothing.
 	Metrics *metrics.Metrics
 	// Events tells of builds on the runner pod; nil tells nothing.
@@ -143,6 +145,7 @@ func serviceOptions(o Options, pods ahead.Cluster) servicerun.Options {
 		State:          o.State,
 		Policy:         o.Operator.Policy,
 		Template:       o.Operator.ActionTemplate,
+		Ports:          o.Ports,
 		PendingTimeout: o.Operator.Settings.PendingTimeout,
 	}
 	if client := o.Operator.Registry; client != nil {

@@ -11,11 +11,6 @@
 // services of a job, and the job container, find each other by name when the job begins. A service that fails its health check, or ends, fails the preparation of the
 // job with its log under its name; one without a health check that ends is a warning
 // with its log. All other logs are shown at the job's end, their last lines; nothing in
-// a log is a command to the runner. The ports of a job are opened again after a restart
-// of the daemon ([Runner.Resume]).
-//
-// # Not guaranteed
-//
-// Connections through a port of the runner pod end with the daemon's worker, and until the
-// next one is up there are no new ones.
+// a log is a command to the runner. The ports of a job outlive the daemon's worker where
+// [Ports] do, and are opened again where they did not ([Runner.Resume]).
 package servicerun

@@ -23,7 +23,10 @@ func (b *begun) forward() error {
 			rules = append(rules, forward.Rule{Service: s.Title, Protocol: m.Port.Protocol, Host: m.Host, Target: netip.AddrPortFrom(ip, m.Port.Number)})
 		}
 	}
-	made, err := b.runner.open(rules)
+	if len(rules) == 0 {
+		return nil
+	}
+	made, err := b.runner.options.Ports.Open(rules)
 	if err != nil {
 		return err
 	}

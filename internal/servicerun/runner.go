@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -57,20 +56,31 @@ type Options struct {
 	Policy podoptions.Policy
 	// Template is the operator's, or nil.
 	Template *extension.Template
+	// Ports forwards ports of this pod. Nil is a [forward.Local].
+	Ports Ports
 	// PendingTimeout bounds the time until services start.
 	PendingTimeout time.Duration
 }
 
-// Runner runs the services of jobs, of one at a time. It is safe for concurrent use.
-type Runner struct {
-	options Options
-
-	mu        sync.Mutex
-	forwarder *forward.Forwarder // nil while no port is open
+// Ports lets ports of this pod lead to the services of one job, as [forwarder.Client]
+// does.
+type Ports interface {
+	Open(rules []forward.Rule) ([]forward.Rule, error)
+	Keep() error
+	Resume(rules []forward.Rule) error
+	Close()
 }
 
+// Runner runs the services of jobs, of one at a time. It is safe for concurrent use.
+type Runner struct{ options Options }
+
 // New returns a runner.
-func New(options Options) *Runner { return &Runner{options: options} }
+func New(options Options) *Runner {
+	if options.Ports == nil {
+		options.Ports = &forward.Local{}
+	}
+	return &Runner{options: options}
+}
 
 // Start implements [jobrun.Services].
 func (r *Runner) Start(ctx context.Context, begin jobrun.Beginning) (jobrun.Started, error) {
@@ -191,7 +201,10 @@ func (b *begun) Ready(ctx context.Context, _ string) ([]job.Service, error) {
 	for i, s := range b.list {
 		b.record.Services[i].IP, b.record.Services[i].Hosts = s.ip, s.Hosts
 	}
-	return b.respond(), b.runner.options.State.NoteServices(b.record)
+	if err := b.runner.options.State.NoteServices(b.record); err != nil {
+		return nil, err
+	}
+	return b.respond(), b.runner.options.Ports.Keep()
 }
 
 // Stop implements [jobrun.Services].
@@ -208,49 +221,21 @@ func (r *Runner) Stop(ctx context.Context, call jobrun.Call) {
 }
 
 // Close closes the ports of the job. The job itself goes on.
-func (r *Runner) Close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.forwarder != nil {
-		r.forwarder.Close()
-		r.forwarder = nil
-	}
-}
+func (r *Runner) Close() { r.options.Ports.Close() }
 
-// open opens ports until the job ends.
-func (r *Runner) open(rules []forward.Rule) ([]forward.Rule, error) {
-	if len(rules) == 0 {
-		return nil, nil
-	}
-	forwarder, made, err := forward.Open(rules)
-	if err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.forwarder = forwarder
-	return made, nil
-}
-
-// Resume opens the ports of a job that was ready when an earlier run of the daemon
+// Resume goes on with the ports of a job that was ready when an earlier run of the daemon
 // ended, all those that it can; the error is about the others. It is called before any
 // other method.
 func (r *Runner) Resume() error {
 	record, err := r.options.State.NotedServices()
-	if err != nil {
+	if err != nil || len(record.Ports) == 0 {
 		return err
 	}
-	var rules []forward.Rule
-	for _, port := range record.Ports {
-		rules = append(rules, forward.Rule(port))
+	rules := make([]forward.Rule, len(record.Ports))
+	for i, port := range record.Ports {
+		rules[i] = forward.Rule(port)
 	}
-	if len(rules) == 0 {
-		return nil
-	}
-	forwarder, err := forward.Reopen(rules)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.forwarder = forwarder; err != nil {
+	if err := r.options.Ports.Resume(rules); err != nil {
 		return fmt.Errorf("open the ports of the job's services again: %w", err)
 	}
 	return nil

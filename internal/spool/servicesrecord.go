@@ -78,3 +78,6 @@ func (s *State) ForgetServices() error {
 	}
 	return nil
 }
+
+// Socket is the path of the socket of what forwards the ports of services.
+func (s *State) Socket() string { return filepath.Join(s.path, "ports.sock") }

@@ -11,8 +11,10 @@
 //
 //   - [Run] returns after SIGTERM or SIGINT and within the grace time, whatever
 //     the worker does, and for no other reason;
-//   - no process that the worker left outlives it, nor the supervisor, even one
+//   - no process of the worker's group outlives it, nor the supervisor, even one
 //     that is killed: the worker dies with it (PR_SET_PDEATHSIG, prctl(2));
+//   - what the worker starts in a group of its own outlives the worker, and learns
+//     of the supervisor's end, whatever ends it, by its [Lifeline];
 //   - no zombie stays, whether or not it is process 1 (PR_SET_CHILD_SUBREAPER);
 //   - signals reach the worker;
 //   - with [Limits], the worker is out of memory before its container is: a

@@ -49,6 +49,7 @@ type supervision struct {
 	Options
 	signals  chan os.Signal
 	children chan os.Signal
+	lifeline *os.File // its other end stays open as long as this process lives
 	restarts int
 	stopping bool
 }
@@ -67,6 +68,14 @@ func Run(o Options) {
 	defer signal.Stop(s.children)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		s.Log.Warn("become the reaper of the worker's children", zap.Error(err))
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		s.Log.Warn("what the worker starts ends with it", zap.Error(err))
+	} else {
+		s.lifeline = read
+		defer runtime.KeepAlive(write)
+		defer write.Close()
 	}
 	s.run()
 }
@@ -101,7 +110,7 @@ func (s *supervision) once() string {
 	}
 	footprint.Shrink() // this process only waits from here on
 	status := s.await(worker)
-	// What the worker started is of no use without it.
+	// What the worker started in its group is of no use without it.
 	_ = unix.Kill(-worker, unix.SIGKILL)
 	s.reap(0)
 	return describe(status)
@@ -111,6 +120,10 @@ func (s *supervision) once() string {
 func (s *supervision) start() (pid int, err error) {
 	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:gosec // the program is the caller's own
 	cmd.Env = slices.Concat(os.Environ(), s.Limits.env(), s.Env, []string{EnvRestarts + "=" + strconv.Itoa(s.restarts)})
+	if s.lifeline != nil {
+		cmd.ExtraFiles = []*os.File{s.lifeline}
+		cmd.Env = append(cmd.Env, envLifeline+"="+strconv.Itoa(lifelineFile))
+	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

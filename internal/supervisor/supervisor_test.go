@@ -85,6 +85,24 @@ func work(role string) {
 			panic(err)
 		}
 		select {}
+	case "heir":
+		heir()
+		select {}
+	}
+}
+
+// heir starts a process that outlives this one, and not the supervisor.
+func heir() {
+	lifeline, err := supervisor.Lifeline()
+	if err != nil {
+		panic(err)
+	}
+	child := exec.Command("sh", "-c", "echo child $$; exec cat <&3")
+	child.Stdout = os.Stdout
+	child.ExtraFiles = []*os.File{lifeline}
+	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := child.Start(); err != nil {
+		panic(err)
 	}
 }
 
@@ -266,6 +284,32 @@ func TestNoOrphanOutlivesTheWorker(t *testing.T) {
 	}
 	for _, pid := range again {
 		gone(t, pid)
+	}
+}
+
+// TestLifeline: what a worker starts with it in a group of its own outlives the worker,
+// and no supervisor, however that ends.
+func TestLifeline(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, p *tree){
+		"told":   func(t *testing.T, p *tree) { p.stop(t) },
+		"killed": func(_ *testing.T, p *tree) { _ = p.Process.Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, "heir")
+			worker, child := p.line(t, "worker")[0], p.line(t, "child")[0]
+			if err := unix.Kill(worker, unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			p.line(t, "worker")
+			gone(t, worker)
+			another := p.line(t, "child")[0]
+			if err := unix.Kill(child, 0); err != nil {
+				t.Fatalf("the process ended with its worker: %v", err)
+			}
+			end(t, p)
+			gone(t, child)
+			gone(t, another)
+		})
 	}
 }
 
