@@ -1,6 +1,6 @@
 // Package forward lets ports of this network namespace lead to services elsewhere:
 // a job without a container runs its steps in the runner container, which shares
-// the network with this daemon, and they reach services at localhost.
+// the network with kiln's, and they reach services at localhost.
 //
 // # Guarantees
 //
@@ -15,5 +15,6 @@
 // # Bounds
 //
 // Steps are hostile: connections and UDP clients are at most maxOpen each for one
-// port; further ones wait, and datagrams of further ones are dropped.
+// port, maxConnections and maxClients for all; further connections wait, and datagrams
+// of further clients are dropped.
 package forward

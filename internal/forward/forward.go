@@ -27,6 +27,8 @@ type Rule struct {
 const (
 	// maxOpen bounds what one port has open at a time.
 	maxOpen = 1000
+	// maxConnections bounds the TCP connections of all ports.
+	maxConnections = 4000
 	// maxRules bounds the ports of a job.
 	maxRules = 200
 )
@@ -38,6 +40,7 @@ type Forwarder struct {
 	opened []closer
 	group  sync.WaitGroup
 	shared datagrams
+	turns  chan struct{} // one for each TCP connection
 }
 
 // closer ends what listens.
@@ -84,7 +87,7 @@ func Reopen(rules []Rule) (*Forwarder, error) {
 
 // newForwarder returns one without ports.
 func newForwarder() *Forwarder {
-	f := &Forwarder{}
+	f := &Forwarder{turns: make(chan struct{}, maxConnections)}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -182,7 +185,7 @@ func (f *Forwarder) listen(rule Rule, at netip.Addr) (entry, error) {
 	if rule.Protocol == "udp" {
 		made, err = listenUDP(address, &f.shared)
 	} else {
-		made, err = listenTCP(address)
+		made, err = listenTCP(address, f.turns)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the port %d/%s for the service %s: %w", rule.Host, rule.Protocol, rule.Service, err)

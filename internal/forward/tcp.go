@@ -13,14 +13,17 @@ import (
 const dialTime = 10 * time.Second
 
 // tcpEntry is a TCP port.
-type tcpEntry struct{ listener *net.TCPListener }
+type tcpEntry struct {
+	listener *net.TCPListener
+	shared   chan struct{} // a turn for each connection of all ports
+}
 
-func listenTCP(address netip.AddrPort) (entry, error) {
+func listenTCP(address netip.AddrPort, shared chan struct{}) (entry, error) {
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(address))
 	if err != nil {
 		return nil, err
 	}
-	return tcpEntry{l}, nil
+	return tcpEntry{l, shared}, nil
 }
 
 // Close ends the listening.
@@ -44,8 +47,14 @@ func (e tcpEntry) serve(ctx context.Context, target netip.AddrPort) {
 			pause(ctx)
 			continue
 		}
+		select {
+		case e.shared <- struct{}{}:
+		case <-ctx.Done():
+			_ = client.Close()
+			return
+		}
 		group.Go(func() {
-			defer func() { <-turns }()
+			defer func() { <-turns; <-e.shared }()
 			connect(ctx, client, target)
 		})
 	}
