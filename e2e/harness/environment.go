@@ -20,6 +20,9 @@ type Environment struct {
 	// AuthRegistry wants basic auth (KILN_E2E_AUTH_REGISTRY,
 	// KILN_E2E_AUTH_USER, KILN_E2E_AUTH_PASSWORD).
 	AuthRegistry, AuthUser, AuthPassword string
+	// AuthReader is the name of a user of it who may do nothing but read the
+	// repository in place of %s, with the same password (KILN_E2E_AUTH_READER).
+	AuthReader string
 	// KanikoImage is the executor's image (KILN_E2E_KANIKO_IMAGE).
 	KanikoImage string
 	// KanikoFlavor is the Kaniko in that image, as KILN_KANIKO_FLAVOR takes it
@@ -32,6 +35,9 @@ type Environment struct {
 	// StorageClass is the class of the work volume (KILN_E2E_STORAGE_CLASS);
 	// empty means the cluster's default.
 	StorageClass string
+	// Shared is a directory that all nodes share, each by a mount of its own
+	// (KILN_E2E_SHARED).
+	Shared string
 	// Root is the repository's root directory.
 	Root string
 }
@@ -85,9 +91,11 @@ func fromEnvironment(lookup func(string) (string, bool)) (Environment, error) {
 		{"KILN_E2E_AUTH_REGISTRY", &env.AuthRegistry, false},
 		{"KILN_E2E_AUTH_USER", &env.AuthUser, false},
 		{"KILN_E2E_AUTH_PASSWORD", &env.AuthPassword, false},
+		{"KILN_E2E_AUTH_READER", &env.AuthReader, false},
 		{"KILN_E2E_MIRRORS", &env.Mirrors, false},
 		{"KILN_E2E_INSECURE", &env.Insecure, false},
 		{"KILN_E2E_STORAGE_CLASS", &env.StorageClass, false},
+		{"KILN_E2E_SHARED", &env.Shared, false},
 	} {
 		value, ok := lookup(v.name)
 		if v.required && (!ok || value == "") {

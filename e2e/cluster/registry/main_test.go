@@ -11,17 +11,25 @@ func TestAuthenticated(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	handler := authenticated(ok, "user", "secret")
 	tests := map[string]struct {
+		method, path   string
 		user, password string
 		want           int
 	}{
-		"right":          {"user", "secret", http.StatusOK},
-		"wrong password": {"user", "other", http.StatusUnauthorized},
-		"wrong user":     {"other", "secret", http.StatusUnauthorized},
-		"nothing":        {"", "", http.StatusUnauthorized},
+		"right":          {"GET", "/v2/", "user", "secret", http.StatusOK},
+		"wrong password": {"GET", "/v2/", "user", "other", http.StatusUnauthorized},
+		"wrong user":     {"GET", "/v2/", "other", "secret", http.StatusUnauthorized},
+		"nothing":        {"GET", "/v2/", "", "", http.StatusUnauthorized},
+
+		"reader":                {"GET", "/v2/", "user@a/b", "secret", http.StatusOK},
+		"reader's repository":   {"HEAD", "/v2/a/b/manifests/1", "user@a/b", "secret", http.StatusOK},
+		"reader's password":     {"GET", "/v2/", "user@a/b", "other", http.StatusUnauthorized},
+		"reader elsewhere":      {"GET", "/v2/a/bc/manifests/1", "user@a/b", "secret", http.StatusForbidden},
+		"reader writes":         {"PUT", "/v2/a/b/manifests/1", "user@a/b", "secret", http.StatusForbidden},
+		"reader of nobody else": {"GET", "/v2/", "other@a/b", "secret", http.StatusUnauthorized},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			request := httptest.NewRequest(http.MethodGet, "/v2/", http.NoBody)
+			request := httptest.NewRequest(tt.method, tt.path, http.NoBody)
 			if tt.user != "" {
 				request.SetBasicAuth(tt.user, tt.password)
 			}

@@ -70,7 +70,7 @@ func TestEnv(t *testing.T) {
 	if err := os.MkdirAll(c.dir(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.saveState(State{Push: "127.0.0.1:1", AuthPush: "127.0.0.1:2", User: "u", Password: "p"}); err != nil {
+	if err := c.saveState(State{Push: "127.0.0.1:1", AuthPush: "127.0.0.1:2", User: "u", Password: "p", Shared: "/of/all"}); err != nil {
 		t.Fatal(err)
 	}
 	variables, err := c.Env()
@@ -93,6 +93,7 @@ func TestEnv(t *testing.T) {
 		"export KILN_E2E_KANIKO_FLAVOR='chainguard@1.25.16'",
 		"export KILN_E2E_MIRRORS='docker.io=kiln-registry:5000'",
 		"export KILN_E2E_INSECURE='kiln-registry:5000,kiln-registry-auth:5000'",
+		"export KILN_E2E_SHARED='/of/all'",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Env (-want +got):\n%s", diff)
@@ -107,16 +108,22 @@ func TestExportQuotes(t *testing.T) {
 
 func TestKindConfig(t *testing.T) {
 	var config struct {
-		Nodes                   []struct{ Role string }
+		Nodes []struct {
+			Role        string
+			ExtraMounts []struct{ HostPath, ContainerPath string }
+		}
 		KubeadmConfigPatches    []string
 		ContainerdConfigPatches []string
 	}
-	if err := yaml.UnmarshalStrict([]byte(strings.Replace(kindConfig(3), "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n", "", 1)), &config); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(strings.Replace(kindConfig(3, "/of/this machine"), "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n", "", 1)), &config); err != nil {
 		t.Fatal(err)
 	}
 	roles := ""
 	for _, node := range config.Nodes {
 		roles += node.Role + " "
+		if len(node.ExtraMounts) != 1 || node.ExtraMounts[0].HostPath != "/of/this machine" || node.ExtraMounts[0].ContainerPath != storePath {
+			t.Errorf("mounts of %s: %v", node.Role, node.ExtraMounts)
+		}
 	}
 	if want := "control-plane worker worker "; roles != want || len(config.ContainerdConfigPatches) != 1 {
 		t.Errorf("roles %q and %d patches, want %q and one", roles, len(config.ContainerdConfigPatches), want)

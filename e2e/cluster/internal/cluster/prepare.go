@@ -13,6 +13,7 @@ type made struct {
 	nodeTar, nodeKey         string // with plan.buildNode
 	registryTar, registryKey string
 	runcFilter               string // with plan.startEngine
+	sharedFS                 string // of a cluster of several nodes
 	bases                    []parts.Base
 }
 
@@ -43,6 +44,11 @@ func (c *Cluster) make(ctx context.Context, p plan) (made, error) {
 	group.Go(func() (err error) {
 		if p.startEngine {
 			if m.runcFilter, err = maker.RuncFilter(ctx); err != nil {
+				return err
+			}
+		}
+		if c.store() != "" {
+			if m.sharedFS, err = maker.SharedFS(ctx); err != nil {
 				return err
 			}
 		}

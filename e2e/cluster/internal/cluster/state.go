@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kiln/e2e/cluster/internal/parts"
@@ -20,6 +21,11 @@ type State struct {
 	// User and Password are those of the registry with auth.
 	User     string `json:"user"`
 	Password string `json:"password"`
+	// Reader is the name of the user of the repository %s, who may read that alone
+	// and has the same password.
+	Reader string `json:"reader"`
+	// Shared is the directory that all nodes share; empty where there is one node.
+	Shared string `json:"shared,omitempty"`
 }
 
 func (c *Cluster) statePath() string { return filepath.Join(c.dir(), "state.json") }
@@ -59,7 +65,7 @@ func (c *Cluster) Env() ([]Variable, error) {
 		return nil, fmt.Errorf("cluster %s is not running: %w", c.Name, err)
 	}
 	open, guarded := c.open().Address(), c.guarded("", "").Address()
-	return []Variable{
+	variables := []Variable{
 		{"KUBECONFIG", c.Kubeconfig()},
 		{"KILN_E2E_REGISTRY", open},
 		{"KILN_E2E_REGISTRY_PUSH", s.Push},
@@ -67,11 +73,14 @@ func (c *Cluster) Env() ([]Variable, error) {
 		{"KILN_E2E_AUTH_REGISTRY_PUSH", s.AuthPush},
 		{"KILN_E2E_AUTH_USER", s.User},
 		{"KILN_E2E_AUTH_PASSWORD", s.Password},
+		{"KILN_E2E_AUTH_READER", s.Reader},
 		{"KILN_E2E_KANIKO_IMAGE", open + "/kaniko/executor:" + parts.KanikoVersion},
 		{"KILN_E2E_KANIKO_FLAVOR", "chainguard@" + strings.TrimPrefix(parts.KanikoVersion, "v")},
 		{"KILN_E2E_MIRRORS", "docker.io=" + open},
 		{"KILN_E2E_INSECURE", open + "," + guarded},
-	}, nil
+		{"KILN_E2E_SHARED", s.Shared},
+	}
+	return slices.DeleteFunc(variables, func(v Variable) bool { return v.Value == "" }), nil
 }
 
 // Variable is one environment variable.

@@ -109,7 +109,13 @@ func (c *Cluster) create(ctx context.Context, p plan, m made) error {
 	if err := os.MkdirAll(c.dir(), 0o755); err != nil {
 		return fmt.Errorf("create cluster directory: %w", err)
 	}
-	state := State{User: "kiln", Password: newPassword()}
+	if err := c.makeStore(); err != nil {
+		return err
+	}
+	state := State{User: "kiln", Password: newPassword(), Reader: "kiln@%s"}
+	if c.store() != "" {
+		state.Shared = sharedPath
+	}
 	image, err := c.importNode(ctx, p, m)
 	if err != nil {
 		return err
@@ -124,6 +130,9 @@ func (c *Cluster) create(ctx context.Context, p plan, m made) error {
 		return err
 	}
 	if err := c.configureNodes(); err != nil {
+		return err
+	}
+	if err := c.share(ctx, m.sharedFS); err != nil {
 		return err
 	}
 	if err := c.awaitReady(ctx); err != nil {
@@ -220,7 +229,7 @@ func (c *Cluster) createNodes(image string) (err error) {
 		}
 	}()
 	err = c.provider().Create(c.Name,
-		kind.CreateWithRawConfig([]byte(kindConfig(c.Nodes))),
+		kind.CreateWithRawConfig([]byte(kindConfig(c.Nodes, c.store()))),
 		kind.CreateWithNodeImage(image),
 		kind.CreateWithKubeconfigPath(c.Kubeconfig()),
 		kind.CreateWithWaitForReady(3*time.Minute),
@@ -240,13 +249,18 @@ func (c *Cluster) createNodes(image string) (err error) {
 // one version of kubeadm's configuration and a list in the next, and a patch
 // counts only for the version that it names. The last patch makes containerd
 // read the registries' hosts.toml files; newer node images do so by themselves.
-func kindConfig(nodes int) string {
-	workers := strings.Repeat("- role: worker\n", max(nodes-1, 0))
+// Every node has the directory store, unless it is "".
+func kindConfig(nodes int, store string) string {
+	mounts := ""
+	if store != "" {
+		mounts = fmt.Sprintf("  extraMounts: [{hostPath: %q, containerPath: %s}]\n", store, storePath)
+	}
+	workers := strings.Repeat("- role: worker\n"+mounts, max(nodes-1, 0))
 	return `kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
 - role: control-plane
-` + workers + `kubeadmConfigPatches:
+` + mounts + workers + `kubeadmConfigPatches:
 - |
   kind: ClusterConfiguration
   apiVersion: kubeadm.k8s.io/v1beta3

@@ -64,6 +64,13 @@ func (m Maker) RuncFilter(ctx context.Context) (string, error) {
 	})
 }
 
+// SharedFS is the program that gives the nodes a directory that they share.
+func (m Maker) SharedFS(ctx context.Context) (string, error) {
+	return m.builder().Build(ctx, gobuild.Program{
+		Name: "sharedfs", Module: "e2e/cluster", Package: "./sharedfs", Inputs: []string{"sharedfs/*.go"},
+	})
+}
+
 // Kaniko is the executor.
 func (m Maker) Kaniko(ctx context.Context) (string, error) {
 	return m.builder().Build(ctx, gobuild.Program{
