@@ -235,8 +235,13 @@ func homeOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) {
 }
 
 // largeOfJob: nothing of 100 MB is missing, nor what stands behind the last newline.
-func largeOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) {
-	const lines, line = 1_000_000, "a line of which a million make more than a hundred megabytes, as the output of a large build may be\n"
+func largeOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) { wantOutput(t, j, 1_000_000) }
+
+// wantOutput has a step print that many lines of a hundred bytes and an end without
+// newline, and fails the test unless each byte arrives.
+func wantOutput(t *testing.T, j *suite.Job, lines int) {
+	t.Helper()
+	const line = "a line of which a million make more than a hundred megabytes, as the output of a large build may be\n"
 	step := j.Step(runner.Script{Text: fmt.Sprintf("yes '%s' | head -n %d\nprintf end\n", strings.TrimSpace(line), lines)})
 	step.Quiet = true
 	result := j.Play(t, step, nil)

@@ -20,7 +20,7 @@ import (
 // TestNodes has two nodes. By default an action is where the runner and its work
 // volume are; where the operator says that the volume is everywhere, builds and
 // actions may be elsewhere, and the node there pulls from a registry with
-// credentials that it never saw.
+// credentials that it never saw. So may a whole job.
 func TestNodes(t *testing.T) {
 	t.Parallel()
 	s := suite.Open(t)
@@ -34,6 +34,10 @@ func TestNodes(t *testing.T) {
 	t.Run("anywhere", func(t *testing.T) {
 		t.Parallel()
 		testAnywhere(t, nodes[0].Name, nodes[1])
+	})
+	t.Run("job elsewhere", func(t *testing.T) {
+		t.Parallel()
+		testJobElsewhere(t, nodes[0].Name, nodes[1])
 	})
 }
 
@@ -88,7 +92,7 @@ func testAnywhere(t *testing.T, home string, node corev1.Node) {
 		}
 		o.DaemonEnv = map[string]string{"KILN_PLACEMENT": "anywhere"}
 		o.BuildTemplate, o.HookTemplate = template, template
-		claim := s.AddVolume(t, namespace)
+		claim := s.AddVolume(t, namespace, "/tmp")
 		o.Adjust = func(pod *corev1.Pod) {
 			s.UseVolume(pod, claim)
 			pinTo(pod, home)

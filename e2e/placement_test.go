@@ -38,7 +38,7 @@ func TestPlacement(t *testing.T) {
 			f := suite.New(t, "place", func(s suite.Stage, o *harness.PodOptions) {
 				o.DaemonEnv = map[string]string{"KILN_PLACEMENT": tt.placement, "KILN_PENDING_TIMEOUT": "15s"}
 				o.HookTemplate = "spec: {containers: [{name: $job, resources: {requests: {cpu: 500}}}]}"
-				claim := s.AddVolume(t, path.Base(o.RegistryHost))
+				claim := s.AddVolume(t, path.Base(o.RegistryHost), "/tmp")
 				o.Adjust = func(pod *corev1.Pod) { s.UseVolume(pod, claim) }
 			})
 			defer f.ClearWork(t)

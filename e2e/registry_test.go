@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
@@ -34,7 +36,7 @@ func TestRegistryWithAuth(t *testing.T) {
 }
 
 // TestJobCredentials has a job container and a service of private images: each is pulled
-// with its own credentials, and with no other's.
+// with its own credentials, and with no other's, also where both are in one registry.
 func TestJobCredentials(t *testing.T) {
 	t.Parallel()
 	f := suite.New(t, "credentials", suite.AuthRegistry(t, harness.PullSecret))
@@ -53,10 +55,22 @@ func TestJobCredentials(t *testing.T) {
 	private := func(pod int, user string) runner.Container {
 		return runner.Container{Image: harness.Container(pods[pod], "job").Image, User: user, Password: f.AuthPassword}
 	}
+	pulled := func(job, service runner.Container) {
+		t.Helper()
+		j := plain.Prepare(t, runner.Job{Container: &job, Services: []runner.Service{{Container: service}}}, nil)
+		outcome.OwnLog(t, j.Run(t, "echo pulled"), "pulled\n")
+		j.End(t)
+	}
 	job, service := private(0, f.AuthUser), private(1, f.AuthUser)
-	j := plain.Prepare(t, runner.Job{Container: &job, Services: []runner.Service{{Container: service}}}, nil)
-	outcome.OwnLog(t, j.Run(t, "echo pulled"), "pulled\n")
-	j.End(t)
+	pulled(job, service)
+	t.Run("two logins", func(t *testing.T) {
+		if f.AuthReader == "" {
+			t.Skip("KILN_E2E_AUTH_READER is not set")
+		}
+		one, other := readerOf(t, f, job.Image), readerOf(t, f, service.Image)
+		pulled(private(0, one), private(1, other))
+		pulled(private(0, other), private(0, one)) // of one repository: the node tries both
+	})
 	service.User = ""
 	j, result := plain.TryPrepare(t, runner.Job{Container: &job, Services: []runner.Service{{Container: service}}}, nil)
 	outcome.Error(t, result, "[action_image_pull]", "the node cannot pull image "+service.Image, "401 Unauthorized")
@@ -65,6 +79,16 @@ func TestJobCredentials(t *testing.T) {
 	}
 	j.End(t)
 	f.WantNothingLeft(t)
+}
+
+// readerOf is the user who may read the repository of the image, and no other.
+func readerOf(t *testing.T, f *suite.Fixture, image string) string {
+	t.Helper()
+	parsed, err := name.ParseReference(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(f.AuthReader, "%s", parsed.Context().RepositoryStr())
 }
 
 // TestRegistryRefuses has no credentials for a registry that wants some.

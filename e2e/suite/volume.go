@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"path"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,8 +12,8 @@ import (
 
 // AddVolume adds a volume that every node could mount, as far as the scheduler knows, and
 // returns its claim in the namespace: that of the cluster's own volumes is bound to their
-// node.
-func (s Stage) AddVolume(t *testing.T, namespace string) string {
+// node. Its files are in a directory of the nodes below dir.
+func (s Stage) AddVolume(t *testing.T, namespace, dir string) string {
 	t.Helper()
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
@@ -22,7 +23,7 @@ func (s Stage) AddVolume(t *testing.T, namespace string) string {
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity: size, AccessModes: modes, PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{
-				Path: "/tmp/" + namespace, Type: new(corev1.HostPathDirectoryOrCreate),
+				Path: path.Join(dir, namespace), Type: new(corev1.HostPathDirectoryOrCreate),
 			}},
 		},
 	}, metav1.CreateOptions{})
