@@ -57,6 +57,7 @@ type world struct {
 	context  []byte // its canonical tar
 	settings imagebuild.Settings
 	made     podtest.Image // what pods build
+	madeAt   time.Time     // when they build it; zero is when they do
 	// at is called in the goroutine of the pod at each moment of its build, and
 	// reports whether the build goes on; nil lets it.
 	at func(life *podtest.Life, pod int, moment string) bool
@@ -184,7 +185,9 @@ func (w *world) build(life *podtest.Life) {
 // push puts what a pod builds into the registry and returns its digest.
 func (w *world) push(pod *corev1.Pod, made time.Time) string {
 	image := w.made
-	image.Created = made
+	if image.Created = made; !w.madeAt.IsZero() {
+		image.Created = w.madeAt
+	}
 	digest := w.registry.Put(pushOf(pod), image)
 	w.mu.Lock()
 	defer w.mu.Unlock()
