@@ -59,7 +59,7 @@ type Settings struct {
 	PodName   string `help:"Name of the runner pod." env:"KILN_POD_NAME"`
 	Namespace string `help:"Namespace of the runner pod. Default: that of the service account." env:"KILN_NAMESPACE"`
 
-	ActionTemplate string `name:"hook-template" help:"File with a pod template that is merged into the Jobs of actions by the stock hook's rules." env:"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE"`
+	ActionTemplate string `name:"hook-template" help:"File with a pod template that is merged into the pods of actions and of whole jobs by the stock hook's rules: $job is the container of the action or the job, $NAME the service of that name." env:"ACTIONS_RUNNER_CONTAINER_HOOK_TEMPLATE"`
 	BuildTemplate  string `help:"File with a pod template that places and marks build pods." env:"KILN_BUILD_TEMPLATE"`
 	Placement      string `help:"Where actions run: same-node, as a ReadWriteOnce work volume needs it, or anywhere." default:"same-node" env:"KILN_PLACEMENT"`
 
