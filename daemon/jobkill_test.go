@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -16,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/internal/hook"
+	"kiln/internal/job"
 	"kiln/internal/podtest"
 	"kiln/internal/service"
 )
@@ -305,5 +308,39 @@ func TestKilledUnderAJob(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestALostPortIsTold: where a port of a job cannot be opened again after a restart, since
+// somebody else has it, the next call's log says so, and no later one.
+func TestALostPortIsTold(t *testing.T) {
+	s := newSidecar(t, func(life *podtest.Life) {
+		if strings.HasPrefix(life.Pod().Name, "kiln-job-") {
+			jobServes(life)
+			return
+		}
+		greets(life)
+	})
+	s.start()
+	result, log := s.result(s.dropCall(hook.PrepareJob, servedJob(false)))
+	var response job.Response
+	if err := json.Unmarshal(result.Response, &response); err != nil || len(response.Context.Services) != 2 {
+		t.Fatalf("%v: %s, log\n%s", err, result.Response, log)
+	}
+	_ = s.kill(unix.SIGKILL)
+	port := response.Context.Services[1].Ports["5432"]
+	taken, err := net.Listen("tcp", "127.0.0.1:"+port)
+	s.must(err)
+	defer taken.Close()
+	warning := "::warning::kiln: after a restart of kiln's daemon steps do not reach all services any more: ports: the port " + port + "/tcp for the service postgres is taken in the runner pod"
+	for i, want := range []int{1, 0, 0} {
+		_ = s.kill(unix.SIGKILL)
+		s.start()
+		if _, log = s.result(s.drop()); strings.Count(log, warning) != want {
+			t.Errorf("step %d says\n%s", i+1, log)
+		}
+	}
+	if _, log = s.result(s.dropCall(hook.CleanupJob, map[string]any{})); strings.Contains(log, "::warning::") {
+		t.Errorf("cleanup_job says\n%s", log)
 	}
 }

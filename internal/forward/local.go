@@ -7,6 +7,7 @@ import "sync"
 type Local struct {
 	mu   sync.Mutex
 	open *Forwarder // nil while no port is
+	lost error
 }
 
 // Open opens the ports of all rules, as [Open] does, after those of an earlier job are
@@ -29,13 +30,24 @@ func (l *Local) Resume(rules []Rule) error {
 	l.Close()
 	opened, err := Reopen(rules)
 	l.hold(opened)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = err
 	return err
+}
+
+// Lost is the error of ports that could not be opened again; nil where there are none.
+func (l *Local) Lost() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
 }
 
 // Close closes all ports and connections.
 func (l *Local) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.lost = nil
 	if l.open != nil {
 		l.open.Close()
 		l.open = nil

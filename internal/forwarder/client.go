@@ -50,6 +50,7 @@ type Client struct {
 
 	mu     sync.Mutex
 	rules  []forward.Rule
+	lost   error         // of ports that could not be opened again
 	begun  *process      // of this worker, until it is kept; else nil
 	kept   net.Conn      // to the forwarder's socket, while one is kept
 	closed chan struct{} // closed when the forwarder is not wanted any more
@@ -120,16 +121,30 @@ func (c *Client) hold() error {
 func (c *Client) Resume(rules []forward.Rule) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rules = rules
+	c.rules, c.lost = rules, nil
 	if c.hold() == nil {
 		return nil
 	}
+	c.lost = c.reopen(rules)
+	return c.lost
+}
+
+// reopen begins a forwarder of the ports that can be opened. c.mu is held.
+func (c *Client) reopen(rules []forward.Rule) error {
 	begun, got, err := c.begin(order{Rules: rules, Again: true})
 	if err != nil {
 		return err
 	}
 	_, err = io.WriteString(begun.in, keep)
 	return errors.Join(got.err(), err, begun.in.Close(), c.hold())
+}
+
+// Lost is the error of ports that could not be opened again, when a worker began or after
+// a forwarder ended by itself; nil where there are none.
+func (c *Client) Lost() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
 }
 
 // watch begins a forwarder again that ended while it was wanted.
@@ -156,6 +171,7 @@ func (c *Client) watch(conn net.Conn, closed <-chan struct{}) {
 // Close closes the ports, and returns when they are.
 func (c *Client) Close() {
 	c.mu.Lock()
+	c.lost = nil
 	if c.begun != nil {
 		c.begun.end()
 		c.begun = nil

@@ -307,17 +307,24 @@ func TestResumeWithoutForwarder(t *testing.T) {
 	target := netip.MustParseAddrPort(s.service)
 	free := forward.Rule{Service: "redis", Protocol: "tcp", Host: freePort(t), Target: target}
 	lost := forward.Rule{Service: "db", Protocol: "tcp", Host: netip.MustParseAddrPort(taken.Addr().String()).Port(), Target: target}
-	err = s.client().Resume([]forward.Rule{lost, free})
+	client := s.client()
+	err = client.Resume([]forward.Rule{lost, free})
+	if client.Lost() == nil || !errors.Is(err, client.Lost()) {
+		t.Errorf("Lost = %v after %v", client.Lost(), err)
+	}
 	if failure.Of(err) != failure.BadRequest || !strings.Contains(fmt.Sprint(err), fmt.Sprintf("the port %d/tcp for the service db is taken", lost.Host)) {
 		t.Errorf("the error is %v", err)
 	}
 	s.talk(free)
-	_, err = s.client().Open([]forward.Rule{lost})
+	_, err = client.Open([]forward.Rule{lost})
 	if failure.Of(err) != failure.BadRequest || !strings.Contains(fmt.Sprint(err), "is taken in the runner pod") {
 		t.Errorf("the error of a new job is %v", err)
 	}
 	if !closed(free)() {
 		t.Error("the earlier job's port is open")
+	}
+	if client.Lost() != nil {
+		t.Errorf("lost in the new job: %v", client.Lost())
 	}
 }
 

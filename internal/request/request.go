@@ -311,6 +311,9 @@ func (s *step) run(ctx context.Context, claim *spool.Claim, bad error) (code int
 	if s.self, err = s.whoAmI(ctx); err != nil {
 		return 1, err
 	}
+	if !s.earlier && s.asked.Call != hook.PrepareJob {
+		s.handler.services.Tell(s.jobCall())
+	}
 	switch s.asked.Call {
 	case hook.PrepareJob:
 		claim.Response, err = s.handler.jobs.Prepare(ctx, s.jobCall(), s.job, s.asked.Job)

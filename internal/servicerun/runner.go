@@ -3,7 +3,6 @@ package servicerun
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -68,6 +67,7 @@ type Ports interface {
 	Open(rules []forward.Rule) ([]forward.Rule, error)
 	Keep() error
 	Resume(rules []forward.Rule) error
+	Lost() error
 	Close()
 }
 
@@ -218,27 +218,6 @@ func (r *Runner) Stop(ctx context.Context, call jobrun.Call) {
 	if err := errors.Join(err, r.options.State.ForgetServices()); err != nil {
 		call.Logger.Warn("the services of the job are not forgotten", zap.Error(err))
 	}
-}
-
-// Close closes the ports of the job. The job itself goes on.
-func (r *Runner) Close() { r.options.Ports.Close() }
-
-// Resume goes on with the ports of a job that was ready when an earlier run of the daemon
-// ended, all those that it can; the error is about the others. It is called before any
-// other method.
-func (r *Runner) Resume() error {
-	record, err := r.options.State.NotedServices()
-	if err != nil || len(record.Ports) == 0 {
-		return err
-	}
-	rules := make([]forward.Rule, len(record.Ports))
-	for i, port := range record.Ports {
-		rules[i] = forward.Rule(port)
-	}
-	if err := r.options.Ports.Resume(rules); err != nil {
-		return fmt.Errorf("open the ports of the job's services again: %w", err)
-	}
-	return nil
 }
 
 // Hosts are the names of the services of this runner's job, for a container of its own;

@@ -16,6 +16,8 @@ type ServicesRecord struct {
 	Services []KeptService `json:"services,omitempty"`
 	// Ports of this pod lead to services.
 	Ports []KeptPort `json:"ports,omitempty"`
+	// Warned is what the author was told of ports that were lost.
+	Warned string `json:"warned,omitempty"`
 }
 
 // KeptService is a service of a job.
