@@ -53,6 +53,9 @@ const notUpgraded = "unable to upgrade connection"
 // what is sent to nobody costs the network as much.
 const knockHold = 40 * time.Millisecond
 
+// errHeld ends the reading of an input of which nothing was wanted.
+var errHeld = errors.New("nothing was read of the input")
+
 // heldReader begins to read its source after a while, unless all is over by then.
 type heldReader struct {
 	source io.Reader
@@ -67,7 +70,7 @@ func (r *heldReader) Read(p []byte) (int, error) {
 		case <-r.until:
 			r.until = nil
 		case <-r.over:
-			return 0, io.EOF
+			return 0, errHeld
 		}
 	}
 	return r.source.Read(p)
@@ -79,12 +82,22 @@ func (r *heldReader) Read(p []byte) (int, error) {
 // other outcome is that of Attach. The kubelet knows a container as soon as it runs, and
 // tells the API server of it up to a second later.
 func (c Client) Knock(ctx context.Context, pod, container string, stdin io.Reader) error {
+	return c.knock(ctx, pod, container, &heldReader{source: stdin, until: time.After(knockHold)})
+}
+
+// knock is Knock with an input that is held.
+func (c Client) knock(ctx context.Context, pod, container string, held *heldReader) error {
 	over := make(chan struct{})
-	input := &countedReader{source: &heldReader{source: stdin, until: time.After(knockHold), over: over}}
+	held.over = over
+	input := &countedReader{source: held}
 	// That nobody takes the input is no error yet, and client-go would log it as one.
 	err := c.webSocket(klog.NewContext(ctx, klog.Logger{}), pod, container, input)
 	close(over)
-	if err != nil && (input.untouched() || strings.Contains(err.Error(), notUpgraded)) {
+	untouched := input.untouched()
+	if err == nil && untouched {
+		err = io.ErrShortWrite
+	}
+	if err != nil && (untouched || strings.Contains(err.Error(), notUpgraded)) {
 		_, _, _ = input.close()
 		return fmt.Errorf("attach to pod %s/%s: %w: %w", c.Namespace, pod, ErrNotYet, err)
 	}
@@ -171,9 +184,12 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.source.Read(p)
 	r.count += int64(n)
-	if err == io.EOF {
+	switch err {
+	case errHeld:
+		return 0, io.EOF
+	case io.EOF:
 		r.complete = true
-	} else {
+	default:
 		r.failure = err
 	}
 	return n, err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -209,16 +210,28 @@ func TestKnock(t *testing.T) {
 	}
 }
 
-// TestKnockRefused: nothing of the input is read for a container that does not run.
+// TestKnockRefused: nothing of the input is read for a container that does not run, for
+// whatever reason, and nothing unread counts as sent.
 func TestKnockRefused(t *testing.T) {
-	api, client := newAPIServer(t, nil)
-	api.onAttach = socket(t, func(conn *websocket.Conn) {
-		_ = conn.WriteMessage(websocket.BinaryMessage, append([]byte{channelError}, `{"metadata":{},"status":"Failure","message":"unable to upgrade connection: container kaniko not found","reason":"InternalError"}`...))
-		goodbye(conn)
-	})
-	input := strings.NewReader("0123456789")
-	if err := client.Knock(until(t), "p", "kaniko", input); !errors.Is(err, ErrNotYet) || input.Len() != 10 {
-		t.Errorf("error %v, %d of 10 bytes left", err, input.Len())
+	for name, message := range map[string]string{
+		"no container":   "unable to upgrade connection: container kaniko not found",
+		"no kubelet":     "Internal error occurred: error sending request: connect: connection refused",
+		"no explanation": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			api, client := newAPIServer(t, nil)
+			api.onAttach = socket(t, func(conn *websocket.Conn) {
+				if message != "" {
+					_ = conn.WriteMessage(websocket.BinaryMessage, append([]byte{channelError}, `{"metadata":{},"status":"Failure","message":"`+message+`","reason":"InternalError"}`...))
+				}
+				goodbye(conn)
+			})
+			input := strings.NewReader("0123456789")
+			held := &heldReader{source: input, until: make(chan time.Time)} // for ever
+			if err := client.knock(until(t), "p", "kaniko", held); !errors.Is(err, ErrNotYet) || input.Len() != 10 {
+				t.Errorf("error %v, %d of 10 bytes left", err, input.Len())
+			}
+		})
 	}
 }
 
