@@ -228,7 +228,8 @@ func TestPullSecrets(t *testing.T) {
 		"one repository":     {[]hook.JobContainer{login("registry:5000/app:1", "a"), login("registry:5000/app:2", "b")}, []map[string]string{{"registry:5000/app": "a"}, {"registry:5000/app": "b"}}},
 		"two of Docker Hub":  {[]hook.JobContainer{login("acme/app", "a"), login("ghcr.io/acme/app", "c"), login("other/db", "b")}, []map[string]string{{hub: "a", "ghcr.io/acme/app": "c"}, {hub: "b"}}},
 		"one login in three": {[]hook.JobContainer{login("acme/app", "a"), login("acme/db", "a"), login("other/db", "b"), login("other/x", "b")}, []map[string]string{{hub: "a"}, {hub: "b"}}},
-		"without names":      {[]hook.JobContainer{login("UPPER", "a")}, []map[string]string{{hub: "a"}}},
+		"without names":      {[]hook.JobContainer{login("UPPER", "a"), login("registry.example.com/Team/App:v1", "b"), login("registry.example.com/app:", "c")}, nil},
+		"one without a name": {[]hook.JobContainer{login("registry.example.com/Team/App:v1", "a"), login("acme/db", "b")}, []map[string]string{{hub: "b"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			secrets, err := job.PullSecrets(s, tt.containers)

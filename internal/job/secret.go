@@ -51,8 +51,8 @@ const hub = "https://index.docker.io/v1/"
 
 // PullSecrets returns the Secrets with which nodes pull the images of the containers,
 // as far as their logins go. But for Docker Hub a login is for the repository of its
-// image alone, so that the credentials of one container serve no other (Kubernetes
-// docs, "Interpretation of config.json"). A Secret has one login for a repository, and
+// image, and so for those whose names begin with its name: the kubelet compares prefixes
+// (Kubernetes 1.34, pkg/credentialprovider/keyring.go). A Secret has one login for a repository, and
 // so has one for each more: a node tries the logins of all Secrets of a pod.
 func PullSecrets(s Spec, containers []hook.JobContainer) ([]*corev1.Secret, error) {
 	var secrets []*corev1.Secret
@@ -81,10 +81,10 @@ func PullSecrets(s Spec, containers []hook.JobContainer) ([]*corev1.Secret, erro
 func logins(containers []hook.JobContainer) []map[string]login {
 	var all []map[string]login
 	for _, c := range containers {
-		if c.Registry == nil {
+		key, known := repository(c.Container.Image)
+		if c.Registry == nil || !known {
 			continue
 		}
-		key := repository(c.Container.Image)
 		who := c.Registry.Username + ":" + c.Registry.Password
 		own := login{c.Registry.Username, c.Registry.Password, base64.StdEncoding.EncodeToString([]byte(who))}
 		at := slices.IndexFunc(all, func(logins map[string]login) bool {
@@ -99,12 +99,15 @@ func logins(containers []hook.JobContainer) []map[string]login {
 	return all
 }
 
-// repository is what the kubelet finds the login of an image by. Of an image whose
-// name cannot be read the node says what is wrong.
-func repository(image string) string {
+// repository is what the kubelet finds the login of an image by. An image whose name
+// cannot be read has none: the node says what is wrong with it.
+func repository(image string) (key string, known bool) {
 	parsed, err := name.ParseReference(image)
-	if err != nil || parsed.Context().RegistryStr() == name.DefaultRegistry {
-		return hub
+	if err != nil {
+		return "", false
 	}
-	return parsed.Context().Name()
+	if parsed.Context().RegistryStr() == name.DefaultRegistry {
+		return hub, true
+	}
+	return parsed.Context().Name(), true
 }
