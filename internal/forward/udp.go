@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// idleUDP is how long a client of which nothing comes keeps its port.
+	// idleUDP is how long a client keeps its port while nothing passes.
 	idleUDP = 90 * time.Second
 	// maxDatagram is the most that UDP carries.
 	maxDatagram = 64 << 10
@@ -57,6 +57,7 @@ func (d *datagrams) read(service *net.UDPConn, take func([]byte)) error {
 type udpEntry struct {
 	socket *net.UDPConn
 	shared *datagrams
+	idle   time.Duration
 
 	mu      sync.Mutex
 	clients map[netip.AddrPort]*net.UDPConn
@@ -67,7 +68,7 @@ func listenUDP(address netip.AddrPort, shared *datagrams) (entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &udpEntry{socket: c, shared: shared, clients: map[netip.AddrPort]*net.UDPConn{}}, nil
+	return &udpEntry{socket: c, shared: shared, idle: idleUDP, clients: map[netip.AddrPort]*net.UDPConn{}}, nil
 }
 
 // Close ends the listening.
@@ -105,7 +106,7 @@ func (e *udpEntry) towards(client, target netip.AddrPort) (service *net.UDPConn,
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if known := e.clients[client]; known != nil {
-		_ = known.SetReadDeadline(time.Now().Add(idleUDP))
+		_ = known.SetReadDeadline(time.Now().Add(e.idle))
 		return known, false
 	}
 	if len(e.clients) >= maxOpen || e.shared.clients.Load() >= maxClients {
@@ -115,7 +116,7 @@ func (e *udpEntry) towards(client, target netip.AddrPort) (service *net.UDPConn,
 	if err != nil {
 		return nil, false
 	}
-	_ = made.SetReadDeadline(time.Now().Add(idleUDP))
+	_ = made.SetReadDeadline(time.Now().Add(e.idle))
 	e.clients[client] = made
 	e.shared.clients.Add(1)
 	return made, true
@@ -131,6 +132,7 @@ func (e *udpEntry) answer(client netip.AddrPort, service *net.UDPConn) {
 		_ = service.Close()
 	}()
 	for e.shared.read(service, func(datagram []byte) { _, _ = e.socket.WriteToUDPAddrPort(datagram, client) }) == nil {
+		_ = service.SetReadDeadline(time.Now().Add(e.idle))
 	}
 }
 
