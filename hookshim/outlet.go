@@ -44,6 +44,9 @@ func openOutlet(container hook.Container, token string) (*outlet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isNoexec(work) {
+		return nil, errors.New("the work volume is mounted noexec")
+	}
 	own, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -54,9 +57,6 @@ func openOutlet(container hook.Container, token string) (*outlet, error) {
 	}
 	o := &outlet{dir: dir, token: token, ended: make(chan struct{}), mappings: hostPaths(container, work)}
 	sum, err := dir.PutAgent(filepath.Join(filepath.Dir(own), agentProgram))
-	if err == nil && isNoexec(work) {
-		err = errors.New("the work volume is mounted noexec")
-	}
 	if err == nil {
 		err = dir.CheckAgent(sum)
 	}

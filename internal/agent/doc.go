@@ -44,9 +44,9 @@
 //     call. The program is looked up in the resulting PATH. That is what the
 //     runner makes of `docker exec` (actions/runner, Handlers/StepHost.cs).
 //   - Everything that a step had printed when it ended is read, in order, also
-//     by a slow reader. What it left running keeps running but prints to
-//     nobody from [Grace] after the end: Docker's rule as well (moby,
-//     daemon/monitor.go).
+//     by a slow reader. What it left running keeps running; from [Grace] after
+//     the end its output is a broken pipe (SIGPIPE). Docker ends it then as well
+//     (moby, daemon/monitor.go).
 //   - SIGKILL reaches the step's whole session and everything below it; every
 //     other signal the whole session. A signal after the end reaches nothing.
 //   - A client that is gone ends its running step with SIGKILL, and an agent

@@ -96,7 +96,7 @@ func Serve(ctx context.Context, config Config) error {
 	}
 	for _, listener := range listeners {
 		fmt.Fprintf(config.Log, "kiln-agent: listens on %s\n", listener.Addr())
-		accepting.Go(func() { s.accept(listener) })
+		accepting.Go(func() { s.accept(ctx, listener) })
 	}
 	<-ctx.Done()
 	closeListeners(listeners)
@@ -142,12 +142,16 @@ func closeListeners(all []net.Listener) {
 }
 
 // accept hears connections until the listener is closed.
-func (s *server) accept(listener net.Listener) {
+func (s *server) accept(ctx context.Context, listener net.Listener) {
 	local, outside := isLocal(listener.Addr()), &strangers{}
 	opening := make(chan struct{}, maxOpening)
 	for {
 		if local {
-			opening <- struct{}{}
+			select {
+			case opening <- struct{}{}:
+			case <-ctx.Done(): // whoever holds all places is not waited for
+				return
+			}
 		}
 		conn, err := listener.Accept()
 		switch {

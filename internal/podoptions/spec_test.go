@@ -204,7 +204,7 @@ func TestApply(t *testing.T) {
 		container := corev1.Container{Name: "c"}
 		spec.Apply(&container)
 		spec.Pod.Apply(&got)
-		got.Volumes = podoptions.Merge(got.Volumes, spec.Volumes)
+		got.Volumes = append(got.Volumes, spec.Volumes...)
 		got.Containers = append(got.Containers, container)
 	}
 	n := second.Volumes[0].Name
@@ -215,7 +215,7 @@ func TestApply(t *testing.T) {
 		},
 		HostAliases: []corev1.HostAlias{{IP: "1.1.1.1", Hostnames: []string{"a"}}, {IP: "2.2.2.2", Hostnames: []string{"b"}}, {IP: "2.2.2.2", Hostnames: []string{"b"}}},
 		DNSPolicy:   corev1.DNSNone, DNSConfig: &corev1.PodDNSConfig{Nameservers: []string{"1.1.1.1"}},
-		Volumes: []corev1.Volume{disk(n)},
+		Volumes: []corev1.Volume{disk(n), disk(n)},
 		Containers: []corev1.Container{
 			{Name: "c", ImagePullPolicy: corev1.PullAlways, SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(1))}}, mounted, mounted,
 		},

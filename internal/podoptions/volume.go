@@ -133,19 +133,3 @@ func (m *mounts) empty(name string, source corev1.EmptyDirVolumeSource) string {
 	}
 	return in
 }
-
-// Merge adds volumes to those of a pod; what all containers name the same is there
-// once.
-func Merge(pod, more []corev1.Volume) []corev1.Volume {
-	names := map[string]bool{}
-	for _, v := range pod {
-		names[v.Name] = true
-	}
-	for _, v := range more {
-		if !names[v.Name] {
-			names[v.Name] = true
-			pod = append(pod, v)
-		}
-	}
-	return pod
-}

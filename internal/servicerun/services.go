@@ -53,7 +53,7 @@ func (b *begun) plan(ctx context.Context) (data map[string][]byte, err error) {
 		return nil, err
 	}
 	b.readImages(ctx, list)
-	named, warnings := service.Names(list, job.ContainerName, service.HostsContainer)
+	named, warnings := service.Names(list, job.ContainerName, job.InstallName, service.HostsContainer)
 	for _, warning := range warnings {
 		b.warn("%s", warning)
 	}
