@@ -2,8 +2,8 @@
 // (run), the same build for a person at a shell (build), the program that puts
 // the hook shim on a volume (install), the registry proxy of a build pod (gate),
 // the writer of the values that a runner
-// scale set needs (render-values), the sidecar's start-up probe (ready), and the
-// examination of an installation (doctor).
+// scale set needs (render-values), the question of the sidecar's postStart hook (ready), and
+// the examination of an installation (doctor).
 package main
 
 import (
@@ -30,11 +30,11 @@ var version = "dev"
 type cli struct {
 	Run     runCommand     `cmd:"" help:"Serve the exchange: the sidecar of a runner pod."`
 	Worker  workerCommand  `cmd:"" hidden:"" help:"Serve the exchange, under the supervision of run."`
-	Install installCommand `cmd:"" help:"Copy the hook shim and hook.sh to a volume."`
+	Install installCommand `cmd:"" help:"Copy the hook shim and what belongs to it to a volume."`
 	Doctor  doctorCommand  `cmd:"" help:"Find what this installation gets wrong and say how to mend it."`
 	Build   buildCommand   `cmd:"" help:"Build a Dockerfile's directory as a step would, from a shell."`
 	Gate    gateCommand    `cmd:"" help:"Proxy a build pod's registry requests and add the credentials."`
-	Ready   readyCommand   `cmd:"" help:"Tell whether the exchange is served: the sidecar's start-up probe."`
+	Ready   readyCommand   `cmd:"" help:"Tell whether the exchange is served, as the sidecar's postStart hook asks."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 
 	RenderValues renderValuesCommand `cmd:"" help:"Print what a runner scale set needs to run kiln."`

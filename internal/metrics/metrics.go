@@ -68,7 +68,7 @@ func New(o Options) *Metrics {
 			Name: "kiln_context_bytes", Help: "Size of the build contexts, unpacked.", Buckets: contextBuckets(),
 		})),
 		inFlight:  newGauge(r, "kiln_requests_in_flight", "Steps that run or wait now."),
-		waiting:   newGauge(r, "kiln_waiting_pods", "Build pods and action pods that are created and do not run yet."),
+		waiting:   newGauge(r, "kiln_waiting_pods", "Build pods, action pods and pods of job containers that are created and do not run yet."),
 		denials:   newCounter(r, "kiln_gate_denials_total", "Registry requests of build pods that the gate refused."),
 		cleanup:   newCounter(r, "kiln_cleanup_errors_total", "Times that something a step had made could not be deleted."),
 		valid:     newGauge(r, "kiln_config_valid", "1 while nothing is wrong with the daemon's settings and surroundings, else 0."),
