@@ -35,7 +35,8 @@ const (
 	dindWarm    = "DinD warm, one file changed"
 )
 
-// What is measured of a runner pod, in seconds and in MiB.
+// What is measured of a runner pod and of what is beside its steps, in the units that they
+// name.
 const (
 	podRuns      = "runner pod: made → runner runs, s"
 	plainRuns    = "plain runner pod, s"
@@ -44,6 +45,8 @@ const (
 	proportional = "kilnd idle, all its processes: proportional, MiB"
 	indexTime    = "index of 400 MiB in 30,000 files: time over the inflater's"
 	indexMemory  = "index of 400 MiB in 30,000 files: memory, MiB more"
+	hookStarted  = "script of the job's start, 20 actions, 10 with a Dockerfile: starts → exits, ms"
+	hookWished   = "… until its 10 wishes are there, ms"
 )
 
 // old names a row of the older kiln.
@@ -82,7 +85,8 @@ func runnerGoals() *goals {
 	return newGoals("runner",
 		goal{podRuns, []bound{{1, plainPVCRuns, 0.8}}}, goal{old(podRuns), nil}, goal{plainRuns, nil}, goal{plainPVCRuns, nil},
 		goal{resident, []bound{{0, "", 36}}}, goal{old(resident), nil}, goal{proportional, []bound{{0, "", 25}}},
-		goal{indexTime, []bound{{0, "", 1 / 0.8}}}, goal{indexMemory, []bound{{0, "", 64}}})
+		goal{indexTime, []bound{{0, "", 1 / 0.8}}}, goal{indexMemory, []bound{{0, "", 64}}},
+		goal{hookStarted, []bound{{0, "", 50}}}, goal{hookWished, nil})
 }
 
 // aim measures the targets of the working tree alone.
@@ -130,7 +134,7 @@ func measureTargets(ctx context.Context, args cli, older, newer *side, w io.Writ
 		}
 		fmt.Fprintf(w, "targets, round %d of %d: %.0f s\n", n+1, rounds, time.Since(began).Seconds())
 	}
-	if err := t.index(ctx); err != nil {
+	if err := t.benchmarks(ctx); err != nil {
 		return err
 	}
 	return t.print()
@@ -343,22 +347,31 @@ func (t *targets) plain(ctx context.Context, s *side) error {
 	return nil
 }
 
-// index runs the benchmark of what makes the indexes of layers.
-func (t *targets) index(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkIndex$", "-benchtime", "5x", "./internal/treestore")
+// benchmarks runs those that take no cluster: of what makes the indexes of layers, and of
+// the script of a job's start.
+func (t *targets) benchmarks(ctx context.Context) error {
+	return errors.Join(
+		t.benchmark(ctx, "BenchmarkIndex", "./internal/treestore", map[string]string{"x-inflater": indexTime, "MiB-more": indexMemory}),
+		t.benchmark(ctx, "BenchmarkJobStarted", "./hookshim", map[string]string{"ms-started": hookStarted, "ms-wished": hookWished}))
+}
+
+// benchmark runs one benchmark of a package, and adds to each row what it reports in a
+// unit.
+func (t *targets) benchmark(ctx context.Context, name, of string, rows map[string]string) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^"+name+"$", "-benchtime", "5x", of)
 	cmd.Dir = t.newer.bench.Root
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("measure the index: %w\n%s", err, out)
+		return fmt.Errorf("run %s: %w\n%s", name, err, out)
 	}
-	for unit, row := range map[string]string{"x-inflater": indexTime, "MiB-more": indexMemory} {
-		found := regexp.MustCompile(`\s([\d.]+) ` + unit).FindSubmatch(out)
+	for unit, row := range rows {
+		found := regexp.MustCompile(`\s([\d.]+) ` + unit + `\b`).FindSubmatch(out)
 		if found == nil {
-			return fmt.Errorf("measure the index: no %s in\n%s", unit, out)
+			return fmt.Errorf("run %s: no %s in\n%s", name, unit, out)
 		}
 		value, err := strconv.ParseFloat(string(found[1]), 64)
 		if err != nil {
-			return fmt.Errorf("measure the index: %w", err)
+			return fmt.Errorf("run %s: %w", name, err)
 		}
 		t.runner.add(row, value)
 	}
