@@ -81,3 +81,23 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+// TestJobGoals: each figure is judged in seconds, beside what it is measured with.
+func TestJobGoals(t *testing.T) {
+	b := &bench{times: map[string][]time.Duration{
+		bareRunning: {time.Second}, jobPrepared: {1350 * time.Millisecond},
+		forkTrue: {time.Millisecond}, stepTrue: {15 * time.Millisecond}, execProcess: {600 * time.Millisecond},
+		fork50: {90 * time.Millisecond}, step50: {100 * time.Millisecond},
+	}}
+	failed, err := b.jobGoals().print(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"whole jobs, s: " + jobPrepared + " " + bareRunning + " + 0.3",
+		"whole jobs, s: " + stepTrue + " 0.02 × " + execProcess,
+	}
+	if diff := cmp.Diff(want, failed); diff != "" {
+		t.Errorf("missed (-want +got):\n%s", diff)
+	}
+}

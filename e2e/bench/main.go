@@ -156,6 +156,9 @@ func run(ctx context.Context, rounds int, w io.Writer) (err error) {
 		return err
 	}
 	b.table(w, rounds)
+	if _, err := b.jobGoals().print(w); err != nil {
+		return err
+	}
 	heavy.print(w)
 	fmt.Fprintf(w, "kiln-hook: %.1f MB; kilnd idle: %.1f MiB at first, %.1f MiB after %d steps\n",
 		float64(images.HookSize)/1e6, mib(idle), mib(after), rounds)
