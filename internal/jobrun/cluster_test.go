@@ -227,6 +227,12 @@ func TestOutcomes(t *testing.T) {
 				<-l.Deleted()
 			}, reason: failure.ActionImagePull, says: "manifest unknown",
 		},
+		"has no variant for the node": {
+			life: func(l *podtest.Life) {
+				l.Waits("job", "ErrImagePull", "failed to resolve image: no match for platform in manifest: not found")
+				<-l.Deleted()
+			}, reason: failure.ActionImagePull, says: "no match for platform in manifest",
+		},
 		"never starts": {
 			life:   func(l *podtest.Life) { l.Event("FailedScheduling", "0/1 nodes"); <-l.Deleted() },
 			reason: failure.Unschedulable, says: "the job's pod did not start within 2m0s (KILN_PENDING_TIMEOUT): no node can take the pod: 0/1 nodes",
