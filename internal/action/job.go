@@ -12,11 +12,14 @@ import (
 	"kiln/internal/workpod"
 )
 
-// Seconds that a Job has.
-const (
-	keepSeconds  = 300 // until the cluster removes a Job that nobody removed
-	graceSeconds = 5   // between SIGTERM and SIGKILL
-)
+// keepSeconds are until the cluster removes a Job that nobody removed.
+const keepSeconds = 300
+
+// GraceSeconds are between SIGTERM and SIGKILL, whoever deletes the pod: the garbage
+// collector, which deletes it with its Job and gives it what the pod itself names, may
+// come before kiln, and a kubelet that has begun to wait is not hurried. A runner gives a
+// cancelled hook ten seconds in all.
+const GraceSeconds = 3
 
 // Job returns the Job of a step. The error is about mounts that the pod
 // cannot have, and about arguments that no program can.
@@ -51,7 +54,7 @@ func podSpec(s Step, mounts []corev1.VolumeMount, arguments []string) corev1.Pod
 		Claim: s.Claim, NodeName: s.NodeName, Arch: s.Arch,
 		Tolerations: s.Tolerations, ImagePullSecrets: s.ImagePullSecrets,
 		SELinux: s.SELinux, SELinuxChange: s.SELinuxChange,
-	}, graceSeconds)
+	}, GraceSeconds)
 	spec.HostAliases = slices.Clone(s.HostAliases)
 	spec.Containers = []corev1.Container{container(s, mounts, arguments)}
 	return spec

@@ -162,10 +162,6 @@ func (r *Runner) job(spec action.Step, logger *zap.Logger) (*batchv1.Job, error)
 	return job, nil
 }
 
-// jobPodGrace is how many seconds the action of a cancelled step has between
-// SIGTERM and SIGKILL. The runner gives a cancelled hook ten seconds in all.
-const jobPodGrace = 3
-
 // runJob creates the step's Secret and Job, sees the Job's pod through and
 // deletes both. What an error leaves unclear is deleted too.
 func (a *Action) runJob(ctx context.Context, secret *corev1.Secret, job *batchv1.Job, reused bool) (int, error) {

@@ -414,12 +414,17 @@ func TestCancel(t *testing.T) {
 }
 
 // TestCancelledActionsHaveAGrace tells an action that runs, by SIGTERM, and one that has
-// not begun, at once.
+// not begun, at once. Where the garbage collector alone deletes its pod, or comes first,
+// the grace is the same: a kubelet that has begun to wait is not hurried.
 func TestCancelledActionsHaveAGrace(t *testing.T) {
 	for name, tt := range map[string]struct {
-		start bool
-		want  time.Duration
-	}{"runs": {true, 3 * time.Second}, "waits": {false, 0}} {
+		start  bool
+		faults podtest.Faults
+		want   time.Duration
+	}{
+		"runs": {true, nil, 3 * time.Second}, "waits": {false, nil, 0},
+		"runs, collected": {true, podtest.Always("delete pods", podtest.Forbidden("delete", "pods")), 3 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -433,7 +438,7 @@ func TestCancelledActionsHaveAGrace(t *testing.T) {
 					}
 					<-life.Gone()
 					lasted <- time.Since(cancelled)
-				}, nil)
+				}, tt.faults)
 				if _, err := s.run(ctx, actionrun.Image{Reference: "busybox"}); err == nil {
 					t.Error("a cancelled step ended well")
 				}

@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/action"
 	"kiln/internal/podrun"
 	"kiln/internal/podwait"
 	"kiln/internal/spool"
@@ -74,7 +75,7 @@ func (a *Action) deleteSecret(made spool.Made) {
 // deleteJob deletes the Job of what was made.
 func (a *Action) deleteJob(made spool.Made) {
 	a.cleanup("action Job", func(ctx context.Context) error {
-		return a.runner.options.Pods.DeleteJob(ctx, podrun.Object{Name: made.Name, UID: types.UID(made.JobUID)}, a.mark(), jobPodGrace)
+		return a.runner.options.Pods.DeleteJob(ctx, podrun.Object{Name: made.Name, UID: types.UID(made.JobUID)}, a.mark(), action.GraceSeconds)
 	})
 }
 

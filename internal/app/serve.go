@@ -16,7 +16,7 @@ import (
 
 // Intervals of the daemon.
 const (
-	livenessInterval = 500 * time.Millisecond // between two looks at a shim's lock
+	livenessInterval = 100 * time.Millisecond // between two looks at a shim's lock
 	sweepInterval    = 5 * time.Second
 	draftAge         = 10 * time.Second // of a draft that nobody holds any more
 	cancelledLog     = 8 * time.Second  // for the shim to print what a cancelled step still says
