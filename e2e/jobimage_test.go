@@ -52,11 +52,17 @@ func prepare(t *testing.T, f *suite.Fixture, c runner.Container, files harness.F
 	t.Helper()
 	j := f.Prepare(t, runner.Job{Container: &c, Externals: externals}, files)
 	if files != nil {
-		if _, err := f.Run(t.Context(), "cp", "-rT", suite.WorkFolder+"/new", externals); err != nil {
-			t.Fatal(err)
-		}
+		placeNodes(t, f)
 	}
 	return j
+}
+
+// placeNodes moves what [nodes] brought to where the runner has its externals.
+func placeNodes(t *testing.T, f *suite.Fixture) {
+	t.Helper()
+	if _, err := f.Run(t.Context(), "cp", "-rT", suite.WorkFolder+"/new", externals); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // imageConfigOfJob: steps run as the image's user with its environment, and its

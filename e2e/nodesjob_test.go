@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"kiln/e2e/harness"
+	"kiln/e2e/outcome"
 	"kiln/e2e/runner"
 	"kiln/e2e/suite"
 )
@@ -36,7 +37,8 @@ func testJobElsewhere(t *testing.T, home string, node corev1.Node) {
 	noteServices(t, f, "db-1", "db-2")
 	job := debianJob()
 	job.Services = []runner.Service{serverOf("psql-a", "5432", reaching("db-2:5432")), serverOf("psql-b", "5432", healthy)}
-	j := f.Prepare(t, job, nil)
+	j := f.Prepare(t, job, nodes())
+	placeNodes(t, f)
 	wantDoor(t, j, "tcp")
 	for _, tt := range jobScripts() {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, j) })
@@ -49,6 +51,7 @@ func testJobElsewhere(t *testing.T, home string, node corev1.Node) {
 		{"workspace", workspaceOfJob},
 		{"file commands", fileCommandsOfJob},
 		{"live", liveOfJob},
+		{"JavaScript", javaScriptElsewhere},
 		{"large output", outputElsewhere},
 		{"background process", backgroundOfJob},
 		{"background steps", stepsAtOnce},
@@ -76,6 +79,12 @@ func wantDoor(t *testing.T, j *suite.Job, want string) {
 
 // outputElsewhere: nothing of 10 MB is missing.
 func outputElsewhere(t *testing.T, _ *suite.Fixture, j *suite.Job) { wantOutput(t, j, 100_000) }
+
+// javaScriptElsewhere: an action runs with the Node.js that comes by the work volume.
+func javaScriptElsewhere(t *testing.T, _ *suite.Fixture, j *suite.Job) {
+	result := j.Play(t, j.Step(runner.Script{Node: "node20", Main: "x.js"}), nil)
+	outcome.Lines(t, result, `kiln: brought node20 to the job container \(0 MB in .*\)`, "node20/bin/node /__e/node20/bin/node /__w/x.js")
+}
 
 // wantAllOn fails the test unless every pod but the runner's ran on the node: job and
 // actions, each service in a pod of its own, and a build.
