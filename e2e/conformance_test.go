@@ -202,7 +202,12 @@ func testLog(t *testing.T, f *suite.Fixture, image string) {
 // TestLongLog has a step print 50 MB as fast as it can, several times over what the
 // node keeps of a container's log.
 func TestLongLog(t *testing.T) {
-	f := suite.New(t, "long", nil)
+	wantLongLog(t, suite.New(t, "long", nil))
+}
+
+// wantLongLog fails the test unless each line of 50 MB arrives.
+func wantLongLog(t *testing.T, f *suite.Fixture) {
+	t.Helper()
 	const lines = 500_000
 	result := f.Play(t, sample.Shell(f.Busybox(), fmt.Sprintf(`exec awk 'BEGIN {
 		fill = sprintf("%%90s", ""); gsub(/ /, "x", fill)
