@@ -106,7 +106,7 @@ func (p *preparation) run(ctx context.Context) (job.Response, error) {
 	if err != nil {
 		return job.Response{}, err
 	}
-	p.call.Log.Line("kiln: %s", p.call.Times)
+	p.call.Log.Once("times", "kiln: "+p.call.Times.String())
 	p.record.Ready = true
 	return response, p.note()
 }

@@ -2,6 +2,7 @@ package servicerun
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -185,7 +186,7 @@ func (w *readiness) lookAt(ctx context.Context, pod *servicePod, s *planned) (ov
 	log := w.b.of.Call.Log
 	switch state.Phase {
 	case service.Ready:
-		log.Line("kiln: the service %s is ready (%s)", s.Title, steplog.Elapsed(w.began))
+		log.Once("ready "+s.Title, fmt.Sprintf("kiln: the service %s is ready (%s)", s.Title, steplog.Elapsed(w.began)))
 	case service.Ended:
 		w.b.showLog(ctx, s)
 		log.Line("::warning::kiln: the service %s does not run any more: %s", s.Title, state.Reason)
@@ -222,7 +223,7 @@ func (w *readiness) explain(ctx context.Context) error {
 	}
 	if !w.told {
 		w.told = true
-		w.b.of.Call.Log.Line("kiln: %s", doing())
+		w.b.of.Call.Log.Once("waiting for health", "kiln: "+doing())
 	}
 	w.b.of.Call.Log.Beat(doing)
 	return nil
