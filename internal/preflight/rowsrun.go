@@ -59,7 +59,7 @@ func mountRows() []Row {
 			Example:    "FROM busybox\nRUN --mount=target=/src cp /src/a /a\n",
 			Chainguard: Refuse,
 			Message:    "this Kaniko ignores --mount=type=bind: the RUN would not find the files",
-			Advice:     "COPY the files and remove them in a later stage, or set KILN_KANIKO_IMAGE to an osscontainertools Kaniko.",
+			Advice:     "COPY the files; in an earlier stage, from which COPY --from takes the result, they stay out of the image. Or have the operator set KILN_KANIKO_IMAGE to a Kaniko of osscontainertools.",
 			match:      mounts(func(m *instructions.Mount) bool { return m.Type == instructions.MountTypeBind }),
 		},
 		{

@@ -19,7 +19,7 @@ func runOwnRows() []Row {
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
 			Message:           "the file belongs to the running container: what a RUN writes there is missing from the image, and what it reads is of the build pod",
-			Advice:            "Leave it out; the container that runs the image has both files.",
+			Advice:            "Leave it out: the container that runs the image has files of its own there.",
 			match: run(func(s *site, _ *instructions.RunCommand) bool {
 				return strings.Contains(s.text(), "/etc/hostname") && ownName.MatchString(s.text()) ||
 					strings.Contains(s.text(), "mtab") && writesMtab.MatchString(s.text())

@@ -52,7 +52,7 @@ func userRows() []Row {
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
 			Message:           "Kaniko gives a user without an entry in /etc/passwd a group of the same number, Docker the group 0",
-			Advice:            "Write USER with a group, if Kaniko is of osscontainertools, or add the user with adduser in a RUN and name it, or set USER after the last RUN.",
+			Advice:            "Add the user with adduser in a RUN and name it, or set USER after the last RUN; with a Kaniko of osscontainertools a group in USER does too.",
 			match:             run(func(s *site, _ *instructions.RunCommand) bool { return s.numericUser() }),
 		},
 	}
