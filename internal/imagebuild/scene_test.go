@@ -89,11 +89,14 @@ func (s *scene) String() string {
 	return fmt.Sprintf("%q, triggers %q, of\n%s\nand %+v", s.ignore, s.onBuild(), s.dockerfile(), s.files)
 }
 
-// clone is a scene that changes by itself, but for its instructions.
+// clone is a scene that changes by itself.
 func (s *scene) clone() *scene {
 	own := *s
 	own.files = maps.Clone(s.files)
 	own.stages = slices.Clone(s.stages)
+	for i, st := range own.stages {
+		own.stages[i].instructions = slices.Clone(st.instructions)
+	}
 	return &own
 }
 

@@ -83,14 +83,14 @@ func (s *scene) add(t *rapid.T) {
 	e := entry{seconds: rapid.Int64Range(0, 1<<33).Draw(t, "time"), owner: rapid.IntRange(0, 3).Draw(t, "owner")}
 	bits := rapid.SampledFrom([]uint32{0o644, 0o755, 0o600, 0o777, 0o4755, 0o1777}).Draw(t, "mode")
 	switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
-	case kind < 3:
+	case kind < 4:
 		e.dir = true
 		if rapid.IntRange(0, 3).Draw(t, "odd mode") > 0 {
 			bits = 0o755 // others Kaniko does not copy
 		}
-	case kind == 3:
-		e.target = rapid.SampledFrom([]string{"a", "b", "../b", "/a", "ab", "nowhere"}).Draw(t, "target")
-	case kind == 4 && len(s.plainFiles()) > 0:
+	case kind < 5:
+		e.target = rapid.SampledFrom([]string{"a", "b", "a", "b", "../b", "/a", "ab", "nowhere"}).Draw(t, "target")
+	case kind == 5 && len(s.plainFiles()) > 0:
 		e.same = rapid.SampledFrom(s.plainFiles()).Draw(t, "same")
 	default:
 		e.content = rapid.SampledFrom(texts).Draw(t, "content")
@@ -169,15 +169,13 @@ func drawRun(t *rapid.T) instruction {
 	return in
 }
 
-// drawSource draws a source that is there, most times.
+// drawSource draws a source that is there, most times, and a link seldom: Kaniko does not
+// copy what it leads to.
 func drawSource(t *rapid.T, s *scene) string {
-	var plain []string
-	for name := range maps.Keys(s.files) {
-		if plainName.MatchString(name) {
-			plain = append(plain, name)
-		}
-	}
-	slices.Sort(plain)
+	links := rapid.IntRange(0, 7).Draw(t, "links") == 0
+	plain := slices.DeleteFunc(s.sorted(), func(name string) bool {
+		return !plainName.MatchString(name) || s.files[name].target != "" && !links
+	})
 	if len(plain) == 0 {
 		return "Dockerfile"
 	}
@@ -190,9 +188,9 @@ func drawSource(t *rapid.T, s *scene) string {
 		return dir + "*" + base[len(base)-1:]
 	case form == 2 && dir != "":
 		return dir + "*"
-	case form == 3:
+	case form <= 5:
 		return dir + base[:1] + "*"
-	case form == 4:
+	case form == 6:
 		return "/" + name
 	}
 	return name
@@ -231,6 +229,11 @@ func (s *scene) edit(name string, change func(*entry)) {
 
 // sorted are the paths of all entries.
 func (s *scene) sorted() []string { return slices.Sorted(maps.Keys(s.files)) }
+
+// links are the paths of symbolic links.
+func (s *scene) links() []string {
+	return slices.DeleteFunc(s.sorted(), func(name string) bool { return s.files[name].target == "" })
+}
 
 // leaves are the paths of what is no directory with something in it, and no file with
 // another name.
@@ -276,18 +279,22 @@ func mutations() []mutation {
 		{"mode", false, 2, func(t *rapid.T, s *scene) {
 			s.edit(s.anyOf(t, s.sorted()), func(e *entry) { e.mode ^= 0o011 })
 		}},
-		{"target", false, 1, func(t *rapid.T, s *scene) {
-			s.edit(s.anyOf(t, s.sorted()), func(e *entry) {
-				if e.target != "" {
-					e.target = rapid.SampledFrom([]string{"a", "b", "/ab"}).Draw(t, "target")
-				}
-			})
+		{"target", false, 3, func(t *rapid.T, s *scene) {
+			s.edit(s.anyOf(t, s.links()), func(e *entry) { e.target = rapid.SampledFrom([]string{"a", "b", "/ab"}).Draw(t, "target") })
 		}},
 		{"new", false, 2, func(t *rapid.T, s *scene) { s.add(t) }},
 		{"removed", false, 1, func(t *rapid.T, s *scene) { delete(s.files, s.anyOf(t, s.leaves())) }},
 		{"renamed", false, 1, rename},
 		{"ignore", false, 1, func(t *rapid.T, s *scene) {
 			s.ignore += "\n" + rapid.SampledFrom([]string{"# nothing", "ab", "!a/b", "**/*.md", "Dockerfile"}).Draw(t, "pattern")
+		}},
+		{"instruction", false, 2, func(t *rapid.T, s *scene) {
+			i := rapid.IntRange(0, len(s.stages)-1).Draw(t, "stage")
+			for n, in := range s.stages[i].instructions {
+				if in.text == "RUN make" {
+					s.stages[i].instructions[n].text = "RUN make more"
+				}
+			}
 		}},
 		{"rest", false, 2, func(t *rapid.T, s *scene) {
 			s.comment = rapid.SampledFrom([]string{"# a comment\n", "ENV LATE=1\n", "CMD [\"x\"]\n"}).Draw(t, "rest")
