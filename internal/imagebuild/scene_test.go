@@ -217,7 +217,9 @@ func (s *scene) sees() map[string]entry {
 		if e.same != "" {
 			e = s.files[e.same]
 		}
-		e.seconds, e.owner = 0, 0
+		if e.seconds, e.owner = 0, 0; e.target != "" {
+			e.mode = 0 // Linux does not have it
+		}
 		all[name] = e
 	}
 	return all
