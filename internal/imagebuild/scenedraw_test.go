@@ -24,6 +24,8 @@ var texts = []string{"", "one", "two", "#!/bin/sh\n", "FROM scratch\n", "\x1f\x8
 // drawScene draws a context and a Dockerfile that copies from it.
 func drawScene(t *rapid.T) *scene {
 	s := &scene{files: map[string]entry{}, workspace: "/w/app/app", place: "Dockerfile"}
+	s.files["d"] = entry{dir: true, mode: modeOf(0o755, true)}
+	s.files["d/l"] = entry{target: "a"} // a link in a directory, which Kaniko copies
 	for range rapid.IntRange(2, 9).Draw(t, "entries") {
 		s.add(t)
 	}
@@ -192,6 +194,8 @@ func drawSource(t *rapid.T, s *scene) string {
 		return dir + base[:1] + "*"
 	case form == 6:
 		return "/" + name
+	case form == 7 && s.files["d"].dir:
+		return "d"
 	}
 	return name
 }
