@@ -39,7 +39,10 @@ func TestPlacement(t *testing.T) {
 				o.DaemonEnv = map[string]string{"KILN_PLACEMENT": tt.placement, "KILN_PENDING_TIMEOUT": "15s"}
 				o.HookTemplate = "spec: {containers: [{name: $job, resources: {requests: {cpu: 500}}}]}"
 				claim := s.AddVolume(t, path.Base(o.RegistryHost), "/tmp")
-				o.Adjust = func(pod *corev1.Pod) { s.UseVolume(pod, claim) }
+				o.Adjust = func(pod *corev1.Pod) {
+					s.UseVolume(pod, claim)
+					pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: elsewhere, Operator: corev1.TolerationOpExists})
+				}
 			})
 			defer f.ClearWork(t)
 			node := addNode(t, f)

@@ -49,9 +49,8 @@ func (s Stage) AddVolume(t *testing.T, namespace, dir string) string {
 }
 
 // UseVolume gives the runner pod the claim for its work folder, which its user may write
-// to, and lets it and its like run on any node.
+// to.
 func (s Stage) UseVolume(pod *corev1.Pod, claim string) {
-	pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Operator: corev1.TolerationOpExists})
 	for i := range pod.Spec.Volumes {
 		if v := &pod.Spec.Volumes[i]; v.Name == "work" {
 			v.VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}

@@ -184,10 +184,10 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.source.Read(p)
 	r.count += int64(n)
-	switch err {
-	case errHeld:
+	switch {
+	case errors.Is(err, errHeld):
 		return 0, io.EOF
-	case io.EOF:
+	case err == io.EOF:
 		r.complete = true
 	default:
 		r.failure = err
