@@ -51,7 +51,7 @@ const notUpgraded = "unable to upgrade connection"
 
 // knockHold is how long a knock waits for the kubelet's refusal before it sends anything:
 // what is sent to nobody costs the network as much.
-const knockHold = 40 * time.Millisecond
+const knockHold = 100 * time.Millisecond
 
 // errHeld ends the reading of an input of which nothing was wanted.
 var errHeld = errors.New("nothing was read of the input")
