@@ -12,10 +12,6 @@ import (
 // unless -run names tests: variants whose kind has another case, whose risk a
 // unit test has, or whose image the parity corpus builds. They are patterns of
 // go test's -skip.
-//
-// The next to go, if the run takes too long again, is TestKeptImage: two builds and
-// a registry pod for what internal/gate.TestImmutableTags and the builds' own tests
-// have between them.
 func longCases() []string {
 	return []string{
 		// Each phase is cancelled with SIGINT; TestCancel has the other signals.
@@ -30,6 +26,8 @@ func longCases() []string {
 		`TestDoctor/(account_of_old|nodes_elsewhere|nowhere|opaque_secret)`,
 		`TestFailures/runners/small/cases/over_the_storage_limit`,
 		`TestHeredocs`,
+		// internal/gate.TestImmutableTags and the builds' own tests have it between them.
+		`TestKeptImage`,
 		`TestOddBase`,
 		`TestOtherWorkFolder`,
 		`TestPlacement/anywhere`,
