@@ -121,6 +121,11 @@ func (c *Client) hold() error {
 func (c *Client) Resume(rules []forward.Rule) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.resume(rules)
+}
+
+// resume is Resume. c.mu is held.
+func (c *Client) resume(rules []forward.Rule) error {
 	c.rules, c.lost = rules, nil
 	if c.hold() == nil {
 		return nil
@@ -156,15 +161,13 @@ func (c *Client) watch(conn net.Conn, closed <-chan struct{}) {
 	case <-time.After(againPause):
 	}
 	c.mu.Lock()
-	if c.kept != conn {
-		c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.kept != conn { // it is not wanted since the pause ended
 		return
 	}
 	_ = conn.Close()
 	c.kept = nil
-	rules := c.rules
-	c.mu.Unlock()
-	err := c.Resume(rules)
+	err := c.resume(c.rules)
 	c.options.Log.Error("the forwarder of the services' ports ended by itself: it is begun again, and its connections are lost", zap.Error(err))
 }
 

@@ -296,6 +296,25 @@ func TestForwarderIsKilled(t *testing.T) {
 	s.talk(made[0])
 }
 
+// TestJobEndsWhileForwarderIsDown: none is begun for a job that has ended.
+func TestJobEndsWhileForwarderIsDown(t *testing.T) {
+	s := newStage(t)
+	client := s.client()
+	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Target: netip.MustParseAddrPort(s.service)}})
+	if err == nil {
+		err = client.Keep()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.talk(made[0])
+	s.kill()
+	client.Close()
+	if !closed(made[0])() {
+		t.Error("the port is open after the job")
+	}
+}
+
 // TestResumeWithoutForwarder: what can be opened is, and the error is about the rest.
 func TestResumeWithoutForwarder(t *testing.T) {
 	s := newStage(t)
