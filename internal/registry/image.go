@@ -155,6 +155,9 @@ type Base struct {
 	// Env is the environment itself, and Whole says that it is not too long to be kept.
 	Env   []string
 	Whole bool
+	// Layers are the digests of its layers, the lowest first; none where there are too
+	// many to be kept, or one has no sha256 digest.
+	Layers []string
 }
 
 // Base reads the configuration of reference, a base image, at digest for
@@ -198,7 +201,7 @@ func (c *Client) base(ctx context.Context, repo name.Repository, digest, arch st
 	}
 	base := Base{
 		Triggers: config.Config.OnBuild, Shell: config.Config.Shell,
-		Manifest: chosen.digest, Differ: chosen.differ,
+		Manifest: chosen.digest, Differ: chosen.differ, Layers: chosen.manifest.layerDigests(),
 		Start: config.start(), Serving: config.serving(), Environment: config.environment(),
 	}
 	if base.Whole = !base.Environment.Long; base.Whole {

@@ -57,3 +57,22 @@ func (m manifest) fit() error {
 	}
 	return nil
 }
+
+// maxKeptLayers bounds the layers of a base image that are kept; runtimes take 127.
+const maxKeptLayers = 127
+
+// layerDigests are the digests of a manifest's layers; none where there are too many, or
+// one has another form.
+func (m manifest) layerDigests() []string {
+	if len(m.Layers) > maxKeptLayers {
+		return nil
+	}
+	var digests []string
+	for _, l := range m.Layers {
+		if !isDigest(l.Digest) {
+			return nil
+		}
+		digests = append(digests, l.Digest)
+	}
+	return digests
+}
