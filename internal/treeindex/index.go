@@ -140,7 +140,7 @@ func Read(layer string, r io.Reader) (*Index, error) {
 // until the index and all that is made of it are let go of.
 func ReadWithin(layer string, r io.Reader, take func(bytes int) bool) (*Index, error) {
 	in := &counted{r: r, left: MaxBytes}
-	b := builder{index: &Index{Layer: layer, Accounts: map[string][]byte{}}, take: take}
+	b := Build(take)
 	tr := tar.NewReader(in)
 	for {
 		h, err := tr.Next()
@@ -150,14 +150,14 @@ func ReadWithin(layer string, r io.Reader, take func(bytes int) bool) (*Index, e
 		if err != nil {
 			return nil, in.fault(err)
 		}
-		if err := b.add(h, tr); err != nil {
+		if err := b.Add(h, tr); err != nil {
 			return nil, in.fault(err)
 		}
 	}
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return nil, in.fault(err)
 	}
-	return b.finish()
+	return b.Finish(layer)
 }
 
 // counted reads no more than a bound, and remembers why reading ended.
@@ -191,8 +191,9 @@ func (c *counted) fault(err error) error {
 	return odd("", "the layer is no well-formed archive: %v", err)
 }
 
-// builder collects the entries of a layer.
-type builder struct {
+// Builder makes the index of a layer whose archive somebody else reads: of its entries, in
+// their order, each added once.
+type Builder struct {
 	index *Index
 	take  func(bytes int) bool
 	names int
@@ -200,8 +201,14 @@ type builder struct {
 	order []int
 }
 
-// add adds one entry of the layer.
-func (b *builder) add(h *tar.Header, content io.Reader) error {
+// Build begins the index of a layer, within memory that is taken as by [ReadWithin].
+func Build(take func(bytes int) bool) *Builder {
+	return &Builder{index: &Index{Accounts: map[string][]byte{}}, take: take}
+}
+
+// Add adds one entry of the layer. Of its content it reads what is kept, if any. After an
+// error there is no index.
+func (b *Builder) Add(h *tar.Header, content io.Reader) error {
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
@@ -335,8 +342,10 @@ func unfit(name string) string {
 	return ""
 }
 
-// finish sorts the entries and refuses those that do not go together.
-func (b *builder) finish() (*Index, error) {
+// Finish returns the index, as that of a layer: it sorts the entries and refuses those that
+// do not go together.
+func (b *Builder) Finish(layer string) (*Index, error) {
+	b.index.Layer = layer
 	all := b.index.Entries
 	b.order = make([]int, len(all))
 	for i := range b.order {
@@ -381,7 +390,7 @@ func (e *Entry) again(next Entry) error {
 
 // hard looks at the hard links to what the same layer has: it has to come before them,
 // and once.
-func (b *builder) hard(twice map[string]bool) error {
+func (b *Builder) hard(twice map[string]bool) error {
 	for i, e := range b.index.Entries {
 		if e.Kind != Hard {
 			continue
