@@ -21,6 +21,7 @@ type gateCommand struct {
 	Pull         []string `help:"An image that may be pulled." sep:"none"`
 	Inspect      []string `help:"An image whose layers are looked through, in JSON." sep:"none"`
 	Index        bool     `help:"Keep indexes of the layers that are pushed beside them."`
+	IndexPulled  []string `help:"The digest of a layer whose index is kept where it is pulled." sep:"none"`
 	Mirror       []string `help:"A mirror to ask first, as docker.io=mirror.example.com." sep:"none"`
 	Insecure     []string `help:"A registry that is spoken to by plain HTTP." sep:"none"`
 	PlainLogin   []string `help:"A host that a login may be sent to without TLS." sep:"none"`
@@ -66,6 +67,7 @@ func (c *gateCommand) Run(ctx context.Context, stdout io.Writer) error {
 		Pull:             c.Pull,
 		Inspect:          inspect,
 		Index:            c.Index,
+		IndexPulled:      c.IndexPulled,
 		Mirrors:          mirrors,
 		Insecure:         c.Insecure,
 		PlainLogin:       c.PlainLogin,

@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,6 +50,66 @@ func TestGateIndexMemory(t *testing.T) {
 	t.Logf("%d indexes: at most %d MiB resident", registry.indexes(), peak>>20)
 	if peak > memoryLimit {
 		t.Errorf("the gate used %d bytes", peak)
+	}
+}
+
+// TestGateIndexPullMemory pulls layers of very many files at once, some never to their
+// end, through a gate that looks through them and makes indexes of them, and pushes others
+// meanwhile, with the memory of a build pod's.
+func TestGateIndexPullMemory(t *testing.T) {
+	t.Parallel()
+	registry := &indexRegistry{layers: map[string]int{}}
+	flags := []string{"--index", `--inspect={"image":"REGISTRY/acme/base:1","paths":["/"]}`}
+	pulls := [][]int{{30_000}, {30_500, 1000, 1001, 1002}, {100_000, 300_000, 31_000, 20_000}}
+	digests := map[int]string{}
+	for _, n := range slices.Concat(pulls...) {
+		sum := sha256.New()
+		if err := writeLayer(sum, n); err != nil {
+			t.Fatal(err)
+		}
+		digests[n] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+		registry.layers[digests[n]] = n
+		flags = append(flags, "--index-pulled="+digests[n])
+	}
+	g := startGate(t, registry, "http/1.1", indexDataLimit, flags...)
+	for n, files := range pulls {
+		var group sync.WaitGroup
+		for _, n := range files {
+			group.Go(func() { g.pull(t, digests[n], 1000) })
+			group.Go(func() { g.pull(t, digests[n], math.MaxInt64) })
+			group.Go(func() { g.pull(t, digests[n], math.MaxInt64) })
+		}
+		group.Go(func() { g.push(t, 5000+n) })
+		group.Wait()
+	}
+	g.pull(t, digests[1000], math.MaxInt64) // now it has room, if it had none
+	status := g.put(t, g.root+"app/manifests/1", `{"schemaVersion":2,"config":{"mediaType":"x","size":2,"digest":"sha256:`+strings.Repeat("a", 64)+`"},"layers":[]}`)
+	if status != http.StatusCreated {
+		t.Errorf("the manifest is answered %d", status)
+	}
+	if n := registry.indexes(); n < 3 {
+		t.Errorf("%d indexes were kept", n)
+	}
+	peak := g.stop(t)
+	t.Logf("%d indexes: at most %d MiB resident", registry.indexes(), peak>>20)
+	if peak > memoryLimit {
+		t.Errorf("the gate used %d bytes", peak)
+	}
+}
+
+// pull pulls a layer, to its end or so much of it.
+func (g *gateProcess) pull(t *testing.T, digest string, most int64) {
+	t.Helper()
+	response, err := g.client.Get(g.root + "base/blobs/" + digest)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer response.Body.Close()
+	sum := sha256.New()
+	n, err := io.Copy(sum, io.LimitReader(response.Body, most))
+	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); n != most && (err != nil || got != digest) {
+		t.Errorf("the layer %s comes as %s, %d bytes, %v", digest, got, n, err)
 	}
 }
 
@@ -98,9 +160,11 @@ func writeLayer(out io.Writer, files int) error {
 	return errors.Join(w.Close(), gz.Close())
 }
 
-// indexRegistry takes everything, has nothing, and counts the indexes that it got. It is
-// safe for concurrent use.
+// indexRegistry takes everything, has nothing but layers of so many files by their
+// digests, and counts the indexes that it got. It is safe for concurrent use.
 type indexRegistry struct {
+	layers map[string]int
+
 	mu   sync.Mutex
 	kept int
 }
@@ -108,8 +172,11 @@ type indexRegistry struct {
 // ServeHTTP implements http.Handler.
 func (r *indexRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	_, _ = io.Copy(io.Discard, request.Body)
+	_, digest, _ := strings.Cut(request.URL.Path, "/blobs/")
 	switch path := request.URL.Path; {
 	case path == "/v2/":
+	case request.Method == http.MethodGet && r.layers[digest] > 0:
+		_ = writeLayer(w, r.layers[digest]) // it fails where a pull ends early
 	case request.Method == http.MethodGet:
 		w.WriteHeader(http.StatusNotFound)
 	case request.Method == http.MethodPost:

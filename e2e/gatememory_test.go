@@ -108,7 +108,8 @@ type gateProcess struct {
 	client  *http.Client
 }
 
-// startGate starts a registry with TLS, and a gate before it that may map so much.
+// startGate starts a registry with TLS, and a gate before it that may map so much. In its
+// flags REGISTRY is the registry's host.
 func startGate(t *testing.T, registry http.Handler, protocol string, limit int, flags ...string) *gateProcess {
 	t.Helper()
 	server := httptest.NewUnstartedServer(registry)
@@ -128,6 +129,9 @@ func startGate(t *testing.T, registry http.Handler, protocol string, limit int, 
 	}
 	address := freeAddress(t)
 	limited := fmt.Sprintf("ulimit -d %d; exec \"$0\" \"$@\"", limit>>10)
+	for i := range flags {
+		flags[i] = strings.ReplaceAll(flags[i], "REGISTRY", host)
+	}
 	arguments := append([]string{
 		"-c", limited, "../bin/kilnd", "gate",
 		"--listen=" + address, "--push=" + host + "/acme/app:1", "--pull=" + host + "/acme/base:1", "--ca-file=" + authority,

@@ -30,6 +30,8 @@ type Config struct {
 	// Index has the indexes of the layers that the build uploads kept beside them,
 	// as package treestore does.
 	Index bool
+	// IndexPulled are the digests of layers that get an index too where they are pulled.
+	IndexPulled []string
 	// IndexWait is how long the report of the build's manifest waits for those that
 	// are being kept; 0 means two seconds.
 	IndexWait time.Duration

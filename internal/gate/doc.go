@@ -46,8 +46,8 @@
 // reason after kept is the registry's; whoever acts on it looks the tag up. That of
 // noindex is for people.
 //
-// Layers that are listed for inspection are looked through while they pass: in
-// bounded memory, two at a time, to the first entry that is unfit. What an image has to
+// Layers that are listed for inspection, or for an index, are looked through while they
+// pass: in bounded memory, two at a time, to the first entry that is unfit. What an image has to
 // have is looked for in them too.
 //
 // # Indexes
@@ -58,12 +58,17 @@
 // chooses neither tag nor content: an index is made of exactly the bytes that the gate
 // has hashed, and named by their digest, once the registry has taken a blob of that
 // digest. Bytes that came in pieces out of order, or twice, or not to their end, have
-// another digest, and no index. Layers that the build would mount are its base's, and
-// have none of the gate.
+// another digest, and no index.
 //
-// All indexes of a build are made within the same 16 MiB, and for at most 200 uploads:
-// layers of some 40,000 files together, but none by zstd. What is odd, or has no room
-// there, is uploaded as ever. The report of the manifest waits for the indexes, for two
+// Layers that are listed for it get an index too where the client pulls them: of one whole
+// answer that was passed on to its end and has the digest which was asked for. They are
+// looked through once, as for inspection, and what that reads makes the index: entries are
+// sorted, packed and pushed after the pull. A layer that the build would mount is its
+// base's, and gets an index by its pull alone.
+//
+// All indexes of a build are made within the same 16 MiB, and for at most 200 uploads and
+// pulls: layers of some 40,000 files together, but no upload by zstd. What is odd, or has no
+// room there, passes as ever. The report of the manifest waits for the indexes, for two
 // seconds at most; a build does not fail where one cannot be kept.
 //
 // The gate does not limit how much is uploaded, does not keep a build from

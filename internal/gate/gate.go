@@ -69,7 +69,7 @@ func New(config Config) (*Gate, error) {
 		inspecting:   make(chan struct{}, maxInspected),
 	}
 	if config.Index {
-		g.indexes = newIndexes(p.indexStore(base), &g.report, config.IndexWait)
+		g.indexes = newIndexes(p.indexStore(base), &g.report, config.IndexWait, config.IndexPulled)
 	}
 	return g, nil
 }

@@ -28,8 +28,9 @@ const (
 	indexWait = 2 * time.Second
 )
 
-// indexes makes the indexes of the layers that the build uploads, and has the build's
-// repository keep them. It is safe for concurrent use.
+// indexes makes the indexes of the layers that the build uploads, and of those that it
+// pulls and that are wanted, and has the build's repository keep them. It is safe for
+// concurrent use.
 type indexes struct {
 	store  treestore.Store
 	report *report
@@ -42,13 +43,19 @@ type indexes struct {
 	// over is closed when the gate ends.
 	over chan struct{}
 	mu   sync.Mutex
+	// wanted are the layers that get an index where they are pulled, by their digests,
+	// and whether nobody makes that.
+	wanted map[string]bool
 	// kept are closed when an index is kept, or cannot be.
 	kept []<-chan struct{}
 }
 
-func newIndexes(store treestore.Store, report *report, wait time.Duration) *indexes {
-	i := &indexes{store: store, report: report, wait: cmp.Or(wait, indexWait), over: make(chan struct{})}
+func newIndexes(store treestore.Store, report *report, wait time.Duration, wanted []string) *indexes {
+	i := &indexes{store: store, report: report, wait: cmp.Or(wait, indexWait), over: make(chan struct{}), wanted: map[string]bool{}}
 	i.memory.Store(indexMemory)
+	for _, digest := range wanted {
+		i.wanted[digest] = true
+	}
 	return i
 }
 
@@ -80,13 +87,21 @@ func (i *indexes) begin() *passed {
 }
 
 // take takes some of the memory, if there is as much.
-func (p *passed) take(bytes int) bool {
-	if p.of.memory.Add(-int64(bytes)) < 0 {
-		p.of.memory.Add(int64(bytes))
+func (i *indexes) take(bytes int) bool {
+	if i.memory.Add(-int64(bytes)) < 0 {
+		i.memory.Add(int64(bytes))
 		return false
 	}
-	p.taken.Add(int64(bytes))
 	return true
+}
+
+// take takes some of the memory for an upload.
+func (p *passed) take(bytes int) bool {
+	taken := p.of.take(bytes)
+	if taken {
+		p.taken.Add(int64(bytes))
+	}
+	return taken
 }
 
 // release gives back what was taken.
@@ -133,25 +148,37 @@ func (p *passed) index(digest string) *treeindex.Index {
 	return index.Of(digest)
 }
 
+// pending counts an index that is on its way until what it returns is closed.
+func (i *indexes) pending() (done chan<- struct{}) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	kept := make(chan struct{})
+	i.kept = append(i.kept, kept)
+	return kept
+}
+
 // keep has the index of what passed kept, while the build goes on: the registry has taken
 // it as the blob of a digest.
 func (p *passed) keep(ctx context.Context, digest string) {
 	if p == nil || !p.end() {
 		return
 	}
-	i, done := p.of, make(chan struct{})
-	i.mu.Lock()
-	i.kept = append(i.kept, done)
-	i.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), indexTime)
+	done := p.of.pending()
 	go func() {
 		defer close(done)
-		defer cancel()
 		defer p.release()
+		ctx, cancel := p.of.lasting(ctx)
+		defer cancel()
 		if index := p.index(digest); index != nil {
-			i.put(ctx, index)
+			p.of.put(ctx, index)
 		}
 	}()
+}
+
+// lasting is a context that lasts as long as keeping an index may take, or the gate,
+// whatever becomes of the request.
+func (i *indexes) lasting(ctx context.Context) (lasts context.Context, cancel context.CancelFunc) {
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), indexTime)
 	go func() {
 		select {
 		case <-i.over:
@@ -159,6 +186,7 @@ func (p *passed) keep(ctx context.Context, digest string) {
 		case <-ctx.Done():
 		}
 	}()
+	return ctx, cancel
 }
 
 // put puts an index into the repository unless there is one. The build does not fail
@@ -178,7 +206,7 @@ func (i *indexes) put(ctx context.Context, index *treeindex.Index) {
 	}
 }
 
-// settle waits until the indexes of all that was uploaded so far are kept, for a while.
+// settle waits until the indexes of all that has passed so far are kept, for a while.
 func (i *indexes) settle() {
 	if i == nil {
 		return

@@ -40,9 +40,10 @@ func (k *keeper) PutManifest(context.Context, string, string, []byte) error {
 	return nil
 }
 
-func keeping() (*indexes, *keeper) {
+// keeping makes indexes, also of the layers that are wanted, and keeps them.
+func keeping(wanted ...string) (*indexes, *keeper) {
 	k := &keeper{}
-	return newIndexes(treestore.Store{Registry: k, Repository: "registry.example.com/app"}, &report{out: io.Discard}, time.Minute), k
+	return newIndexes(treestore.Store{Registry: k, Repository: "registry.example.com/app"}, &report{out: io.Discard}, time.Minute, wanted), k
 }
 
 func digestOfBytes(blob []byte) string {

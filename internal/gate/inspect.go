@@ -102,8 +102,9 @@ var errUnfit = errors.New("the layer is unfit")
 
 // inspect returns a body that is read as the given one and looked through on the
 // way; it ends where something is found. The function tells what that is, ""
-// for nothing, once no more is read; it has to be called.
-func (i *inspector) inspect(digest string, body io.Reader) (io.Reader, func() string) {
+// for nothing, once no more is read; it has to be called. Entries are added to the index,
+// unless the layer was looked through before.
+func (i *inspector) inspect(digest string, body io.Reader, index *pulled) (io.Reader, func() string) {
 	i.mu.Lock()
 	seen := i.seen[digest]
 	i.mu.Unlock()
@@ -115,7 +116,7 @@ func (i *inspector) inspect(digest string, body io.Reader) (io.Reader, func() st
 	go func() {
 		layer := bufio.NewReaderSize(in, inspectorBuffer)
 		first, _ := layer.Peek(1) // nothing is no layer either
-		what, whole := i.look(layer)
+		what, whole := i.look(layer, index)
 		if string(first) != "{" { // the image's configuration
 			i.wanted.ended(whole)
 		}
@@ -139,7 +140,7 @@ func (i *inspector) inspect(digest string, body io.Reader) (io.Reader, func() st
 
 // look reads a layer and returns what the executor unpacks otherwise than a
 // runtime. What is no layer that can be read is none of the executor's either.
-func (i *inspector) look(r *bufio.Reader) (found string, whole bool) {
+func (i *inspector) look(r *bufio.Reader, index *pulled) (found string, whole bool) {
 	unpacked, end, err := layer.Decompress(r)
 	if err != nil {
 		return "", false
@@ -149,13 +150,16 @@ func (i *inspector) look(r *bufio.Reader) (found string, whole bool) {
 	for archive := tar.NewReader(unpacked); ; {
 		h, err := archive.Next()
 		if err != nil {
-			return i.keep(own), errors.Is(err, io.EOF)
+			if whole = errors.Is(err, io.EOF); whole {
+				index.endArchive(unpacked)
+			}
+			return i.keep(own), whole
 		}
 		name := path.Join("/", h.Name)
 		if found := i.unfit(h, name, own); found != "" {
 			return found, true
 		}
-		i.wanted.note(h, name, archive)
+		i.wanted.note(h, name, index.add(h, archive))
 		for dir := path.Dir(name); dir != "/" && len(own.filled) < maxDirectories; dir = path.Dir(dir) {
 			key := maphash.String(i.seed, dir)
 			if own.filled[key] {

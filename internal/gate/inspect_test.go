@@ -93,7 +93,7 @@ func TestInspect(t *testing.T) {
 			i, got := newInspector(tt.what), ""
 			for n, names := range tt.layers {
 				layer := packed(t, how, layerOf(t, names...))
-				body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layer))
+				body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layer), nil)
 				read, err := io.ReadAll(body)
 				if got = ended(); got == "" && (err != nil || !bytes.Equal(read, layer)) {
 					t.Fatalf("%s: the body does not come through: %v", name, err)
@@ -122,7 +122,7 @@ func TestInspectUpperLayerFirst(t *testing.T) {
 	} {
 		i, got := newInspector(Inspection{Paths: []string{"/"}}), ""
 		for n, names := range tt.layers {
-			body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layerOf(t, names...)))
+			body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layerOf(t, names...)), nil)
 			_, _ = io.Copy(io.Discard, body)
 			got += ended()
 		}
@@ -136,7 +136,7 @@ func TestInspectUpperLayerFirst(t *testing.T) {
 func TestInspectEnds(t *testing.T) {
 	i := newInspector(Inspection{Paths: []string{"/"}})
 	layer := append(layerOf(t, "p|"), bytes.Repeat([]byte{1}, 1<<20)...)
-	body, ended := i.inspect("a", bytes.NewReader(layer))
+	body, ended := i.inspect("a", bytes.NewReader(layer), nil)
 	if n, err := io.Copy(io.Discard, body); !errors.Is(err, errUnfit) || n == int64(len(layer)) {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
@@ -144,7 +144,7 @@ func TestInspectEnds(t *testing.T) {
 		t.Error("nothing was found")
 	}
 	for _, content := range []string{"", "{}", "\x1f\x8b", "\x28\xb5\x2f\xfd\xff", strings.Repeat("x", 1<<20)} {
-		body, ended := i.inspect("b", strings.NewReader(content))
+		body, ended := i.inspect("b", strings.NewReader(content), nil)
 		if read, err := io.ReadAll(body); err != nil || string(read) != content {
 			t.Errorf("%d bytes do not come through: %v", len(content), err)
 		}
@@ -158,7 +158,7 @@ func TestInspectEnds(t *testing.T) {
 func TestInspectOnce(t *testing.T) {
 	i := newInspector(Inspection{Paths: []string{"/"}})
 	for range 2 {
-		body, ended := i.inspect("a", bytes.NewReader(layerOf(t, "a/f", "a/.wh..wh..opq")))
+		body, ended := i.inspect("a", bytes.NewReader(layerOf(t, "a/f", "a/.wh..wh..opq")), nil)
 		if _, err := io.Copy(io.Discard, body); err != nil || ended() != "" {
 			t.Fatalf("error = %v", err)
 		}

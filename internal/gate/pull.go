@@ -47,25 +47,35 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 	g.relayPull(w, r, op, response)
 }
 
-// relayPull passes on what was pulled, and looks through a layer that is to be
-// inspected. One that the executor would unpack otherwise than Docker ends the
-// build: it is cut off, reported, and nothing can be pushed any more.
+// relayPull passes on what was pulled, and looks through a layer that is to be inspected,
+// or whose index is wanted. One that the executor would unpack otherwise than Docker ends
+// the build: it is cut off, reported, and nothing can be pushed any more.
 func (g *Gate) relayPull(w http.ResponseWriter, r *http.Request, op operation, response *http.Response) {
-	inspector := op.repo.inspector
-	if inspector == nil || op.kind != "blobs" || r.Method != http.MethodGet || response.StatusCode != http.StatusOK {
+	if op.kind != "blobs" || r.Method != http.MethodGet || response.StatusCode != http.StatusOK {
 		relay(w, response)
 		return
+	}
+	index, inspector := g.indexes.pull(op.ref), op.repo.inspector
+	switch {
+	case inspector != nil:
+	case index == nil:
+		relay(w, response)
+		return
+	default:
+		inspector = newInspector(Inspection{}) // for which nothing is unfit
 	}
 	g.inspecting <- struct{}{}
 	defer func() { <-g.inspecting }()
 	body := response.Body
-	read, ended := inspector.inspect(op.ref, body)
+	read, ended := inspector.inspect(op.ref, index.reader(body), index)
 	response.Body = struct {
 		io.Reader
 		io.Closer
 	}{read, body}
+	whole := false
 	defer func() {
 		found := ended()
+		index.end(r.Context(), whole && found == "")
 		if found == "" {
 			return
 		}
@@ -74,6 +84,7 @@ func (g *Gate) relayPull(w http.ResponseWriter, r *http.Request, op operation, r
 		panic(http.ErrAbortHandler)
 	}()
 	relay(w, response)
+	whole = true
 }
 
 func (g *Gate) readContent(r *http.Request, source name.Repository, op operation) (*http.Response, error) {

@@ -64,7 +64,7 @@ func TestWanted(t *testing.T) {
 	} {
 		i := newInspector(tt.what)
 		for n, layer := range tt.layers {
-			body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layer))
+			body, ended := i.inspect(string(rune('a'+n)), bytes.NewReader(layer), nil)
 			if _, err := io.Copy(io.Discard, body); err != nil || ended() != "" {
 				t.Fatalf("%s: the layer does not come through: %v", name, err)
 			}
