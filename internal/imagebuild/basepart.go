@@ -34,18 +34,22 @@ func (a *assembly) findBelow(ctx context.Context) error {
 
 // baseImage is the image that the Dockerfile begins with.
 func (a *assembly) baseImage(ctx context.Context) (registry.Original, error) {
-	client := a.order.builder.options.Registry
-	for _, named := range a.order.named() {
-		if named.image.Reference != a.plan.Image {
-			continue
-		}
-		base, err := client.Base(ctx, named.reference.Name, named.reference.Digest, arch)
-		if err != nil {
-			return registry.Original{}, err
-		}
-		return client.Original(ctx, named.reference.Name, base.Manifest)
+	name, base, err := a.base(ctx)
+	if err != nil {
+		return registry.Original{}, err
 	}
-	return registry.Original{}, fmt.Errorf("the base image %s is not known", a.plan.Image)
+	return a.order.builder.options.Registry.Original(ctx, name, base.Manifest)
+}
+
+// base is what is known of that image, and its name.
+func (a *assembly) base(ctx context.Context) (name string, base registry.Base, err error) {
+	for _, named := range a.order.named() {
+		if named.image.Reference == a.plan.Image {
+			base, err = a.order.builder.options.Registry.Base(ctx, named.reference.Name, named.reference.Digest, arch)
+			return named.reference.Name, base, err
+		}
+	}
+	return "", base, fmt.Errorf("the base image %s is not known", a.plan.Image)
 }
 
 // findPart has the base part built unless it is there.
@@ -94,7 +98,11 @@ func (a *assembly) build(ctx context.Context, part *order, why string) (result, 
 	}
 	part.owner = o.owner
 	part.noteAs(o)
-	ahead := a.lookAhead(ctx)
+	// Whatever the rest needs of them: all who want the base part want the same pod.
+	if _, base, err := a.base(ctx); err == nil { // it is scratch, or the build fails
+		part.indexed = base.Layers
+	}
+	ahead := a.lookAhead(ctx, part.indexed)
 	built, err := part.produce(ctx)
 	ahead(err == nil)
 	o.steps = part.steps

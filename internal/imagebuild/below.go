@@ -109,28 +109,24 @@ func (a *assembly) layer(ctx context.Context, layer registry.Blob) (index *treei
 	return index, true, err
 }
 
-// lookAhead looks into the layers of the base image while the base part is built of it. What
-// it returns waits for that, or breaks it off where the build is of no use.
-func (a *assembly) lookAhead(ctx context.Context) (end func(useful bool)) {
+// lookAhead looks for the indexes of the base image's layers that are there, while the base
+// part is built of it: those that are not are made by the gate of that build, as it pulls
+// the layers. What it returns waits for that, or breaks it off where the build is of no use.
+func (a *assembly) lookAhead(ctx context.Context, layers []string) (end func(useful bool)) {
 	if !slices.ContainsFunc(a.plan.Rest, touches) {
 		return func(bool) {}
 	}
 	looking, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() {
-		base, err := a.baseImage(looking)
-		if err != nil {
-			return // it is scratch, or what is wrong is told by who needs it
-		}
 		known, size := map[string]*treeindex.Index{}, 0
-		for _, layer := range base.Layers[:min(len(base.Layers), maxImageLayers)] {
-			index, made, err := a.ahead(looking, &base, layer)
+		for _, layer := range layers {
+			index, err := a.ahead(looking, layer)
 			if err != nil || size+index.Size() > maxIndexed {
 				break
 			}
 			size += index.Size()
-			known[layer.Digest] = index
-			a.keep(ctx, []*treeindex.Index{index}, []bool{made})
+			known[layer] = index
 		}
 		a.known = known
 	})
@@ -143,20 +139,16 @@ func (a *assembly) lookAhead(ctx context.Context) (end func(useful bool)) {
 	}
 }
 
-// ahead returns the index of a layer of the base image, and whether it was made.
-func (a *assembly) ahead(ctx context.Context, base *registry.Original, layer registry.Blob) (*treeindex.Index, bool, error) {
+// ahead returns the index of a layer of the base image.
+func (a *assembly) ahead(ctx context.Context, layer string) (*treeindex.Index, error) {
 	slots := a.order.layerSlots()
 	select {
 	case slots <- struct{}{}:
 		defer func() { <-slots }()
 	case <-ctx.Done():
-		return nil, false, ctx.Err()
+		return nil, ctx.Err()
 	}
-	if index, err := a.store().Find(ctx, layer.Digest); err == nil {
-		return index, false, nil
-	}
-	index, err := a.store().Make(ctx, base, layer)
-	return index, true, err
+	return a.store().Find(ctx, layer)
 }
 
 // store has the indexes of the image's repository.

@@ -15,34 +15,55 @@ import (
 )
 
 // TestIndexedByGate: the gate of a base part's pod is told to keep indexes of what is
-// pushed, no other is. Where it has, the layers are not read again.
+// pushed, and of the base image's layers as they are pulled, no other is. Where it has, no
+// layer is read again.
 func TestIndexedByGate(t *testing.T) {
 	const looking = " looking through the layers of the base part"
-	for name, tt := range map[string]struct{ assemble, keeps bool }{
-		"kept": {true, true}, "not kept": {true, false}, "the whole": {false, true},
+	base, made := baseFiles(t), tarOf(t, "made", "x")
+	pulled := fmt.Sprintf("--index-pulled=sha256:%x", sha256.Sum256(base))
+	for name, tt := range map[string]struct {
+		assemble bool
+		keeps    [][]byte
+		reads    int
+	}{
+		"kept": {true, [][]byte{base, made}, 0}, "only what is pushed": {true, [][]byte{made}, 1},
+		"not kept": {true, nil, 2}, "the whole": {false, [][]byte{base, made}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newSplitWorld(t)
 				w.settings.Assemble = tt.assemble
 				w.stage("FROM base.example.com/base:1\nRUN make\nCOPY main.c /\n", "main.c", "one")
-				var told atomic.Bool
+				var told, over atomic.Bool
+				var reads atomic.Int64
 				w.at = func(life *podtest.Life, _ int, moment string) bool {
 					if moment != running {
 						return true
 					}
-					told.Store(slices.Contains(life.Pod().Spec.Containers[0].Args, "--index"))
-					if told.Load() && tt.keeps {
-						w.keepIndex(t, tarOf(t, "made", "x"))
+					args := life.Pod().Spec.Containers[0].Args
+					told.Store(slices.Contains(args, "--index") && slices.Contains(args, pulled))
+					for _, layer := range tt.keeps {
+						w.keepIndex(t, layer)
 					}
+					over.Store(true)
 					return true
 				}
-				r := w.runner("a", nil, nil)
+				r := w.runner("a", nil, func(call podtest.Call) podtest.Fault {
+					if slices.ContainsFunc([][]byte{base, made}, func(layer []byte) bool {
+						return call.Op == "get blobs" && strings.Contains(call.Name, fmt.Sprintf("%x", sha256.Sum256(layer)))
+					}) {
+						reads.Add(1)
+						if !over.Load() {
+							t.Errorf("%s while it is built", call.Name)
+						}
+					}
+					return podtest.Fault{}
+				})
 				r.must(t)
-				if told.Load() != tt.assemble {
-					t.Errorf("the gate is told to keep indexes: %t", told.Load())
+				if told.Load() != tt.assemble || int(reads.Load()) != tt.reads {
+					t.Errorf("the gate is told to keep indexes: %t; %d layers were read, want %d", told.Load(), reads.Load(), tt.reads)
 				}
-				if read := strings.Contains(r.log.String(), looking); read != (tt.assemble && !tt.keeps) {
+				if read := strings.Contains(r.log.String(), looking); read != (tt.reads > 0) {
 					t.Errorf("the layers were read: %t\n%s", read, r.log.String())
 				}
 			})

@@ -93,6 +93,7 @@ type order struct {
 	missing string                // the digest of an image that the nodes do not find
 	begun   Begun
 	part    bool              // it is the base part of another order's image
+	indexed []string          // the layers of which the gate keeps indexes where they are pulled
 	digests map[string]string // of images that the other order names, by reference
 	steps   int               // that its build has shown
 }

@@ -41,6 +41,7 @@ func (o *Options) pod(of *order, pulls []string) (*corev1.Pod, error) {
 		Pulls:            pulls,
 		Inspect:          p.inspect,
 		Index:            of.part,
+		IndexPulled:      of.indexed,
 		Mirrors:          o.Mirrors,
 		Insecure:         o.Insecure,
 		PlainLogin:       o.PlainLogin,

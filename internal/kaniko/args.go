@@ -136,6 +136,9 @@ func gateArgs(b Build) []string {
 	if b.Index {
 		args = append(args, "--index")
 	}
+	for _, digest := range b.IndexPulled {
+		args = append(args, "--index-pulled="+digest)
+	}
 	for _, pair := range b.Mirrors.Pairs() {
 		args = append(args, "--mirror="+pair)
 	}

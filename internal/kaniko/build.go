@@ -58,6 +58,9 @@ type Build struct {
 	Inspect []string
 	// Index has the gate keep indexes of the layers that are pushed.
 	Index bool
+	// IndexPulled are the digests of the layers of which it keeps an index too where
+	// they are pulled.
+	IndexPulled []string
 	// Triggers are the images that only the bases' ONBUILD triggers name; a
 	// label of the image lists them.
 	Triggers []string

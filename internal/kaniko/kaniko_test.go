@@ -53,7 +53,7 @@ func fullBuild() kaniko.Build {
 	b.PlainLogin = []string{"kiln-registry:5000"}
 	b.SecretName, b.PullSecretName, b.CAConfigMap = "registry", "bases", "authorities"
 	b.PullAllow = []string{"ghcr.io/acme/**", "docker.io"}
-	b.Index = true
+	b.Index, b.IndexPulled = true, []string{"sha256:" + strings.Repeat("b", 64), "sha256:" + strings.Repeat("c", 64)}
 	b.Proxy = kaniko.Proxy{HTTP: "http://proxy:3128", HTTPS: "http://robot:hunter2@proxy:3128", No: "kiln-registry,.svc"}
 	b.Tolerations = []corev1.Toleration{{Key: "ci", Operator: corev1.TolerationOpExists}}
 	b.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "pull"}}
