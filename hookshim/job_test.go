@@ -32,7 +32,7 @@ func jobAgent() {
 		os.Exit(agent.ExecLimited(os.Args[2:]))
 	}
 	if len(os.Args) > 1 && os.Args[1] == agent.ActionCommand {
-		os.Exit(agent.BecomeAction(os.Args[2:]))
+		os.Exit(agent.RunAction(os.Args[2:]))
 	}
 	config := agent.Config{Log: os.Stdout}
 	secret := flag.String("secret", jobSecret, "itself, not its file")

@@ -7,9 +7,8 @@
 //	kiln-agent hosts FILE               add the lines on its standard input to a hosts file
 //	kiln-agent --install PATH           write itself to PATH
 //
-// It listens for steps until a signal ends it; as an action's first process it becomes
-// the action. It is linked from the standard
-// library and system calls alone.
+// It listens for steps until a signal ends it; in the container of an action it runs
+// that. It is linked from the standard library and system calls alone.
 package main
 
 import (
@@ -34,7 +33,7 @@ func run(args []string) int {
 		case agent.CallCommand:
 			return agent.TryDoor(args[1:], os.Stdout)
 		case agent.ActionCommand:
-			return agent.BecomeAction(args[1:])
+			return agent.RunAction(args[1:])
 		case agent.HostsCommand:
 			return agent.AddHosts(args[1:], os.Stdin, os.Stdout)
 		}

@@ -12,35 +12,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ActionCommand is the first argument with which the program becomes an action.
+// ActionCommand is the first argument with which the program runs an action.
 // The socket of an [Outlet], its token, and the action's command line follow.
 const ActionCommand = "action"
 
-// NotStarted begins the line that [BecomeAction] leaves in the container's
-// termination message where there is nothing that it can become.
+// NotStarted begins the line that [RunAction] leaves in the container's
+// termination message where there is nothing that it can run.
 const NotStarted = "kiln-agent: "
 
 // terminationLog is where the kubelet takes a container's message from, unless the
 // pod's specification names another file.
 const terminationLog = "/dev/termination-log"
 
-// BecomeAction makes this process an action, which prints into the outlet that args
-// name or, where that cannot be had within seconds, to where this process prints.
-// Nothing else of the process changes: process id, environment, user, limits,
-// signals and directory are the action's as the container began with them. It
-// returns an exit code, Docker's, where the action's program cannot be executed.
-func BecomeAction(args []string) int {
+// RunAction runs an action, which prints into the outlet that args name or, where that
+// cannot be had within seconds, to where this process prints. Environment, user,
+// limits, signals and directory are the action's as the container began with them.
+//
+// As the first process of a container this one stays, starts the action as its child,
+// and tells the outlet how that ended (see [Outlet.Ended]). Where it is not the first,
+// has no outlet, or where the image has a program that insists on being the first
+// process, it becomes the action, and its process id is the action's too.
+//
+// It returns the action's exit code, or Docker's where the action's program cannot be
+// executed.
+func RunAction(args []string) int {
 	if len(args) < 3 {
 		fmt.Fprintln(os.Stderr, NotStarted+ActionCommand+" is for the container of an action")
 		return exitNotStarted
 	}
-	// A step goes without: the log of its container has what it prints.
-	if descriptor, err := takeOutlet(args[0], []byte(args[1])); err == nil {
-		if err := printTo(descriptor); err != nil {
-			return notStarted(&startError{what: "standard output", err: errno(err)})
-		}
+	argv := args[2:]
+	conn, descriptor, err := takeOutlet(args[0], []byte(args[1]))
+	if err != nil { // A step goes without: the log of its container has what it prints.
+		return notStarted(execute(argv))
 	}
-	return notStarted(execute(args[2:]))
+	if err := printTo(descriptor); err != nil {
+		return notStarted(&startError{what: "standard output", err: errno(err)})
+	}
+	if os.Getpid() != 1 || insistsOnFirst(argv[0], os.Getenv("PATH")) {
+		return notStarted(execute(argv))
+	}
+	code, err := (&parent{conn: conn}).run(argv)
+	if own, ok := errors.AsType[*startError](err); ok {
+		return notStarted(own)
+	}
+	return code
 }
 
 // execute becomes the program of a command line. It returns why it cannot.
@@ -72,17 +87,24 @@ func printTo(descriptor int) error {
 }
 
 // takeOutlet takes the write end that is had at a socket for a token. It is this
-// process's then, and the other side knows it.
-func takeOutlet(socket string, token []byte) (descriptor int, err error) {
-	var conn net.Conn
+// process's then, and the other side knows it. The connection stays for what there is
+// to tell of the action's end.
+func takeOutlet(socket string, token []byte) (conn net.Conn, descriptor int, err error) {
 	err = at(socket, func(short string) (err error) {
 		conn, err = net.DialTimeout("unix", short, outletLimit)
 		return err
 	})
 	if err != nil {
-		return -1, err
+		return nil, -1, err
 	}
-	defer conn.Close()
+	if descriptor, err = takeFrom(conn, token); err != nil {
+		return nil, -1, errors.Join(err, conn.Close())
+	}
+	return conn, descriptor, nil
+}
+
+// takeFrom is takeOutlet behind the connection.
+func takeFrom(conn net.Conn, token []byte) (descriptor int, err error) {
 	if err := conn.SetDeadline(time.Now().Add(outletLimit)); err != nil {
 		return -1, err
 	}

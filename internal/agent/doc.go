@@ -22,11 +22,19 @@
 //
 // # An action's output
 //
-// An action's container has its own first process, which some images insist on. So
-// it is the other way round there: the client listens ([OpenOutlet]), and what the
-// container starts with asks for the write end of its pipe and becomes the action
-// ([BecomeAction]). Where that cannot be had, the action prints to the container's
-// log; both sides know which way it went, at every moment of a failure of either.
+// An action is one program, and its container ends with it. So it is the other way
+// round there: the client listens ([OpenOutlet]), and what the container starts with
+// asks for the write end of its pipe and runs the action ([RunAction]). Where that cannot
+// be had, the action prints to the container's log; both sides know which way it went,
+// at every moment of a failure of either.
+//
+// The action's end is told by the same connection as soon as nothing runs any more that
+// it has started: a kubelet, which looks once a second, tells it half a second later in
+// the mean. What is told is an exit code up to 127 of an action that nobody sent a signal
+// and beside which the kernel ended nothing for want of memory: of all else the kubelet
+// knows more. To know the end takes the action's parent, which is then the container's
+// first process in its place. An image with a program that insists on that place (tini,
+// catatonit, s6-overlay, runit, systemd) has it: the first process becomes the action.
 //
 // # A pod's hosts file
 //

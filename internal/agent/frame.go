@@ -40,7 +40,7 @@ const (
 	kindRefused     kind = 'R' // why there is no step
 )
 
-// An outlet's frame, and the one that answers it.
+// An outlet's frame, and the one that answers it. The action's end is a kindExited.
 const (
 	kindGrant kind = 'G' // one byte: how many descriptors come with it
 	kindTaken kind = 'A' // one byte: how many came; with 1 it is taken

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 2 && os.Args[1] == agent.LimitCommand:
 		os.Exit(agent.ExecLimited(os.Args[2:]))
 	case len(os.Args) > 2 && os.Args[1] == agent.ActionCommand:
-		os.Exit(agent.BecomeAction(os.Args[2:]))
+		os.Exit(agent.RunAction(os.Args[2:]))
 	case len(os.Args) > 2 && os.Args[1] == stepArgument:
 		bareStep(os.Args[2])
 	case os.Getenv(asAgent) != "":

@@ -23,8 +23,9 @@ const (
 )
 
 // An Outlet is a pipe for what an action prints, of which the write end is had at
-// a socket for a token; [BecomeAction] asks for it. The first who takes it is the
-// action, and nobody else gets it then.
+// a socket for a token; [RunAction] asks for it. The first who takes it is the
+// action, and nobody else gets it then. By the same connection the action can tell how
+// it ended, once nothing of it runs any more.
 //
 // Whether it was taken is known for certain once it is settled, on both sides: the
 // action says that it takes the end before it uses it, and it does not use it where
@@ -35,12 +36,15 @@ type Outlet struct {
 	read     *os.File
 	peers    sync.WaitGroup
 	settled  chan struct{}
+	ended    chan struct{}
 
 	mu     sync.Mutex
 	write  int // -1 once it is settled
 	taken  bool
 	closed bool // to whoever still comes
 	heard  map[net.Conn]bool
+	action net.Conn // by which it was taken; nil before
+	code   int      // written before ended is closed
 }
 
 // OpenOutlet makes an outlet with a socket at a path in a directory that only its
@@ -59,7 +63,7 @@ func OpenOutlet(path string, token []byte) (*Outlet, error) {
 	}
 	o := &Outlet{
 		token: token, listener: listener, read: read, write: write,
-		settled: make(chan struct{}), heard: map[net.Conn]bool{},
+		settled: make(chan struct{}), ended: make(chan struct{}), heard: map[net.Conn]bool{},
 	}
 	go o.accept()
 	return o, nil
@@ -76,6 +80,13 @@ func (o *Outlet) Taken() bool {
 	return o.taken
 }
 
+// Ended is closed once the action has told that it has ended, and with it all that it
+// started. It need not tell: then only its container's end says so.
+func (o *Outlet) Ended() <-chan struct{} { return o.ended }
+
+// ExitCode is how the action ended, 0 to 127. It may be called once Ended is closed.
+func (o *Outlet) ExitCode() int { return o.code }
+
 // Settle lets nobody in any more. It returns when the outlet is settled, within
 // moments: who was being let in has the end or does not.
 func (o *Outlet) Settle() {
@@ -87,18 +98,19 @@ func (o *Outlet) Settle() {
 	}
 	o.mu.Unlock()
 	o.peers.Wait()
-	o.settle(false)
+	o.settle(nil)
 }
 
-// settle fixes what became of the outlet, once.
-func (o *Outlet) settle(taken bool) {
+// settle fixes what became of the outlet, once: by which connection it was taken, nil
+// for none.
+func (o *Outlet) settle(by net.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.write < 0 {
 		return
 	}
 	_ = unix.Close(o.write) // the pipe ends with the action
-	o.write, o.taken = -1, taken
+	o.write, o.taken, o.action = -1, by != nil, by
 	_ = o.listener.Close()
 	close(o.settled)
 }
@@ -112,6 +124,9 @@ func (o *Outlet) Pour(to io.Writer, ended <-chan struct{}) error { return pump(t
 func (o *Outlet) Close() {
 	o.Settle()
 	_ = o.read.Close()
+	if o.action != nil {
+		_ = o.action.Close()
+	}
 }
 
 // accept hears those that connect, until the listener is closed.
@@ -124,8 +139,11 @@ func (o *Outlet) accept() {
 		case err == nil && o.enter(conn):
 			go func() {
 				defer func() { <-places }()
-				defer o.leave(conn)
-				o.hear(&peer{conn})
+				defer conn.Close()
+				taken := o.hear(&peer{conn})
+				if o.leave(conn); taken {
+					o.attend(conn)
+				}
 			}()
 			continue
 		case err == nil:
@@ -151,31 +169,58 @@ func (o *Outlet) enter(conn net.Conn) bool {
 	return true
 }
 
-// leave ends a connection.
+// leave says that a connection is not heard any more.
 func (o *Outlet) leave(conn net.Conn) {
 	o.mu.Lock()
 	delete(o.heard, conn)
 	o.mu.Unlock()
-	_ = conn.Close()
 	o.peers.Done()
 }
 
 // hear gives the write end to one that knows the token, and settles the outlet by
-// what it answers: that it takes the end, or that none came.
-func (o *Outlet) hear(p *peer) {
+// what it answers: that it takes the end, or that none came. It reports whether this
+// one has it.
+func (o *Outlet) hear(p *peer) (taken bool) {
 	if p.conn.SetDeadline(time.Now().Add(outletLimit)) != nil || !o.admits(p) {
-		return
+		return false
 	}
 	if o.grant(p) != nil {
-		return
+		return false
 	}
 	answer, err := readAnswer(p.conn)
 	if err != nil || answer.kind != kindTaken {
-		return
+		return false
 	}
 	came, err := answer.number()
-	if err == nil {
-		o.settle(came == 1)
+	switch {
+	case err != nil:
+		return false
+	case came == 1:
+		o.settle(p.conn)
+	default:
+		o.settle(nil)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.action == p.conn
+}
+
+// attend waits for what the action tells of its end: one frame, or nothing.
+func (o *Outlet) attend(conn net.Conn) {
+	told := make([]byte, headerLen+1)
+	if conn.SetDeadline(time.Time{}) != nil {
+		return
+	}
+	if _, err := io.ReadFull(conn, told); err != nil {
+		return
+	}
+	end, err := readFrame(bytes.NewReader(told))
+	if err != nil || end.kind != kindExited {
+		return
+	}
+	if code, err := end.number(); err == nil && code <= maxExit {
+		o.code = code
+		close(o.ended)
 	}
 }
 

@@ -246,3 +246,24 @@ func TestOutletPoursWhatIsLeft(t *testing.T) {
 		t.Errorf("%d bytes after %v, process %d", printed.Len(), time.Since(began), pid)
 	}
 }
+
+// takes takes an outlet by hand.
+func takes(t *testing.T, o *agent.Outlet, socket string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, "K\x00\x00\x00\x20"+secret); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 6)); err != nil { // the descriptor is not looked at
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "A\x00\x00\x00\x01\x01"); err != nil {
+		t.Fatal(err)
+	}
+	<-o.Settled()
+	return conn
+}

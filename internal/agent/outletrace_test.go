@@ -23,9 +23,10 @@ func TestOutletBothSidesAgree(t *testing.T) {
 		}
 		has := make(chan bool)
 		go func() {
-			descriptor, err := takeOutlet(socket, token)
+			conn, descriptor, err := takeOutlet(socket, token)
 			if err == nil {
 				_ = unix.Close(descriptor)
+				_ = conn.Close()
 			}
 			has <- err == nil
 		}()

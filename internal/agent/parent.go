@@ -1,0 +1,138 @@
+package agent
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kiln/internal/children"
+)
+
+// maxExit is the highest exit code that an action's end is told with. What is above says
+// by which signal something ended, and why that came is the kubelet's to say.
+const maxExit = 127
+
+// What is left of an action has clearLimit to end, and is looked at every clearPause.
+const (
+	clearLimit = time.Second
+	clearPause = time.Millisecond
+)
+
+// A parent is the first process of an action's container, which starts the action.
+type parent struct {
+	conn net.Conn // to the outlet
+}
+
+// run runs an action and returns its exit code. It tells the outlet of the end, once
+// nothing runs any more that the action started, unless somebody else may know more of
+// it: who sent a signal, or the kernel that was out of memory. The error is a
+// *startError: there is no action.
+func (p *parent) run(argv []string) (code int, err error) {
+	path, err := lookPath(argv[0], ".", os.Getenv("PATH"))
+	if err != nil {
+		return 0, err
+	}
+	before := readKilled(cgroup)
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, passedSignals()...)
+	set := children.Own()
+	child, err := set.Start(path, argv, &syscall.ProcAttr{
+		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return 0, execError(argv[0], path, err)
+	}
+	passed := pass(child, signals)
+	status := child.Wait()
+	set.Release()
+	if status.Signaled() {
+		return exitNotStarted + int(status.Signal()), nil
+	}
+	code = status.ExitStatus()
+	if code <= maxExit && !passed && endRest() && readKilled(cgroup) == before {
+		_ = (&peer{p.conn}).send(frame{kindExited, []byte{byte(code)}}) // the kubelet tells it too
+	}
+	return code, nil
+}
+
+// passedSignals are those that the first process of a container hands on. What it began
+// with as ignored stays so, also for the action.
+func passedSignals() []os.Signal {
+	var all []os.Signal
+	for number := syscall.Signal(1); number <= 64; number++ {
+		switch number {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGPIPE, unix.SIGURG: // SIGURG is the Go runtime's
+		default:
+			if !signal.Ignored(number) {
+				all = append(all, number)
+			}
+		}
+	}
+	return all
+}
+
+// pass hands signals on to the action until it has ended, and reports whether one came.
+func pass(child *children.Child, signals <-chan os.Signal) (came bool) {
+	for {
+		select {
+		case <-child.Done():
+			return came
+		case s := <-signals:
+			came = true
+			if number, ok := s.(syscall.Signal); ok {
+				_ = child.Signal(number) // another user's process gets none
+			}
+		}
+	}
+}
+
+// endRest ends what the action has left running, as the kernel does at the end of a
+// container's first process, and reports whether all of it is gone.
+func endRest() bool {
+	for began := time.Now(); time.Since(began) < clearLimit; {
+		if os.Getpid() == 1 { // else it would be everybody's processes
+			_ = syscall.Kill(-1, syscall.SIGKILL)
+		}
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, syscall.ECHILD):
+			return true
+		case pid == 0:
+			time.Sleep(clearPause)
+		}
+	}
+	return false
+}
+
+// inits are programs that end, or complain, where they are not the first process of
+// their container: tini, which is Docker's own too, catatonit, s6-overlay, runit and
+// baseimage's. Where an image has one of them, what it starts with may well start it.
+var inits = []string{"tini", "tini-static", "docker-init", "catatonit", "s6-svscan", "s6-overlay-suexec", "runit-init", "runsvinit", "my_init"}
+
+// initPaths are where some of them are in no directory of PATH.
+var initPaths = []string{"/init", "/tini", "/command/s6-svscan", "/package/admin/s6-overlay", "/usr/libexec/catatonit", "/usr/libexec/podman/catatonit"}
+
+// insistsOnFirst reports whether the action that starts with a program may need to be
+// the first process of its container.
+func insistsOnFirst(program, path string) bool {
+	if name := filepath.Base(program); name == "init" || name == "systemd" {
+		return true
+	}
+	for _, name := range inits {
+		if _, err := lookPath(name, "/", path); err == nil {
+			return true
+		}
+	}
+	for _, path := range initPaths {
+		if _, err := os.Lstat(path); err == nil {
+			return true
+		}
+	}
+	return false
+}
