@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"message": cmdMessage, "state": cmdState},
+		Condition: func(condition string) (bool, error) {
+			if condition != "namespaces" {
+				return false, fmt.Errorf("%q is no condition", condition)
+			}
+			return namespaces(), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			shim, err := exec.LookPath("kiln-hook")
 			if err != nil {

@@ -33,6 +33,7 @@ type outlet struct {
 	printed chan struct{} // closed when the output is printed; nil before that begins
 	failed  error         // why not all of it was
 	heard   bool          // that it is printed is known
+	told    bool          // the daemon was told how the action ended
 	ended   chan struct{} // closed when the daemon has answered: the action has ended
 	over    bool          // ended is closed
 	stopped string        // the token with which the action left workflow commands stopped
@@ -105,6 +106,26 @@ func (o *outlet) done() <-chan struct{} {
 		return nil
 	}
 	return o.printed
+}
+
+// exited is closed once the daemon can be told how the action ended; nil where there is
+// nothing to tell.
+func (o *outlet) exited() <-chan struct{} {
+	if o == nil || o.told || o.way != spool.Taken {
+		return nil
+	}
+	return o.pipe.Ended()
+}
+
+// tellExit tells the daemon how the action ended, where the action has told it. Where that
+// cannot be said the daemon hears it of the cluster.
+func (o *outlet) tellExit(draft *spool.Draft) {
+	select {
+	case <-o.exited():
+		o.told = true
+		_ = draft.SayExit(o.pipe.ExitCode())
+	default:
+	}
 }
 
 // stop ends the printing of what the action prints.
@@ -189,6 +210,7 @@ func (s *step) state(late context.Context) error {
 // pour goes on with what the action prints, and behind it with what the daemon says.
 func (s *step) pour(late context.Context) (spool.Result, bool, error) {
 	o := s.outlet
+	o.tellExit(s.draft)
 	result, answered, err := s.draft.Answered()
 	if err != nil {
 		return spool.Result{}, false, err

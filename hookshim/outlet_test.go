@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"kiln/internal/agent"
@@ -16,7 +17,8 @@ import (
 // runAction is what the daemon and a node do with an action that has an outlet: they run
 // ./action.sh with the agent in front, and print what came another way. Told otherwise,
 // the action does not reach its outlet ("apart"), or the daemon answers while it still
-// runs ("early").
+// runs ("early"). Where the agent is the first process of a namespace ("first") the action
+// tells its end, and the daemon waits for it.
 func runAction(claim *spool.Claim, how string) int {
 	offered := claim.Request.Outlet
 	if offered == nil || !offered.Valid() {
@@ -34,6 +36,9 @@ func runAction(claim *spool.Claim, how string) int {
 	action := exec.Command(filepath.Join(dir, "agent"), agent.ActionCommand, door, offered.Token, "sh", "./action.sh")
 	action.Args[0] = agentProgram
 	action.Stdout, action.Stderr = &own, &own
+	if how == "first" {
+		action.SysProcAttr, action.Env = newNamespace(), []string{"PATH=" + shellPath()}
+	}
 	check(action.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- action.Wait() }()
@@ -50,6 +55,9 @@ func runAction(claim *spool.Claim, how string) int {
 		}
 	}
 	way := statement(claim, how != "early")
+	if how == "first" {
+		fmt.Fprintf(claim.Log, "told %d\n", toldExit(claim))
+	}
 	switch {
 	case how == "early": // it prints still
 	case way == spool.Shut:
@@ -75,4 +83,43 @@ func statement(claim *spool.Claim, hurry bool) spool.Way {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// toldExit is what the shim says that the action has told.
+func toldExit(claim *spool.Claim) int {
+	for !claim.Vanished() {
+		if code, told := claim.Exit(); told {
+			return code
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return -1
+}
+
+// newNamespace is for a process that is to be the first of its namespace.
+func newNamespace() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+}
+
+// namespaces reports whether this machine allows them.
+func namespaces() bool {
+	try := exec.Command("true")
+	try.SysProcAttr = newNamespace()
+	return try.Run() == nil
+}
+
+// shellPath is a directory with a shell alone: no init is in it, which the agent would let
+// be the first process.
+func shellPath() string {
+	dir, err := filepath.Abs("bin")
+	check(err)
+	shell, err := exec.LookPath("sh")
+	check(err)
+	check(os.MkdirAll(dir, 0o755))
+	check(os.Symlink(shell, filepath.Join(dir, "sh")))
+	return dir
 }

@@ -126,6 +126,7 @@ func (s *step) await(late context.Context) (spool.Result, error) {
 		case <-late.Done():
 		case <-watcher.C:
 		case <-s.outlet.settled():
+		case <-s.outlet.exited():
 		case <-s.outlet.done():
 		case <-time.After(pollInterval):
 		}

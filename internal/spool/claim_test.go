@@ -346,6 +346,38 @@ func TestDropped(t *testing.T) {
 	}
 }
 
+// TestExit: what the shim says of an action's end is read back, and nothing else is taken
+// for it.
+func TestExit(t *testing.T) {
+	for text, want := range map[string]int{
+		"0": 0, "7": 7, "127": 127,
+		"128": -1, "255": -1, "256": -1, "-1": -1, "+1": -1, "": -1, " 1": -1, "1\n": -1, "0x1": -1, "00001": -1,
+	} {
+		t.Run(text, func(t *testing.T) {
+			dir := exchangeDir(t)
+			exchange := open(t, dir)
+			if err := exchange.Init(); err != nil {
+				t.Fatal(err)
+			}
+			draft := drop(t, exchange, "")
+			c := claim(t, exchange, draft.ID)
+			if _, told := c.Exit(); told {
+				t.Error("told before anything was said")
+			}
+			err := os.WriteFile(filepath.Join(dir, "requests", draft.ID, "exit"), []byte(text), 0o666)
+			if text == "7" { // as a shim does it
+				err = draft.SayExit(7)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code, told := c.Exit(); told != (want >= 0) || told && code != want {
+				t.Errorf("%d, %v", code, told)
+			}
+		})
+	}
+}
+
 // TestAnswer carries what the runner is to read from the daemon to the shim.
 func TestAnswer(t *testing.T) {
 	exchange := open(t, exchangeDir(t))

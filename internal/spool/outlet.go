@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 )
 
 // fileOutlet is, in a request, the shim's statement of which way an action's output
 // goes, and in a response the daemon's wish to have it.
 const fileOutlet = "outlet"
+
+// fileExit is, in a request, the exit code that an action has told the shim.
+const fileExit = "exit"
 
 // Way is which way an action's output goes.
 type Way string
@@ -28,6 +32,14 @@ const (
 func (d *Draft) Say(way Way) error {
 	if err := writeFile(d.dir, fileOutlet, []byte(way)); err != nil {
 		return fmt.Errorf("say which way the action's output goes: %w", err)
+	}
+	return nil
+}
+
+// SayExit publishes the exit code, 0 to 127, that an action has told the shim.
+func (d *Draft) SayExit(code int) error {
+	if err := writeFile(d.dir, fileExit, strconv.AppendInt(nil, int64(code), 10)); err != nil {
+		return fmt.Errorf("say how the action ended: %w", err)
 	}
 	return nil
 }
@@ -60,6 +72,19 @@ func (c *Claim) Way() Way {
 		return way
 	}
 	return Undecided
+}
+
+// Exit returns the exit code that the action has told the shim, and false while it has
+// told none: it need not tell one. It counts only where the action's output is [Taken].
+func (c *Claim) Exit() (code int, told bool) {
+	const longest = 3
+	data, err := readPlain(c.dir, fileExit, longest)
+	if err != nil {
+		return 0, false
+	}
+	const most = 127
+	number, err := strconv.ParseUint(string(data), 10, 8)
+	return int(number), err == nil && number <= most
 }
 
 // Want asks the shim for its statement. Asking twice is no error.
