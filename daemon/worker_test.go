@@ -289,7 +289,7 @@ func TestWorkerOutlet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			given := make(chan bool, 1)
 			s := newSidecar(t, func(life *podtest.Life) {
-				given <- action.HasOutlet(life.Pod())
+				given <- action.HasOutlet(&life.Pod().Spec)
 				greets(life)
 			})
 			s.start()

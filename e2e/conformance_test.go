@@ -30,6 +30,7 @@ func TestConformance(t *testing.T) {
 		t.Run("arguments", func(t *testing.T) { t.Parallel(); testArguments(t, f, entry) })
 		t.Run("odd quoting", func(t *testing.T) { t.Parallel(); testQuoting(t, f, entry) })
 		t.Run("exit codes", func(t *testing.T) { t.Parallel(); testExitCodes(t, f, plain) })
+		t.Run("first process", func(t *testing.T) { t.Parallel(); testFirstProcess(t, f, plain) })
 		t.Run("modes", func(t *testing.T) { t.Parallel(); testModes(t, f) })
 		t.Run("users", func(t *testing.T) { t.Parallel(); testUsers(t, f) })
 		t.Run("environment", func(t *testing.T) { t.Parallel(); testEnvironment(t, f, plain) })
@@ -127,6 +128,33 @@ func testExitCodes(t *testing.T, f *suite.Fixture, image string) {
 			}
 			if tt.want != 0 {
 				outcome.Error(t, result, tt.says)
+			}
+		})
+	}
+}
+
+// testFirstProcess has an action that is a child of its container's first process, and one
+// whose image has an init, which it is itself.
+func testFirstProcess(t *testing.T, f *suite.Fixture, plain string) {
+	withInit, err := f.PackImage(t.Context(), v1.Config{Cmd: []string{"/bin/sh"}},
+		map[string]string{"init": filepath.Join(f.Root, "e2e", "testdata", "programs", "show")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = `[ $$ = 1 ] && echo "it is the first" || echo "its parent is $PPID"; ` +
+		`echo "by the output of the first" > /proc/1/fd/1; sleep 1000 & exit 3`
+	for _, tt := range []struct{ name, image, want string }{
+		{"a child", plain, "its parent is 1\nby the output of the first\n"},
+		{"itself", withInit, "it is the first\nby the output of the first\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			result := f.Play(t, runner.Step{Image: tt.image, EntryPoint: "/bin/sh", Args: []string{"-c", script}}, nil)
+			if result.ExitCode != 3 {
+				t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, result.Log)
+			}
+			if !strings.Contains(result.Log, tt.want) {
+				t.Errorf("the log does not have %q:\n%s", tt.want, result.Log)
 			}
 		})
 	}

@@ -22,7 +22,7 @@ const (
 )
 
 // OpenOutlet has the action of job print into an outlet: the agent is what its
-// container starts with, and becomes the action. entrypoint and cmd are the image's,
+// container starts with, and runs the action. entrypoint and cmd are the image's,
 // for what the step does not name. What a container starts with is Kubernetes' rule:
 // a command of the step replaces both, arguments alone the CMD. What is the image's is
 // that of its name now, so a node that has an older one of that name has to look.
@@ -45,10 +45,10 @@ func OpenOutlet(job *batchv1.Job, outlet spool.Outlet, entrypoint, cmd []string)
 	})
 }
 
-// HasOutlet reports whether the action of a pod starts with the agent, which prints
+// HasOutlet reports whether the action of a pod starts with the agent, which has it print
 // into an outlet if it can.
-func HasOutlet(pod *corev1.Pod) bool {
-	c := own(&pod.Spec)
+func HasOutlet(pod *corev1.PodSpec) bool {
+	c := own(pod)
 	return c != nil && len(c.Command) > 1 && c.Command[0] == agentPath && c.Command[1] == agent.ActionCommand
 }
 

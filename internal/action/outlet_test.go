@@ -46,7 +46,7 @@ func TestOpenOutlet(t *testing.T) {
 			if always := c.ImagePullPolicy == corev1.PullAlways; always != (tt.step.EntryPoint == "") {
 				t.Errorf("pull policy %q", c.ImagePullPolicy)
 			}
-			if pod := (&corev1.Pod{Spec: job.Spec.Template.Spec}); !action.HasOutlet(pod) {
+			if pod := (&corev1.Pod{Spec: job.Spec.Template.Spec}); !action.HasOutlet(&pod.Spec) {
 				t.Error("it has no outlet")
 			}
 		})

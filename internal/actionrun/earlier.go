@@ -7,6 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/action"
@@ -85,7 +86,7 @@ func (a *Action) goOn(ctx context.Context, found *earlier, reused bool) (int, er
 	found.made.JobUID = string(found.job.UID)
 	defer a.deleteSecret(found.made)
 	defer a.deleteJob(found.made)
-	run := a.follow(found.job.Name, reused)
+	run := a.follow(found.job, reused)
 	run.job = found.job
 	waited := time.Since(found.job.CreationTimestamp.Time)
 	run.deadline.Reset(max(a.runner.options.PendingTimeout-waited, podwait.Interval))
@@ -105,11 +106,32 @@ func (a *Action) see(ctx context.Context, run *run, made spool.Made) (int, error
 	}
 	if a.step.Over != nil && run.isOver && ctx.Err() == nil {
 		if a.deleteSecret(made); a.bare == made.Name {
-			a.ends = a.runner.clearing.begin()
+			a.leaves = a.runner.clearing.begin(run.exit != nil)
 			a.step.Over(code, err)
 		}
 	}
+	if run.exit != nil {
+		a.awaitEnd(ctx, run.why.Name)
+	}
+	if a.leaves != nil {
+		a.leaves.goOn()
+	}
 	return code, err
+}
+
+// endLimit is how long the node may take to notice the end of a container: it looks once
+// a second.
+const endLimit = 5 * time.Second
+
+// awaitEnd waits until the node has noticed the end of an action that has told it itself.
+// A pod that is deleted before would be gone with resources of the node still taken, or
+// wait for the end of a container that has ended.
+func (a *Action) awaitEnd(ctx context.Context, job string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
+	defer cancel()
+	_ = a.runner.options.Pods.WatchJobPod(ctx, job, func(pod *corev1.Pod) (done bool, err error) {
+		return podOver(pod), nil
+	})
 }
 
 // vanished is the error of a Job of an earlier run of the daemon that has no pod any

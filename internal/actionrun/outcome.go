@@ -62,6 +62,9 @@ func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 
 // outcome returns the action's exit code once everything is known.
 func (r *run) outcome() (code int, over bool, err error) {
+	if r.exit != nil {
+		return r.outcomeTold(*r.exit)
+	}
 	if r.pod == nil {
 		return 0, false, nil
 	}
@@ -77,8 +80,7 @@ func (r *run) outcome() (code int, over bool, err error) {
 			return 1, true, err
 		}
 	}
-	r.action.step.Times.Mark("run")
-	r.action.step.Log.Line("kiln: %s", r.action.step.Times)
+	r.logTimes()
 	if reason, failed := podrun.Failed(r.pod); failed {
 		return 1, true, failure.New(podrun.Cause(r.pod), "the action's pod was ended by the cluster: %s", reason)
 	}
@@ -92,6 +94,19 @@ func (r *run) outcome() (code int, over bool, err error) {
 		return 1, true, fmt.Errorf("the action ended well, but not all of its output and of its workflow commands could be read: %w", r.unread)
 	}
 	return int(end.ExitCode), true, actionFailure(r.action.step.Name, end)
+}
+
+// outcomeTold returns the exit code that the action has told itself.
+func (r *run) outcomeTold(code int) (int, bool, error) {
+	r.isOver = true
+	r.logTimes()
+	return code, true, actionFailure(r.action.step.Name, &corev1.ContainerStateTerminated{ExitCode: int32(code)})
+}
+
+// logTimes says how long the parts of the step took.
+func (r *run) logTimes() {
+	r.action.step.Times.Mark("run")
+	r.action.step.Log.Line("kiln: %s", r.action.step.Times)
 }
 
 // deleted reports whether a container was ended because somebody deleted its

@@ -30,6 +30,8 @@ type Shim interface {
 	// Want asks for the statement that Way returns once it is there.
 	Want() error
 	Way() spool.Way
+	// Exit is the exit code that the action has told it, if it has told one.
+	Exit() (code int, told bool)
 }
 
 // How long an action that runs is given to have an outlet before the shim has to say
@@ -38,6 +40,14 @@ const (
 	outletGrace    = 3 * time.Second
 	statementLimit = time.Minute
 	statementPoll  = 20 * time.Millisecond
+)
+
+// How often it is looked whether the action has told its end: what that adds is a
+// hundredth of the time that the action takes, within these bounds.
+const (
+	leastPause = 2 * time.Millisecond
+	mostPause  = 100 * time.Millisecond
+	pausePart  = 100
 )
 
 // errNoOutlet says that the program that takes an outlet could not be started: the
@@ -59,8 +69,8 @@ func (a *Action) openOutlet(job *batchv1.Job, start registry.Start) error {
 // output has the action's output in the step's log: it is there already if the action
 // prints into the outlet, and else read from the node.
 func (r *run) output(ctx context.Context, pod *corev1.Pod) error {
-	if action.HasOutlet(pod) && r.action.step.Outlet != nil {
-		taken, err := r.taken(ctx)
+	if action.HasOutlet(&pod.Spec) && r.action.step.Outlet != nil {
+		taken, err := r.stated(ctx)
 		if err != nil || taken {
 			return err
 		}
@@ -69,9 +79,9 @@ func (r *run) output(ctx context.Context, pod *corev1.Pod) error {
 	return r.show(ctx, pod)
 }
 
-// taken waits until the shim has said whether the action prints into the outlet. What
+// stated waits until the shim has said whether the action prints into the outlet. What
 // it says is final, so that the output comes one way and not both.
-func (r *run) taken(ctx context.Context) (bool, error) {
+func (r *run) stated(ctx context.Context) (bool, error) {
 	shim := r.action.step.Outlet.Shim
 	ticker := time.NewTicker(statementPoll)
 	defer ticker.Stop()
@@ -98,6 +108,38 @@ func (r *run) taken(ctx context.Context) (bool, error) {
 	}
 }
 
+// attend passes on what the shim says of an action that prints into the outlet: that it
+// runs, and the exit code that it tells. The cluster tells both too, up to a second later
+// each.
+func (r *run) attend(ctx context.Context) {
+	shim, began := r.action.step.Outlet.Shim, time.Now()
+	for way := shim.Way(); way != spool.Taken; way = shim.Way() {
+		if way == spool.Shut || !pause(ctx, began) {
+			return
+		}
+	}
+	close(r.taken)
+	for {
+		if code, told := shim.Exit(); told {
+			r.told <- code
+			return
+		}
+		if !pause(ctx, began) {
+			return
+		}
+	}
+}
+
+// pause waits for a part of the time since then, and reports whether ctx goes on.
+func pause(ctx context.Context, since time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(min(max(time.Since(since)/pausePart, leastPause), mostPause)):
+		return true
+	}
+}
+
 // tellOver says that the action's container has ended.
 func (r *run) tellOver() {
 	if r.isOver || !podOver(r.pod) {
@@ -110,7 +152,7 @@ func (r *run) tellOver() {
 // viaAgent returns how a container ended that started with the agent, as if it had
 // started with the action: what the agent cannot execute was not started.
 func viaAgent(pod *corev1.Pod, end *corev1.ContainerStateTerminated) (*corev1.ContainerStateTerminated, error) {
-	if !action.HasOutlet(pod) {
+	if !action.HasOutlet(&pod.Spec) {
 		return end, nil
 	}
 	if notStarted(end) && strings.Contains(end.Message, action.OutletTarget) {

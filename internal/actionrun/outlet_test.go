@@ -22,6 +22,8 @@ type hookShim struct {
 	way     spool.Way
 	wanted  time.Time
 	flushed bool
+	exit    int // what the action has told
+	told    bool
 	// answers is what it says when it is asked, after a while.
 	answers spool.Way
 }
@@ -47,6 +49,19 @@ func (s *hookShim) Way() spool.Way {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.way
+}
+
+func (s *hookShim) Exit() (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exit, s.told
+}
+
+// tell has the action tell its end.
+func (s *hookShim) tell(code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.exit, s.told = code, true
 }
 
 func (s *hookShim) say(way spool.Way) {
@@ -138,7 +153,7 @@ func TestOutletWithoutAgent(t *testing.T) {
 		runs := 0
 		s, code, err := viaOutlet(t, shim, func(life *podtest.Life) {
 			runs++
-			if action.HasOutlet(life.Pod()) {
+			if action.HasOutlet(&life.Pod().Spec) {
 				life.End(job, podtest.End{Code: 128, Reason: "StartError", Message: `exec: "/__kiln/agent": permission denied`})
 				return
 			}
@@ -174,7 +189,7 @@ func TestOutletAnywhere(t *testing.T) {
 		s.options.Anywhere = true
 		s.step.Outlet = &actionrun.Outlet{At: spool.Outlet{}, Shim: &hookShim{}}
 		code, err := s.run(t.Context(), actionrun.Image{Reference: "busybox"})
-		if code != 0 || err != nil || s.output() != "one|two" || action.HasOutlet(pod) {
+		if code != 0 || err != nil || s.output() != "one|two" || action.HasOutlet(&pod.Spec) {
 			t.Errorf("code %d, error %v, output %q, command %v", code, err, s.output(), pod.Spec.Containers[0].Command)
 		}
 	})

@@ -34,6 +34,7 @@ type run struct {
 	action   *Action
 	job      *batchv1.Job // of an earlier run of the daemon; else nil
 	phase    phase
+	began    time.Time   // when the Job was there
 	pod      *corev1.Pod // the latest state; nil before the first
 	logged   chan error  // the outcome of reading the output
 	deadline *time.Timer // of the present phase
@@ -43,19 +44,27 @@ type run struct {
 	unread   error  // why not all of the output was read
 	isOver   bool
 	over     chan struct{} // closed when the container has ended
+	outlet   bool          // it starts with the agent, and may print into the step's outlet
+	taken    chan struct{} // closed when it prints there
+	told     chan int      // the exit code that it has told
+	exit     *int          // that code; nil before
 }
 
-// follow returns the run of the Job called name.
-func (a *Action) follow(name string, reused bool) *run {
+// follow returns the run of a Job.
+func (a *Action) follow(job *batchv1.Job, reused bool) *run {
 	options := &a.runner.options
 	return &run{
 		action:   a,
+		began:    time.Now(),
 		logged:   make(chan error, 1),
 		over:     make(chan struct{}),
 		deadline: time.NewTimer(options.PendingTimeout),
-		why:      podwait.Begin(a.step.Log, options.Pods, podwait.Wait{Kind: "Job", Name: name, Image: failure.ActionImagePull}),
+		why:      podwait.Begin(a.step.Log, options.Pods, podwait.Wait{Kind: "Job", Name: job.Name, Image: failure.ActionImagePull}),
 		starts:   sync.OnceFunc(options.Metrics.PodWaits()),
 		reused:   reused,
+		outlet:   a.step.Outlet != nil && action.HasOutlet(&job.Spec.Template.Spec),
+		taken:    make(chan struct{}),
+		told:     make(chan int, 1),
 	}
 }
 
@@ -72,12 +81,20 @@ func (r *run) run(ctx context.Context) (int, error) {
 	})
 	ticker := time.NewTicker(podwait.Interval)
 	defer ticker.Stop()
+	if r.outlet {
+		go r.attend(ctx)
+	}
+	taken := r.taken
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
-		case r.pod = <-feed.Pods:
+		case pod := <-feed.Pods:
+			if r.pod == nil && r.job == nil {
+				r.action.runner.clearing.noteRoom(time.Since(r.began))
+			}
+			r.pod = pod
 			if r.reused && podrun.ImageMissing(r.pod, action.ContainerName) {
 				return 1, ErrImageMissing
 			}
@@ -85,6 +102,11 @@ func (r *run) run(ctx context.Context) (int, error) {
 			r.tellOver()
 		case err = <-feed.Done:
 			err = podwait.Lost("action's pod", err)
+		case <-taken:
+			taken = nil
+			r.prints()
+		case code := <-r.told:
+			r.exit = &code
 		case err = <-r.logged:
 			err = r.ended(ctx, err)
 		case <-ticker.C:
@@ -124,23 +146,41 @@ func (r *run) follow(ctx context.Context) {
 	if r.phase != starting || !podwait.Started(r.pod, action.ContainerName) {
 		return
 	}
-	r.phase = running
+	r.begin(running)
+	pod := r.pod
+	go func() { r.logged <- r.output(ctx, pod) }()
+}
+
+// prints takes it that the action prints into the outlet, before the cluster says that it
+// runs. How long an earlier run of the daemon has seen it run is the cluster's to say.
+func (r *run) prints() {
+	if r.phase == starting && r.job == nil {
+		r.begin(read)
+	}
+}
+
+// begin notes that the container has started.
+func (r *run) begin(as phase) {
+	r.phase = as
 	r.starts()
 	r.action.step.Times.Mark("start")
-	r.action.step.Log.Debug("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
+	if r.pod != nil {
+		r.action.step.Log.Debug("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
+	}
 	r.deadline.Stop()
 	if limit := r.action.runner.options.StepTimeout; limit > 0 {
 		r.deadline.Reset(r.left(limit))
 	}
-	pod := r.pod
-	go func() { r.logged <- r.output(ctx, pod) }()
 }
 
 // left is what is left of a limit since the container's start, where an earlier run of
 // the daemon has seen that.
 func (r *run) left(limit time.Duration) time.Duration {
+	if r.job == nil {
+		return limit
+	}
 	begun := podrun.StartedAt(r.pod, action.ContainerName)
-	if r.job == nil || begun.IsZero() {
+	if begun.IsZero() {
 		return limit
 	}
 	return max(limit-time.Since(begun), 0)

@@ -212,6 +212,9 @@ func (s shim) Want() error { return s.claim.Want() }
 // Way implements [actionrun.Shim].
 func (s shim) Way() spool.Way { return s.claim.Way() }
 
+// Exit implements [actionrun.Shim].
+func (s shim) Exit() (code int, told bool) { return s.claim.Exit() }
+
 // outletOf is the outlet that a request offers. One that cannot be is none.
 func outletOf(claim *spool.Claim) *actionrun.Outlet {
 	if asked := claim.Request.Outlet; asked != nil && asked.Valid() {
