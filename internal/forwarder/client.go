@@ -52,6 +52,7 @@ type Client struct {
 	rules  []forward.Rule
 	lost   error         // of ports that could not be opened again
 	begun  *process      // of this worker, until it is kept; else nil
+	child  *process      // the last one of this worker, kept or not
 	kept   net.Conn      // to the forwarder's socket, while one is kept
 	closed chan struct{} // closed when the forwarder is not wanted any more
 	group  sync.WaitGroup
@@ -85,7 +86,7 @@ func (c *Client) Open(rules []forward.Rule) ([]forward.Rule, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.begun, c.rules = begun, got.Rules
+	c.begun, c.child, c.rules = begun, begun, got.Rules
 	return got.Rules, nil
 }
 
@@ -140,6 +141,7 @@ func (c *Client) reopen(rules []forward.Rule) error {
 	if err != nil {
 		return err
 	}
+	c.child = begun
 	_, err = io.WriteString(begun.in, keep)
 	return errors.Join(got.err(), err, begun.in.Close(), c.hold())
 }
@@ -190,7 +192,9 @@ func (c *Client) Close() {
 		_, _ = io.Copy(io.Discard, c.kept)
 		_ = c.kept.Close()
 		c.kept = nil
+		c.child.await()
 	}
+	c.child = nil
 	c.mu.Unlock()
 	c.group.Wait()
 }
@@ -205,6 +209,17 @@ type process struct {
 func (p *process) end() {
 	_ = p.in.Close()
 	<-p.exited
+}
+
+// await waits until a forwarder that was told to end has. A nil one is another worker's.
+func (p *process) await() {
+	if p == nil {
+		return
+	}
+	select {
+	case <-p.exited:
+	case <-time.After(endTime):
+	}
 }
 
 // begin starts a forwarder with an order.
