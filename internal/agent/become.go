@@ -30,8 +30,8 @@ const terminationLog = "/dev/termination-log"
 //
 // As the first process of a container this one stays, starts the action as its child,
 // and tells the outlet how that ended (see [Outlet.Ended]). Where it is not the first,
-// has no outlet, or where the image has a program that insists on being the first
-// process, it becomes the action, and its process id is the action's too.
+// has no outlet, or where the action may insist on being the first process, as an init
+// does, it becomes the action, and its process id is the action's too.
 //
 // It returns the action's exit code, or Docker's where the action's program cannot be
 // executed.
@@ -48,7 +48,7 @@ func RunAction(args []string) int {
 	if err := printTo(descriptor); err != nil {
 		return notStarted(&startError{what: "standard output", err: errno(err)})
 	}
-	if os.Getpid() != 1 || insistsOnFirst(argv[0], os.Getenv("PATH")) {
+	if os.Getpid() != 1 || insistsOnFirst(argv) {
 		return notStarted(execute(argv))
 	}
 	code, err := (&parent{conn: conn}).run(argv)

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -18,10 +17,12 @@ import (
 // by which signal something ended, and why that came is the kubelet's to say.
 const maxExit = 127
 
-// What is left of an action has clearLimit to end, and is looked at every clearPause.
+// What is left of an action has clearLimit to end, or foreignLimit where it may be another
+// user's, and is looked at every clearPause.
 const (
-	clearLimit = time.Second
-	clearPause = time.Millisecond
+	clearLimit   = time.Second
+	foreignLimit = 50 * time.Millisecond
+	clearPause   = time.Millisecond
 )
 
 // A parent is the first process of an action's container, which starts the action.
@@ -93,9 +94,14 @@ func pass(child *children.Child, signals <-chan os.Signal) (came bool) {
 }
 
 // endRest ends what the action has left running, as the kernel does at the end of a
-// container's first process, and reports whether all of it is gone.
+// container's first process, and reports whether all of it is gone. What is another
+// user's, as of sudo, only the kernel can end.
 func endRest() bool {
-	for began := time.Now(); time.Since(began) < clearLimit; {
+	limit := clearLimit
+	if os.Getuid() != 0 {
+		limit = foreignLimit
+	}
+	for began := time.Now(); time.Since(began) < limit; {
 		if os.Getpid() == 1 { // else it would be everybody's processes
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 		}
@@ -105,33 +111,6 @@ func endRest() bool {
 			return true
 		case pid == 0:
 			time.Sleep(clearPause)
-		}
-	}
-	return false
-}
-
-// inits are programs that end, or complain, where they are not the first process of
-// their container: tini, which is Docker's own too, catatonit, s6-overlay, runit and
-// baseimage's. Where an image has one of them, what it starts with may well start it.
-var inits = []string{"tini", "tini-static", "docker-init", "catatonit", "s6-svscan", "s6-overlay-suexec", "runit-init", "runsvinit", "my_init"}
-
-// initPaths are where some of them are in no directory of PATH.
-var initPaths = []string{"/init", "/tini", "/command/s6-svscan", "/package/admin/s6-overlay", "/usr/libexec/catatonit", "/usr/libexec/podman/catatonit"}
-
-// insistsOnFirst reports whether the action that starts with a program may need to be
-// the first process of its container.
-func insistsOnFirst(program, path string) bool {
-	if name := filepath.Base(program); name == "init" || name == "systemd" {
-		return true
-	}
-	for _, name := range inits {
-		if _, err := lookPath(name, "/", path); err == nil {
-			return true
-		}
-	}
-	for _, path := range initPaths {
-		if _, err := os.Lstat(path); err == nil {
-			return true
 		}
 	}
 	return false
