@@ -133,8 +133,8 @@ func testExitCodes(t *testing.T, f *suite.Fixture, image string) {
 	}
 }
 
-// testFirstProcess has an action that is a child of its container's first process, and one
-// whose image has an init, which it is itself.
+// testFirstProcess has an action that is a child of its container's first process, which
+// tells its end, and two that are it themselves: their image has an init, or they ask for it.
 func testFirstProcess(t *testing.T, f *suite.Fixture, plain string) {
 	withInit, err := f.PackImage(t.Context(), v1.Config{Cmd: []string{"/bin/sh"}},
 		map[string]string{"init": filepath.Join(f.Root, "e2e", "testdata", "programs", "show")})
@@ -143,18 +143,27 @@ func testFirstProcess(t *testing.T, f *suite.Fixture, plain string) {
 	}
 	const script = `[ $$ = 1 ] && echo "it is the first" || echo "its parent is $PPID"; ` +
 		`echo "by the output of the first" > /proc/1/fd/1; sleep 1000 & exit 3`
-	for _, tt := range []struct{ name, image, want string }{
-		{"a child", plain, "its parent is 1\nby the output of the first\n"},
-		{"itself", withInit, "it is the first\nby the output of the first\n"},
+	for _, tt := range []struct {
+		name, image, init string
+		says              string
+		tells             bool
+	}{
+		{"a child", plain, "", "its parent is 1\n", true},
+		{"itself", withInit, "", "it is the first\n", false},
+		{"as is asked for", plain, "off", "it is the first\n", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			result := f.Play(t, runner.Step{Image: tt.image, EntryPoint: "/bin/sh", Args: []string{"-c", script}}, nil)
+			result := f.Play(t, runner.Step{
+				Image: tt.image, EntryPoint: "/bin/sh", Args: []string{"-c", script},
+				Env: map[string]string{"KILN_INIT": tt.init}, HookEnv: map[string]string{"RUNNER_DEBUG": "1"},
+			}, nil)
 			if result.ExitCode != 3 {
 				t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, result.Log)
 			}
-			if !strings.Contains(result.Log, tt.want) {
-				t.Errorf("the log does not have %q:\n%s", tt.want, result.Log)
+			outcome.Log(t, result, tt.says+"by the output of the first\n")
+			if tells := strings.Contains(result.Log, "told its end itself"); tells != tt.tells {
+				t.Errorf("the end was told: %v, want %v:\n%s", tells, tt.tells, result.Log)
 			}
 		})
 	}

@@ -52,9 +52,8 @@ type Step struct {
 	Ended func(code int, err error)
 	// Over, unless it is nil, is told the same behind Ended where the action's container
 	// has ended and its Secret is gone. Job and pod, of which nobody has any use then, are
-	// deleted after that, and before anything is made for another action, unless only the
-	// node has to notice the end and there was room so far. A step that was cancelled is
-	// told nothing before all is deleted.
+	// deleted after that, and before anything is made for another action. A step that was
+	// cancelled is told nothing before all is deleted.
 	Over func(code int, err error)
 }
 
@@ -77,7 +76,8 @@ type Action struct {
 	step   Step
 	made   []spool.Made // in the cluster, as the state has it
 	bare   string       // the name of what was made whose Secret was deleted
-	leaves *removal     // the deletion that goes on behind the action; nil for none
+	told   bool         // it told its end itself: nothing of it runs any more
+	ends   func()       // ends the deletion that goes on behind the action; nil for none
 }
 
 // Action returns the action of a step, without those mounts that it cannot have.
@@ -104,8 +104,8 @@ func (a *Action) Run(ctx context.Context, image Image) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() {
-		if a.leaves != nil {
-			a.leaves.end()
+		if a.ends != nil {
+			a.ends()
 		}
 	}()
 	code, err := a.once(ctx, image)

@@ -6,8 +6,9 @@
 //
 //	starting  the Job gets a pod, and the pod's container starts
 //	running   the action runs, and its output is read
-//	read      the output was read, as far as it can be, or goes past this package; the
-//	          exit code may be to come
+//	read      the output was read, as far as it can be; the exit code may be to come
+//
+// An action that tells its end itself has ended, whatever the phase.
 //
 // # Guarantees
 //

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"kiln/internal/action"
@@ -73,10 +72,16 @@ func (a *Action) deleteSecret(made spool.Made) {
 	}
 }
 
-// deleteJob deletes the Job of what was made.
+// deleteJob deletes the Job of what was made. Where the action has told its end nothing of
+// it runs any more, though the cluster may say that it does: there is nobody to be given
+// time.
 func (a *Action) deleteJob(made spool.Made) {
+	grace := int64(action.GraceSeconds)
+	if a.told {
+		grace = 0
+	}
 	a.cleanup("action Job", func(ctx context.Context) error {
-		return a.runner.options.Pods.DeleteJob(ctx, podrun.Object{Name: made.Name, UID: types.UID(made.JobUID)}, a.mark(), action.GraceSeconds)
+		return a.runner.options.Pods.DeleteJob(ctx, podrun.Object{Name: made.Name, UID: types.UID(made.JobUID)}, a.mark(), grace)
 	})
 }
 
@@ -97,6 +102,7 @@ func (a *Action) goOn(ctx context.Context, found *earlier, reused bool) (int, er
 // follows it is written down, before anything of it is deleted.
 func (a *Action) see(ctx context.Context, run *run, made spool.Made) (int, error) {
 	code, err := run.run(ctx)
+	a.told = run.exit != nil
 	if errors.Is(err, ErrImageMissing) || errors.Is(err, errNoOutlet) {
 		made.Over = true
 		return code, errors.Join(err, a.note(made))
@@ -106,32 +112,11 @@ func (a *Action) see(ctx context.Context, run *run, made spool.Made) (int, error
 	}
 	if a.step.Over != nil && run.isOver && ctx.Err() == nil {
 		if a.deleteSecret(made); a.bare == made.Name {
-			a.leaves = a.runner.clearing.begin(run.exit != nil)
+			a.ends = a.runner.clearing.begin()
 			a.step.Over(code, err)
 		}
 	}
-	if run.exit != nil {
-		a.awaitEnd(ctx, run.why.Name)
-	}
-	if a.leaves != nil {
-		a.leaves.goOn()
-	}
 	return code, err
-}
-
-// endLimit is how long the node may take to notice the end of a container: it looks once
-// a second.
-const endLimit = 5 * time.Second
-
-// awaitEnd waits until the node has noticed the end of an action that has told it itself.
-// A pod that is deleted before would be gone with resources of the node still taken, or
-// wait for the end of a container that has ended.
-func (a *Action) awaitEnd(ctx context.Context, job string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
-	defer cancel()
-	_ = a.runner.options.Pods.WatchJobPod(ctx, job, func(pod *corev1.Pod) (done bool, err error) {
-		return podOver(pod), nil
-	})
 }
 
 // vanished is the error of a Job of an earlier run of the daemon that has no pod any

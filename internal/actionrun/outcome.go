@@ -55,7 +55,7 @@ func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 	case end.ExitCode == exitKilled:
 		return failure.New(failure.ActionFailed, "%swas ended by SIGKILL %s: a process of it may have run out of memory", what, code)
 	case end.ExitCode == exitTerminated:
-		return failure.New(failure.ActionFailed, "%swas ended by SIGTERM %s", what, code)
+		return failure.New(failure.ActionFailed, "%swas ended by SIGTERM %s: where it sends that signal to itself or to its group, set KILN_INIT=off in its environment", what, code)
 	}
 	return failure.New(failure.ActionFailed, "%sended with exit code %d: its own output above says why", what, end.ExitCode)
 }
@@ -99,6 +99,7 @@ func (r *run) outcome() (code int, over bool, err error) {
 // outcomeTold returns the exit code that the action has told itself.
 func (r *run) outcomeTold(code int) (int, bool, error) {
 	r.isOver = true
+	r.action.step.Log.Debug("the action has told its end itself")
 	r.logTimes()
 	return code, true, actionFailure(r.action.step.Name, &corev1.ContainerStateTerminated{ExitCode: int32(code)})
 }

@@ -34,7 +34,7 @@ func TestActionFailure(t *testing.T) {
 		"out of memory":   {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, "the action acme/lint was killed (exit code 137) because it used more memory than it may: let it need less, or an operator raises the limit in the pod template"},
 		"a child's death": {corev1.ContainerStateTerminated{Reason: "OOMKilled"}, ""},
 		"killed":          {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, "the action acme/lint was ended by SIGKILL (exit code 137): a process of it may have run out of memory"},
-		"terminated":      {corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, "the action acme/lint was ended by SIGTERM (exit code 143)"},
+		"terminated":      {corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, "the action acme/lint was ended by SIGTERM (exit code 143): where it sends that signal to itself or to its group, set KILN_INIT=off in its environment"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""

@@ -3,16 +3,12 @@ package actionrun_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"kiln/internal/actionrun"
 	"kiln/internal/podtest"
-	"kiln/internal/spool"
 )
 
 // TestOver: the end of an action is told when its Secret is gone and its Job and pod are
@@ -57,74 +53,6 @@ func TestOver(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestNextLingers: an action whose predecessor has told its end itself waits for the node
-// to notice that where room was short before, and nowhere else.
-func TestNextLingers(t *testing.T) {
-	for name, short := range map[string]bool{"room": false, "a quota": true} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				shim := &hookShim{}
-				s := newStage(t, func(life *podtest.Life) {
-					shim.say(spool.Taken)
-					time.AfterFunc(time.Second, func() { shim.tell(0) })
-					life.Wait(3 * time.Second) // the end is noticed two seconds late
-					life.Start(job)
-					life.Exit(job, 0)
-				}, nil)
-				if short {
-					refuseFirst(s)
-				}
-				runner, err := actionrun.New(s.options)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var ended time.Time
-				next := make(chan struct{})
-				first, second := s.step, s.step
-				first.Outlet = &actionrun.Outlet{At: spool.Outlet{Dir: strings.Repeat("d", 32), Token: strings.Repeat("0", 32)}, Shim: shim}
-				second.ID = "request-2"
-				first.Over = func(int, error) {
-					ended = time.Now()
-					go func() {
-						defer close(next)
-						_, _ = runner.Action(second).Run(t.Context(), actionrun.Image{Reference: "busybox"})
-					}()
-					time.Sleep(time.Second) // the node has not noticed
-					if made, want := s.client.Calls("create jobs"), 2; (made == want) == short {
-						t.Errorf("%d Jobs were made by then", made)
-					}
-				}
-				if code, err := runner.Action(first).Run(t.Context(), actionrun.Image{Reference: "busybox"}); code != 0 || err != nil || ended.IsZero() {
-					t.Errorf("code %d, error %v", code, err)
-				}
-				<-next
-				if made := s.client.Calls("create jobs"); made != 2 {
-					t.Errorf("%d Jobs were made, want 2", made)
-				}
-			})
-		})
-	}
-}
-
-// refuseFirst has a quota refuse the first pod of a Job, which comes a second later, as the
-// Job controller makes it.
-func refuseFirst(s *stage) {
-	refused := false
-	s.cluster.Admit = func(pod *corev1.Pod) error {
-		if refused {
-			return nil
-		}
-		refused = true
-		later := pod.DeepCopy()
-		time.AfterFunc(time.Second, func() {
-			if err := s.cluster.Add(later); err != nil {
-				s.t.Error(err)
-			}
-		})
-		return podtest.QuotaFull(pod.Name, 1)
 	}
 }
 

@@ -34,12 +34,12 @@ type run struct {
 	action   *Action
 	job      *batchv1.Job // of an earlier run of the daemon; else nil
 	phase    phase
-	began    time.Time   // when the Job was there
 	pod      *corev1.Pod // the latest state; nil before the first
 	logged   chan error  // the outcome of reading the output
 	deadline *time.Timer // of the present phase
 	why      *podwait.Wait
 	starts   func() // counts the pod as waiting no longer
+	started  bool   // see start
 	reused   bool   // the image was built for an earlier step
 	unread   error  // why not all of the output was read
 	isOver   bool
@@ -55,7 +55,6 @@ func (a *Action) follow(job *batchv1.Job, reused bool) *run {
 	options := &a.runner.options
 	return &run{
 		action:   a,
-		began:    time.Now(),
 		logged:   make(chan error, 1),
 		over:     make(chan struct{}),
 		deadline: time.NewTimer(options.PendingTimeout),
@@ -90,11 +89,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 		select {
 		case <-ctx.Done():
 			err = context.Cause(ctx)
-		case pod := <-feed.Pods:
-			if r.pod == nil && r.job == nil {
-				r.action.runner.clearing.noteRoom(time.Since(r.began))
-			}
-			r.pod = pod
+		case r.pod = <-feed.Pods:
 			if r.reused && podrun.ImageMissing(r.pod, action.ContainerName) {
 				return 1, ErrImageMissing
 			}
@@ -104,8 +99,9 @@ func (r *run) run(ctx context.Context) (int, error) {
 			err = podwait.Lost("action's pod", err)
 		case <-taken:
 			taken = nil
-			r.prints()
+			r.start()
 		case code := <-r.told:
+			r.start()
 			r.exit = &code
 		case err = <-r.logged:
 			err = r.ended(ctx, err)
@@ -146,41 +142,34 @@ func (r *run) follow(ctx context.Context) {
 	if r.phase != starting || !podwait.Started(r.pod, action.ContainerName) {
 		return
 	}
-	r.begin(running)
-	pod := r.pod
-	go func() { r.logged <- r.output(ctx, pod) }()
-}
-
-// prints takes it that the action prints into the outlet, before the cluster says that it
-// runs. How long an earlier run of the daemon has seen it run is the cluster's to say.
-func (r *run) prints() {
-	if r.phase == starting && r.job == nil {
-		r.begin(read)
-	}
-}
-
-// begin notes that the container has started.
-func (r *run) begin(as phase) {
-	r.phase = as
-	r.starts()
-	r.action.step.Times.Mark("start")
-	if r.pod != nil {
-		r.action.step.Log.Debug("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
-	}
+	r.phase = running
+	r.start()
+	r.action.step.Log.Debug("action pod %s/%s on node %s", r.pod.Namespace, r.pod.Name, r.pod.Spec.NodeName)
 	r.deadline.Stop()
 	if limit := r.action.runner.options.StepTimeout; limit > 0 {
 		r.deadline.Reset(r.left(limit))
 	}
+	pod := r.pod
+	go func() { r.logged <- r.output(ctx, pod) }()
+}
+
+// start notes that the container has started: the cluster says so, or before that the
+// shim. What bounds the time until then goes by the cluster alone, since workflow code can
+// speak for the shim.
+func (r *run) start() {
+	if r.started {
+		return
+	}
+	r.started = true
+	r.starts()
+	r.action.step.Times.Mark("start")
 }
 
 // left is what is left of a limit since the container's start, where an earlier run of
 // the daemon has seen that.
 func (r *run) left(limit time.Duration) time.Duration {
-	if r.job == nil {
-		return limit
-	}
 	begun := podrun.StartedAt(r.pod, action.ContainerName)
-	if begun.IsZero() {
+	if r.job == nil || begun.IsZero() {
 		return limit
 	}
 	return max(limit-time.Since(begun), 0)
