@@ -154,16 +154,23 @@ func testFirstProcess(t *testing.T, f *suite.Fixture, plain string) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			result := f.Play(t, runner.Step{
+			step := runner.Step{
 				Image: tt.image, EntryPoint: "/bin/sh", Args: []string{"-c", script},
 				Env: map[string]string{"KILN_INIT": tt.init}, HookEnv: map[string]string{"RUNNER_DEBUG": "1"},
-			}, nil)
-			if result.ExitCode != 3 {
-				t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, result.Log)
 			}
-			outcome.Log(t, result, tt.says+"by the output of the first\n")
-			if tells := strings.Contains(result.Log, "told its end itself"); tells != tt.tells {
-				t.Errorf("the end was told: %v, want %v:\n%s", tells, tt.tells, result.Log)
+			told := false
+			for range 3 { // the node may say it first
+				result := f.Play(t, step, nil)
+				if result.ExitCode != 3 {
+					t.Errorf("exit code = %d, want 3:\n%s", result.ExitCode, result.Log)
+				}
+				outcome.Log(t, result, tt.says+"by the output of the first\n")
+				if told = strings.Contains(result.Log, "told its end itself"); told {
+					break
+				}
+			}
+			if told != tt.tells {
+				t.Errorf("the end was told: %v, want %v", told, tt.tells)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,7 +33,10 @@ func TestScripts(t *testing.T) {
 			if condition != "namespaces" {
 				return false, fmt.Errorf("%q is no condition", condition)
 			}
-			return namespaces(), nil
+			if allowed := namespaces(); allowed || os.Getuid() != 0 {
+				return allowed, nil
+			}
+			return false, errors.New("root may make no namespaces here")
 		},
 		Setup: func(env *testscript.Env) error {
 			shim, err := exec.LookPath("kiln-hook")

@@ -76,7 +76,7 @@ type Action struct {
 	step   Step
 	made   []spool.Made // in the cluster, as the state has it
 	bare   string       // the name of what was made whose Secret was deleted
-	told   bool         // it told its end itself: nothing of it runs any more
+	empty  bool         // nothing runs in its pod any more, whatever the cluster says
 	ends   func()       // ends the deletion that goes on behind the action; nil for none
 }
 

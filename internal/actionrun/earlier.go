@@ -72,12 +72,12 @@ func (a *Action) deleteSecret(made spool.Made) {
 	}
 }
 
-// deleteJob deletes the Job of what was made. Where the action has told its end nothing of
-// it runs any more, though the cluster may say that it does: there is nobody to be given
-// time.
+// deleteJob deletes the Job of what was made. Where the action has told its end, and its pod
+// has no other container, nothing runs there any more, though the cluster may say that it
+// does: there is nobody to be given time.
 func (a *Action) deleteJob(made spool.Made) {
 	grace := int64(action.GraceSeconds)
-	if a.told {
+	if a.empty {
 		grace = 0
 	}
 	a.cleanup("action Job", func(ctx context.Context) error {
@@ -102,7 +102,7 @@ func (a *Action) goOn(ctx context.Context, found *earlier, reused bool) (int, er
 // follows it is written down, before anything of it is deleted.
 func (a *Action) see(ctx context.Context, run *run, made spool.Made) (int, error) {
 	code, err := run.run(ctx)
-	a.told = run.exit != nil
+	a.empty = run.exit != nil && run.isAlone()
 	if errors.Is(err, ErrImageMissing) || errors.Is(err, errNoOutlet) {
 		made.Over = true
 		return code, errors.Join(err, a.note(made))

@@ -18,6 +18,7 @@ const (
 	exitNotExecutable = 126
 	exitNotFound      = 127
 	exitKilled        = 137
+	exitPipe          = 141
 	exitTerminated    = 143
 )
 
@@ -54,6 +55,8 @@ func actionFailure(name string, end *corev1.ContainerStateTerminated) error {
 		return failure.New(failure.ActionFailed, "%scould not be started %s%s", what, code, message)
 	case end.ExitCode == exitKilled:
 		return failure.New(failure.ActionFailed, "%swas ended by SIGKILL %s: a process of it may have run out of memory", what, code)
+	case end.ExitCode == exitPipe:
+		return failure.New(failure.ActionFailed, "%swas ended by SIGPIPE %s: it wrote to what nobody reads; as the first process of its container, with KILN_INIT=off in its environment, it would go on", what, code)
 	case end.ExitCode == exitTerminated:
 		return failure.New(failure.ActionFailed, "%swas ended by SIGTERM %s: where it sends that signal to itself or to its group, set KILN_INIT=off in its environment", what, code)
 	}

@@ -34,6 +34,7 @@ func TestActionFailure(t *testing.T) {
 		"out of memory":   {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}, "the action acme/lint was killed (exit code 137) because it used more memory than it may: let it need less, or an operator raises the limit in the pod template"},
 		"a child's death": {corev1.ContainerStateTerminated{Reason: "OOMKilled"}, ""},
 		"killed":          {corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}, "the action acme/lint was ended by SIGKILL (exit code 137): a process of it may have run out of memory"},
+		"a closed pipe":   {corev1.ContainerStateTerminated{ExitCode: 141, Reason: "Error"}, "the action acme/lint was ended by SIGPIPE (exit code 141): it wrote to what nobody reads; as the first process of its container, with KILN_INIT=off in its environment, it would go on"},
 		"terminated":      {corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"}, "the action acme/lint was ended by SIGTERM (exit code 143): where it sends that signal to itself or to its group, set KILN_INIT=off in its environment"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,5 +190,31 @@ func TestALostNodeEndsTheStep(t *testing.T) {
 	r := &run{pod: pod, phase: running}
 	if code, over, err := r.outcome(); code != 1 || !over || err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("outcome %d, %v, %v", code, over, err)
+	}
+}
+
+// TestIsAlone: a container that may still run beside the action's is to be given time.
+func TestIsAlone(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	own := []corev1.Container{{Name: "job"}}
+	for name, tt := range map[string]struct {
+		spec, pod *corev1.PodSpec
+		want      bool
+	}{
+		"alone":               {&corev1.PodSpec{Containers: own}, nil, true},
+		"behind an init":      {&corev1.PodSpec{Containers: own, InitContainers: []corev1.Container{{Name: "a"}}}, nil, true},
+		"beside another":      {&corev1.PodSpec{Containers: append(own, corev1.Container{Name: "a"})}, nil, false},
+		"beside a sidecar":    {&corev1.PodSpec{Containers: own, InitContainers: []corev1.Container{{Name: "a", RestartPolicy: &always}}}, nil, false},
+		"beside what came in": {&corev1.PodSpec{Containers: own}, &corev1.PodSpec{Containers: append(own, corev1.Container{Name: "a"})}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &run{spec: tt.spec}
+			if tt.pod != nil {
+				r.pod = &corev1.Pod{Spec: *tt.pod}
+			}
+			if got := r.isAlone(); got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+		})
 	}
 }

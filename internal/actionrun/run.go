@@ -3,6 +3,7 @@ package actionrun
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ type run struct {
 	taken    chan struct{} // closed when it prints there
 	told     chan int      // the exit code that it has told
 	exit     *int          // that code; nil before
+	spec     *corev1.PodSpec
 }
 
 // follow returns the run of a Job.
@@ -64,7 +66,19 @@ func (a *Action) follow(job *batchv1.Job, reused bool) *run {
 		outlet:   a.step.Outlet != nil && action.HasOutlet(&job.Spec.Template.Spec),
 		taken:    make(chan struct{}),
 		told:     make(chan int, 1),
+		spec:     &job.Spec.Template.Spec,
 	}
+}
+
+// isAlone reports whether the pod has no container beside the action's that may run.
+func (r *run) isAlone() bool {
+	spec := r.spec
+	if r.pod != nil { // with what admission has added
+		spec = &r.pod.Spec
+	}
+	return len(spec.Containers) == 1 && !slices.ContainsFunc(spec.InitContainers, func(c corev1.Container) bool {
+		return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+	})
 }
 
 // run handles what happens to the action's pod until its log is read and its

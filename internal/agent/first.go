@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // InitVariable in an action's environment, with the value off, has the action be the first
@@ -27,17 +28,21 @@ var initPaths = []string{
 }
 
 // foreign are programs that become another user's, whom a parent of the image's user
-// cannot send a signal.
-var foreign = []string{"sudo", "su", "doas"}
+// cannot send a signal, and foreignSigns what a script has in it that starts one.
+var (
+	foreign      = []string{"sudo", "su", "doas"}
+	foreignSigns = []string{"sudo ", "su ", "doas "}
+)
 
-// signs are what a script has in it that sends signals to itself or to its group, of which
-// the first process of a container dies by none, or that starts an init.
-var signs = [][]byte{[]byte("kill"), []byte("/sbin/init"), []byte("systemd"), []byte("runsvdir")}
+// signs are what a script has in it that may rely on a first process being ended by no
+// signal of its own container that it does not handle, since it sends one to itself or to
+// its group, or writes to what nobody reads (SIGPIPE); or that starts an init.
+var signs = []string{"kill", "/dev/tcp/", "coproc", ">(", "/sbin/init", "systemd", "runsvdir"}
 
-// How much of a script is read, and how many words of a command line are taken for one.
+// How much of a script is read, and how many words of a command line are looked at.
 const (
 	maxScript = 64 << 10
-	maxWords  = 4
+	maxWords  = 32
 )
 
 // insistsOnFirst reports whether an action may need to be the first process of its
@@ -88,27 +93,36 @@ func hasInit() bool {
 // hasSign reports whether a word of a command line is a script with one of the signs, or
 // the name of a file that is one.
 func hasSign(word string) bool {
-	if isSign([]byte(word)) {
+	if isSign(word) {
+		return true
+	}
+	if isSign(readScript(word)) {
 		return true
 	}
 	path, err := lookPath(word, ".", os.Getenv("PATH"))
-	if err != nil { // a shell's script needs no exec bit
-		path = word
-	}
+	return err == nil && path != word && isSign(readScript(path))
+}
+
+// readScript reads the beginning of a file of text; of any other it is "".
+func readScript(path string) string {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
-		return false
+		return ""
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return false
+		return ""
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxScript))
-	return err == nil && !bytes.Contains(text, []byte{0}) && isSign(text) // what is compiled has zeros
+	if err != nil || bytes.IndexByte(text, 0) >= 0 { // what is compiled has zeros
+		return ""
+	}
+	return string(text)
 }
 
 // isSign reports whether a text has one of the signs.
-func isSign(text []byte) bool {
-	return slices.ContainsFunc(signs, func(sign []byte) bool { return bytes.Contains(text, sign) })
+func isSign(text string) bool {
+	in := func(sign string) bool { return strings.Contains(text, sign) }
+	return slices.ContainsFunc(signs, in) || os.Getuid() != 0 && slices.ContainsFunc(foreignSigns, in)
 }

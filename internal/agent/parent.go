@@ -21,7 +21,7 @@ const maxExit = 127
 // user's, and is looked at every clearPause.
 const (
 	clearLimit   = time.Second
-	foreignLimit = 50 * time.Millisecond
+	foreignLimit = 200 * time.Millisecond
 	clearPause   = time.Millisecond
 )
 
@@ -101,17 +101,26 @@ func endRest() bool {
 	if os.Getuid() != 0 {
 		limit = foreignLimit
 	}
-	for began := time.Now(); time.Since(began) < limit; {
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(clearPause) {
 		if os.Getpid() == 1 { // else it would be everybody's processes
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 		}
+		if reapAll() {
+			return true
+		}
+	}
+	return false
+}
+
+// reapAll reaps what has ended, and reports whether no child is left.
+func reapAll() bool {
+	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		switch {
 		case errors.Is(err, syscall.ECHILD):
 			return true
-		case pid == 0:
-			time.Sleep(clearPause)
+		case err == nil && pid == 0:
+			return false
 		}
 	}
-	return false
 }

@@ -144,7 +144,7 @@ func TestParentUnchanged(t *testing.T) {
 	run := func(cmd *exec.Cmd) string {
 		var own bytes.Buffer
 		cmd = asFirst(t, cmd)
-		cmd.Env, cmd.Dir = []string{"PATH=" + path, "A=b", "GODEBUG=x=1"}, "/"
+		cmd.Env, cmd.Dir = []string{"PATH=" + path, "A=b"}, "/"
 		cmd.Stdout, cmd.Stderr = &own, &own
 		if err := cmd.Run(); err != nil {
 			t.Fatal(err)
@@ -156,6 +156,9 @@ func TestParentUnchanged(t *testing.T) {
 	run(become(t, socket, secret, "sh", "-c", look))
 	if diff := cmp.Diff(want, pour(t, o)); diff != "" {
 		t.Errorf("an action (-its own start, +as a child):\n%s", diff)
+	}
+	if told(o, 0) != 0 {
+		t.Error("it was no child")
 	}
 }
 

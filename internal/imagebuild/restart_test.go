@@ -89,6 +89,13 @@ func (w *worker) fault(call podtest.Call) podtest.Fault {
 	return podtest.Lost()
 }
 
+// made are the calls so far: a log may still be followed.
+func (w *worker) made() []string {
+	w.life.Lock()
+	defer w.life.Unlock()
+	return slices.Clone(w.calls)
+}
+
 // Write implements [io.Writer] as [spool.Log] does.
 func (w *worker) Write(p []byte) (int, error) { return w.WriteMarked(p, nil) }
 
@@ -255,7 +262,7 @@ func undisturbed(t *testing.T, change func(*world)) (log string, calls []string)
 		if outcome, err := r.work(w, 0); err != nil {
 			t.Fatalf("%s, %v", outcome, err)
 		}
-		log, calls = r.log(), w.calls
+		log, calls = r.log(), w.made()
 		time.Sleep(time.Minute)
 	})
 	return log, calls

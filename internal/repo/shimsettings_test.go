@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kiln/internal/agent"
 )
 
 // TestShimSettings holds the README's table of the runner container's variables to the
@@ -26,6 +28,10 @@ func TestShimSettings(t *testing.T) {
 	table, _, found := strings.Cut(after, "\n## ")
 	if !found {
 		t.Fatal("README.md has no table of the runner container's variables")
+	}
+	table, ofActions, _ := strings.Cut(table, "\nEnvironment variable of an action")
+	if !strings.Contains(ofActions, "| `"+agent.InitVariable+"` |") {
+		t.Errorf("README.md does not have %s behind that table", agent.InitVariable)
 	}
 	var documented []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|").FindAllStringSubmatch(table, -1) {
