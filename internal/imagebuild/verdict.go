@@ -66,8 +66,11 @@ func (l *life) badBase() error {
 // start (kuberuntime_container.go).
 const startError = "StartError"
 
-// exitKilled is the exit code of a process that SIGKILL ended (docker run's).
-const exitKilled = 137
+// Exit codes of a process that SIGKILL or SIGTERM ended (docker run's).
+const (
+	exitKilled     = 137
+	exitTerminated = 143
+)
 
 // failure explains a build whose container ended by itself; it is errAgain where
 // somebody removed the pod and Kaniko ended because of that.
@@ -85,7 +88,9 @@ func (l *life) failure() error {
 	}
 	found := l.words.failure(last.ExitCode, last.Reason == "OOMKilled")
 	unexplained := found.Reason == failure.Evicted || found.Reason == failure.Internal
-	if l.pod.DeletionTimestamp != nil && unexplained {
+	// What a RUN printed last does not matter then: it goes on for a moment behind Kaniko.
+	signalled := last.Reason != "OOMKilled" && (last.ExitCode == exitKilled || last.ExitCode == exitTerminated)
+	if l.pod.DeletionTimestamp != nil && (unexplained || signalled) {
 		return errAgain
 	}
 	if l.broke != nil && unexplained {

@@ -226,6 +226,16 @@ func TestTheEndOfARemovedPodIsNoFailure(t *testing.T) {
 	if err := removed.failure(); !errors.Is(err, errAgain) {
 		t.Errorf("a removed pod: %v, want another look", err)
 	}
+	// A RUN goes on for a moment, and its words are the last ones.
+	spoken, _ := failedLife(t, corev1.ContainerStateTerminated{ExitCode: 143}, says("Building stage 'base:1' [idx: '0', base-idx: '-1']"), says("RUN make"),
+		"kiln-init: /kaniko/executor was ended by the signal \"terminated\"\n", "made 8\n")
+	if err := spoken.failure(); failure.Of(err) != failure.RunFailed {
+		t.Errorf("a build that nobody removed: %v", err)
+	}
+	spoken.pod.DeletionTimestamp = &now
+	if err := spoken.failure(); !errors.Is(err, errAgain) {
+		t.Errorf("a removed pod in which a RUN spoke last: %v, want another look", err)
+	}
 	failed, _ := failedLife(t, corev1.ContainerStateTerminated{ExitCode: 1}, "error building image: error building stage: failed to execute command: waiting for process to exit: exit status 3\n")
 	failed.pod.DeletionTimestamp = &now
 	if err := failed.failure(); failure.Of(err) != failure.RunFailed {
