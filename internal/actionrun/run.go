@@ -49,7 +49,7 @@ type run struct {
 	taken    chan struct{} // closed when it prints there
 	told     chan int      // the exit code that it has told
 	exit     *int          // that code; nil before
-	spec     *corev1.PodSpec
+	spec     *corev1.PodSpec // as the Job has it
 }
 
 // follow returns the run of a Job.

@@ -227,12 +227,13 @@ func (s *step) whoAmI(ctx context.Context) (runnerpod.Self, error) {
 }
 
 // clear deletes what an earlier run of the daemon has made for the step's action and
-// this one has not found.
+// this one has not found, or not looked for, since that one had noted the end.
 func (s *step) clear() {
-	if !s.earlier || s.self.UID == "" {
+	if !s.earlier {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), discardTimeout)
-	defer cancel()
-	s.warn("delete what an earlier run left", s.handler.actions.Discard(ctx, s.id, types.UID(s.self.UID)))
+	err := s.handler.asRunner(context.Background(), func(ctx context.Context, self runnerpod.Self) error {
+		return s.handler.actions.Discard(ctx, s.id, types.UID(self.UID))
+	})
+	s.warn("delete what an earlier run left", err)
 }

@@ -2,6 +2,7 @@ package request
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -211,6 +212,51 @@ func TestAnswerComesFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestEndedBeforeARestart: a daemon that comes after one which was ended between noting how
+// a step ended and deleting what it had made deletes that, and answers as it was noted.
+func TestEndedBeforeARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := true
+		s := newStage(t, func(call podtest.Call) podtest.Fault {
+			if dead && strings.HasPrefix(call.Op, "delete ") {
+				return podtest.Lost()
+			}
+			return podtest.Fault{}
+		})
+		s.act = ends(3)
+		exchange, err := spool.Open(t.TempDir())
+		s.must(err)
+		defer exchange.Close()
+		s.must(exchange.Init())
+		draft, err := exchange.NewDraft()
+		s.must(err)
+		defer draft.Remove()
+		args, err := json.Marshal(ready())
+		s.must(err)
+		s.must(draft.Drop(spool.Request{Workspace: "/home/runner/_work/app/app", Args: args}))
+		first, err := exchange.Claim(draft.ID, 1<<20)
+		s.must(err)
+		s.must(s.state.Accept(draft.ID))
+		first.Keep(s.state.Journal(draft.ID))
+		s.handler.Handle(t.Context(), first)
+		first.Close()
+		if left := s.left(); !strings.Contains(left, "jobs/") || !strings.Contains(left, "secrets/") {
+			t.Fatalf("the first daemon has left %q: it was to die before", left)
+		}
+		dead = false
+		next, err := exchange.Resume(draft.ID, 1<<20, s.state.Journal(draft.ID))
+		s.must(err)
+		defer next.Close()
+		if code := s.newHandler().Handle(t.Context(), next); code != 3 {
+			t.Errorf("code %d, want 3", code)
+		}
+		time.Sleep(time.Minute)
+		if left := s.left(); left != "" {
+			t.Errorf("left %s", left)
+		}
+	})
 }
 
 // steps is how many steps have been counted.
