@@ -44,11 +44,11 @@ type run struct {
 	reused   bool   // the image was built for an earlier step
 	unread   error  // why not all of the output was read
 	isOver   bool
-	over     chan struct{} // closed when the container has ended
-	outlet   bool          // it starts with the agent, and may print into the step's outlet
-	taken    chan struct{} // closed when it prints there
-	told     chan int      // the exit code that it has told
-	exit     *int          // that code; nil before
+	over     chan struct{}   // closed when the container has ended
+	outlet   bool            // it starts with the agent, and may print into the step's outlet
+	taken    chan struct{}   // closed when it prints there
+	told     chan int        // the exit code that it has told
+	exit     *int            // that code; nil before
 	spec     *corev1.PodSpec // as the Job has it
 }
 
