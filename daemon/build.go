@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
-	"github.com/go-logr/zapr"
 	"k8s.io/klog/v2"
 
 	"kiln/internal/config"
@@ -48,7 +47,7 @@ func (c *buildCommand) Run(ctx context.Context, stdout io.Writer, args []string)
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	klog.SetLogger(zapr.NewLogger(log.Named("kubernetes")))
+	klog.SetLogger(operatorlog.Kubernetes(log))
 	// A terminal that closes cancels the build, and a reader that has gone is
 	// told by the write: neither may end the process before it has cleaned up.
 	signal.Ignore(syscall.SIGPIPE)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"k8s.io/klog/v2"
 
@@ -80,7 +79,7 @@ func (c *workerCommand) serve(ctx context.Context, broken error) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	klog.SetLogger(zapr.NewLogger(log.Named("kubernetes")))
+	klog.SetLogger(operatorlog.Kubernetes(log))
 	log.Info("starting", zap.String("version", version), zap.Any("settings", c.Settings))
 	restarts, _ := strconv.Atoi(os.Getenv(supervisor.EnvRestarts)) // unset without a supervisor
 	counted := metrics.New(metrics.Options{Version: version, Restarts: restarts, MemoryLimit: supervisor.DataLimit()})
