@@ -22,6 +22,8 @@ import (
 // config is the configuration of an image that is assembled.
 type config struct {
 	image dockerspec.DockerOCIImage
+	// bare is whether the rest is put on a base image, for which nothing was run.
+	bare bool
 	// cmd is whether the stage has set CMD.
 	cmd     bool
 	created *time.Time
@@ -33,7 +35,7 @@ type config struct {
 
 // newConfig is the configuration where the rest begins.
 func newConfig(in Input) (*config, error) {
-	c := &config{cmd: in.Plan.CmdSet, last: -1}
+	c := &config{bare: in.Plan.Dockerfile == nil, cmd: in.Plan.CmdSet, last: -1}
 	if len(in.Config) == 0 {
 		c.image.OS, c.image.Architecture = runtime.GOOS, runtime.GOARCH
 		c.image.RootFS.Type = "layers"
@@ -45,7 +47,7 @@ func newConfig(in Input) (*config, error) {
 	if dir := config.WorkingDir; dir != "" && !path.IsAbs(dir) {
 		return nil, errors.New("the working directory of the base part's image is a relative path")
 	}
-	if in.Plan.Dockerfile == nil {
+	if c.bare {
 		config.OnBuild = nil // the rest has them
 	}
 	if !slices.ContainsFunc(config.Env, func(entry string) bool { return strings.HasPrefix(entry, "PATH=") || entry == "PATH" }) {
@@ -97,6 +99,15 @@ func (c *config) stage() {
 	c.cmd = false
 }
 
+const (
+	// comment is what BuildKit writes beside an entry of the history.
+	comment = "buildkit.dockerfile.v0"
+	// NothingRun is the comment of the last entry where the image is a base image with what
+	// follows it, so that it comes out the same whenever it is made. No instruction of a
+	// Dockerfile writes a comment.
+	NothingRun = comment + "; nothing was run"
+)
+
 // history adds an entry. All but one of those that change the tree are empty in the
 // end, for there is one layer.
 func (c *config) history(text string, changes bool) {
@@ -104,7 +115,7 @@ func (c *config) history(text string, changes bool) {
 		c.last = len(c.image.History)
 	}
 	c.image.History = append(c.image.History, ocispec.History{
-		Created: c.created, CreatedBy: text, Comment: "buildkit.dockerfile.v0", EmptyLayer: true,
+		Created: c.created, CreatedBy: text, Comment: comment, EmptyLayer: true,
 	})
 }
 
@@ -268,6 +279,9 @@ func isSignal(text string) bool {
 func (c *config) encode(diffID string) ([]byte, error) {
 	image := c.image
 	image.History = slices.Clone(c.image.History)
+	if n := len(image.History); n > 0 && c.bare {
+		image.History[n-1].Comment = NothingRun
+	}
 	image.RootFS.DiffIDs = slices.Clone(c.image.RootFS.DiffIDs)
 	if diffID != "" {
 		if c.last < 0 {

@@ -124,14 +124,10 @@ func (a *assembly) again(err error) bool {
 	return (unsure || odd) && slices.ContainsFunc(a.plan.Rest, func(s split.Step) bool { _, is := s.Chmod(); return is })
 }
 
-// ageless reports whether nothing is run for the image that is too old, so that it would
+// ageless reports whether nothing was run for the image that is too old, so that it would
 // come out the same.
-func (o *order) ageless(ctx context.Context) bool {
-	if o.plan.aged == nil || o.missing != "" || !o.assembles() {
-		return false
-	}
-	a, err := o.divide(ctx)
-	return err == nil && a.plan.Dockerfile == nil
+func (o *order) ageless() bool {
+	return o.plan.aged != nil && o.missing == "" && o.assembles() && o.plan.aged.Comment == assemble.NothingRun
 }
 
 // divide looks at context and bases and splits the Dockerfile.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -199,6 +200,16 @@ func TestNoRun(t *testing.T) {
 		r.wantLog(t, "kiln: reused (nothing in it was run) ")
 		if again.Reference != first.Reference || again.Reused == "" {
 			t.Errorf("again it is %+v, want %s reused", again, first.Reference)
+		}
+		// Another runner knows nothing of the base, and its registry lets nobody read it.
+		other := w.runner("b", nil, func(c podtest.Call) podtest.Fault {
+			if strings.HasPrefix(c.Op, "get ") && strings.HasPrefix(c.Name, "base:") {
+				return podtest.Answers(http.StatusTooManyRequests)
+			}
+			return podtest.Fault{}
+		})
+		if again := other.must(t); again.Reference != first.Reference || again.Reused == "" {
+			t.Errorf("on another runner it is %+v, want %s reused", again, first.Reference)
 		}
 		w.stage("FROM base.example.com/base:1\nCOPY main.c /src/\nUSER app\nENTRYPOINT [\"/src/main.c\"]\n", "main.c", "two")
 		if changed := r.must(t); changed.Reference == first.Reference {

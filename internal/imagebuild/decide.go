@@ -66,7 +66,7 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 		return o.build(ctx)
 	}
 	found, why := o.find(ctx)
-	if why != "" && o.ageless(ctx) {
+	if why != "" && o.ageless() {
 		found, why = result{digest: o.plan.aged.Digest, note: noteAgeless, start: &o.plan.aged.Start}, ""
 	}
 	o.who.Times.Mark("lookup")

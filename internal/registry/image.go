@@ -35,6 +35,8 @@ type Image struct {
 	// Labels are those of the image's configuration; whoever wrote the
 	// Dockerfile chose them.
 	Labels map[string]string
+	// Comment is that of the last entry of its history. Whoever may push writes it.
+	Comment string
 	// Start is how its containers start.
 	Start Start
 }
@@ -58,7 +60,10 @@ type descriptor struct {
 type imageConfig struct {
 	specs.Platform
 	Created string `json:"created"`
-	Config  struct {
+	History []struct {
+		Comment string `json:"comment"`
+	} `json:"history"`
+	Config struct {
 		Labels  map[string]string `json:"Labels"`
 		OnBuild []string          `json:"OnBuild"`
 		Shell   []string          `json:"Shell"`
@@ -120,7 +125,15 @@ func (c *Client) image(ctx context.Context, d document) (Image, error) {
 	if err != nil {
 		created = time.Time{}
 	}
-	return Image{Digest: digestOf(content), Created: created, Labels: config.Config.Labels, Start: config.start()}, nil
+	return Image{Digest: digestOf(content), Created: created, Labels: config.Config.Labels, Comment: config.comment(), Start: config.start()}, nil
+}
+
+// comment is that of the last entry of the history.
+func (c imageConfig) comment() string {
+	if len(c.History) == 0 {
+		return ""
+	}
+	return c.History[len(c.History)-1].Comment
 }
 
 // config reads the configuration of the image that m describes.
