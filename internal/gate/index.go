@@ -158,9 +158,14 @@ func (i *indexes) pending() (done chan<- struct{}) {
 }
 
 // keep has the index of what passed kept, while the build goes on: the registry has taken
-// it as the blob of a digest.
+// it as the blob of a digest. What has no index has given its memory back by then.
 func (p *passed) keep(ctx context.Context, digest string) {
 	if p == nil || !p.end() {
+		return
+	}
+	index := p.index(digest)
+	if index == nil {
+		p.release()
 		return
 	}
 	done := p.of.pending()
@@ -169,9 +174,7 @@ func (p *passed) keep(ctx context.Context, digest string) {
 		defer p.release()
 		ctx, cancel := p.of.lasting(ctx)
 		defer cancel()
-		if index := p.index(digest); index != nil {
-			p.of.put(ctx, index)
-		}
+		p.of.put(ctx, index)
 	}()
 }
 
