@@ -60,17 +60,20 @@ func (b *bench) proportional(ctx context.Context, image string) (int64, error) {
 }
 
 // startPlain starts a runner pod without kiln, with a volume of a claim or with an
-// empty directory as its work folder, and returns how long it took to run.
-func (b *bench) startPlain(ctx context.Context, name string, images harness.Images, claim bool) (time.Duration, error) {
+// empty directory as its work folder, once, and removes it.
+func (b *bench) startPlain(ctx context.Context, name string, images harness.Images, claim bool) (podStart, error) {
 	began := time.Now()
 	_, err := b.StartRunner(ctx, b.namespace, harness.PodOptions{
 		Name: name, Images: images, Adjust: func(pod *corev1.Pod) { withoutKiln(pod, claim) },
 	})
 	if err != nil {
-		return 0, err
+		return podStart{}, err
 	}
-	took := time.Since(began)
-	return took, b.Kube.CoreV1().Pods(b.namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+	start, err := b.started(ctx, began, name)
+	if err != nil {
+		return podStart{}, err
+	}
+	return start, b.Kube.CoreV1().Pods(b.namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 }
 
 // withoutKiln leaves of a runner pod what a runner without kiln has.

@@ -49,15 +49,17 @@ func newSide(ctx context.Context, cluster *harness.Cluster, namespace string, im
 	return s, s.bench.weighEqually(ctx)
 }
 
-// startRunner starts the round's runner pod, at its moment, and returns how long that took.
-func (s *side) startRunner(ctx context.Context) (time.Duration, error) {
+// startRunner starts the round's runner pod, at its moment.
+func (s *side) startRunner(ctx context.Context) (podStart, error) {
 	s.rounds++
 	if err := s.awaitMoment(ctx); err != nil {
-		return 0, err
+		return podStart{}, err
 	}
 	began := time.Now()
-	err := s.bench.start(ctx, fmt.Sprintf("runner-%d", s.rounds), s.images, s.adjust)
-	return time.Since(began), err
+	if err := s.bench.start(ctx, fmt.Sprintf("runner-%d", s.rounds), s.images, s.adjust); err != nil {
+		return podStart{}, err
+	}
+	return s.bench.started(ctx, began, s.bench.runner.Pod)
 }
 
 // stopRunner removes the round's runner pod, if there is one, and all of it.

@@ -14,7 +14,7 @@ type trial struct {
 // trials are those of one round, in this order: each builds on those before it.
 func (s *side) trials() []trial {
 	return []trial{
-		{[]string{"runner pod: create → runs, s"}, seconds(s.startRunner)},
+		{[]string{"runner pod: create → runner runs, s", "… → seen running, s"}, s.starting},
 		{[]string{"kilnd, idle at first, MiB"}, s.idle},
 		{[]string{"cold: hook starts → hook exits, s"}, seconds(s.cold)},
 		{[]string{"Dockerfile built before: hook starts → hook exits, s"}, seconds(s.reused)},

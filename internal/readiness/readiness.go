@@ -79,13 +79,13 @@ func firstProcessAge() time.Duration {
 	if err != nil {
 		return 0
 	}
-	return processAge(string(stat), string(uptime))
+	return ProcessAge(string(stat), string(uptime))
 }
 
-// processAge reads the age of a process from its stat and the machine's uptime
+// ProcessAge reads the age of a process from its stat and the machine's uptime
 // (proc_pid_stat(5), field 22, in hundredths of a second since the start of the
 // machine; proc_uptime(5), first number, in seconds).
-func processAge(stat, uptime string) time.Duration {
+func ProcessAge(stat, uptime string) time.Duration {
 	const hundredth = 10 * time.Millisecond
 	// The name in field 2 may hold spaces and brackets.
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])

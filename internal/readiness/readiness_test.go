@@ -60,7 +60,7 @@ func TestProcessAge(t *testing.T) {
 		"no uptime":      {"1 (kilnd)" + rest + "100 6 7\n", "x", 0},
 		"start-up ticks": {"1 (kilnd)" + rest + "0 6 7\n", "0.50 0.00\n", 500 * time.Millisecond},
 	} {
-		if got := processAge(tc.stat, tc.uptime); got != tc.want {
+		if got := ProcessAge(tc.stat, tc.uptime); got != tc.want {
 			t.Errorf("%s: age = %v, want %v", name, got, tc.want)
 		}
 	}
