@@ -159,21 +159,39 @@ func wrapCopy(layer Blob, repository string, err error) error {
 // mount returns the address of an upload, nil where none is needed: the repository has
 // the blob, or the registry took it over from another of its repositories.
 func (c *Client) mount(ctx context.Context, repo name.Repository, of *Original, blob Blob) (*url.URL, error) {
+	var opened *url.URL
 	from := of.repo
 	if mirror, mirrored := c.mirrors.Repository(of.repo); mirrored && !of.ours {
 		from = mirror
 	}
 	if from.RegistryStr() == repo.RegistryStr() {
 		address, err := c.begin(ctx, repo, url.Values{"mount": {blob.Digest}, "from": {from.RepositoryStr()}}, from.Scope(transport.PullScope))
-		if err == nil || ctx.Err() != nil {
-			return address, err
+		if ctx.Err() != nil || err == nil && address == nil {
+			return nil, err
 		} // registries differ in how they say no to a mount
+		opened = address
 	}
 	there, err := c.holds(ctx, repo, blob.Digest)
 	if err != nil || there {
+		c.cancel(ctx, repo, opened)
 		return nil, err
 	}
+	if opened != nil {
+		return opened, nil
+	}
 	return c.begin(ctx, repo, nil)
+}
+
+// cancel ends an upload that nothing is sent to, unless it is nil. Not every registry lets
+// one be ended; it forgets it by itself then.
+func (c *Client) cancel(ctx context.Context, repo name.Repository, address *url.URL) {
+	if address == nil {
+		return
+	}
+	response, err := c.write(ctx, withScheme(repo, c.insecure), written{method: http.MethodDelete, address: address})
+	if err == nil {
+		_ = response.Body.Close()
+	}
 }
 
 // holds reports whether a repository has a blob.

@@ -32,11 +32,12 @@ func layered(t *testing.T, content string) v1.Image {
 	return made
 }
 
-// emptied is a registry whose repository "app" has no blob until one is sent there, and
-// that answers to a mount by mount.
-func emptied(mount func(w http.ResponseWriter) bool) func(http.Handler) http.Handler {
+// emptied is a registry whose repository "app" has no blob until one is sent there, or has
+// all of them, and that answers to a mount by mount.
+func emptied(has bool, mount func(w http.ResponseWriter) bool) func(http.Handler) http.Handler {
 	return func(content http.Handler) http.Handler {
 		var sent atomic.Bool // a request that broke off may be served beside the next
+		sent.Store(has)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case r.URL.Query().Has("mount") && mount(w):
@@ -77,13 +78,14 @@ func TestCopy(t *testing.T) {
 	through := []string{"POST app", "GET base", "PUT app"}
 	for name, tt := range map[string]struct {
 		mount  func(http.ResponseWriter) bool
-		from   string // the repository, in another registry after a slash
+		from   string // the repository, in another registry after a slash; + where the other has it
 		asked  []string
 		stream bool
 	}{
 		"of the same repository":     {status(500), "app", nil, false},
 		"mounted":                    {status(201), "base", []string{"POST app"}, false},
-		"the mount is an upload":     {func(http.ResponseWriter) bool { return false }, "base", through, true},
+		"the mount is an upload":     {func(http.ResponseWriter) bool { return false }, "base", slices.Insert(slices.Clone(through), 1, "HEAD app"), true},
+		"… of what is there":         {func(http.ResponseWriter) bool { return false }, "base+", []string{"POST app", "HEAD app", "DELETE app"}, false},
 		"the mount is refused":       {status(405), "base", slices.Concat([]string{"POST app", "HEAD app"}, through), true},
 		"the mount is denied":        {status(403), "base", slices.Concat([]string{"POST app", "HEAD app"}, through), true},
 		"the registry is out of it":  {status(503), "base", slices.Concat([]string{"POST app", "POST app", "POST app", "HEAD app"}, through), true},
@@ -91,13 +93,16 @@ func TestCopy(t *testing.T) {
 		"of another registry, there": {status(500), "/there", []string{"HEAD app"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, far := newHub(t, "pushing", emptied(tt.mount)), newHub(t, "pulling", nil)
-			if tt.from == "/there" {
+			from, has := strings.CutSuffix(tt.from, "+")
+			h, far := newHub(t, "pushing", emptied(has, tt.mount)), newHub(t, "pulling", nil)
+			if from == "/there" {
 				h = newHub(t, "pushing", nil)
+			}
+			if has || from == "/there" {
 				h.put(t, "app:k1-0", layered(t, content))
 			}
-			at, source := h, tt.from
-			if other, cut := strings.CutPrefix(tt.from, "/"); cut {
+			at, source := h, from
+			if other, cut := strings.CutPrefix(from, "/"); cut {
 				at, source = far, other
 			}
 			digest := at.put(t, source+":1", layered(t, content))
@@ -151,7 +156,7 @@ func TestCopyHostile(t *testing.T) {
 					content.ServeHTTP(w, r)
 				})
 			})
-			h := newHub(t, "", emptied(status(405)))
+			h := newHub(t, "", emptied(false, status(405)))
 			digest := far.put(t, "base:1", layered(t, "a layer"))
 			c := newClient(t, registry.ClientConfig{}, h, far)
 			of, err := c.Original(t.Context(), far.host+"/base:1", digest)
@@ -204,7 +209,7 @@ func TestCopyAgain(t *testing.T) {
 				})
 			})
 			h := newHub(t, "", func(inner http.Handler) http.Handler {
-				return emptied(status(405))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				return emptied(false, status(405))(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.Method == http.MethodPut && refuses.Add(-1) >= 0 {
 						w.WriteHeader(http.StatusServiceUnavailable)
 						return
