@@ -36,17 +36,31 @@ func (c *Client) Upload(ctx context.Context, repository string, blob Blob, open 
 			if err != nil {
 				return err
 			}
-			content, err := open()
-			if err != nil {
-				return err
-			}
-			return errors.Join(c.put(ctx, repo, address, blob, content), content.Close())
+			return c.streaming(ctx, func() error {
+				content, err := open()
+				if err != nil {
+					return err
+				}
+				return errors.Join(c.put(ctx, repo, address, blob, content), content.Close())
+			})
 		})
 	}
 	if err != nil {
 		return fmt.Errorf("upload the blob %s to %s: %w", blob.Digest, repository, err)
 	}
 	return nil
+}
+
+// streaming does what streams a blob once there is room for that. Nothing is asked for
+// before: an answer that nobody reads is broken off.
+func (c *Client) streaming(ctx context.Context, do func() error) error {
+	select {
+	case c.streams <- struct{}{}:
+		defer func() { <-c.streams }()
+		return do()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // insistOn does something that may be done again, more than once where the registry
@@ -90,7 +104,9 @@ func (c *Client) Copy(ctx context.Context, repository string, of *Original, laye
 				return err
 			}
 		}
-		return c.pass(ctx, repo, at, passing{of: of, layer: layer, watch: watch})
+		return c.streaming(ctx, func() error {
+			return c.pass(ctx, repo, at, passing{of: of, layer: layer, watch: watch})
+		})
 	})
 	return err == nil, wrapCopy(layer, repository, err)
 }
@@ -234,12 +250,6 @@ func (c *Client) begin(ctx context.Context, repo name.Repository, query url.Valu
 
 // put sends the content of a blob to the address of an upload.
 func (c *Client) put(ctx context.Context, repo name.Repository, address *url.URL, blob Blob, content io.Reader) error {
-	select {
-	case c.streams <- struct{}{}:
-		defer func() { <-c.streams }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	end := *address
 	query := end.Query()
 	query.Set("digest", blob.Digest)
