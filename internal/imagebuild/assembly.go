@@ -63,8 +63,7 @@ func (e *finalError) Unwrap() error { return e.err }
 // make has the image of the plan made: put on top of its base part, or else built whole
 // by Kaniko.
 func (o *order) make(ctx context.Context) (result, error) {
-	begun := o.begun.Pod != "" && o.begun.Part == "" // an earlier run of the daemon has built the whole
-	if !o.assembles() || begun || o.missing != "" && o.plan.refused == nil {
+	if o.whole() {
 		return o.produce(ctx)
 	}
 	made, err := o.assemble(ctx)
@@ -78,6 +77,12 @@ func (o *order) make(ctx context.Context) (result, error) {
 		return result{}, final.err
 	}
 	return o.instead(ctx, err)
+}
+
+// whole reports whether Kaniko is to build the whole.
+func (o *order) whole() bool {
+	begun := o.begun.Pod != "" && o.begun.Part == "" // by an earlier run of the daemon
+	return !o.assembles() || begun || o.missing != "" && o.plan.refused == nil
 }
 
 // instead has Kaniko build the whole, for a reason.
@@ -95,6 +100,7 @@ func (o *order) instead(ctx context.Context, why error) (result, error) {
 		o.who.Log.Line("kiln: Kaniko builds the whole image: %s", text)
 	}
 	o.begun = Begun{}
+	o.warnLate(o.plan.kanikos)
 	return o.produce(ctx)
 }
 

@@ -66,11 +66,10 @@ func (a *assembly) findPart(ctx context.Context) error {
 		}
 		return err
 	}
-	if o.plan.refused != nil && len(part.plan.warnings) > 0 { // nothing was said of the whole
-		o.who.Log.Unshield()
-		o.author().warn(part.plan.warnings)
-		o.author().shield()
+	if len(o.plan.warnings) == 0 { // the whole is refused
+		o.warnLate(part.plan.warnings)
 	}
+	o.warnLate(part.plan.kanikos)
 	var found result
 	why := "an earlier run of the daemon has begun it"
 	if o.begun.Part != part.plan.push {

@@ -14,6 +14,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/metrics"
+	"kiln/internal/preflight"
 	"kiln/internal/registry"
 	"kiln/internal/steplog"
 )
@@ -78,10 +79,22 @@ func (o *order) provide(ctx context.Context) (Image, error) {
 		return image, nil
 	}
 	o.author().warn(o.plan.warnings)
+	if o.whole() {
+		o.author().warn(o.plan.kanikos)
+	}
 	o.author().shield()
 	o.who.Log.Line("kiln: %s", why)
 	o.event(event.BuildStarted, "its image is built")
 	return o.build(ctx)
+}
+
+// warnLate warns of what has turned out behind the beginning of the build's lines.
+func (o *order) warnLate(problems []preflight.Problem) {
+	if len(problems) > 0 {
+		o.who.Log.Unshield()
+		o.author().warn(problems)
+		o.author().shield()
+	}
 }
 
 // build has the image built, and says so.

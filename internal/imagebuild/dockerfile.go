@@ -31,7 +31,7 @@ import (
 func Check(source *Source, flavor executor.Flavor, assemble bool, log *steplog.Log) error {
 	a := author{log: log, place: source.Place}
 	read, err := check(source, flavor, a)
-	if err == nil && read.refused != nil && assemble {
+	if err == nil && assemble {
 		read, err = checkPart(source, flavor, a, read)
 	}
 	if err != nil {
@@ -40,11 +40,11 @@ func Check(source *Source, flavor executor.Flavor, assemble bool, log *steplog.L
 	if read.refused != nil {
 		return a.refuse(0, read.refused)
 	}
-	a.warn(read.warnings)
+	a.warn(slices.Concat(read.warnings, read.kanikos))
 	return nil
 }
 
-// checkPart is check for the base part of a Dockerfile of which the whole is refused.
+// checkPart is check for the base part, which is what Kaniko builds of a Dockerfile.
 func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfile) (*dockerfile, error) {
 	bases := map[string]split.Base{}
 	for _, image := range whole.file.Images {
@@ -55,11 +55,15 @@ func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfi
 	case err != nil || len(plan.Rest) == 0:
 		return whole, nil //nolint:nilerr // Kaniko would build the whole
 	case plan.Dockerfile == nil:
-		return &dockerfile{file: whole.file, looked: whole.looked}, nil
+		return &dockerfile{file: whole.file, looked: whole.looked, warnings: whole.warnings}, nil
 	}
 	part := *source
 	part.Text = plan.Dockerfile
-	return check(&part, flavor, a)
+	read, err := check(&part, flavor, a)
+	if err == nil && whole.refused == nil {
+		read.warnings = whole.warnings
+	}
+	return read, err
 }
 
 // dockerfile is a Dockerfile that may be built.
@@ -71,8 +75,9 @@ type dockerfile struct {
 	refused *preflight.Error
 	// looked is what is known of the context, without its list.
 	looked *preflight.Context
-	// warnings are those of the report and of the Kaniko.
-	warnings []preflight.Problem
+	// warnings are those that hold whatever builds the image, and kanikos those that hold
+	// where this Kaniko does, with that of the Kaniko itself.
+	warnings, kanikos []preflight.Problem
 }
 
 // check reads the Dockerfile and finds what this Kaniko would build otherwise than
@@ -98,10 +103,10 @@ func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error
 	if err != nil {
 		return nil, a.refuse(0, err)
 	}
-	read.report, read.warnings = report, report.Warnings
+	read.report, read.warnings, read.kanikos = report, report.Warnings[:report.Common], report.Warnings[report.Common:]
 	if newer := flavor.Newer(); newer != "" {
 		problem := preflight.Problem{Message: newer, Advice: "Tell who runs the runners: KILN_KANIKO_IMAGE names it."}
-		read.warnings = append(slices.Clone(read.warnings), problem)
+		read.kanikos = append(slices.Clone(read.kanikos), problem)
 	}
 	return read, nil
 }
@@ -251,7 +256,7 @@ func (o *order) triggered(ctx context.Context) ([]base, error) {
 }
 
 // checkBases refuses what this Kaniko would build otherwise than Docker for what the
-// plan's bases have, and warns of some. The context is read where there are triggers, or
+// plan's bases have, and notes what it warns of. The context is read where there are triggers, or
 // where the working directory or user of a base decides: the rest has been looked at with it.
 func (o *order) checkBases() error {
 	p := o.plan
@@ -267,11 +272,7 @@ func (o *order) checkBases() error {
 	if err != nil {
 		return o.author().refuse(0, err)
 	}
-	if len(warnings) > 0 {
-		o.who.Log.Unshield()
-		o.author().warn(warnings)
-		o.author().shield()
-	}
+	p.kanikos = append(slices.Clone(p.kanikos), warnings...)
 	return nil
 }
 

@@ -131,6 +131,7 @@ func TestTriggersAreChecked(t *testing.T) {
 			if (err != nil) != (tt.says != "") || err != nil && (failure.Of(err) != failure.UnsupportedInstruction || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("checkBases: %q %v, want %q", failure.Of(err), err, tt.says)
 			}
+			o.warnLate(o.plan.kanikos)
 			if !strings.Contains(log.String(), tt.log) {
 				t.Errorf("the log has no %q:\n%s", tt.log, log)
 			}

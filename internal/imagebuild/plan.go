@@ -22,9 +22,10 @@ type plan struct {
 	refused *preflight.Error
 	// looked is what is known of the files of the context.
 	looked *preflight.Context
-	// warnings are for its author, and stages as they are sent.
-	warnings []preflight.Problem
-	stages   []preflight.Stage
+	// warnings are for its author, kanikos those that hold where Kaniko builds the whole, and
+	// stages are as they are sent.
+	warnings, kanikos []preflight.Problem
+	stages            []preflight.Stage
 	// executor is the Kaniko image, by digest where that is known.
 	executor string
 	// bases are the external images that the Dockerfile names, with the
@@ -70,7 +71,7 @@ func (o *order) makePlan(ctx context.Context) error {
 		return err
 	}
 	o.plan = &plan{
-		file: read.file, refused: read.refused, looked: read.looked, warnings: read.warnings,
+		file: read.file, refused: read.refused, looked: read.looked, warnings: read.warnings, kanikos: read.kanikos,
 		keyed: o.builder.options.Settings.Tag == config.TagContent,
 	}
 	if read.refused != nil && !o.assembles() {

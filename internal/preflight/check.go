@@ -10,8 +10,10 @@ import (
 // Report is what one Kaniko makes of a Dockerfile in a context, as far as can be
 // told without its base images. Nothing changes it, and its fields are for reading.
 type Report struct {
-	// Warnings are what the author should know, each once.
+	// Warnings are what the author should know, each once. The first, Common of them, hold
+	// whatever builds the image, the others where this Kaniko does.
 	Warnings []Problem
+	Common   int
 	// Shells are the base images whose [Base] decides what is sent.
 	Shells []Image
 
@@ -33,8 +35,8 @@ func (f *File) Report(flavor string, context *Context) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{
-		Warnings: slices.Concat(f.warnings, c.warned),
-		file:     f, flavor: flavor, context: context.Unlisted(), found: c.found,
+		Warnings: slices.Concat(f.warnings, c.warned), Common: len(f.warnings),
+		file: f, flavor: flavor, context: context.Unlisted(), found: c.found,
 	}
 	for _, image := range f.Images {
 		if c.asked[image.Reference] {
