@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/action"
 	"kiln/internal/label"
 	"kiln/internal/podrun"
 	"kiln/internal/spool"
@@ -26,7 +27,8 @@ func mark(id string, owner types.UID) podrun.Mark {
 // Discard deletes the objects that an earlier run of the daemon made for the action of
 // the request id in the runner pod with that UID. They are those that the state
 // names, and of them those that have the marks of that request and of this runner.
-// What does not exist is no error; an error says that something may be left.
+// What does not exist is no error; an error says that something may be left. Where an
+// action runs it has its time to end: it may have been told to just before.
 func (r *Runner) Discard(ctx context.Context, id string, runner types.UID) error {
 	made, err := r.options.State.Noted(id)
 	if err != nil {
@@ -37,7 +39,7 @@ func (r *Runner) Discard(ctx context.Context, id string, runner types.UID) error
 	for i, m := range made {
 		group.Go(func() {
 			errs[i] = errors.Join(
-				r.options.Pods.DeleteJob(ctx, podrun.Object{Name: m.Name}, mark(id, runner), 0),
+				r.options.Pods.DeleteJob(ctx, podrun.Object{Name: m.Name}, mark(id, runner), action.GraceSeconds),
 				r.options.Pods.DeleteSecret(ctx, podrun.Object{Name: m.Name, UID: types.UID(m.SecretUID)}))
 		})
 	}

@@ -198,17 +198,17 @@ func TestIsAlone(t *testing.T) {
 	always := corev1.ContainerRestartPolicyAlways
 	own := []corev1.Container{{Name: "job"}}
 	for name, tt := range map[string]struct {
-		spec, pod *corev1.PodSpec
-		want      bool
+		pod  *corev1.PodSpec
+		want bool
 	}{
-		"alone":               {&corev1.PodSpec{Containers: own}, nil, true},
-		"behind an init":      {&corev1.PodSpec{Containers: own, InitContainers: []corev1.Container{{Name: "a"}}}, nil, true},
-		"beside another":      {&corev1.PodSpec{Containers: append(own, corev1.Container{Name: "a"})}, nil, false},
-		"beside a sidecar":    {&corev1.PodSpec{Containers: own, InitContainers: []corev1.Container{{Name: "a", RestartPolicy: &always}}}, nil, false},
-		"beside what came in": {&corev1.PodSpec{Containers: own}, &corev1.PodSpec{Containers: append(own, corev1.Container{Name: "a"})}, false},
+		"alone":            {&corev1.PodSpec{Containers: own}, true},
+		"behind an init":   {&corev1.PodSpec{Containers: own, InitContainers: []corev1.Container{{Name: "a"}}}, true},
+		"beside another":   {&corev1.PodSpec{Containers: append(own, corev1.Container{Name: "a"})}, false},
+		"beside a sidecar": {&corev1.PodSpec{Containers: own, InitContainers: []corev1.Container{{Name: "a", RestartPolicy: &always}}}, false},
+		"not seen":         {nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &run{spec: tt.spec}
+			r := &run{}
 			if tt.pod != nil {
 				r.pod = &corev1.Pod{Spec: *tt.pod}
 			}

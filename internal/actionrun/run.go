@@ -44,12 +44,11 @@ type run struct {
 	reused   bool   // the image was built for an earlier step
 	unread   error  // why not all of the output was read
 	isOver   bool
-	over     chan struct{}   // closed when the container has ended
-	outlet   bool            // it starts with the agent, and may print into the step's outlet
-	taken    chan struct{}   // closed when it prints there
-	told     chan int        // the exit code that it has told
-	exit     *int            // that code; nil before
-	spec     *corev1.PodSpec // as the Job has it
+	over     chan struct{} // closed when the container has ended
+	outlet   bool          // it starts with the agent, and may print into the step's outlet
+	taken    chan struct{} // closed when it prints there
+	told     chan int      // the exit code that it has told
+	exit     *int          // that code; nil before
 }
 
 // follow returns the run of a Job.
@@ -66,16 +65,16 @@ func (a *Action) follow(job *batchv1.Job, reused bool) *run {
 		outlet:   a.step.Outlet != nil && action.HasOutlet(&job.Spec.Template.Spec),
 		taken:    make(chan struct{}),
 		told:     make(chan int, 1),
-		spec:     &job.Spec.Template.Spec,
 	}
 }
 
-// isAlone reports whether the pod has no container beside the action's that may run.
+// isAlone reports whether the pod has no container beside the action's that may run. What
+// admission has added to it only the pod itself says.
 func (r *run) isAlone() bool {
-	spec := r.spec
-	if r.pod != nil { // with what admission has added
-		spec = &r.pod.Spec
+	if r.pod == nil {
+		return false
 	}
+	spec := &r.pod.Spec
 	return len(spec.Containers) == 1 && !slices.ContainsFunc(spec.InitContainers, func(c corev1.Container) bool {
 		return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 	})

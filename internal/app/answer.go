@@ -24,7 +24,11 @@ func (s *serving) answer(ctx context.Context, cancel context.CancelCauseFunc, cl
 	go watchShim(watched, ctx.Done(), cancel, claim)
 	code := s.handle(ctx, claim)
 	// The state forgets last: a daemon that dies in between finds the answer.
-	defer s.forget(claim.ID)
+	defer func() {
+		if !claim.Left {
+			s.forget(claim.ID)
+		}
+	}()
 	if claim.Vanished() {
 		if err := s.exchange.Clear(claim.ID); err != nil {
 			s.log.Warn("clear what a vanished hook process left", zap.String("request", claim.ID), zap.Error(err))

@@ -61,7 +61,12 @@ func (s *serving) takeUp(ctx context.Context, id string) *flight {
 	}
 	if claim != nil {
 		f := s.fly(ctx, claim)
-		s.wait.Go(func() { s.live(id, f) })
+		s.wait.Go(func() {
+			s.live(id, f)
+			if <-f.done; claim.Left {
+				s.discard(ctx, log, id)
+			}
+		})
 		return f
 	}
 	if !errors.Is(err, spool.ErrAnswered) && !errors.Is(err, fs.ErrNotExist) {
@@ -71,13 +76,17 @@ func (s *serving) takeUp(ctx context.Context, id string) *flight {
 	f := finished()
 	s.active[id] = f
 	if s.handler != nil {
-		s.wait.Go(func() {
-			s.insist(ctx, log, func(ctx context.Context) error {
-				return s.handler.Discard(ctx, id)
-			}, func(context.Context) error { return s.state.Forget(id) })
-		})
+		s.wait.Go(func() { s.discard(ctx, log, id) })
 	}
 	return f
+}
+
+// discard deletes what an earlier run made for the request id, and then what the state
+// has of it.
+func (s *serving) discard(ctx context.Context, log *zap.Logger, id string) {
+	s.insist(ctx, log, func(ctx context.Context) error {
+		return s.handler.Discard(ctx, id)
+	}, func(context.Context) error { return s.state.Forget(id) })
 }
 
 // live forgets the restarts under a step once this run has lived on with it.

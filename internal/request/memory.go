@@ -227,13 +227,15 @@ func (s *step) whoAmI(ctx context.Context) (runnerpod.Self, error) {
 }
 
 // clear deletes what an earlier run of the daemon has made for the step's action and
-// this one has not found, or not looked for, since that one had noted the end.
-func (s *step) clear() {
+// this one has not found, or not looked for, since that one had noted the end. An error
+// says that something may be left.
+func (s *step) clear() error {
 	if !s.earlier {
-		return
+		return nil
 	}
 	err := s.handler.asRunner(context.Background(), func(ctx context.Context, self runnerpod.Self) error {
 		return s.handler.actions.Discard(ctx, s.id, types.UID(self.UID))
 	})
 	s.warn("delete what an earlier run left", err)
+	return err
 }

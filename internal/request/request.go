@@ -225,7 +225,8 @@ func outletOf(claim *spool.Claim) *actionrun.Outlet {
 
 // Handle carries claim out, or goes on with what an earlier run of the daemon had begun
 // of it, and returns the exit code for the shim. The step's log is complete when it
-// returns, and so is what the runner is to read, which it sets in claim. When ctx ends
+// returns, and so is what the runner is to read, which it sets in claim, and whether
+// [Handler.Discard] has to be called for what an earlier run left. When ctx ends
 // the step is cancelled, its cause told to the author, and everything of it deleted.
 func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	s := &step{handler: h, id: claim.ID, staged: claim.Context, times: steplog.NewTimes(h.metrics), logger: h.logger.With(zap.String("request", claim.ID))}
@@ -237,7 +238,7 @@ func (h *Handler) Handle(ctx context.Context, claim *spool.Claim) int {
 	if err = s.settle(ctx, code, err); err != nil {
 		code = s.fail(code, err)
 	}
-	s.clear()
+	claim.Left = s.clear() != nil
 	if !s.told {
 		s.report(code, err)
 	}

@@ -217,10 +217,18 @@ func TestAnswerComesFirst(t *testing.T) {
 // TestEndedBeforeARestart: a daemon that comes after one which was ended between noting how
 // a step ended and deleting what it had made deletes that, and answers as it was noted.
 func TestEndedBeforeARestart(t *testing.T) {
+	for _, away := range []time.Duration{0, 2 * time.Second, 15 * time.Second} {
+		t.Run(away.String(), func(t *testing.T) { endedBefore(t, away) })
+	}
+}
+
+// endedBefore has the API server not be there for a while when the next daemon comes. What it
+// cannot delete then it says to be left.
+func endedBefore(t *testing.T, away time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		dead := true
+		dead, back := true, time.Time{}
 		s := newStage(t, func(call podtest.Call) podtest.Fault {
-			if dead && strings.HasPrefix(call.Op, "delete ") {
+			if dead && strings.HasPrefix(call.Op, "delete ") || time.Now().Before(back) {
 				return podtest.Lost()
 			}
 			return podtest.Fault{}
@@ -245,14 +253,18 @@ func TestEndedBeforeARestart(t *testing.T) {
 		if left := s.left(); !strings.Contains(left, "jobs/") || !strings.Contains(left, "secrets/") {
 			t.Fatalf("the first daemon has left %q: it was to die before", left)
 		}
-		dead = false
+		dead, back = false, time.Now().Add(away)
 		next, err := exchange.Resume(draft.ID, 1<<20, s.state.Journal(draft.ID))
 		s.must(err)
 		defer next.Close()
-		if code := s.newHandler().Handle(t.Context(), next); code != 3 {
-			t.Errorf("code %d, want 3", code)
+		handler := s.newHandler()
+		if code := handler.Handle(t.Context(), next); code != 3 || next.Left != (away > 10*time.Second) {
+			t.Errorf("code %d, want 3; something is left: %t", code, next.Left)
 		}
 		time.Sleep(time.Minute)
+		if next.Left {
+			s.must(handler.Discard(t.Context(), draft.ID))
+		}
 		if left := s.left(); left != "" {
 			t.Errorf("left %s", left)
 		}

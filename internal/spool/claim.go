@@ -36,6 +36,9 @@ type Claim struct {
 	// Response is what the runner is to read in its response file, as the request's
 	// handler has it; nil for nothing.
 	Response json.RawMessage
+	// Left says that something of an earlier run may be left in the cluster, as the
+	// request's handler has it.
+	Left bool
 
 	exchange *Exchange
 	dir      *os.Root
