@@ -62,6 +62,10 @@ func (a *Action) openOutlet(job *batchv1.Job, start registry.Start) error {
 	if a.step.Outlet == nil || a.nodeName() == "" || !named && len(start.Entrypoint)+len(start.Cmd) == 0 {
 		return nil
 	}
+	if limit, set := a.step.Container.EnvironmentVariables[agent.MemoryVariable]; !agent.Starts(limit) || !set && !agent.Starts(start.GoMemory) {
+		a.step.Log.Debug("the action's output is read from the node: its %s is malformed, and the hook's program in its container is one in Go", agent.MemoryVariable)
+		return nil
+	}
 	action.OpenOutlet(job, a.step.Outlet.At, start.Entrypoint, start.Cmd)
 	return a.step.Outlet.Shim.Flush()
 }

@@ -12,7 +12,9 @@ import (
 	"kiln/internal/action"
 	"kiln/internal/actionrun"
 	"kiln/internal/failure"
+	"kiln/internal/hook"
 	"kiln/internal/podtest"
+	"kiln/internal/registry"
 	"kiln/internal/spool"
 )
 
@@ -193,4 +195,34 @@ func TestOutletAnywhere(t *testing.T) {
 			t.Errorf("code %d, error %v, output %q, command %v", code, err, s.output(), pod.Spec.Containers[0].Command)
 		}
 	})
+}
+
+// TestOutletMemory: an action whose environment keeps a program in Go from starting has no
+// outlet, for the agent is one.
+func TestOutletMemory(t *testing.T) {
+	for name, tt := range map[string]struct {
+		step hook.Environment
+		base string
+		want bool
+	}{
+		"none":                {nil, "", true},
+		"sound":               {hook.Environment{"GOMEMLIMIT": "1GiB"}, "", true},
+		"of the step":         {hook.Environment{"GOMEMLIMIT": "2G"}, "", false},
+		"of the image":        {nil, "512MB", false},
+		"sound in the step":   {hook.Environment{"GOMEMLIMIT": "off"}, "512MB", true},
+		"unsound in the step": {hook.Environment{"GOMEMLIMIT": "2G"}, "2GiB", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var pod *corev1.Pod
+				s := newStage(t, func(life *podtest.Life) { pod = life.Pod(); prints(0)(life) }, nil)
+				s.step.Outlet = &actionrun.Outlet{At: spool.Outlet{}, Shim: &hookShim{way: spool.Shut}}
+				s.step.Container.EnvironmentVariables = tt.step
+				image := actionrun.Image{Reference: "busybox", Start: &registry.Start{Command: true, Entrypoint: []string{"/run"}, GoMemory: tt.base}}
+				if code, err := s.run(t.Context(), image); code != 0 || err != nil || action.HasOutlet(&pod.Spec) != tt.want {
+					t.Errorf("code %d, error %v, an outlet: %t, want %t", code, err, action.HasOutlet(&pod.Spec), tt.want)
+				}
+			})
+		})
+	}
 }

@@ -15,6 +15,10 @@ const maxUser = 1 << 10
 // maxCommand bounds the ENTRYPOINT and CMD of an image that are kept, in bytes.
 const maxCommand = 64 << 10
 
+// maxGoMemory bounds the GOMEMLIMIT of an image that is kept, in bytes: no sound one is as
+// long.
+const maxGoMemory = 32
+
 // Start is what an image says of the start of a container. Whoever made the image
 // wrote it.
 type Start struct {
@@ -25,6 +29,8 @@ type Start struct {
 	// these. Where they are too long to be kept both are nil.
 	Command         bool
 	Entrypoint, Cmd []string
+	// GoMemory is the GOMEMLIMIT of its environment, or its beginning.
+	GoMemory string
 }
 
 // start takes the Start out of a configuration.
@@ -39,6 +45,11 @@ func (c imageConfig) start() Start {
 	}
 	if words := slices.Concat(c.Config.Entrypoint, c.Config.Cmd); len(strings.Join(words, " ")) <= maxCommand {
 		start.Entrypoint, start.Cmd = c.Config.Entrypoint, c.Config.Cmd
+	}
+	for _, entry := range c.Config.Env {
+		if limit, found := strings.CutPrefix(entry, "GOMEMLIMIT="); found {
+			start.GoMemory = strings.Clone(limit[:min(len(limit), maxGoMemory)])
+		}
 	}
 	return start
 }

@@ -336,8 +336,8 @@ func TestOriginalRefuses(t *testing.T) {
 
 // TestStartOf reads how an image starts.
 func TestStartOf(t *testing.T) {
-	got, err := registry.StartOf([]byte(`{"config":{"User":"app","Entrypoint":["/a"],"Cmd":["b"]}}`))
-	want := registry.Start{User: "app", Command: true, Entrypoint: []string{"/a"}, Cmd: []string{"b"}}
+	got, err := registry.StartOf([]byte(`{"config":{"User":"app","Entrypoint":["/a"],"Cmd":["b"],"Env":["A=1","GOMEMLIMIT=2G"]}}`))
+	want := registry.Start{User: "app", Command: true, Entrypoint: []string{"/a"}, Cmd: []string{"b"}, GoMemory: "2G"}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
