@@ -48,7 +48,8 @@
 //
 // Layers that are listed for inspection, or for an index, are looked through while they
 // pass: in bounded memory, two at a time, to the first entry that is unfit. What an image has to
-// have is looked for in them too.
+// have is looked for in them too. A third layer waits where it is to be inspected, and passes
+// without an index where that is all that is wanted of it.
 //
 // # Indexes
 //

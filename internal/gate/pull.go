@@ -48,8 +48,7 @@ func (g *Gate) pull(w http.ResponseWriter, r *http.Request, op operation) {
 }
 
 // relayPull passes on what was pulled, and looks through a layer that is to be inspected,
-// or whose index is wanted. One that the executor would unpack otherwise than Docker ends
-// the build: it is cut off, reported, and nothing can be pushed any more.
+// or whose index is wanted and for which there is room.
 func (g *Gate) relayPull(w http.ResponseWriter, r *http.Request, op operation, response *http.Response) {
 	if op.kind != "blobs" || r.Method != http.MethodGet || response.StatusCode != http.StatusOK {
 		relay(w, response)
@@ -57,15 +56,49 @@ func (g *Gate) relayPull(w http.ResponseWriter, r *http.Request, op operation, r
 	}
 	index, inspector := g.indexes.pull(op.ref), op.repo.inspector
 	switch {
-	case inspector != nil:
-	case index == nil:
+	case inspector == nil && index == nil:
 		relay(w, response)
-		return
-	default:
+	case g.admit(r.Context(), inspector):
+		defer func() { <-g.inspecting }()
+		g.relayInspected(w, r, op, response, index)
+	case inspector == nil:
+		index.end(r.Context(), false)
+		relay(w, response)
+	default: // nobody waits for the answer any more
+		index.end(r.Context(), false)
+		_ = response.Body.Close()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// admit reports whether there is room for a layer that is looked through, and takes it. An
+// inspector waits for room while the client does. A mere index does not: pulls that are
+// not read would hold up all others.
+func (g *Gate) admit(ctx context.Context, inspector *inspector) bool {
+	if inspector == nil {
+		select {
+		case g.inspecting <- struct{}{}:
+			return true
+		default:
+			return false
+		}
+	}
+	select {
+	case g.inspecting <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// relayInspected passes a layer on and looks through it. One that the executor would unpack
+// otherwise than Docker ends the build: it is cut off, reported, and nothing can be pushed
+// any more.
+func (g *Gate) relayInspected(w http.ResponseWriter, r *http.Request, op operation, response *http.Response, index *pulled) {
+	inspector := op.repo.inspector
+	if inspector == nil {
 		inspector = newInspector(Inspection{}) // for which nothing is unfit
 	}
-	g.inspecting <- struct{}{}
-	defer func() { <-g.inspecting }()
 	body := response.Body
 	read, ended := inspector.inspect(op.ref, index.reader(body), index)
 	response.Body = struct {

@@ -93,8 +93,8 @@ func (g pulling) pullWhole(t *testing.T, blob []byte) {
 	}
 }
 
-// leave begins to pull a blob, reads a little of it and ends the connection.
-func (g pulling) leave(t *testing.T, digest string) {
+// stall begins to pull a blob and reads a little of it, until the pull is left.
+func (g pulling) stall(t *testing.T, digest string) (leave func()) {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.host)
 	if err != nil {
@@ -104,7 +104,7 @@ func (g pulling) leave(t *testing.T, digest string) {
 	if _, err := io.ReadFull(conn, make([]byte, 1000)); err != nil {
 		t.Error(err)
 	}
-	_ = conn.Close()
+	return func() { _ = conn.Close() }
 }
 
 // onBlob answers GETs of the base image's blobs.
@@ -196,7 +196,7 @@ func TestIndexOfBrokenPull(t *testing.T) {
 		answer func(w http.ResponseWriter, r *http.Request, content http.Handler)
 		pull   func(t *testing.T, g pulling)
 	}{
-		"the client ends": {nil, func(t *testing.T, g pulling) { g.leave(t, sumOf(layer)) }},
+		"the client ends": {nil, func(t *testing.T, g pulling) { g.stall(t, sumOf(layer))() }},
 		"the registry ends": {func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { half(w, len(layer)) }, func(t *testing.T, g pulling) {
 			if _, got, err := g.pull(t, "GET", sumOf(layer), ""); err == nil {
 				t.Errorf("%d bytes came, and no error", len(got))
@@ -245,6 +245,20 @@ func (g pulling) wantIndexSoon(t *testing.T, layer []byte) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Error("no index is made any more")
+}
+
+// Pulls that are not read do not hold up another one, whose index is made once they are over.
+func TestIndexOfPullBesideStalled(t *testing.T) {
+	big, layer := bigLayer(t), zipped(t, archive(t, "a"))
+	bigger := append(bytes.Clone(big), make([]byte, 512)...)
+	g := startPulling(t, nil, nil, big, bigger, layer)
+	leave, leaveToo := g.stall(t, sumOf(big)), g.stall(t, sumOf(bigger))
+	g.pullWhole(t, layer)
+	leave()
+	leaveToo()
+	g.wantIndexSoon(t, layer)
+	g.push(t)
+	g.wantIndex(t, layer, true)
 }
 
 // A layer that a redirect leads to, and one that is looked through, has an index.
