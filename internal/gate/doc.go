@@ -65,7 +65,9 @@
 // answer that was passed on to its end and has the digest which was asked for. They are
 // looked through once, as for inspection, and what that reads makes the index: entries are
 // sorted, packed and pushed after the pull. A layer that the build would mount is its
-// base's, and gets an index by its pull alone.
+// base's, and gets an index by its pull alone. A pull that breaks off, or finds the memory
+// taken, leaves the index to the next one; a layer that can have none is not looked through
+// for it again.
 //
 // All indexes of a build are made within the same 16 MiB, and for at most 200 uploads and
 // pulls: layers of some 40,000 files together, but no upload by zstd. What is odd, or has no

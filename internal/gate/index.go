@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,15 +48,19 @@ type indexes struct {
 	// wanted are the layers that get an index where they are pulled, by their digests,
 	// and whether nobody makes that.
 	wanted map[string]bool
-	// kept are closed when an index is kept, or cannot be.
-	kept []<-chan struct{}
+	// kept are closed when an index is kept, or cannot be. Of pulls, only those that had
+	// an index stay.
+	kept map[chan struct{}]bool
 }
 
 func newIndexes(store treestore.Store, report *report, wait time.Duration, wanted []string) *indexes {
-	i := &indexes{store: store, report: report, wait: cmp.Or(wait, indexWait), over: make(chan struct{}), wanted: map[string]bool{}}
+	i := &indexes{
+		store: store, report: report, wait: cmp.Or(wait, indexWait), over: make(chan struct{}),
+		wanted: map[string]bool{}, kept: map[chan struct{}]bool{},
+	}
 	i.memory.Store(indexMemory)
 	for _, digest := range wanted {
-		i.wanted[digest] = true
+		i.wanted[digest] = strings.HasPrefix(digest, "sha256:") // what passes is hashed so
 	}
 	return i
 }
@@ -149,12 +155,12 @@ func (p *passed) index(digest string) *treeindex.Index {
 }
 
 // pending counts an index that is on its way until what it returns is closed.
-func (i *indexes) pending() (done chan<- struct{}) {
+func (i *indexes) pending() (done chan struct{}) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	kept := make(chan struct{})
-	i.kept = append(i.kept, kept)
-	return kept
+	done = make(chan struct{})
+	i.kept[done] = true
+	return done
 }
 
 // keep has the index of what passed kept, while the build goes on: the registry has taken
@@ -215,11 +221,11 @@ func (i *indexes) settle() {
 		return
 	}
 	i.mu.Lock()
-	kept := i.kept
+	kept := maps.Clone(i.kept)
 	i.mu.Unlock()
 	late := time.NewTimer(i.wait)
 	defer late.Stop()
-	for _, done := range kept {
+	for done := range kept {
 		select {
 		case <-done:
 		case <-late.C:

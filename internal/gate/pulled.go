@@ -26,9 +26,10 @@ type pulled struct {
 	taken   int
 	// sum is of what has passed.
 	sum hash.Hash
-	// failed says that there is no index, and ended that the whole archive was added.
-	failed, ended bool
-	done          chan<- struct{}
+	// failed says that there is no index, short that there would be if others had left the
+	// memory for it, and ended that the whole archive was added.
+	failed, short, ended bool
+	done                 chan struct{}
 }
 
 // pull begins the index of a layer; it is nil where that is not wanted, or where there is
@@ -54,11 +55,13 @@ func (i *indexes) claim(digest string) bool {
 	return free
 }
 
-// giveBack lets another pull of a layer make its index.
-func (i *indexes) giveBack(digest string) {
+// giveUp gives the place of a pull that had no index to another index. Again says that
+// another pull of the layer may have more luck.
+func (i *indexes) giveUp(p *pulled, again bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.wanted[digest] = true
+	delete(i.kept, p.done)
+	i.wanted[p.digest] = again
 }
 
 // take takes some of the memory, if there is as much.
@@ -66,6 +69,8 @@ func (p *pulled) take(bytes int) bool {
 	taken := p.of.take(bytes)
 	if taken {
 		p.taken += bytes
+	} else {
+		p.short = p.taken+bytes <= indexMemory
 	}
 	return taken
 }
@@ -107,23 +112,26 @@ func (p *pulled) endArchive(rest io.Reader) {
 }
 
 // end ends the pull, once nothing is added any more, and says whether the client got the
-// layer to its end. The index is kept while the build goes on.
+// layer to its end. The index is kept while the build goes on. A layer that can have none
+// is not looked through for it again.
 func (p *pulled) end(ctx context.Context, whole bool) {
 	if p == nil {
 		return
 	}
 	go func() {
 		defer close(p.done)
-		if !whole || !p.ended || p.failed || !p.keep(ctx) {
-			p.of.giveBack(p.digest)
-		}
+		whole = whole && p.digest == "sha256:"+hex.EncodeToString(p.sum.Sum(nil))
+		kept := whole && p.keep(ctx)
 		p.of.memory.Add(int64(p.taken))
+		if !kept {
+			p.of.giveUp(p, !whole || p.short)
+		}
 	}()
 }
 
-// keep has the index kept, and reports whether there is one.
+// keep has the index of what passed kept, and reports whether there is one.
 func (p *pulled) keep(ctx context.Context) bool {
-	if "sha256:"+hex.EncodeToString(p.sum.Sum(nil)) != p.digest {
+	if p.failed || !p.ended {
 		return false
 	}
 	index, err := p.builder.Finish(p.digest)
