@@ -102,14 +102,17 @@ var errUnfit = errors.New("the layer is unfit")
 
 // inspect returns a body that is read as the given one and looked through on the
 // way; it ends where something is found. The function tells what that is, ""
-// for nothing, once no more is read; it has to be called. Entries are added to the index,
-// unless the layer was looked through before.
+// for nothing, once no more is read; it has to be called. Entries are added to the index. A
+// layer that was looked through before is so for its index alone.
 func (i *inspector) inspect(digest string, body io.Reader, index *pulled) (io.Reader, func() string) {
 	i.mu.Lock()
 	seen := i.seen[digest]
 	i.mu.Unlock()
-	if seen {
+	switch {
+	case seen && index == nil:
 		return body, func() string { return "" }
+	case seen: // this inspector would take its entries for those of another layer
+		return newInspector(Inspection{}).inspect(digest, body, index)
 	}
 	in, out := io.Pipe()
 	found := make(chan string, 1)

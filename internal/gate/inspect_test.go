@@ -154,13 +154,23 @@ func TestInspectEnds(t *testing.T) {
 	}
 }
 
-// A layer that was looked through is not looked through again.
+// A layer that was looked through is not looked through again, unless for its index: its
+// own entries are not those of another layer.
 func TestInspectOnce(t *testing.T) {
+	layer := layerOf(t, "a/f", "a/.wh..wh..opq")
+	digest := digestOfBytes(layer)
 	i := newInspector(Inspection{Paths: []string{"/"}})
 	for range 2 {
-		body, ended := i.inspect("a", bytes.NewReader(layerOf(t, "a/f", "a/.wh..wh..opq")), nil)
+		body, ended := i.inspect(digest, bytes.NewReader(layer), nil)
 		if _, err := io.Copy(io.Discard, body); err != nil || ended() != "" {
 			t.Fatalf("error = %v", err)
 		}
+	}
+	indexes, k := keeping(digest)
+	defer indexes.end()
+	passPulled(t, indexes.pull(digest), i, layer, true)
+	indexes.settle()
+	if kept := k.kept.Load(); kept != 1 {
+		t.Errorf("%d indexes kept of a layer that was looked through before", kept)
 	}
 }

@@ -278,6 +278,21 @@ func TestIndexOfPullElsewhere(t *testing.T) {
 	g.wantIndex(t, layer, true)
 }
 
+// A layer that is looked through to its end while the pull that was to make its index stands
+// still has one by a later pull.
+func TestIndexOfPullInspectedBefore(t *testing.T) {
+	layer := zipped(t, bigLayer(t))
+	g := startPulling(t, nil, func(c *gate.Config) {
+		c.Inspect = []gate.Inspection{{Image: c.Pull[0], Paths: []string{"/"}}}
+	}, layer)
+	leave := g.stall(t, sumOf(layer))
+	g.pullWhole(t, layer)
+	leave()
+	g.wantIndexSoon(t, layer)
+	g.push(t)
+	g.wantIndex(t, layer, true)
+}
+
 // A layer that is cut off because it is unfit has no index.
 func TestIndexOfUnfitPull(t *testing.T) {
 	layer := zipped(t, archive(t, "a", ".wh.b"))
