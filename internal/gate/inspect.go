@@ -69,25 +69,57 @@ type inspector struct {
 	// all is what the layers seen so far do to directories: the executor pulls
 	// them in any order, and several at once.
 	all directories
-	// seen are the layers that were looked through to their end.
-	seen   map[string]bool
-	wanted wanted
+	// seen are the layers that were looked through to their end, and numbers those of
+	// which that was begun, by their digests: one that is pulled again is the same layer.
+	seen    map[string]bool
+	numbers map[string]int
+	wanted  wanted
 }
 
 func newInspector(what Inspection) *inspector {
-	i := &inspector{Inspection: what, seed: maphash.MakeSeed(), all: newDirectories(), seen: map[string]bool{}}
+	i := &inspector{Inspection: what, seed: maphash.MakeSeed(), all: newDirectories(), seen: map[string]bool{}, numbers: map[string]int{}}
 	i.wanted.add(what)
 	return i
 }
 
 // directories are those of layers, by the hashes of their paths.
 type directories struct {
-	filled map[uint64]bool   // something is in them
-	opaque map[uint64]string // what lower layers have in them is hidden; their paths
+	number int               // of the layer, of one alone
+	filled map[uint64]int    // something is in them, by that layer
+	opaque map[uint64]hidden // what lower layers have in them is hidden
 }
 
+// hidden is a directory by its path, and the layer that hides what is in it.
+type hidden struct {
+	dir   string
+	layer int
+}
+
+// several is in the place of a layer's number where more than one does it.
+const several = -1
+
 func newDirectories() directories {
-	return directories{filled: map[uint64]bool{}, opaque: map[uint64]string{}}
+	return directories{filled: map[uint64]int{}, opaque: map[uint64]hidden{}}
+}
+
+// both is the number for what a layer does and, unless it is 0, another one.
+func both(layer, other int) int {
+	if other == 0 || other == layer {
+		return layer
+	}
+	return several
+}
+
+// begin returns what is to be the directories of a layer.
+func (i *inspector) begin(digest string) directories {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	own := newDirectories()
+	if own.number = i.numbers[digest]; own.number == 0 {
+		own.number = len(i.numbers) + 1
+		i.numbers[digest] = own.number
+	}
+	return own
 }
 
 // add joins what is to be inspected of another image of the repository.
@@ -119,7 +151,7 @@ func (i *inspector) inspect(digest string, body io.Reader, index *pulled) (io.Re
 	go func() {
 		layer := bufio.NewReaderSize(in, inspectorBuffer)
 		first, _ := layer.Peek(1) // nothing is no layer either
-		what, whole := i.look(layer, index)
+		what, whole := i.look(layer, i.begin(digest), index)
 		if string(first) != "{" { // the image's configuration
 			i.wanted.ended(whole)
 		}
@@ -135,21 +167,43 @@ func (i *inspector) inspect(digest string, body io.Reader, index *pulled) (io.Re
 		}
 		found <- what
 	}()
-	return io.TeeReader(body, out), func() string {
-		_ = out.Close() // it never fails
+	read := &toEnd{from: body}
+	return io.TeeReader(read, out), func() string {
+		_ = out.CloseWithError(read.missing()) // it never fails
 		return <-found
 	}
 }
 
+// toEnd is a reader that remembers whether it was read to its end.
+type toEnd struct {
+	from  io.Reader
+	ended bool
+}
+
+// Read implements [io.Reader].
+func (r *toEnd) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	r.ended = r.ended || errors.Is(err, io.EOF)
+	return n, err
+}
+
+// missing is nil where nothing is: an archive that is broken off between two entries looks
+// like a whole one.
+func (r *toEnd) missing() error {
+	if r.ended {
+		return nil
+	}
+	return io.ErrUnexpectedEOF
+}
+
 // look reads a layer and returns what the executor unpacks otherwise than a
 // runtime. What is no layer that can be read is none of the executor's either.
-func (i *inspector) look(r *bufio.Reader, index *pulled) (found string, whole bool) {
+func (i *inspector) look(r *bufio.Reader, own directories, index *pulled) (found string, whole bool) {
 	unpacked, end, err := layer.Decompress(r)
 	if err != nil {
 		return "", false
 	}
 	defer end()
-	own := newDirectories()
 	for archive := tar.NewReader(unpacked); ; {
 		h, err := archive.Next()
 		if err != nil {
@@ -165,10 +219,10 @@ func (i *inspector) look(r *bufio.Reader, index *pulled) (found string, whole bo
 		i.wanted.note(h, name, index.add(h, archive))
 		for dir := path.Dir(name); dir != "/" && len(own.filled) < maxDirectories; dir = path.Dir(dir) {
 			key := maphash.String(i.seed, dir)
-			if own.filled[key] {
+			if own.filled[key] != 0 {
 				break
 			}
-			own.filled[key] = true
+			own.filled[key] = own.number
 		}
 	}
 }
@@ -179,12 +233,12 @@ func (i *inspector) keep(own directories) (found string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for key := range own.filled {
-		dir, hidden := i.all.opaque[key]
-		if _, itself := own.opaque[key]; hidden && !itself {
-			return hides(dir)
+		by := i.all.opaque[key]
+		if _, itself := own.opaque[key]; by.layer != 0 && by.layer != own.number && !itself {
+			return hides(by.dir)
 		}
 		if len(i.all.filled) < maxDirectories {
-			i.all.filled[key] = true
+			i.all.filled[key] = both(own.number, i.all.filled[key])
 		}
 	}
 	return ""
@@ -223,11 +277,12 @@ func (i *inspector) unfit(h *tar.Header, name string, own directories) string {
 // another one may have something there.
 func (i *inspector) hide(dir string, own directories) bool {
 	key := maphash.String(i.seed, dir)
-	own.opaque[key] = dir
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.all.opaque[key] = dir
-	return i.all.filled[key] || len(i.all.filled) >= maxDirectories || len(i.all.opaque) >= maxDirectories
+	own.opaque[key] = hidden{dir, own.number}
+	i.all.opaque[key] = hidden{dir, both(own.number, i.all.opaque[key].layer)}
+	others := both(own.number, i.all.filled[key]) == several
+	return others || len(i.all.filled) >= maxDirectories || len(i.all.opaque) >= maxDirectories
 }
 
 // hides says what is wrong with an opaque whiteout.

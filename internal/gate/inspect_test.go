@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -151,6 +152,53 @@ func TestInspectEnds(t *testing.T) {
 		if found := ended(); found != "" {
 			t.Errorf("found %q in what is no layer", found)
 		}
+	}
+}
+
+// A layer that is pulled more than once, broken off or beside itself, is one layer: what it
+// has in a directory is not what another one hides there.
+func TestInspectTheSame(t *testing.T) {
+	layer, other := layerOf(t, "a/f", "b", "a/.wh..wh..opq"), layerOf(t, "a/g")
+	opaque, pipe := layerOf(t, "a/.wh..wh..opq", "c"), layerOf(t, "b", "p|")
+	through := func(i *inspector, layer []byte, read int64) string {
+		body, ended := i.inspect(digestOfBytes(layer), bytes.NewReader(layer), nil)
+		if read > 0 {
+			body = io.LimitReader(body, read)
+		}
+		_, _ = io.Copy(io.Discard, body) // what is found cuts it off
+		return ended()
+	}
+	for name, tt := range map[string]struct {
+		play func(i *inspector) string
+		want string
+	}{
+		"broken off": {func(i *inspector) string {
+			return through(i, layer, 1024) + through(i, layer, 2048) + through(i, layer, 0)
+		}, ""},
+		"broken off between two entries": {func(i *inspector) string {
+			return through(i, pipe, 512) + through(i, pipe, 0)
+		}, "holds a named pipe, /p"},
+		"beside itself": {func(i *inspector) string {
+			var found [2]string
+			var pulls sync.WaitGroup
+			for n := range found {
+				pulls.Go(func() { found[n] = through(i, layer, 0) })
+			}
+			pulls.Wait()
+			return found[0] + found[1]
+		}, ""},
+		"broken off, then hidden by another": {func(i *inspector) string {
+			return through(i, layer, 1024) + through(i, other, 0) + through(i, opaque, 0)
+		}, hides("/a")},
+		"hides, broken off, and then another": {func(i *inspector) string {
+			return through(i, opaque, 1024) + through(i, opaque, 0) + through(i, other, 0)
+		}, hides("/a")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if found := tt.play(newInspector(Inspection{Paths: []string{"/"}})); found != tt.want {
+				t.Errorf("found %q, want %q", found, tt.want)
+			}
+		})
 	}
 }
 
