@@ -34,16 +34,27 @@ type build struct {
 	of     Source // nothing until it is known
 }
 
+// BeginJob ends the wishes of the job before, and has those of job be carried out. It is
+// called at the first sign of a job, which may come long before a wish of it has its turn.
+func (b *Builds) BeginJob(job string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if job == b.job {
+		return
+	}
+	b.endLocked(ErrJobOver)
+	b.job, b.over = job, nil
+}
+
 // Begin begins to carry a wish out: the context ends when ctx does, or the wishes of its
-// job; end is called once everything of it is over. The first wish of another job ends
-// those of the one before. The error says why no wish of the job is carried out.
+// job; end is called once everything of it is over. The error says why no wish of its job
+// is carried out: also one that was taken before another job began is over then.
 func (b *Builds) Begin(ctx context.Context, id string) (_ context.Context, end func(), err error) {
 	job, _, _ := spool.ParseWishID(id)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if job != b.job {
-		b.endLocked(ErrJobOver)
-		b.job, b.over = job, nil
+		return nil, nil, ErrJobOver
 	}
 	if b.over != nil {
 		return nil, nil, b.over

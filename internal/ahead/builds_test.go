@@ -15,18 +15,24 @@ func TestBuildsOfOneJob(t *testing.T) {
 	begin := func(job string, rank int) (context.Context, func(), error) {
 		return builds.Begin(t.Context(), spool.WishID(job, rank))
 	}
+	builds.BeginJob(first)
 	one, end, err := begin(first, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, endOther, err := begin(second, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	builds.BeginJob(second) // before any of its wishes has its turn
 	if cause := context.Cause(one); !errors.Is(cause, ahead.ErrJobOver) {
 		t.Errorf("the wish of the job before ended with %v", cause)
 	}
 	end()
+	other, endOther, err := begin(second, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	builds.BeginJob(second) // seen once more
+	if _, _, err := begin(first, 1); !errors.Is(err, ahead.ErrJobOver) || other.Err() != nil {
+		t.Errorf("a late wish of the job before: %v, and that of the job: %v", err, other.Err())
+	}
 	if !builds.Stop(ahead.ErrNoRoom) {
 		t.Error("nothing was running")
 	}
@@ -40,7 +46,9 @@ func TestBuildsOfOneJob(t *testing.T) {
 	if _, _, err := begin(second, 1); !errors.Is(err, ahead.ErrNoRoom) {
 		t.Errorf("another wish of that job: %v", err)
 	}
-	last, endLast, err := begin(spool.NewWishJob(), 0)
+	third := spool.NewWishJob()
+	builds.BeginJob(third)
+	last, endLast, err := begin(third, 0)
 	if err != nil || last.Err() != nil {
 		t.Errorf("another job: %v", err)
 	}
@@ -51,6 +59,7 @@ func TestBuildsOfOneJob(t *testing.T) {
 func TestWanted(t *testing.T) {
 	var builds ahead.Builds
 	job := spool.NewWishJob()
+	builds.BeginJob(job)
 	wishes := map[string]context.Context{}
 	for rank, source := range []ahead.Source{{Dockerfile: "/a", Context: "1"}, {Dockerfile: "/b", Context: "1"}, {}} {
 		id := spool.WishID(job, rank)

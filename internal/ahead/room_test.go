@@ -54,9 +54,11 @@ func TestRoom(t *testing.T) {
 				var builds ahead.Builds
 				wish := t.Context()
 				if tt.wish {
+					job := spool.NewWishJob()
+					builds.BeginJob(job)
 					var end func()
 					var err error
-					if wish, end, err = builds.Begin(t.Context(), spool.WishID(spool.NewWishJob(), 0)); err != nil {
+					if wish, end, err = builds.Begin(t.Context(), spool.WishID(job, 0)); err != nil {
 						t.Fatal(err)
 					}
 					defer end()

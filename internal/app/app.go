@@ -29,10 +29,11 @@ const (
 // served.
 const exchangeRetry = 2 * time.Second
 
-// Handler runs one claimed step and returns its exit code, or carries a wish out; see
-// [request.Handler].
+// Handler runs one claimed step and returns its exit code, or carries a wish out of the job
+// that has begun; see [request.Handler].
 type Handler interface {
 	Handle(ctx context.Context, claim *spool.Claim) int
+	BeginJob(job string)
 	Wish(ctx context.Context, wish *spool.TakenWish)
 	Discard(ctx context.Context, id string) error
 	Release(ctx context.Context) error

@@ -32,6 +32,8 @@ type scripted struct {
 	discarded chan string
 	// wish, unless it is nil, carries a wish out.
 	wish func(ctx context.Context, wish *spool.TakenWish)
+	// begun, unless it is nil, is called by BeginJob.
+	begun func(job string)
 	// discardErr is what Discard returns.
 	discardErr error
 	// released, unless it is nil, is called by Release.
@@ -44,6 +46,12 @@ func (s *scripted) Wish(ctx context.Context, wish *spool.TakenWish) {
 	defer wish.Close()
 	if s.wish != nil {
 		s.wish(ctx, wish)
+	}
+}
+
+func (s *scripted) BeginJob(job string) {
+	if s.begun != nil {
+		s.begun(job)
 	}
 }
 

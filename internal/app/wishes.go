@@ -37,23 +37,24 @@ func newWishes(a *App) *wishes {
 	return w
 }
 
-// admits reports whether a wish is one of the job that runs now: that of the last wish
-// with another job's id.
+// begin reports whether a job begins with what is in the exchange, which has that id: the
+// job that runs is that of the last wish with another job's id.
+func (w *wishes) begin(id string) (job string, begins bool) {
+	job, _, ok := spool.ParseWishID(id)
+	if !ok || w.atOnce == 0 || job == w.job || w.over[job] || len(w.over) >= maxWishJobs {
+		return "", false
+	}
+	if w.job != "" {
+		w.over[w.job] = true
+	}
+	w.job, w.taken = job, map[string]bool{}
+	return job, true
+}
+
+// admits reports whether a wish is one of the job that runs, and a new one.
 func (w *wishes) admits(id string) bool {
 	job, _, ok := spool.ParseWishID(id)
-	if !ok || w.atOnce == 0 || w.over[job] {
-		return false
-	}
-	if job != w.job {
-		if len(w.over) >= maxWishJobs {
-			return false
-		}
-		if w.job != "" {
-			w.over[w.job] = true
-		}
-		w.job, w.taken = job, map[string]bool{}
-	}
-	return !w.taken[id]
+	return ok && w.job != "" && job == w.job && !w.taken[id]
 }
 
 // takeWishes carries out the wishes that may be, and removes those that never will be. The
@@ -62,13 +63,25 @@ func (s *serving) takeWishes(ctx context.Context) {
 	ids, _, err := s.exchange.Wishes()
 	s.warn("scan the exchange", err)
 	slices.Sort(ids)
+	ids = ids[:min(len(ids), maxWishesSeen)]
+	s.beginJobs(ids)
 	free := s.unanswered() < cap(s.slots)
-	for _, id := range ids[:min(len(ids), maxWishesSeen)] {
+	for _, id := range ids {
 		switch {
 		case !s.wishes.admits(id):
 			s.refuseWish(id)
 		case free && s.wishes.running < s.wishes.atOnce:
 			s.takeWish(ctx, id)
+		}
+	}
+}
+
+// beginJobs begins the jobs whose first sign is among ids, also where no wish can have its
+// turn: those of the job before may hold what there is for them.
+func (s *serving) beginJobs(ids []string) {
+	for _, id := range ids {
+		if job, begins := s.wishes.begin(id); begins {
+			s.handler.BeginJob(job)
 		}
 	}
 }

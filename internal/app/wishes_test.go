@@ -40,7 +40,8 @@ func makeWish(t *testing.T, exchange *spool.Exchange, id string) {
 type granted struct {
 	mu   sync.Mutex
 	ids  []string
-	most int // at once
+	jobs []string // that have begun
+	most int      // at once
 	now  int
 	goOn chan struct{}
 }
@@ -60,6 +61,12 @@ func (g *granted) wish(ctx context.Context, wish *spool.TakenWish) {
 	g.mu.Unlock()
 }
 
+func (g *granted) begun(job string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.jobs = append(g.jobs, job)
+}
+
 func (g *granted) seen() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -71,11 +78,18 @@ func wishing(t *testing.T, atOnce int) (*spool.Exchange, *granted, string) {
 	t.Helper()
 	g := &granted{goOn: make(chan struct{})}
 	var dir string
-	exchange, _ := daemonOf(t, app.Options{Handler: &scripted{wish: g.wish, handle: func(context.Context, *spool.Claim) int { return 0 }}}, func(s *config.Settings) {
+	exchange, _ := daemonOf(t, app.Options{Handler: &scripted{wish: g.wish, begun: g.begun, handle: func(context.Context, *spool.Claim) int { return 0 }}}, func(s *config.Settings) {
 		s.Prebuild, dir = atOnce, s.Exchange
 	})
 	eventually(t, func() bool { return exchange.Settings().ContextMaxBytes > 0 })
 	return exchange, g, dir
+}
+
+// beginnings are the jobs that have begun.
+func (g *granted) beginnings() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.jobs)
 }
 
 func TestWishesInTurn(t *testing.T) {
@@ -139,6 +153,29 @@ func TestWishesOfOneJob(t *testing.T) {
 	eventually(t, func() bool { return len(g.seen()) >= len(want) })
 	if diff := cmp.Diff(want, g.seen()); diff != "" {
 		t.Errorf("carried out (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheNextJobBegins while a wish of the job before takes all there is for wishes: that
+// is over, and the wishes that waited are not begun.
+func TestTheNextJobBegins(t *testing.T) {
+	exchange, g, _ := wishing(t, 1)
+	first, second := wishJob("b"), wishJob("a") // before it by name
+	makeWish(t, exchange, spool.WishID(first, 0))
+	eventually(t, func() bool { return len(g.seen()) == 1 })
+	makeWish(t, exchange, spool.WishID(first, 1))
+	makeWish(t, exchange, spool.WishID(second, 0))
+	makeWish(t, exchange, spool.WishID(second, 1))
+	eventually(t, func() bool { return slices.Equal(g.beginnings(), []string{first, second}) })
+	eventually(t, func() bool { return len(left(t, exchange)) == 2 })
+	close(g.goOn) // as the handler ends it
+	want := []string{spool.WishID(first, 0), spool.WishID(second, 0), spool.WishID(second, 1)}
+	eventually(t, func() bool { return len(g.seen()) >= len(want) })
+	if diff := cmp.Diff(want, g.seen()); diff != "" {
+		t.Errorf("carried out (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{first, second}, g.beginnings()); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
 	}
 }
 

@@ -31,6 +31,10 @@ func (h *Handler) Wish(ctx context.Context, wish *spool.TakenWish) {
 	s.logger.Info("wish ended", fields...)
 }
 
+// BeginJob says that a job has begun, by what the ids of its wishes begin with: only those
+// are carried out from here on, and those of the job before are over.
+func (h *Handler) BeginJob(job string) { h.ahead.BeginJob(job) }
+
 // wishOf is the step that a wish would be. Its log is nobody's, and its phases are no
 // step's.
 func (h *Handler) wishOf(wish *spool.TakenWish) *step {

@@ -20,6 +20,13 @@ import (
 	"kiln/internal/spool"
 )
 
+// begin has a job begin and returns what the ids of its wishes begin with.
+func (s *stage) begin() string {
+	job := spool.NewWishJob()
+	s.handler.BeginJob(job)
+	return job
+}
+
 // wish hands a wish for a Dockerfile over and takes it.
 func (s *stage) wish(job string, rank int, dockerfile string) *spool.TakenWish {
 	s.t.Helper()
@@ -89,7 +96,7 @@ func TestWishes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t, nil)
 				counted := s.counting()
-				wish := s.wish(spool.NewWishJob(), 0, tt.dockerfile)
+				wish := s.wish(s.begin(), 0, tt.dockerfile)
 				go s.handler.Wish(t.Context(), wish)
 				if tt.wait > 0 {
 					time.Sleep(tt.wait)
@@ -118,7 +125,7 @@ func TestAChangedAction(t *testing.T) {
 		s := newStage(t, nil)
 		counted := s.counting()
 		s.takes.Store(int64(time.Hour))
-		go s.handler.Wish(t.Context(), s.wish(spool.NewWishJob(), 0, plainDockerfile))
+		go s.handler.Wish(t.Context(), s.wish(s.begin(), 0, plainDockerfile))
 		time.Sleep(4 * time.Second)
 		s.takes.Store(int64(5 * time.Second))
 		if got := s.step(t.Context(), built(), staged(t, plainDockerfile+"RUN other\n")); got.code != 0 {
@@ -139,7 +146,7 @@ func TestTheSecondWish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, nil)
 		counted := s.counting()
-		job := spool.NewWishJob()
+		job := s.begin()
 		s.handler.Wish(t.Context(), s.wish(job, 0, plainDockerfile))
 		s.handler.Wish(t.Context(), s.wish(job, 1, plainDockerfile))
 		if got := counts(t, counted); got != "wishes built, wishes reused" || s.builds != 1 {
@@ -159,8 +166,8 @@ func TestWishesEnd(t *testing.T) {
 	}{
 		"cleanup_job": {func(s *stage, _ func()) { cleanup(s) }, false, "wishes cancelled, wishes cancelled"},
 		"the next job": {func(s *stage, _ func()) {
-			s.handler.Wish(s.t.Context(), s.wish(spool.NewWishJob(), 0, refusedDockerfile))
-		}, false, "wishes built, wishes cancelled, wishes failed"},
+			s.begin()
+		}, false, "wishes cancelled, wishes cancelled"},
 		"the daemon":      {func(_ *stage, stop func()) { stop() }, false, "wishes cancelled, wishes cancelled"},
 		"beside its step": {func(s *stage, _ func()) { cleanup(s) }, true, "builds followed, wishes cancelled, wishes cancelled"},
 	} {
@@ -169,7 +176,7 @@ func TestWishesEnd(t *testing.T) {
 				s := newStage(t, nil)
 				counted := s.counting()
 				ctx, stop := context.WithCancel(t.Context())
-				job := spool.NewWishJob()
+				job := s.begin()
 				go s.handler.Wish(ctx, s.wish(job, 0, plainDockerfile))
 				time.Sleep(4 * time.Second) // the context has arrived
 				answered := make(chan answer, 1)
@@ -258,7 +265,7 @@ func TestWishesMakeRoom(t *testing.T) {
 					}
 				}
 				s.takes.Store(int64(time.Hour))
-				job := spool.NewWishJob()
+				job := s.begin()
 				go s.handler.Wish(t.Context(), s.wish(job, 0, plainDockerfile))
 				time.Sleep(4 * time.Second)
 				s.takes.Store(int64(5 * time.Second))
@@ -289,7 +296,7 @@ func TestAWishDoesNotWaitForRoom(t *testing.T) {
 		counted := s.counting()
 		s.cluster.Admit = func(pod *corev1.Pod) error { return podtest.QuotaFull(pod.Name, 1) }
 		began := time.Now()
-		s.handler.Wish(t.Context(), s.wish(spool.NewWishJob(), 0, plainDockerfile))
+		s.handler.Wish(t.Context(), s.wish(s.begin(), 0, plainDockerfile))
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("it took %s", took)
 		}
@@ -311,7 +318,7 @@ func TestAWishOfTheRunner(t *testing.T) {
 			}
 			run(life)
 		}
-		s.handler.Wish(t.Context(), s.wish(spool.NewWishJob(), 0, plainDockerfile))
+		s.handler.Wish(t.Context(), s.wish(s.begin(), 0, plainDockerfile))
 		if pod == nil || len(pod.OwnerReferences) != 1 || pod.OwnerReferences[0].UID != "runner-uid" || pod.Labels["kiln.build/job"] != "test" {
 			t.Errorf("pod %+v", pod)
 		}
