@@ -9,19 +9,16 @@ import (
 	"kiln/internal/spool"
 )
 
-// Bounds on the wishes of a hostile exchange. Those of one job are bounded by their ids.
-const (
-	maxWishJobs   = 100   // whose wishes this daemon takes
-	maxWishesSeen = 1_000 // of the exchange, at a time
-)
+// maxWishesSeen bounds what is seen of a hostile exchange at a time. The wishes of one job
+// are bounded by their ids.
+const maxWishesSeen = 1_000
 
 // wishes says which wishes are carried out, and how many are. It belongs to the goroutine
 // of run, but for freed.
 type wishes struct {
 	atOnce  int             // how many may be carried out; 0 is none
-	job     string          // whose
-	taken   map[string]bool // of that job
-	over    map[string]bool // jobs that are over
+	jobs    wishJobs        // whose
+	taken   map[string]bool // of the job that runs
 	running int
 	// freed wakes run once a wish is over.
 	freed chan struct{}
@@ -30,7 +27,7 @@ type wishes struct {
 // newWishes returns the wishes of a run of a. Where steps cannot run, or images are not
 // found again, there are none.
 func newWishes(a *App) *wishes {
-	w := &wishes{taken: map[string]bool{}, over: map[string]bool{}, freed: make(chan struct{}, max(1, a.settings.Prebuild))}
+	w := &wishes{freed: make(chan struct{}, max(1, a.settings.Prebuild))}
 	if a.broken == nil && a.settings.Tag == config.TagContent {
 		w.atOnce = a.settings.Prebuild
 	}
@@ -41,20 +38,17 @@ func newWishes(a *App) *wishes {
 // job that runs is that of the last wish with another job's id.
 func (w *wishes) begin(id string) (job string, begins bool) {
 	job, _, ok := spool.ParseWishID(id)
-	if !ok || w.atOnce == 0 || job == w.job || w.over[job] || len(w.over) >= maxWishJobs {
+	if !ok || w.atOnce == 0 || !w.jobs.begin(job) {
 		return "", false
 	}
-	if w.job != "" {
-		w.over[w.job] = true
-	}
-	w.job, w.taken = job, map[string]bool{}
+	w.taken = map[string]bool{}
 	return job, true
 }
 
 // admits reports whether a wish is one of the job that runs, and a new one.
 func (w *wishes) admits(id string) bool {
 	job, _, ok := spool.ParseWishID(id)
-	return ok && w.job != "" && job == w.job && !w.taken[id]
+	return ok && w.jobs.runs(job) && !w.taken[id]
 }
 
 // takeWishes carries out the wishes that may be, and removes those that never will be. The
