@@ -21,8 +21,8 @@ const (
 	wishesMaxBytes = 4 * wishMaxBytes
 )
 
-// makeWishes hands the contexts of the job's container actions to the daemon, before a
-// step wants them. Nobody waits for this process, and nobody hears of it: what it cannot
+// makeWishes tells the daemon that a job begins, and hands it the contexts of the job's
+// container actions before a step wants them. Nobody waits for this process, and nobody hears of it: what it cannot
 // do, the step does. args may have the process id of the runner's worker.
 func makeWishes(args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), wishesTime)
@@ -40,9 +40,10 @@ func makeWishes(args []string) {
 	if !settings.Prebuild {
 		return
 	}
+	job, left := spool.NewWishJob(), int64(wishesMaxBytes)
+	_ = exchange.BeginJob(job) // else its first wish does
 	limits := contextLimits(settings)
 	limits.Bytes = min(limits.Bytes, wishMaxBytes)
-	job, left := spool.NewWishJob(), int64(wishesMaxBytes)
 	for rank, dockerfile := range wish.Dockerfiles(work, namedActions(work, args), spool.MaxWishes) {
 		if ctx.Err() != nil || left <= 0 {
 			return

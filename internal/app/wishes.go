@@ -35,9 +35,9 @@ func newWishes(a *App) *wishes {
 }
 
 // begin reports whether a job begins with what is in the exchange, which has that id: the
-// job that runs is that of the last wish with another job's id.
+// job that runs is that of the last id of another job.
 func (w *wishes) begin(id string) (job string, begins bool) {
-	job, _, ok := spool.ParseWishID(id)
+	job, ok := spool.WishJob(id)
 	if !ok || w.atOnce == 0 || !w.jobs.begin(job) {
 		return "", false
 	}
@@ -62,6 +62,8 @@ func (s *serving) takeWishes(ctx context.Context) {
 	free := s.unanswered() < cap(s.slots)
 	for _, id := range ids {
 		switch {
+		case spool.JobBegins(id): // which has been seen now
+			s.warn("remove the beginning of a job", s.exchange.RemoveWish(id))
 		case !s.wishes.admits(id):
 			s.refuseWish(id)
 		case free && s.wishes.running < s.wishes.atOnce:

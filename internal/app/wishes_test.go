@@ -14,6 +14,7 @@ import (
 
 	"kiln/internal/app"
 	"kiln/internal/config"
+	"kiln/internal/metrics"
 	"kiln/internal/spool"
 )
 
@@ -177,6 +178,47 @@ func TestTheNextJobBegins(t *testing.T) {
 	if diff := cmp.Diff([]string{first, second}, g.beginnings()); diff != "" {
 		t.Errorf("jobs (-want +got):\n%s", diff)
 	}
+}
+
+// TestAJobWithoutWishes begins too, and is no wish.
+func TestAJobWithoutWishes(t *testing.T) {
+	counted := metrics.New(metrics.Options{})
+	g := &granted{goOn: make(chan struct{})}
+	handler := &scripted{wish: g.wish, begun: g.begun, handle: func(context.Context, *spool.Claim) int { return 0 }}
+	exchange, _ := daemonOf(t, app.Options{Handler: handler, Metrics: counted}, func(s *config.Settings) { s.Prebuild = 1 })
+	eventually(t, func() bool { return exchange.Settings().Prebuild })
+	first, second := spool.NewWishJob(), spool.NewWishJob()
+	makeWish(t, exchange, spool.WishID(first, 0))
+	eventually(t, func() bool { return len(g.seen()) == 1 })
+	makeWish(t, exchange, spool.WishID(first, 1))
+	if err := exchange.BeginJob(second); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return len(left(t, exchange)) == 0 })
+	if diff := cmp.Diff([]string{first, second}, g.beginnings()); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+	eventually(t, func() bool { return wishesCounted(t, counted, metrics.WishRefused) == 1 }) // the one that waited
+	close(g.goOn)
+	makeWish(t, exchange, spool.WishID(second, 0))
+	eventually(t, func() bool { return len(g.seen()) == 2 })
+}
+
+// wishesCounted is how many wishes were counted with that outcome.
+func wishesCounted(t *testing.T, counted *metrics.Metrics, outcome metrics.Wish) (count float64) {
+	t.Helper()
+	families, err := counted.Gatherer().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, series := range family.GetMetric() {
+			if family.GetName() == "kiln_wishes_total" && series.GetLabel()[0].GetValue() == string(outcome) {
+				count += series.GetCounter().GetValue()
+			}
+		}
+	}
+	return count
 }
 
 // left are the wishes in the exchange.

@@ -49,7 +49,34 @@ func ParseWishID(id string) (job string, rank int, ok bool) {
 		return "", 0, false
 	}
 	rank, err := strconv.Atoi(id[jobDigits:])
-	return id[:jobDigits], rank, err == nil && rank < MaxWishes
+	if err != nil || rank >= MaxWishes {
+		return "", 0, false
+	}
+	return id[:jobDigits], rank, true
+}
+
+// JobBegins reports whether an id among the wishes is none but the beginning of a job.
+func JobBegins(id string) bool { return ValidID(id) && len(id) == jobDigits }
+
+// WishJob returns the job of an id among the wishes: of a wish, or of a beginning.
+func WishJob(id string) (job string, ok bool) {
+	if JobBegins(id) {
+		return id, true
+	}
+	job, _, ok = ParseWishID(id)
+	return job, ok
+}
+
+// BeginJob says that a job has begun, which may have no wish: an empty directory among the
+// wishes, which goes as they do.
+func (e *Exchange) BeginJob(job string) error {
+	if !JobBegins(job) {
+		return fmt.Errorf("%q is no job", job)
+	}
+	if err := makeOpen(e.root, path.Join(dirWishes, job)); err != nil {
+		return fmt.Errorf("begin a job: %w", err)
+	}
+	return nil
 }
 
 // NewWish starts a wish below tmp; see [WishID] for its id.
@@ -79,8 +106,8 @@ func (d *Draft) Wish(wish Wish) error {
 	return nil
 }
 
-// Wishes returns the ids of the wishes in the exchange, in no order, and how many other
-// names lie beside them, at most ten thousand in all.
+// Wishes returns the ids of the wishes in the exchange and of the jobs that begin, in no
+// order, and how many other names lie beside them, at most ten thousand in all.
 func (e *Exchange) Wishes() (ids []string, foreign int, err error) { return e.ids(dirWishes) }
 
 // TakenWish is a wish that is no longer in the exchange.
@@ -136,7 +163,8 @@ func (e *Exchange) openWish(id string) (*TakenWish, error) {
 	return taken, nil
 }
 
-// RemoveWish removes a wish that nobody carries out. One that is gone is no error.
+// RemoveWish removes a wish that nobody carries out, or the beginning of a job. One that is
+// gone is no error.
 func (e *Exchange) RemoveWish(id string) error {
 	if err := checkID(id); err != nil {
 		return err

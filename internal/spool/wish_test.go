@@ -142,6 +142,47 @@ func TestADirectoryThatStays(t *testing.T) {
 	}
 }
 
+// TestABeginningOfAJob is seen among the wishes, and is none.
+func TestABeginningOfAJob(t *testing.T) {
+	exchange, dir := wishing(t)
+	job := spool.NewWishJob()
+	if err := exchange.BeginJob(job); err != nil {
+		t.Fatal(err)
+	}
+	ids := wishesOf(t, exchange)
+	if len(ids) != 1 || !spool.JobBegins(ids[0]) {
+		t.Fatalf("the exchange has %v", ids)
+	}
+	if of, ok := spool.WishJob(ids[0]); !ok || of != job {
+		t.Errorf("it is of %q, %v", of, ok)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "wishes", ids[0])); err != nil || info.Mode().Perm() != 0o777 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, _, ok := spool.ParseWishID(ids[0]); ok {
+		t.Error("it is a wish")
+	}
+	if err := exchange.RemoveWish(ids[0]); err != nil || len(wishesOf(t, exchange)) > 0 {
+		t.Errorf("it stays, %v", err)
+	}
+	if err := exchange.BeginJob(spool.WishID(job, 0)); err == nil {
+		t.Error("a wish is a job")
+	}
+}
+
+// TestWishJob of ids in the exchange.
+func TestWishJob(t *testing.T) {
+	job := spool.NewWishJob()
+	for id, want := range map[string]string{
+		spool.WishID(job, 0): job, spool.WishID(job, 19): job, job: job,
+		spool.WishID(job, 20): "", job + "1": "", job[1:]: "", strings.ToUpper(job): "", "": "",
+	} {
+		if got, ok := spool.WishJob(id); got != want || ok != (want != "") {
+			t.Errorf("%q is of %q, %v, want %q", id, got, ok, want)
+		}
+	}
+}
+
 func TestWishIDs(t *testing.T) {
 	job := spool.NewWishJob()
 	for id, want := range map[string]int{
