@@ -2,7 +2,7 @@
 // that steps need.
 //
 // [Builds] are the builds of the wishes of one job, and end with it, or once a step brings
-// other files for the same Dockerfile; see [kiln/internal/spool.Wish].
+// the same Dockerfile, unless it follows the build; see [kiln/internal/spool.Wish].
 // [Pods] is the cluster as both have it: where a pod of this runner finds no room, for a
 // quota or on the nodes, the wishes of the job are over, and the pod of a step is tried
 // again while theirs go.

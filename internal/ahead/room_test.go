@@ -58,7 +58,7 @@ func TestRoom(t *testing.T) {
 					builds.BeginJob(job)
 					var end func()
 					var err error
-					if wish, end, err = builds.Begin(t.Context(), spool.WishID(job, 0)); err != nil {
+					if wish, end, err = builds.Begin(t.Context(), spool.WishID(job, 0), "/Dockerfile"); err != nil {
 						t.Fatal(err)
 					}
 					defer end()

@@ -46,7 +46,7 @@ const (
 	WishReused    Wish = "reused"    // the registry had the image
 	WishFollowed  Wish = "followed"  // a pod of another request's built it
 	WishYielded   Wish = "yielded"   // given up, because the cluster had no room
-	WishCancelled Wish = "cancelled" // given up, because the job was over
+	WishCancelled Wish = "cancelled" // given up, because the job was over, or a step had come before
 	WishFailed    Wish = "failed"    // it cannot be built; the step says why
 	WishRefused   Wish = "refused"   // no wish, or more than a job may have
 )

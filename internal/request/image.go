@@ -20,11 +20,10 @@ func (s *step) build(ctx context.Context, owner metav1.OwnerReference) (imagebui
 		s.handler.builds.Refused(ctx, s.asker(owner), err)
 		return imagebuild.Image{}, err
 	}
-	of := ahead.Source{Dockerfile: s.asked.Path, Context: source.Context.Digest}
 	if s.ahead {
-		s.handler.ahead.Of(s.id, of)
+		s.handler.ahead.Of(s.id, source.Context.Digest)
 	} else {
-		s.handler.ahead.Wanted(of)
+		s.handler.ahead.Wanted(ahead.Source{Dockerfile: s.asked.Path, Context: source.Context.Digest})
 	}
 	image, err := s.handler.builds.Image(ctx, source, s.asker(owner))
 	if image.Reused == "" { // else it may have to be built all the same

@@ -54,7 +54,7 @@ func (h *Handler) wishOf(wish *spool.TakenWish) *step {
 
 // grant does the work of Wish.
 func (s *step) grant(ctx context.Context) (image imagebuild.Image, err error) {
-	ctx, end, err := s.handler.ahead.Begin(ctx, s.id)
+	ctx, end, err := s.handler.ahead.Begin(ctx, s.id, s.asked.Path)
 	if err != nil {
 		return image, err
 	}
@@ -78,7 +78,7 @@ func wishOutcome(err error, image imagebuild.Image) metrics.Wish {
 	switch {
 	case errors.Is(err, ahead.ErrNoRoom):
 		return metrics.WishYielded
-	case errors.Is(err, ahead.ErrJobOver), errors.Is(err, ahead.ErrChanged), errors.Is(err, context.Canceled):
+	case errors.Is(err, ahead.ErrJobOver), errors.Is(err, ahead.ErrBrought), errors.Is(err, context.Canceled):
 		return metrics.WishCancelled
 	case err != nil:
 		return metrics.WishFailed

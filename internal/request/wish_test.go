@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -139,6 +140,70 @@ func TestAChangedAction(t *testing.T) {
 			t.Errorf("left %s", left)
 		}
 	})
+}
+
+// TestAStepBeforeItsWish leaves nothing for the wish to do: neither with the files that it
+// had before nor with the step's own; also where the step comes while the files of the wish
+// are being read. The next job's wishes are carried out.
+func TestAStepBeforeItsWish(t *testing.T) {
+	const changed = plainDockerfile + "RUN other\n"
+	for name, tt := range map[string]struct {
+		step    string        // its Dockerfile
+		after   time.Duration // from the step's beginning to the wish's turn
+		reading bool          // the step comes with that
+		next    bool          // the wish is one of the next job
+		want    metrics.Wish
+		builds  int
+	}{
+		"changed":            {step: changed, after: time.Minute, want: metrics.WishCancelled, builds: 1},
+		"changed just now":   {step: changed, after: 3 * time.Second, want: metrics.WishCancelled, builds: 1},
+		"changed meanwhile":  {step: changed, reading: true, want: metrics.WishCancelled, builds: 1},
+		"the same":           {step: plainDockerfile, after: time.Minute, want: metrics.WishCancelled, builds: 1},
+		"the same just now":  {step: plainDockerfile, after: 3 * time.Second, want: metrics.WishCancelled, builds: 1},
+		"the same meanwhile": {step: plainDockerfile, reading: true, want: metrics.WishCancelled, builds: 1},
+		"the next job":       {step: changed, after: time.Minute, next: true, want: metrics.WishBuilt, builds: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, nil)
+				job := s.begin()
+				step := func() {
+					if got := s.step(t.Context(), built(), staged(t, tt.step)); got.code != 0 {
+						t.Errorf("the step ended with %d:\n%s", got.code, got.log)
+					}
+				}
+				if !tt.reading {
+					go step()
+					time.Sleep(tt.after)
+				}
+				if tt.next {
+					job = s.begin()
+				}
+				taken := s.wish(job, 0, plainDockerfile)
+				defer taken.Close()
+				wish := s.handler.wishOf(taken)
+				wish.staged = func() (*os.File, error) {
+					if tt.reading {
+						go step()
+						time.Sleep(3 * time.Second)
+					}
+					return taken.Context()
+				}
+				began := time.Now()
+				image, err := wish.grant(t.Context())
+				if got := wishOutcome(err, image); got != tt.want {
+					t.Errorf("the wish ended with %s, %v, want %s", got, err, tt.want)
+				}
+				if took := time.Since(began); !tt.next && took > 3*time.Second {
+					t.Errorf("the wish took %s", took)
+				}
+				time.Sleep(time.Minute)
+				if left := s.left(); left != "" || s.builds != tt.builds {
+					t.Errorf("%d builds, left %q, want %d", s.builds, left, tt.builds)
+				}
+			})
+		})
+	}
 }
 
 // TestTheSecondWish finds what the first one built.
