@@ -22,8 +22,9 @@ const (
 )
 
 // makeWishes tells the daemon that a job begins, and hands it the contexts of the job's
-// container actions before a step wants them. Nobody waits for this process, and nobody hears of it: what it cannot
-// do, the step does. args may have the process id of the runner's worker.
+// container actions before a step wants them. Nobody waits for this process, and nobody
+// hears of it: what it cannot do, the step does. args may have the process id of the
+// runner's worker.
 func makeWishes(args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), wishesTime)
 	defer cancel()
