@@ -16,7 +16,7 @@ import (
 
 // Version is what the keys of images bind that are put together. It changes with what is
 // made of the same input.
-const Version = "put together by kiln v1"
+const Version = "put together by kiln v2"
 
 // Input is what an image is assembled of. Nothing changes it.
 type Input struct {

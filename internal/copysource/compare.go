@@ -39,6 +39,9 @@ const (
 	// SetBelow: it has a directory with the setuid or setgid bit in it, which one
 	// Kaniko drops.
 	SetBelow
+	// Twice: the pattern matches a directory and, by a class that stands for a slash,
+	// what is in it. Docker copies the directory, Kaniko what is in it besides.
+	Twice
 )
 
 // Finding is a problem of one source.
@@ -139,7 +142,26 @@ func compare(tree *buildcontext.Tree, source string, wild bool) (findings []Find
 	if wild && takesWhole(tree, matches, nodes) {
 		tell(Finding{Problem: Whole, Name: "."})
 	}
+	if at := slices.IndexFunc(nodes, within(matches)); wild && at >= 0 {
+		tell(Finding{Problem: Twice, Name: nodes[at].Path})
+	}
 	return findings, nodes, false
+}
+
+// within reports whether an entry is in a directory that is a match.
+func within(matches []Match) func(buildcontext.Node) bool {
+	matched := make(map[string]bool, len(matches))
+	for _, m := range matches {
+		matched[m.Name] = true
+	}
+	return func(node buildcontext.Node) bool {
+		for dir := path.Dir(node.Path); dir != "."; dir = path.Dir(dir) {
+			if matched[dir] {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // below tells what is odd in a directory that is copied.

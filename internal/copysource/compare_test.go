@@ -38,7 +38,7 @@ func tree(t *testing.T, entries string) *buildcontext.Tree {
 func text(findings []copysource.Finding) string {
 	var all []string
 	for _, f := range findings {
-		problem := [...]string{"missing", "link", "lost", "whole", "nothing", "several", "mode", "link below", "set below"}[f.Problem]
+		problem := [...]string{"missing", "link", "lost", "whole", "nothing", "several", "mode", "link below", "set below", "twice"}[f.Problem]
 		line := strings.TrimSpace(fmt.Sprintf("%s %d %s", problem, f.Source, f.Name))
 		if f.Target != "" {
 			line += " -> " + f.Target
@@ -113,6 +113,11 @@ func TestCompare(t *testing.T) {
 		{"d/ 775, l -> d", "l", "mode 0 l, link 0 l -> d"},
 		{"d/, d/e/ 2755, d/e/f/ 4755", "d", "set below 0 d/e"},
 		{"d/ 2755, l -> d", "d", "mode 0 d"},
+
+		{"a1b/, a1b/x/, a1b/x/f", "*[^a-z]?", "twice 0 a1b/x, several 0"},
+		{"d/, d/a1b/, d/a1b/x", "d/*[^a-z]?", "twice 0 d/a1b/x, several 0"},
+		{"a1b/, a1b/x", "a1b *[^a-z]?", "twice 1 a1b/x, several 0"},
+		{"ab/, ab/f", "a[b]", ""},
 
 		{"f", "[", ""},
 		{"f", "f[ nowhere", ""},

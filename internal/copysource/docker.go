@@ -22,8 +22,9 @@ type Match struct {
 
 // Docker returns what Docker copies for a source, whose variables are
 // expanded: a path that leads to one entry, or a pattern that matches any
-// number, in the order of the tree. The error is [ErrMissing], with the match
-// that leads nowhere as the last one, or [path.ErrBadPattern].
+// number, in the order of the tree. Nothing in a directory that a pattern matches is
+// a match of its own. The error is [ErrMissing], with the match that leads nowhere as
+// the last one, or [path.ErrBadPattern].
 func Docker(tree *buildcontext.Tree, source string) ([]Match, error) {
 	literal, pattern := split(path.Join("/", source))
 	if pattern == "" {
@@ -34,7 +35,11 @@ func Docker(tree *buildcontext.Tree, source string) ([]Match, error) {
 		return []Match{{Name: relative(literal)}}, ErrMissing
 	}
 	var matches []Match
+	taken := "" // what is in the directory that matched last begins with it
 	for _, node := range tree.Below(base.Path) {
+		if taken != "" && strings.HasPrefix(node.Path, taken) {
+			continue
+		}
 		rest := strings.TrimPrefix(node.Path, base.Path+"/")
 		matched, err := match(pattern, rest)
 		if err != nil {
@@ -44,6 +49,9 @@ func Docker(tree *buildcontext.Tree, source string) ([]Match, error) {
 			continue
 		}
 		name := path.Join(relative(literal), rest)
+		if node.Dir {
+			taken = node.Path + "/"
+		}
 		if node.Link == "" {
 			matches = append(matches, Match{Name: name, Node: node})
 			continue

@@ -193,7 +193,8 @@ func about(finding copysource.Finding) string {
 		return fmt.Sprintf("%s is a symbolic link to %s: ", shorten(finding.Name), shorten(finding.Target))
 	case finding.Problem == copysource.Mode:
 		return fmt.Sprintf("%s has the mode %o: ", shorten(finding.Name), finding.Mode)
-	case finding.Source < 0 && finding.Name != "", finding.Problem == copysource.Whole && finding.Name != ".":
+	case finding.Source < 0 && finding.Name != "", finding.Problem == copysource.Twice,
+		finding.Problem == copysource.Whole && finding.Name != ".":
 		return shorten(finding.Name) + ": "
 	case finding.Problem == copysource.Lost:
 		return shorten(finding.Name) + " lies behind a symbolic link: "

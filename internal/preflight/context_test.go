@@ -64,6 +64,8 @@ func TestContext(t *testing.T) {
 		"a file into a directory with an owner": {"FROM a\nUSER x:x\nWORKDIR /app\nCOPY src /app\n", "src", ""},
 		"a directory to /.":                     {"FROM a\nCOPY src /new/.\n", "src/", ""},
 		"a file to /.":                          {"FROM a\nCOPY src /new/.\n", "src", `COPY ["src","/new/"]`},
+		"a pattern that matches in a match":     {"FROM a\nCOPY *[^a-z]? /x/\n", "a1b/,a1b/x/,a1b/x/f", "a1b/x: Kaniko copies"},
+		"a pattern that matches a directory":    {"FROM a\nCOPY *[^a-z]? /x/\n", "a1b/,a1b/xyz/", ""},
 		"a mode":                                {"FROM a\nCOPY src /new\n", "src/ 700", "src has the mode 700: this Kaniko gives the target the mode"},
 		"a mode and --chmod":                    {"FROM a\nCOPY --chmod=755 src /new\n", "src/ 700", ""},
 		"no context":                            {"FROM a\nCOPY l x* /l/\n", "", ""},

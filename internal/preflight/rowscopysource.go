@@ -97,6 +97,12 @@ func contextRows() []Row {
 			Advice:            "Name the directory that the link leads to.",
 			find:              finds(copysource.Lost),
 		},
+	}
+}
+
+// patternRows are those of them that are about patterns, and about what is copied whole.
+func patternRows() []Row {
+	return []Row{
 		{
 			ID:                "CopyPatternWhole",
 			Name:              "COPY or ADD of a pattern such as * that the name of the context's own directory matches",
@@ -107,6 +113,17 @@ func contextRows() []Row {
 			Message:           "Kaniko takes the pattern for the whole context too, and copies all of it with its directories besides",
 			Advice:            "Write . to copy everything, or name the files and directories, for example by patterns that do not begin with a wildcard or a dot.",
 			find:              finds(copysource.Whole),
+		},
+		{
+			ID:                "CopyPatternTwice",
+			Name:              "COPY or ADD of a pattern that matches a directory and, by a class that stands for a slash, what is in it",
+			Example:           "FROM busybox\nCOPY *[^a-z]? /x/\n",
+			Context:           []string{"a1b/", "a1b/x/", "a1b/x/f"},
+			Chainguard:        Refuse,
+			Osscontainertools: Refuse,
+			Message:           "Kaniko copies what the pattern matches in a directory that it matches too, Docker the directory alone",
+			Advice:            "Write the characters that the class may stand for, for example [0-9], in place of those that it may not.",
+			find:              finds(copysource.Twice),
 		},
 		{
 			ID:                "CopyPatternNothing",
