@@ -65,7 +65,7 @@ func assemble(ctx context.Context, in Input) (*Image, error) {
 	}
 	a := &assembly{root: newRoot(in.Below, ctx.Done()), config: config, listing: newListing(in.Context), scope: in.Plan.Scope()}
 	for _, step := range in.Plan.Rest {
-		if err := errors.Join(a.step(step), config.within()); err != nil {
+		if err := a.follow(step); err != nil {
 			return nil, asUnsure(step.Line, err)
 		}
 	}
@@ -83,6 +83,14 @@ func asUnsure(line int, err error) *split.Unsure {
 		return u
 	}
 	return &split.Unsure{Line: line, Reason: err.Error()}
+}
+
+// follow follows one instruction within the bounds: not all of them ask by themselves.
+func (a *assembly) follow(step split.Step) error {
+	if err := a.root.within(); err != nil {
+		return err
+	}
+	return errors.Join(a.step(step), a.config.within())
 }
 
 // step follows one instruction.
@@ -170,6 +178,9 @@ func (a *assembly) chmod(change split.Chmod, c *instructions.RunCommand) error {
 			name = dir + "/" + name
 		}
 		at, err := a.root.reach(name)
+		if err == nil {
+			err = a.root.within()
+		}
 		if err != nil {
 			return err
 		}
@@ -204,10 +215,8 @@ func (a *assembly) shell() bool {
 			return false
 		}
 	}
-	for name := range a.root.nodes {
-		if library(name) {
-			return false
-		}
+	if a.root.libraries > 0 {
+		return false
 	}
 	search, _ := a.scope.Get("PATH")
 	return a.program("/bin/sh") && a.firstIsBelow(search)

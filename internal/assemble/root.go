@@ -34,6 +34,8 @@ type root struct {
 	// longer than a file system takes.
 	names int
 	long  bool
+	// libraries is how many nodes may have a part in how every program starts.
+	libraries int
 	// done is closed when nobody waits for it any more.
 	done <-chan struct{}
 }
@@ -160,8 +162,19 @@ func (r *root) put(name string, n *node) {
 	if r.nodes[name] == nil {
 		r.names += len(name)
 		r.long = r.long || len(name) > maxPath || len(path.Base(name)) > maxComponent
+		if library(name) {
+			r.libraries++
+		}
 	}
 	r.nodes[name] = n
+}
+
+// drop forgets a node, whose name counts on.
+func (r *root) drop(name string) {
+	if library(name) {
+		r.libraries--
+	}
+	delete(r.nodes, name)
 }
 
 // mkdirAll makes a directory and those that lead to it, as mkdir -p does: what is there
@@ -216,7 +229,7 @@ func (r *root) lay(over *root) error {
 		for dir := name; dir != ""; {
 			r.steps++
 			if dir = parent(dir); replaced[dir] {
-				delete(r.nodes, name)
+				r.drop(name)
 				break
 			}
 		}
