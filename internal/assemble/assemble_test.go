@@ -123,7 +123,7 @@ func input(t testing.TB, dockerfile, context string) (in assemble.Input, content
 	if err != nil {
 		t.Fatal(err)
 	}
-	below, err := treeindex.Overlay(index)
+	below, err := treeindex.Overlay(t.Context(), index)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -191,7 +191,7 @@ func (a *assembly) make(ctx context.Context) (result, error) {
 		return result{}, err
 	}
 	a.keep(ctx, indexes, made)
-	tree, err := treeindex.Overlay(indexes...)
+	tree, err := treeindex.Overlay(timed, indexes...)
 	if err != nil {
 		return result{}, err
 	}

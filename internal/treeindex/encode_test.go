@@ -79,7 +79,7 @@ func FuzzDecode(f *testing.F) {
 		if !bytes.Equal(index.Encode(), data) {
 			t.Error("an index is encoded in two ways")
 		}
-		if tree, err := treeindex.Overlay(index); err == nil {
+		if tree, err := treeindex.Overlay(t.Context(), index); err == nil {
 			_, _ = treeindex.Follow(tree.Find, "/a/b") // only a panic counts
 		}
 	})
@@ -109,7 +109,7 @@ func FuzzRead(f *testing.F) {
 			}
 			layers = append(layers, index)
 		}
-		tree, err := treeindex.Overlay(layers...)
+		tree, err := treeindex.Overlay(t.Context(), layers...)
 		if err != nil {
 			if !isOdd(err) {
 				t.Errorf("got the error %v, want one of type *treeindex.Odd", err)
@@ -213,7 +213,7 @@ func BenchmarkRead(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		tree, err := treeindex.Overlay(index)
+		tree, err := treeindex.Overlay(b.Context(), index)
 		if err != nil {
 			b.Fatal(err)
 		}

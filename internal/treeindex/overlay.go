@@ -1,6 +1,7 @@
 package treeindex
 
 import (
+	"context"
 	"path"
 	"slices"
 	"strings"
@@ -23,24 +24,19 @@ func root() Entry { return implied("") }
 func implied(path string) Entry { return Entry{Path: path, Kind: Dir, Mode: 0o755} }
 
 // Overlay puts the layers of an image on each other, the lowest first. An error is of
-// type [*Odd].
-func Overlay(layers ...*Index) (*Tree, error) {
+// type [*Odd], or the context's.
+func Overlay(ctx context.Context, layers ...*Index) (*Tree, error) {
 	t := Empty()
+	var spare []Entry // what the tree before the last was written to: layers may be many
 	for _, layer := range layers {
-		m := merge{lower: t.entries}
-		for _, e := range layer.Entries {
-			if err := m.put(e); err != nil {
-				return nil, err
-			}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		m.until("", true)
-		if len(m.out) > MaxEntries {
-			return nil, odd("", "the image has more than %d entries", MaxEntries)
-		}
-		if err := link(m.out); err != nil {
+		m := merge{lower: t.entries, out: slices.Grow(spare[:0], len(t.entries)+len(layer.Entries))}
+		if err := m.layer(layer); err != nil {
 			return nil, err
 		}
-		t.entries = m.out
+		spare, t.entries = t.entries, m.out
 		t.account(layer)
 	}
 	return t, nil
@@ -74,16 +70,43 @@ func within(path, dir string) bool {
 	return dir == "" || path == dir || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
 }
 
-// until takes over what the lower tree has before a path, or all.
-func (m *merge) until(path string, all bool) {
-	for len(m.lower) > 0 && (all || Compare(m.lower[0].Path, path) < 0) {
-		e := m.lower[0]
-		m.lower = m.lower[1:]
-		if m.covered && within(e.Path, m.cover) && (m.self || e.Path != m.cover) {
-			continue
+// layer puts all entries of a layer.
+func (m *merge) layer(layer *Index) error {
+	hard := false
+	for _, e := range layer.Entries {
+		if err := m.put(e); err != nil {
+			return err
 		}
-		m.out = append(m.out, e)
+		hard = hard || e.Kind == Hard
 	}
+	m.until("", true)
+	if len(m.out) > MaxEntries {
+		return odd("", "the image has more than %d entries", MaxEntries)
+	}
+	if !hard { // the lower tree has none
+		return nil
+	}
+	return link(m.out)
+}
+
+// until takes over what the lower tree has before a path, or all. What the cover drops
+// of that comes first: it is in one piece.
+func (m *merge) until(path string, all bool) {
+	end := len(m.lower)
+	if !all {
+		end, _ = search(m.lower, path)
+	}
+	from := 0
+	for from < end && m.drops(m.lower[from].Path) {
+		from++
+	}
+	m.out = append(m.out, m.lower[from:end]...)
+	m.lower = m.lower[end:]
+}
+
+// drops reports whether the cover drops the lower tree's entry of a path.
+func (m *merge) drops(path string) bool {
+	return m.covered && within(path, m.cover) && (m.self || path != m.cover)
 }
 
 // below returns the lower tree's entry of a path, and takes it away.
@@ -93,7 +116,7 @@ func (m *merge) below(path string) (Entry, bool) {
 	}
 	e := m.lower[0]
 	m.lower = m.lower[1:]
-	if m.covered && within(path, m.cover) && (m.self || path != m.cover) {
+	if m.drops(path) {
 		return Entry{}, false
 	}
 	return e, true

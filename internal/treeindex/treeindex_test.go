@@ -118,7 +118,7 @@ func TestOverlay(t *testing.T) {
 			for _, members := range test.layers {
 				layers = append(layers, read(t, members...))
 			}
-			tree, err := treeindex.Overlay(layers...)
+			tree, err := treeindex.Overlay(t.Context(), layers...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func TestOverlayIsOdd(t *testing.T) {
 				indexes = append(indexes, index)
 			}
 			if err == nil {
-				_, err = treeindex.Overlay(indexes...)
+				_, err = treeindex.Overlay(t.Context(), indexes...)
 			}
 			if _, isOdd := errors.AsType[*treeindex.Odd](err); !isOdd {
 				t.Errorf("got the error %v, want one of type *treeindex.Odd", err)
@@ -248,7 +248,7 @@ func TestAccount(t *testing.T) {
 			for _, members := range test.layers {
 				layers = append(layers, read(t, members...))
 			}
-			tree, err := treeindex.Overlay(layers...)
+			tree, err := treeindex.Overlay(t.Context(), layers...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +260,7 @@ func TestAccount(t *testing.T) {
 }
 
 func TestFollow(t *testing.T) {
-	tree, err := treeindex.Overlay(read(t,
+	tree, err := treeindex.Overlay(t.Context(), read(t,
 		dir("usr", 0o755), dir("usr/bin", 0o755), link("bin", "usr/bin"), link("abs", "/usr/bin"), file("usr/bin/x"),
 		link("usr/bin/y", "../../etc/y"), link("out", "../../../usr"), link("new", "/not/there"), link("loop", "loop"),
 		link("two", "bin"), link("usr/bin/vi", "/etc/vi"), dir("etc", 0o755), link("etc/vi", "/usr/bin/x"), file("f"), link("root", "/")))

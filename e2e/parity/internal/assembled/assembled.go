@@ -141,7 +141,7 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 		if in.Config, err = below.RawConfigFile(); err != nil {
 			return err
 		}
-		if in.Below, err = index(below); err != nil {
+		if in.Below, err = index(ctx, below); err != nil {
 			return &Whole{Err: err}
 		}
 	}
@@ -251,7 +251,7 @@ func (b *build) part(plan *split.Plan) (*candidate.Source, error) {
 }
 
 // index is the tree of an image, by way of the encoded index of each layer.
-func index(img v1.Image) (*treeindex.Tree, error) {
+func index(ctx context.Context, img v1.Image) (*treeindex.Tree, error) {
 	layers, err := img.Layers()
 	if err != nil {
 		return nil, err
@@ -276,7 +276,7 @@ func index(img v1.Image) (*treeindex.Tree, error) {
 		}
 		indexes = append(indexes, again)
 	}
-	return treeindex.Overlay(indexes...)
+	return treeindex.Overlay(ctx, indexes...)
 }
 
 // push pushes what was made.
