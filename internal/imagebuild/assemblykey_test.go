@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.uber.org/zap"
 
+	"kiln/internal/executor"
 	"kiln/internal/failure"
 	"kiln/internal/imagebuild"
 	"kiln/internal/podtest"
@@ -91,6 +92,30 @@ func TestTagMoves(t *testing.T) {
 			t.Errorf("the base part is built of %q, want %s", got, first)
 		}
 	})
+}
+
+// TestUnusedStage: a base part binds nothing of a stage that nothing uses, where Kaniko
+// does not build it.
+func TestUnusedStage(t *testing.T) {
+	for flavor, pods := range map[string]int{executor.Osscontainertools: 1, executor.Chainguard: 2} {
+		t.Run(flavor, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newSplitWorld(t)
+				w.flavor = executor.Flavor{Name: flavor}
+				r := w.runner("a", nil, nil)
+				for _, content := range []string{"one", "two"} {
+					w.stage("FROM other.example.com/test:1 AS test\nCOPY . .\nRUN test\n"+
+						"FROM base.example.com/base:1\nCOPY list /\nRUN install\nCOPY . /src/\n", "list", "x", "main.c", content)
+					if image := r.must(t); image.Reused != "" {
+						t.Errorf("the image of %s is %+v", content, image)
+					}
+				}
+				if n := w.podsMade(); n != pods {
+					t.Errorf("%d build pods, want %d", n, pods)
+				}
+			})
+		})
+	}
 }
 
 // TestNotTogether: what Kaniko cannot build, and kiln could not put together for a fault

@@ -51,6 +51,7 @@ const (
 // world is a cluster with registries, and a Dockerfile that some want built.
 type world struct {
 	t        *testing.T
+	flavor   executor.Flavor
 	cluster  *podtest.Cluster
 	registry *podtest.Registry
 	source   imagebuild.Source
@@ -227,7 +228,7 @@ func (w *world) runner(name string, faults, lookups podtest.Faults) *runner {
 	w.must(err)
 	r.builder, err = imagebuild.New(imagebuild.Options{
 		Pods: r.client, Registry: w.registry.Client(lookups), Namespace: "ci", Settings: w.settings, Names: names,
-		Flavor: executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"},
+		Flavor: cmp.Or(w.flavor, executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}),
 		Logger: zap.NewNop(),
 	})
 	w.must(err)

@@ -125,17 +125,37 @@ func (s *scene) cut() (at, count int) {
 	return -1, 0
 }
 
-// base are the instructions of the base part: all stages count up to where it ends.
+// base are the instructions of the base part: those of the stages up to where it ends, but
+// for the ones that nothing uses, which this Kaniko does not build.
 func (s *scene) base() []instruction {
 	at, count := s.cut()
 	if at < 0 {
 		return nil
 	}
 	var all []instruction
-	for i := range at {
-		all = append(all, s.own(i)...)
+	for i, used := 0, s.used(); i < at; i++ {
+		if used[i] {
+			all = append(all, s.own(i)...)
+		}
 	}
 	return append(all, s.own(at)[:count]...)
+}
+
+// used are the stages that the last one goes back to.
+func (s *scene) used() map[int]bool {
+	used := map[int]bool{}
+	for work := []int{len(s.stages) - 1}; len(work) > 0; {
+		i := work[0]
+		if work = work[1:]; i < 0 || used[i] {
+			continue
+		}
+		used[i] = true
+		work = append(work, s.stages[i].below)
+		for _, in := range s.own(i) {
+			work = append(work, slices.IndexFunc(s.stages, func(st stage) bool { return in.from != "" && st.name == in.from }))
+		}
+	}
+	return used
 }
 
 // onBuild are the triggers of the one base that has some.
@@ -147,29 +167,8 @@ func (s *scene) onBuild() []string {
 	return all
 }
 
-// copies are the sources of the base part in the context. All may be copied where a stage
-// that nothing uses is built from an image that nobody looks at: it may have triggers.
-func (s *scene) copies() []string {
-	looked, used := map[bool]bool{}, map[int]bool{}
-	for work := []int{len(s.stages) - 1}; len(work) > 0; {
-		i := work[0]
-		if work = work[1:]; i < 0 || used[i] {
-			continue
-		}
-		if used[i] = true; s.stages[i].below < 0 {
-			looked[s.stages[i].triggers] = true
-		}
-		work = append(work, s.stages[i].below)
-		for _, in := range s.own(i) {
-			work = append(work, slices.IndexFunc(s.stages, func(st stage) bool { return in.from != "" && st.name == in.from }))
-		}
-	}
-	at, _ := s.cut()
-	if at >= 0 && slices.ContainsFunc(s.stages[:at], func(st stage) bool { return st.below < 0 && !looked[st.triggers] }) {
-		return []string{"."}
-	}
-	return sourcesOf(s.base())
-}
+// copies are the sources of the base part in the context.
+func (s *scene) copies() []string { return sourcesOf(s.base()) }
 
 // all are all instructions.
 func (s *scene) all() []instruction {

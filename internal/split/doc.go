@@ -16,7 +16,8 @@
 // A base part is sent as a Dockerfile that is cut behind its last instruction, so
 // that what is sent and what a key binds can be the same, with those entries of the
 // context alone that its own COPYs and ADDs name. The entries may be more than those
-// that are copied, never fewer.
+// that are copied, never fewer: the stages that nothing uses are in what is sent, and
+// count unless they are certainly not built ([Input.Skips]).
 //
 // [Decide] is pure. The Dockerfile and the triggers are hostile, and bounded as
 // package preflight bounds them; values of variables are bounded here again, since

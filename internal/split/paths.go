@@ -24,14 +24,17 @@ type selection struct {
 }
 
 // paths returns the entries of the context that the Dockerfile up to a line takes,
-// whole where it may be any of them. Stages that nothing uses count too: an executor
-// may build them.
+// whole where it may be any of them. Stages that nothing uses count too, unless they are
+// skipped: an executor may build them.
 func (d *decision) paths(last int) (names []string, whole bool) {
 	taken := &selection{tree: d.Tree, names: map[string]bool{}}
 	behind := make([]*cursor, len(d.stages))
 	for i := range d.stages {
 		if d.stages[i].Location[0].Start.Line > last {
 			break
+		}
+		if d.Skips[i] {
+			continue
 		}
 		if behind[i] = d.follow(taken, behind, i, last); behind[i] == nil || taken.whole {
 			return nil, true
@@ -53,8 +56,10 @@ func (d *decision) follow(taken *selection, behind []*cursor, index, last int) *
 			return nil
 		}
 		steps = steps[1:]
+	} else if base := behind[d.baseOf(index)]; base != nil {
+		at = base.copy()
 	} else {
-		at = behind[d.baseOf(index)].copy()
+		return nil // it is built on what is skipped
 	}
 	for _, step := range steps {
 		if step.Line > last {

@@ -33,6 +33,9 @@ type Input struct {
 	// Archive reports whether ADD may unpack a file of the context, whose path is
 	// clean and relative. Nil takes every file for an archive.
 	Archive func(path string) bool
+	// Skips has the numbers of the stages that the executor certainly does not build:
+	// the image needs none of them.
+	Skips map[int]bool
 	// NoChmod takes every RUN for one that runs something.
 	NoChmod bool
 }

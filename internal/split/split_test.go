@@ -153,6 +153,42 @@ func TestDecideWithoutChmod(t *testing.T) {
 	}
 }
 
+// TestDecideSkips leaves out what stages copy that are not built.
+func TestDecideSkips(t *testing.T) {
+	for name, test := range map[string]struct {
+		dockerfile string
+		skips      []int
+		// paths are what the base part gets of the context, "*" for all.
+		paths string
+	}{
+		"one on an image of its own": {"FROM other AS test\nRUN true\nFROM busybox\nCOPY requirements.txt .\nRUN pip\nCOPY . .\n", []int{0}, "requirements.txt"},
+		"one that may be built":      {"FROM other AS test\nRUN true\nFROM busybox\nCOPY requirements.txt .\nRUN pip\nCOPY . .\n", nil, "*"},
+		"one on a used stage":        {"FROM busybox AS b\nRUN x\nFROM b AS test\nCOPY . .\nRUN x\nFROM b\nCOPY a /\nRUN y\nCOPY . .\n", []int{1}, "a"},
+		"one on another":             {"FROM other AS p\nFROM p AS q\nCOPY d /\nFROM busybox\nRUN x\nCOPY a /\n", []int{0, 1}, ""},
+		"one that is used after all": {"FROM other AS p\nFROM p AS q\nCOPY d /\nFROM busybox\nRUN x\nCOPY a /\n", []int{0}, "*"},
+		"one between others":         {"FROM busybox AS b\nCOPY b /\nFROM other\nADD x.tar /\nFROM busybox\nCOPY --from=b /b /b\nCOPY a /\n", []int{1}, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := input(test.dockerfile)
+			in.Skips = map[int]bool{}
+			for _, stage := range test.skips {
+				in.Skips[stage] = true
+			}
+			plan, err := split.Decide(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths := strings.Join(plan.Paths, " ")
+			if plan.Whole {
+				paths = "*"
+			}
+			if paths != test.paths {
+				t.Errorf("the base part gets %q, want %q", paths, test.paths)
+			}
+		})
+	}
+}
+
 // TestScope has the values that variables have at the cut, as BuildKit gives them.
 func TestScope(t *testing.T) {
 	plan, err := split.Decide(input("ARG G=g$TARGETOS\nARG V=global\nFROM user AS one\nARG G\nENV A=$G NAME=new\nARG A=again B=$A\nRUN x\n" +
