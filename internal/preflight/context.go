@@ -27,11 +27,16 @@ type Context struct {
 	archives map[string]tarball.Facts
 	// repacked are those that were written anew.
 	repacked map[string][]byte
+	// whiteouts has an entry that a layer takes for a whiteout, by each directory in
+	// which one is.
+	whiteouts map[string]string
 }
 
 // Listed is a context of which no more is known than what is in it: no file was
 // looked into. The tree may be nil, and then nothing is known.
-func Listed(tree *buildcontext.Tree) *Context { return &Context{tree: tree} }
+func Listed(tree *buildcontext.Tree) *Context {
+	return &Context{tree: tree, whiteouts: whiteoutsOf(tree)}
+}
 
 // Archive reports whether an ADD of the file may unpack it: also where the file was
 // not looked into. The path is clean and relative.

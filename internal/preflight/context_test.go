@@ -68,6 +68,15 @@ func TestContext(t *testing.T) {
 		"a pattern that matches a directory":    {"FROM a\nCOPY *[^a-z]? /x/\n", "a1b/,a1b/xyz/", ""},
 		"a mode":                                {"FROM a\nCOPY src /new\n", "src/ 700", "src has the mode 700: this Kaniko gives the target the mode"},
 		"a mode and --chmod":                    {"FROM a\nCOPY --chmod=755 src /new\n", "src/ 700", ""},
+		"a whiteout in a directory":             {"FROM a\nCOPY . /opt/\n", "d/,d/.wh.old", "Dockerfile:2: d/.wh.old: a file"},
+		"a whiteout by its name":                {"FROM a\nRUN x\nADD .wh.old f /opt/\n", ".wh.old,f", ".wh.old: "},
+		"a whiteout by a pattern":               {"FROM a\nCOPY .w* /opt/\n", ".wh..wh..opq,f", ".wh..wh..opq: "},
+		"a directory for a whiteout":            {"FROM a\nCOPY d /opt/\n", "d/,d/.wh.e/,d/.wh.e/f", "d/.wh.e: "},
+		"a link for a whiteout":                 {"FROM a\nCOPY d /opt/\n", "d/,d/.wh.e -> f,d/f", "d/.wh.e: "},
+		"a whiteout elsewhere":                  {"FROM a\nCOPY d f /opt/\n", "d/,d/a.wh.f,d/.whf,e/,e/.wh.f,f", ""},
+		"what is in a whiteout":                 {"FROM a\nCOPY .wh.d /opt/\n", ".wh.d/,.wh.d/f", ""},
+		"a whiteout by another name":            {"FROM a\nCOPY .wh.old /new/old\n", ".wh.old", ""},
+		"a whiteout of a stage":                 {"FROM a AS b\nFROM a\nCOPY --from=b .wh.old /opt/\n", ".wh.old", ""},
 		"no context":                            {"FROM a\nCOPY l x* /l/\n", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

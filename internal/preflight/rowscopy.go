@@ -68,7 +68,7 @@ func adds(match func(*site, *instructions.AddCommand) bool) func(*site) bool {
 // order is that in which an instruction is written anew.
 func copyRows() []Row {
 	return slices.Concat(addRows(), copyFlagRows(), emptyFlagRows(), copyModeRows(), copyOntoRows(), chownRows(), directoryRows(), linkRows(),
-		copySourceRows(), copyFromRows(), contextRows(), patternRows(), archiveRows(), archiveEntryRows(), containerRows(), copyOwnRows())
+		copySourceRows(), copyFromRows(), contextRows(), patternRows(), whiteoutRows(), archiveRows(), archiveEntryRows(), containerRows(), copyOwnRows())
 }
 
 func copyFlagRows() []Row {
