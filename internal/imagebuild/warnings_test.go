@@ -28,6 +28,8 @@ func TestWarnings(t *testing.T) {
 		"in the rest, by Kaniko": {"RUN make\nCOPY --chown=app main.c /\n", true, []string{chown}},
 		"in the base part":       {"USER app\nCOPY --chown=app main.c /\nRUN make\nUSER root\n", false, []string{chown}},
 		"nothing for a rest":     {"USER app\nCOPY --chown=app main.c /\nRUN make\n", false, []string{chown}},
+		"in no image":            {"RUN make\nCOPY d main.c /data/\n", false, []string{chown}},
+		"in no image, no RUN":    {"USER app\nCOPY d /data/\n", false, []string{chown}},
 		"in any case":            {"RUN apk add docker-cli\nCOPY --chown=app main.c /\n", false, []string{docker}},
 		"in any case, by Kaniko": {"RUN apk add docker-cli\nCOPY --chown=app main.c /\n", true, []string{docker, chown}},
 	} {
@@ -35,7 +37,7 @@ func TestWarnings(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newSplitWorld(t)
 				w.settings.Assemble = !tt.whole
-				w.stage("FROM base.example.com/base:1\n"+tt.dockerfile, "main.c", "one")
+				w.stage("FROM base.example.com/base:1\n"+tt.dockerfile, "d/", "", "d/.wh.old", "", "main.c", "one")
 				r := w.runner("a", nil, nil)
 				r.must(t)
 				var warned []string

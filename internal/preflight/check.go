@@ -35,7 +35,7 @@ func (f *File) Report(flavor string, context *Context) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{
-		Warnings: slices.Concat(f.warnings, c.warned), Common: len(f.warnings),
+		Warnings: slices.Concat(f.warnings, c.common, c.warned), Common: len(f.warnings) + len(c.common),
 		file: f, flavor: flavor, context: context.Unlisted(), found: c.found,
 	}
 	for _, image := range f.Images {
@@ -54,6 +54,15 @@ func newCheck(src source, flavor string) *check {
 	}
 }
 
+// warn adds a warning of a row.
+func (c *check) warn(row Row, problem Problem) {
+	if row.Anywhere {
+		c.common = append(c.common, problem)
+		return
+	}
+	c.warned = append(c.warned, problem)
+}
+
 // maxRefused bounds the errors of one Dockerfile.
 const maxRefused = 20
 
@@ -70,10 +79,11 @@ type check struct {
 	// look has found what is in before, no others are asked.
 	found, before map[place]bool
 	// told are the rows that have warned: once is enough.
-	told    map[string]bool
-	warned  []Problem
-	refused []*Error
-	missing []*Error
+	told map[string]bool
+	// common are the warnings that hold whatever builds the image.
+	common, warned []Problem
+	refused        []*Error
+	missing        []*Error
 	// edits are the instructions that are written in another way, names the
 	// stages that get one, by number, and files what is copied from beside the
 	// context. Size is that of all lines in edits and of all files, in bytes.
@@ -133,7 +143,7 @@ func (c *check) visit(s *site) {
 		message := about(finding) + row.Message
 		if verdict == Warn {
 			c.told[row.ID] = true
-			c.warned = append(c.warned, s.warnOf(row, message))
+			c.warn(row, s.warnOf(row, message))
 			continue
 		}
 		e := s.refuse(row, message)

@@ -21,6 +21,7 @@ func whiteoutRows() []Row {
 		Context:           []string{"d/", "d/.wh.old"},
 		Chainguard:        Warn,
 		Osscontainertools: Warn,
+		Anywhere:          true,
 		Message:           "a file whose name begins with .wh. cannot be in an image, with Docker neither: a layer takes it for a deletion of what is named behind that",
 		Advice:            "Rename it, or exclude it in .dockerignore.",
 		find:              copiedWhiteout,

@@ -46,6 +46,8 @@ type Row struct {
 	Context []string
 	// Chainguard and Osscontainertools are the verdicts by flavor.
 	Chainguard, Osscontainertools Verdict
+	// Anywhere says that a warning holds whatever builds the image.
+	Anywhere bool
 	// Message says what would come out, Advice what to write instead.
 	Message, Advice string
 	// match reports whether a place in the Dockerfile has the construct.
