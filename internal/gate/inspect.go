@@ -233,8 +233,7 @@ func (i *inspector) keep(own directories) (found string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for key := range own.filled {
-		by := i.all.opaque[key]
-		if _, itself := own.opaque[key]; by.layer != 0 && by.layer != own.number && !itself {
+		if by := i.all.opaque[key]; by.layer != 0 && by.layer != own.number {
 			return hides(by.dir)
 		}
 		if len(i.all.filled) < maxDirectories {

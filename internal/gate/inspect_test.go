@@ -202,6 +202,24 @@ func TestInspectTheSame(t *testing.T) {
 	}
 }
 
+// Two layers that hide what the other has in a directory are found whatever their pulls'
+// order is, also one within the other.
+func TestInspectHidingEachOther(t *testing.T) {
+	a, b := layerOf(t, "d/.wh..wh..opq", "d/a"), layerOf(t, "d/.wh..wh..opq", "d/b")
+	i := newInspector(Inspection{Paths: []string{"/"}})
+	first, endFirst := i.inspect(digestOfBytes(a), bytes.NewReader(a), nil)
+	if _, err := io.CopyN(io.Discard, first, 1024); err != nil { // its second header
+		t.Fatal(err)
+	}
+	second, endSecond := i.inspect(digestOfBytes(b), bytes.NewReader(b), nil)
+	_, _ = io.Copy(io.Discard, second) // what is found cuts it off
+	found := endSecond()
+	_, _ = io.Copy(io.Discard, first)
+	if found += endFirst(); found != hides("/d") {
+		t.Errorf("found %q, want %q", found, hides("/d"))
+	}
+}
+
 // A layer that was looked through is not looked through again, unless for its index: its
 // own entries are not those of another layer.
 func TestInspectOnce(t *testing.T) {
