@@ -117,7 +117,7 @@ func prepare(ctx context.Context, o options, group string, began time.Time) (ben
 		Dir: dirs["contexts"], Registry: registryAddress, Began: began,
 		Busybox: images["KILN_PART_BUSYBOX"], Debian: images["KILN_PART_DEBIAN"],
 	}
-	switch split := (&assembled.Builder{Registry: registryAddress, Dir: dirs["kiln"]}); {
+	switch split := (&assembled.Builder{Registry: registryAddress, Dir: dirs["kiln"], Skips: o.flavor.SkipsUnused()}); {
 	case o.assembled:
 		split.Parts, made.Split, made.Whole = assembled.Oracle{BuildKit: daemon, Dir: dirs["contexts"]}, split, nil
 	case !o.unchecked:

@@ -51,10 +51,7 @@ func (b *Builds) BeginJob(job string) {
 		return
 	}
 	b.endLocked(ErrJobOver)
-	if b.job != "" { // else the steps so far are of this job
-		b.brought = nil
-	}
-	b.job, b.over = job, nil
+	b.job, b.over, b.brought = job, nil, nil
 }
 
 // Begin begins to carry a wish for a Dockerfile out: the context ends when ctx does, or the

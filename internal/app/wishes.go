@@ -75,11 +75,28 @@ func (s *serving) takeWishes(ctx context.Context) {
 // beginJobs begins the jobs whose first sign is among ids, also where no wish can have its
 // turn: those of the job before may hold what there is for them.
 func (s *serving) beginJobs(ids []string) {
+	sortByBeginning(ids)
 	for _, id := range ids {
 		if job, begins := s.wishes.begin(id); begins {
 			s.handler.BeginJob(job)
 		}
 	}
+}
+
+// sortByBeginning puts the jobs of which there are only wishes before those that begin: they
+// were there before.
+func sortByBeginning(ids []string) {
+	beginning := map[string]bool{}
+	for _, id := range ids {
+		beginning[id] = spool.JobBegins(id)
+	}
+	last := func(id string) int {
+		if job, _ := spool.WishJob(id); beginning[job] {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(ids, func(a, b string) int { return last(a) - last(b) })
 }
 
 // refuseWish removes a wish.

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"kiln/internal/spool"
 )
@@ -60,5 +63,20 @@ func TestNoJob(t *testing.T) {
 	var jobs wishJobs
 	if jobs.runs("") || jobs.runs(spool.NewWishJob()) {
 		t.Error("a job runs")
+	}
+}
+
+// TestSortByBeginning: of what one look finds the job that begins is the last, whatever its
+// id; its wishes stay in their order.
+func TestSortByBeginning(t *testing.T) {
+	for range 20 {
+		before, job := spool.NewWishJob(), spool.NewWishJob()
+		ids := []string{job, spool.WishID(job, 0), spool.WishID(job, 1), spool.WishID(before, 3)}
+		slices.Sort(ids)
+		sortByBeginning(ids)
+		want := []string{spool.WishID(before, 3), job, spool.WishID(job, 0), spool.WishID(job, 1)}
+		if diff := cmp.Diff(want, ids); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
 	}
 }

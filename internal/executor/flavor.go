@@ -38,6 +38,15 @@ func (f Flavor) String() string {
 	return f.Name + "@" + f.Version
 }
 
+// SkipsUnused reports whether this Kaniko certainly builds no stage that the last one does
+// not need. The osscontainertools executor builds what the last stage goes back to by FROM
+// and COPY, and nothing else (MakeKanikoStages in its source); chainguard's builds all
+// where the last stage copies from none, and what a release does that is newer, or not
+// known, is not certain.
+func (f Flavor) SkipsUnused() bool {
+	return f.Name == Osscontainertools && f.Version != "" && f.Newer() == ""
+}
+
 // publishers maps an element of an image's repository, or its registry, to
 // the fork that is published there. A mirror that keeps the path is
 // recognized too.

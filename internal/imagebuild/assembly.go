@@ -171,7 +171,7 @@ func (a *assembly) split(noChmod bool) error {
 	o := a.order
 	plan, err := split.Decide(split.Input{
 		Dockerfile: o.source.Text, Bases: a.bases, Tree: a.tree, Archive: o.plan.looked.Archive, NoChmod: noChmod,
-		Skips: skips(o.builder.options.Flavor, o.plan.file),
+		Skips: o.plan.file.Skipped(o.builder.options.Flavor.SkipsUnused()),
 	})
 	if err == nil && len(plan.Rest) == 0 {
 		err = &split.Unsure{Reason: "nothing follows what is run"}

@@ -51,7 +51,7 @@ func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfi
 		bases[image.Reference] = split.Base{}
 	}
 	plan, err := split.Decide(split.Input{
-		Dockerfile: source.Text, Bases: bases, Tree: source.Context.Tree, Archive: whole.looked.Archive, Skips: skips(flavor, whole.file),
+		Dockerfile: source.Text, Bases: bases, Tree: source.Context.Tree, Archive: whole.looked.Archive, Skips: whole.file.Skipped(flavor.SkipsUnused()),
 	})
 	switch {
 	case err != nil || len(plan.Rest) == 0:
@@ -66,21 +66,6 @@ func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfi
 		read.warnings = whole.warnings
 	}
 	return read, err
-}
-
-// skips has the numbers of the stages that this Kaniko certainly does not build. The
-// osscontainertools executor builds what the last stage goes back to by FROM and COPY,
-// and nothing else (MakeKanikoStages in its source); chainguard's builds all where the
-// last stage copies from none, and what a newer release does is not known.
-func skips(flavor executor.Flavor, file *preflight.File) map[int]bool {
-	skipped := map[int]bool{}
-	if flavor.Name != executor.Osscontainertools || flavor.Newer() != "" {
-		return skipped
-	}
-	for i, stage := range file.Stages {
-		skipped[i] = stage.Unused
-	}
-	return skipped
 }
 
 // dockerfile is a Dockerfile that may be built.

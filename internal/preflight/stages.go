@@ -40,6 +40,16 @@ type Stage struct {
 	Instructions []Instruction
 }
 
+// Skipped has the numbers of the stages that an executor does not build: none unless it
+// skips those that the last one does not need.
+func (f *File) Skipped(skips bool) map[int]bool {
+	skipped := map[int]bool{}
+	for i, stage := range f.Stages {
+		skipped[i] = skips && stage.Unused
+	}
+	return skipped
+}
+
 // list returns all instructions in file order, and the stages that they belong to.
 func (w *walker) list(root *parser.Node) ([]Instruction, []Stage) {
 	listed := make([]Instruction, 0, len(root.Children))

@@ -182,8 +182,11 @@ func (c *Client) mount(ctx context.Context, repo name.Repository, of *Original, 
 	}
 	if from.RegistryStr() == repo.RegistryStr() {
 		address, err := c.begin(ctx, repo, url.Values{"mount": {blob.Digest}, "from": {from.RepositoryStr()}}, from.Scope(transport.PullScope))
-		if ctx.Err() != nil || err == nil && address == nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err == nil && address == nil {
+			return nil, nil
 		} // registries differ in how they say no to a mount
 		opened = address
 	}

@@ -41,6 +41,8 @@ type Builder struct {
 	Parts Parts
 	// Registry is the one registry, plain HTTP, that takes pushes and has all bases.
 	Registry string
+	// Skips says that the executor builds no stage that the last one does not need.
+	Skips bool
 	// Dir is an existing directory for all that builds write.
 	Dir string
 }
@@ -125,7 +127,7 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 	if err != nil {
 		return err
 	}
-	plan, err := split.Decide(split.Input{Dockerfile: b.source.Text, Bases: bases, Tree: b.tree, Archive: b.looked.Archive, NoChmod: noChmod})
+	plan, err := split.Decide(split.Input{Dockerfile: b.source.Text, Bases: bases, Tree: b.tree, Archive: b.looked.Archive, NoChmod: noChmod, Skips: b.file.Skipped(b.Skips)})
 	if err != nil {
 		return &Whole{Err: err}
 	}
