@@ -22,6 +22,8 @@ const Version = "put together by kiln v2"
 type Input struct {
 	// Plan has the rest.
 	Plan *split.Plan
+	// Name is for [NothingRun]: one that no other image has. Empty is none.
+	Name string
 	// Config is the configuration of the base part's image as it is stored, empty for
 	// scratch. Below is the tree of that image.
 	Config []byte

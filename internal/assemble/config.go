@@ -22,8 +22,10 @@ import (
 // config is the configuration of an image that is assembled.
 type config struct {
 	image dockerspec.DockerOCIImage
-	// bare is whether the rest is put on a base image, for which nothing was run.
+	// bare is whether the rest is put on a base image, for which nothing was run; then the
+	// last comment says that it is the image of that name.
 	bare bool
+	name string
 	// cmd is whether the stage has set CMD.
 	cmd     bool
 	created *time.Time
@@ -35,7 +37,7 @@ type config struct {
 
 // newConfig is the configuration where the rest begins.
 func newConfig(in Input) (*config, error) {
-	c := &config{bare: in.Plan.Dockerfile == nil, cmd: in.Plan.CmdSet, last: -1}
+	c := &config{bare: in.Plan.Dockerfile == nil, name: in.Name, cmd: in.Plan.CmdSet, last: -1}
 	if len(in.Config) == 0 {
 		c.image.OS, c.image.Architecture = runtime.GOOS, runtime.GOARCH
 		c.image.RootFS.Type = "layers"
@@ -99,14 +101,13 @@ func (c *config) stage() {
 	c.cmd = false
 }
 
-const (
-	// comment is what BuildKit writes beside an entry of the history.
-	comment = "buildkit.dockerfile.v0"
-	// NothingRun is the comment of the last entry where the image is a base image with what
-	// follows it, so that it comes out the same whenever it is made. No instruction of a
-	// Dockerfile writes a comment.
-	NothingRun = comment + "; nothing was run"
-)
+// comment is what BuildKit writes beside an entry of the history.
+const comment = "buildkit.dockerfile.v0"
+
+// NothingRun is the comment of the last entry where the image of a name is a base image with
+// what follows it, so that it comes out the same whenever it is made. No instruction of a
+// Dockerfile writes a comment; a base may bring one along, with another name.
+func NothingRun(name string) string { return comment + "; nothing was run for " + name }
 
 // history adds an entry. All but one of those that change the tree are empty in the
 // end, for there is one layer.
@@ -279,8 +280,8 @@ func isSignal(text string) bool {
 func (c *config) encode(diffID string) ([]byte, error) {
 	image := c.image
 	image.History = slices.Clone(c.image.History)
-	if n := len(image.History); n > 0 && c.bare {
-		image.History[n-1].Comment = NothingRun
+	if n := len(image.History); n > 0 && c.bare && c.name != "" {
+		image.History[n-1].Comment = NothingRun(c.name)
 	}
 	image.RootFS.DiffIDs = slices.Clone(c.image.RootFS.DiffIDs)
 	if diffID != "" {

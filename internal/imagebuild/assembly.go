@@ -133,7 +133,12 @@ func (a *assembly) again(err error) bool {
 // ageless reports whether nothing was run for the image that is too old, so that it would
 // come out the same.
 func (o *order) ageless() bool {
-	return o.plan.aged != nil && o.missing == "" && o.assembles() && o.plan.aged.Comment == assemble.NothingRun
+	return o.plan.aged != nil && o.missing == "" && o.assembles() && o.plan.aged.Comment == assemble.NothingRun(o.tag())
+}
+
+// tag is that of the order's image, which has the key of all that it comes from.
+func (o *order) tag() string {
+	return o.plan.push[strings.LastIndexByte(o.plan.push, ':')+1:]
 }
 
 // divide looks at context and bases and splits the Dockerfile.
@@ -196,7 +201,7 @@ func (a *assembly) make(ctx context.Context) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	in := assemble.Input{Plan: a.plan, Below: tree, Context: a.tree}
+	in := assemble.Input{Plan: a.plan, Name: a.order.tag(), Below: tree, Context: a.tree}
 	if a.below != nil {
 		in.Config = a.below.Config
 	}

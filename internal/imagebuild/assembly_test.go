@@ -211,9 +211,12 @@ func TestNoRun(t *testing.T) {
 		if again := other.must(t); again.Reference != first.Reference || again.Reused == "" {
 			t.Errorf("on another runner it is %+v, want %s reused", again, first.Reference)
 		}
+		_, before := w.files(t, first)
 		w.stage("FROM base.example.com/base:1\nCOPY main.c /src/\nUSER app\nENTRYPOINT [\"/src/main.c\"]\n", "main.c", "two")
 		if changed := r.must(t); changed.Reference == first.Reference {
 			t.Error("a changed file makes the same image")
+		} else if _, config := w.files(t, changed); last(config) == last(before) {
+			t.Errorf("the mark of nothing run is another image's: %q", last(config))
 		}
 		if strings.Contains(r.log.String(), "looking through") {
 			t.Errorf("the index is made twice:\n%s", r.log.String())
@@ -552,3 +555,6 @@ func TestRefusedBasePart(t *testing.T) {
 		}
 	})
 }
+
+// last is the comment of an image's last instruction.
+func last(config v1.ConfigFile) string { return config.History[len(config.History)-1].Comment }

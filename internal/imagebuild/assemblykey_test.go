@@ -97,11 +97,16 @@ func TestTagMoves(t *testing.T) {
 // TestUnusedStage: a base part binds nothing of a stage that nothing uses, where Kaniko
 // does not build it.
 func TestUnusedStage(t *testing.T) {
-	for flavor, pods := range map[string]int{executor.Osscontainertools: 1, executor.Chainguard: 2} {
-		t.Run(flavor, func(t *testing.T) {
+	for flavor, pods := range map[executor.Flavor]int{
+		{Name: executor.Osscontainertools, Version: "1.28.3"}: 1,
+		{Name: executor.Osscontainertools, Version: "99.0.0"}: 2,
+		{Name: executor.Osscontainertools}:                    2,
+		{Name: executor.Chainguard, Version: "1.25.16"}:       2,
+	} {
+		t.Run(flavor.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newSplitWorld(t)
-				w.flavor = executor.Flavor{Name: flavor}
+				w.flavor = flavor
 				r := w.runner("a", nil, nil)
 				for _, content := range []string{"one", "two"} {
 					w.stage("FROM other.example.com/test:1 AS test\nCOPY . .\nRUN test\n"+
