@@ -66,9 +66,6 @@ func (a *assembly) findPart(ctx context.Context) error {
 		}
 		return err
 	}
-	if len(o.plan.warnings) == 0 { // the whole is refused
-		o.warnLate(part.plan.warnings)
-	}
 	o.warnLate(part.plan.kanikos)
 	var found result
 	why := "an earlier run of the daemon has begun it"

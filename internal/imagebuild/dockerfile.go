@@ -62,7 +62,7 @@ func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfi
 	part := *source
 	part.Text = plan.Dockerfile
 	read, err := check(&part, flavor, a)
-	if err == nil && whole.refused == nil {
+	if err == nil {
 		read.warnings = whole.warnings
 	}
 	return read, err
@@ -99,7 +99,7 @@ func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error
 	read := &dockerfile{file: file, looked: context.Unlisted()}
 	report, err := file.Report(flavor.Name, context)
 	if bad, ok := errors.AsType[*preflight.Error](err); ok && bad.Kind == preflight.Unsupported {
-		read.refused = bad
+		read.refused, read.warnings = bad, report.Warnings
 		return read, nil
 	}
 	if err != nil {

@@ -30,6 +30,7 @@ func TestWarnings(t *testing.T) {
 		"nothing for a rest":     {"USER app\nCOPY --chown=app main.c /\nRUN make\n", false, []string{chown}},
 		"in no image":            {"RUN make\nCOPY d main.c /data/\n", false, []string{chown}},
 		"in no image, no RUN":    {"USER app\nCOPY d /data/\n", false, []string{chown}},
+		"in no image, refused":   {"USER app\nCOPY d /data/\nCOPY --exclude=q d /more/\n", false, []string{chown}},
 		"in any case":            {"RUN apk add docker-cli\nCOPY --chown=app main.c /\n", false, []string{docker}},
 		"in any case, by Kaniko": {"RUN apk add docker-cli\nCOPY --chown=app main.c /\n", true, []string{docker, chown}},
 	} {

@@ -28,14 +28,17 @@ type Report struct {
 // which is nil where it is not known: then the sources of COPY and ADD are not looked
 // at. The error, of type [*Error], has all that would come out differently from
 // Docker; where there is nothing of that, all sources that the context does not hold.
-// What [Report.Send] writes in another way is no error.
+// What [Report.Send] writes in another way is no error. Beside an error the report has
+// those warnings alone that hold whatever builds the image.
 func (f *File) Report(flavor string, context *Context) (*Report, error) {
 	c := newCheck(f.outline.source, flavor)
-	if err := c.run(f.outline.over(context)); err != nil {
-		return nil, err
+	err := c.run(f.outline.over(context))
+	common := slices.Concat(f.warnings, c.common)
+	if err != nil {
+		return &Report{Warnings: common, Common: len(common)}, err
 	}
 	r := &Report{
-		Warnings: slices.Concat(f.warnings, c.common, c.warned), Common: len(f.warnings) + len(c.common),
+		Warnings: slices.Concat(common, c.warned), Common: len(common),
 		file: f, flavor: flavor, context: context.Unlisted(), found: c.found,
 	}
 	for _, image := range f.Images {

@@ -54,7 +54,7 @@ func isWhiteout(name string) bool { return strings.HasPrefix(path.Base(name), wh
 // copiedWhiteout finds the first whiteout that a COPY or ADD copies.
 func copiedWhiteout(s *site) (copysource.Finding, bool) {
 	c, ok := s.copying()
-	if !ok || c.from != "" || len(s.walker.context.whiteouts) == 0 {
+	if !ok || c.from != "" || !s.walker.final(s.stage) {
 		return copysource.Finding{}, false
 	}
 	for _, source := range c.SourcePaths {
@@ -62,11 +62,27 @@ func copiedWhiteout(s *site) (copysource.Finding, bool) {
 		if !known || remote.MatchString(value) {
 			continue
 		}
-		if name, found := s.whiteoutIn(inside(value), s.renames(c, value)); found {
+		renamed := s.renames(c, value)
+		name, found := s.whiteoutIn(inside(value), renamed)
+		if target, _, _ := s.path(c.DestPath); renamed && isWhiteout(target) {
+			name, found = target, true
+		}
+		if found {
 			return copysource.Finding{Name: name, Problem: copysource.Lost, Source: -1}, true
 		}
 	}
 	return copysource.Finding{}, false
+}
+
+// final reports whether a stage is the last one, or one that it is built from: what is only
+// copied from another one is in the image.
+func (w *walker) final(of *stage) bool {
+	for s := w.stages[len(w.stages)-1]; s != nil; s = s.base {
+		if s == of {
+			return true
+		}
+	}
+	return false
 }
 
 // renames reports whether a COPY gives a file another name, as far as can be told.
@@ -79,6 +95,9 @@ func (s *site) renames(c copying, source string) bool {
 // whether that itself gets another name.
 func (s *site) whiteoutIn(source string, renamed bool) (string, bool) {
 	context := s.walker.context
+	if len(context.whiteouts) == 0 {
+		return "", false
+	}
 	if copysource.Wild(source) {
 		if s.expander.looks += 1 + context.tree.Len(); s.expander.looks > maxLooks {
 			return "", false
