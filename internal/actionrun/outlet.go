@@ -62,12 +62,29 @@ func (a *Action) openOutlet(job *batchv1.Job, start registry.Start) error {
 	if a.step.Outlet == nil || a.nodeName() == "" || !named && len(start.Entrypoint)+len(start.Cmd) == 0 {
 		return nil
 	}
-	if limit, set := a.step.Container.EnvironmentVariables[agent.MemoryVariable]; !agent.Starts(limit) || !set && !agent.Starts(start.GoMemory) {
+	if !agent.Starts(a.goMemory(job, start)) {
 		a.step.Log.Debug("the action's output is read from the node: its %s is malformed, and the hook's program in its container is one in Go", agent.MemoryVariable)
 		return nil
 	}
 	action.OpenOutlet(job, a.step.Outlet.At, start.Entrypoint, start.Cmd)
 	return a.step.Outlet.Shim.Flush()
+}
+
+// goMemory is the GOMEMLIMIT that the action's container has: the step's, else the
+// operator's template's, where that says it literally, else the image's.
+func (a *Action) goMemory(job *batchv1.Job, start registry.Start) string {
+	if limit, set := a.step.Container.EnvironmentVariables[agent.MemoryVariable]; set {
+		return limit
+	}
+	limit := start.GoMemory
+	for _, c := range job.Spec.Template.Spec.Containers {
+		for _, variable := range c.Env {
+			if c.Name == action.ContainerName && variable.Name == agent.MemoryVariable && variable.ValueFrom == nil {
+				limit = variable.Value
+			}
+		}
+	}
+	return limit
 }
 
 // output has the action's output in the step's log: it is there already if the action

@@ -11,6 +11,7 @@ import (
 
 	"kiln/internal/action"
 	"kiln/internal/actionrun"
+	"kiln/internal/extension"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/podtest"
@@ -201,16 +202,19 @@ func TestOutletAnywhere(t *testing.T) {
 // outlet, for the agent is one.
 func TestOutletMemory(t *testing.T) {
 	for name, tt := range map[string]struct {
-		step hook.Environment
-		base string
-		want bool
+		step           hook.Environment
+		base, template string
+		want           bool
 	}{
-		"none":                {nil, "", true},
-		"sound":               {hook.Environment{"GOMEMLIMIT": "1GiB"}, "", true},
-		"of the step":         {hook.Environment{"GOMEMLIMIT": "2G"}, "", false},
-		"of the image":        {nil, "512MB", false},
-		"sound in the step":   {hook.Environment{"GOMEMLIMIT": "off"}, "512MB", true},
-		"unsound in the step": {hook.Environment{"GOMEMLIMIT": "2G"}, "2GiB", false},
+		"none":                  {nil, "", "", true},
+		"sound":                 {hook.Environment{"GOMEMLIMIT": "1GiB"}, "", "", true},
+		"of the step":           {hook.Environment{"GOMEMLIMIT": "2G"}, "", "", false},
+		"of the image":          {nil, "512MB", "", false},
+		"sound in the step":     {hook.Environment{"GOMEMLIMIT": "off"}, "512MB", "", true},
+		"unsound in the step":   {hook.Environment{"GOMEMLIMIT": "2G"}, "2GiB", "", false},
+		"of the template":       {nil, "", "512Mi", false},
+		"sound in the template": {nil, "512MB", "512MiB", true},
+		"over the template":     {hook.Environment{"GOMEMLIMIT": "2G"}, "", "512MiB", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -218,6 +222,12 @@ func TestOutletMemory(t *testing.T) {
 				s := newStage(t, func(life *podtest.Life) { pod = life.Pod(); prints(0)(life) }, nil)
 				s.step.Outlet = &actionrun.Outlet{At: spool.Outlet{}, Shim: &hookShim{way: spool.Shut}}
 				s.step.Container.EnvironmentVariables = tt.step
+				if tt.template != "" {
+					var err error
+					if s.options.Template, err = extension.Parse([]byte("spec: {containers: [{name: $job, env: [{name: GOMEMLIMIT, value: " + tt.template + "}]}]}")); err != nil {
+						t.Fatal(err)
+					}
+				}
 				image := actionrun.Image{Reference: "busybox", Start: &registry.Start{Command: true, Entrypoint: []string{"/run"}, GoMemory: tt.base}}
 				if code, err := s.run(t.Context(), image); code != 0 || err != nil || action.HasOutlet(&pod.Spec) != tt.want {
 					t.Errorf("code %d, error %v, an outlet: %t, want %t", code, err, action.HasOutlet(&pod.Spec), tt.want)

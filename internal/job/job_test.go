@@ -145,6 +145,9 @@ func TestEnvironment(t *testing.T) {
 		"by options":          {nil, "-e HOME=/x -e A=1", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/x", "A": "1"}},
 		"over options":        {hook.Environment{"A": "2"}, "-e A=1", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/github/home", "A": "2"}},
 		"empty, over options": {hook.Environment{"A": ""}, "-e A=1", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/github/home"}},
+		"a limit of Go":       {hook.Environment{"GOMEMLIMIT": "2GiB"}, "", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/github/home", "GOMEMLIMIT": "2GiB"}},
+		"a malformed one":     {hook.Environment{"GOMEMLIMIT": "2G"}, "", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/github/home"}},
+		"… by options":        {nil, "-e GOMEMLIMIT=512MB", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/github/home"}},
 		"no expansion":        {hook.Environment{"A": "$(B) $$"}, "", map[string]string{"CI": "true", "GITHUB_ACTIONS": "true", "HOME": "/github/home", "A": "$(B) $$"}},
 	} {
 		t.Run(name, func(t *testing.T) {

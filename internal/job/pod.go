@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"kiln/internal/agent"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/podoptions"
@@ -198,13 +199,32 @@ const home = "/github/home"
 
 // environment is that of the job container beside the image's own: the options' and,
 // over them, the message's, as they stand on Docker's command line. A variable that
-// the message has without a value is not set.
+// the message has without a value is not set, nor is a malformed limit, with which the
+// container's first process would not start.
 func environment(s Spec) workpod.Environment {
+	values := variables(s)
+	if s.BadMemory() != "" {
+		delete(values, agent.MemoryVariable)
+	}
+	return workpod.NewEnvironment(values, "")
+}
+
+// BadMemory is the GOMEMLIMIT that the job container is to have and that Go's runtime
+// refuses; empty for none.
+func (s Spec) BadMemory() string {
+	if limit := variables(s)[agent.MemoryVariable]; !agent.Starts(limit) {
+		return limit
+	}
+	return ""
+}
+
+// variables are the environment as it is asked for.
+func variables(s Spec) map[string]string {
 	values := map[string]string{"HOME": home}
 	maps.Copy(values, s.Options.Env)
 	for name := range s.Container.Container.EnvironmentVariables {
 		delete(values, name)
 	}
 	maps.Copy(values, hook.JobEnv(s.Container.Container))
-	return workpod.NewEnvironment(values, "")
+	return values
 }

@@ -11,14 +11,18 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Kubernetes returns the log for client-go, a part of log. What client-go calls
-// an error because kiln itself ended the request is of the level debug:
-// k8s.io/client-go/rest, as of v0.37, writes "Unexpected error when reading
-// response body" for each request whose context ends behind its header.
+// Kubernetes returns the log for client-go, a part of log. Of the level debug is
+// what client-go calls an error because kiln itself ended a request:
+// k8s.io/client-go/rest, as of v0.37, writes [unread] for each whose context ends
+// behind the answer's header, with the context's cause. Whatever the reason is, the
+// request's caller has it as its error too.
 func Kubernetes(log *zap.Logger) logr.Logger {
 	return zapr.NewLogger(log.Named("kubernetes").WithOptions(zap.WrapCore(
 		func(core zapcore.Core) zapcore.Core { return cancellation{core} })))
 }
+
+// unread is the message about an answer that was not read to its end.
+const unread = "Unexpected error when reading response body"
 
 // cancellation is a core that lowers entries about cancelled contexts.
 type cancellation struct{ zapcore.Core }
@@ -38,7 +42,7 @@ func (c cancellation) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) 
 
 // Write passes an entry on with the level that it deserves.
 func (c cancellation) Write(entry zapcore.Entry, fields []zapcore.Field) error {
-	if slices.ContainsFunc(fields, isCancelled) {
+	if entry.Message == unread || slices.ContainsFunc(fields, isCancelled) {
 		entry.Level = zapcore.DebugLevel
 	}
 	if !c.Enabled(entry.Level) {

@@ -50,7 +50,8 @@ func TestKubernetes(t *testing.T) {
 func TestKubernetesRequest(t *testing.T) {
 	t.Parallel()
 	core, seen := observer.New(zapcore.DebugLevel)
-	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), Kubernetes(zap.New(core))))
+	gone := errors.New("the step was cancelled")
+	ctx, cancel := context.WithCancelCause(klog.NewContext(t.Context(), Kubernetes(zap.New(core))))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		w.WriteHeader(http.StatusOK)
@@ -64,13 +65,13 @@ func TestKubernetesRequest(t *testing.T) {
 			GroupVersion: &schema.GroupVersion{Version: "v1"}, NegotiatedSerializer: serializer.NewCodecFactory(runtime.NewScheme()),
 		},
 		WrapTransport: func(below http.RoundTripper) http.RoundTripper {
-			return headThenCancel{below, cancel}
+			return headThenCancel{below, func() { cancel(gone) }}
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Get().AbsPath("/x").Do(ctx).Error(); !errors.Is(err, context.Canceled) {
+	if err := client.Get().AbsPath("/x").Do(ctx).Error(); !errors.Is(err, gone) {
 		t.Fatalf("error %v, want that of a cancelled request", err)
 	}
 	wantLevels(t, seen, zapcore.DebugLevel)
@@ -79,7 +80,7 @@ func TestKubernetesRequest(t *testing.T) {
 // headThenCancel cancels once an answer's header is there.
 type headThenCancel struct {
 	below  http.RoundTripper
-	cancel context.CancelFunc
+	cancel func()
 }
 
 // RoundTrip sends the request and cancels.
