@@ -1,6 +1,7 @@
 package podoptions
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -53,9 +54,9 @@ func podOf(o createoptions.Options, place Place) (Pod, error) {
 		p.Sysctls = append(p.Sysctls, corev1.Sysctl{Name: name, Value: o.Sysctls[name]})
 	}
 	for _, group := range o.Groups {
-		id, err := strconv.ParseInt(group, 10, 32)
-		if err != nil || id < 0 {
-			return Pod{}, refuse("options: --group-add %s: a pod knows groups by number alone; give the number", group)
+		id, err := groupNumber(group, place)
+		if err != nil {
+			return Pod{}, refuse("options: --group-add %s: %v", group, err)
 		}
 		p.Groups = append(p.Groups, id)
 	}
@@ -68,6 +69,24 @@ func podOf(o createoptions.Options, place Place) (Pod, error) {
 	}
 	p.dns(o)
 	return p, nil
+}
+
+// groupNumber is the number of a group, which a pod knows groups by.
+func groupNumber(group string, place Place) (int64, error) {
+	if id, err := strconv.ParseInt(group, 10, 32); err == nil && id >= 0 {
+		return id, nil
+	}
+	if place.Numbers == nil {
+		return 0, errors.New("a pod knows groups by number alone; give the number")
+	}
+	_, id, err := place.Numbers(createoptions.User{Name: "0", Group: group})
+	if err == nil && id == nil {
+		err = errors.New("no group of the image")
+	}
+	if err != nil {
+		return 0, err
+	}
+	return *id, nil
 }
 
 // dns sets what --dns* do: with a server, the cluster's is not asked.

@@ -105,6 +105,9 @@ func TestOf(t *testing.T) {
 		"the node's memory": {"--ipc host", nil, podoptions.Spec{
 			Pull: corev1.PullAlways, Volumes: []corev1.Volume{memory("db-0", "")}, Mounts: []corev1.VolumeMount{{Name: "db-0", MountPath: "/dev/shm"}},
 		}},
+		"the machine's shared memory": {"-v /dev/shm:/dev/shm", nil, podoptions.Spec{
+			Pull: corev1.PullAlways, Volumes: []corev1.Volume{memory("db-0", "")}, Mounts: []corev1.VolumeMount{{Name: "db-0", MountPath: "/dev/shm"}},
+		}},
 		"its own shared memory": {"--ipc host --tmpfs /dev/shm:size=1g", nil, podoptions.Spec{
 			Pull: corev1.PullAlways, Volumes: []corev1.Volume{memory("db-0", "1Gi")}, Mounts: []corev1.VolumeMount{{Name: "db-0", MountPath: "/dev/shm"}},
 		}},
@@ -222,5 +225,27 @@ func TestApply(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("pod (-want +got):\n%s", diff)
+	}
+}
+
+// TestGroupByName looks a group up in the image.
+func TestGroupByName(t *testing.T) {
+	at := place()
+	at.Numbers = func(u createoptions.User) (uid, gid *int64, err error) {
+		if u.Name != "0" || u.Group != "video" {
+			return nil, nil, errors.New("unable to find group " + u.Group)
+		}
+		return new(int64(0)), new(int64(44)), nil
+	}
+	spec, err := of(t, "--group-add video --group-add 5", nil, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int64{44, 5}, spec.Pod.Groups); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+	const want = "options: --group-add render: unable to find group render"
+	if _, err := of(t, "--group-add render", nil, at); err == nil || err.Error() != want {
+		t.Errorf("Of = %v, want %s", err, want)
 	}
 }

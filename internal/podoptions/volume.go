@@ -56,6 +56,8 @@ func (m *mounts) add(from string, v createoptions.Volume) error {
 	switch {
 	case workpod.IsDockerSocket(v.Source):
 		return refuse("%s: %s: there is no Docker daemon here; build images with a Dockerfile action, or ask who runs these runners for another way", from, v.Source)
+	case path.Clean(v.Source) == shm: // the machine's own, for its size
+		return m.memory(from, v.Target, 0)
 	case strings.HasPrefix(v.Source, "/") && !inWork:
 		return refuse("%s: %s is a path of the runner's machine: here only what lies in the work folder %s can be mounted", from, v.Source, m.place.Work)
 	}
