@@ -53,8 +53,9 @@ type Options struct {
 	Entrypoint *string
 	// WorkDir is --workdir, an absolute path, or empty.
 	WorkDir string
-	// Init is --init.
-	Init bool
+	// Init is --init, and Restart --restart.
+	Init    bool
+	Restart string
 
 	// Name, Hostname and Aliases (--network-alias) are names by which others
 	// on the job's network find the container.

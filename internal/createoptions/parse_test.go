@@ -63,6 +63,7 @@ func TestWorkflows(t *testing.T) {
 		"data in memory": {"--tmpfs /var/lib/mysql:rw,noexec,size=512m --mount type=tmpfs,dst=/run/x,tmpfs-size=1m", createoptions.Options{
 			Tmpfs: []createoptions.Tmpfs{{Path: "/var/lib/mysql", Bytes: 512 << 20}, {Path: "/run/x", Bytes: 1 << 20}},
 		}},
+		"a service that comes back": {"--restart on-failure:3 --init", createoptions.Options{Restart: "on-failure:3", Init: true}},
 		"names": {"--name mongo --hostname db --network-alias a --net-alias=b", createoptions.Options{
 			Name: "mongo", Hostname: "db", Aliases: []string{"a", "b"},
 		}},
@@ -102,7 +103,7 @@ func TestWorkflows(t *testing.T) {
 		"GPUs counted":             {"--gpus 2", createoptions.Options{GPUs: 2}},
 		"GPUs named":               {`--gpus '"device=0,1",capabilities=utility'`, createoptions.Options{GPUs: 2}},
 		"GPUs by key":              {"--gpus count=3", createoptions.Options{GPUs: 3}},
-		"what means nothing":       {"--rm -dit --restart always -l a=b --log-driver none --log-opt max-size=1m --stop-timeout 1 --quiet --cidfile /x --network bridge", createoptions.Options{}},
+		"what means nothing":       {"--rm -dit -l a=b --log-driver none --log-opt max-size=1m --stop-timeout 1 --quiet --cidfile /x --network bridge", createoptions.Options{}},
 		"defaults said aloud":      {"--pid= --uts= --cgroupns=private --runtime runc --ipc private --oom-kill-disable=false --privileged=false", createoptions.Options{}},
 		"what only tunes": {"--cpu-shares 5 --pids-limit 1 -c 6 --network host", createoptions.Options{
 			Warning: "options: --cpu-shares, --network, --pids-limit: no effect on Kubernetes",

@@ -67,6 +67,7 @@ func process() []option {
 		{name: "entrypoint", read: func(p *parser, v string) error { p.out.Entrypoint = &v; return nil }},
 		{name: "workdir", short: "w", read: (*parser).workDir},
 		{name: "init", toggle: true, read: toggle(func(o *Options) *bool { return &o.Init })},
+		{name: "restart", read: func(p *parser, v string) error { p.out.Restart = v; return nil }},
 	}
 }
 
@@ -121,7 +122,6 @@ func silent() []option {
 		{name: "publish-all", short: "P", toggle: true},
 		{name: "disable-content-trust", toggle: true},
 		{name: "sig-proxy", toggle: true},
-		{name: "restart"},
 		{name: "attach", short: "a"},
 		{name: "detach-keys"},
 		{name: "label", short: "l"},

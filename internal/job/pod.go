@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kiln/internal/agent"
+	"kiln/internal/createoptions"
 	"kiln/internal/failure"
 	"kiln/internal/hook"
 	"kiln/internal/podoptions"
@@ -53,13 +54,26 @@ func Pod(s Spec) (*corev1.Pod, error) {
 		Containers: []corev1.Container{container},
 		Volumes:    []corev1.Volume{doorVolume(s)},
 		Pods:       []podoptions.Pod{s.Settings.Pod},
+		Aliases:    ownNames(s.Options),
 	}
 	all := own.With(s.Services)
 	all.Volumes = append(all.Volumes, s.Settings.Volumes...)
 	pod := s.pod(s.Name, all)
 	s.install(&pod.Spec)
-	pod.Spec.Hostname = hostname(s.Options.Hostname)
+	pod.Spec.Hostname = Hostname(s.Options.Hostname)
 	return pod, nil
+}
+
+// ownNames are the names of the job container by --name and --network-alias, as those in
+// its pod have them.
+func ownNames(o createoptions.Options) []corev1.HostAlias {
+	var list []corev1.HostAlias
+	for _, name := range append([]string{o.Name}, o.Aliases...) {
+		if host, ok := podoptions.HostName(name); ok {
+			list = append(list, corev1.HostAlias{IP: "127.0.0.1", Hostnames: []string{host}})
+		}
+	}
+	return list
 }
 
 // ServicesPod returns a pod of that name with services alone.
@@ -72,6 +86,7 @@ func (s Spec) pod(name string, in Services) *corev1.Pod {
 		Tolerations: s.Tolerations, ImagePullSecrets: s.ImagePullSecrets,
 		SELinux: s.SELinux, SELinuxChange: s.SELinuxChange,
 	}, graceSeconds)
+	spec.Hostname = in.Hostname
 	spec.HostAliases = slices.Clone(in.Aliases)
 	spec.Containers = in.Containers
 	spec.Volumes = named(append(spec.Volumes, in.Volumes...))
@@ -95,8 +110,8 @@ func named(volumes []corev1.Volume) []corev1.Volume {
 	})
 }
 
-// hostname is what the author calls the machine, where a pod can be called that.
-func hostname(asked string) string {
+// Hostname is what the author calls the machine, where a pod can be called that; else empty.
+func Hostname(asked string) string {
 	if len(validation.IsDNS1123Label(asked)) > 0 {
 		return ""
 	}

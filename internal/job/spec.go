@@ -65,6 +65,8 @@ type Services struct {
 	Volumes []corev1.Volume
 	// Aliases are the names by which the services are found.
 	Aliases []corev1.HostAlias
+	// Hostname is what a pod of services alone is called; empty for its own name.
+	Hostname string
 	// Data is what the job's Secret holds for them, by keys of their own.
 	Data map[string][]byte
 	// Ports are those that they listen at.
@@ -79,6 +81,7 @@ func (s Services) With(more Services) Services {
 		Containers: slices.Concat(s.Containers, more.Containers),
 		Volumes:    slices.Concat(s.Volumes, more.Volumes),
 		Aliases:    slices.Concat(s.Aliases, more.Aliases),
+		Hostname:   s.Hostname,
 		Data:       s.Data,
 		Ports:      slices.Concat(s.Ports, more.Ports),
 		Pods:       slices.Concat(s.Pods, more.Pods),

@@ -180,6 +180,9 @@ func (p *preparation) settings(ctx context.Context, spec *job.Spec) (err error) 
 	if spec.Options.Warning != "" {
 		p.call.Log.Line("::warning::kiln: %s", hook.EscapeData(spec.Options.Warning))
 	}
+	if name := spec.Options.Hostname; name != "" && job.Hostname(name) == "" {
+		p.call.Log.Line("::warning::kiln: options: --hostname %s: no effect, for a pod's name has letters, digits and - alone", hook.EscapeData(name))
+	}
 	if limit := spec.BadMemory(); limit != "" {
 		p.call.Log.Line("::warning::kiln: no program in Go starts with GOMEMLIMIT=%s, which is malformed (2GiB is not): the job container does not have it", hook.EscapeData(limit))
 	}

@@ -18,9 +18,9 @@ const agentProgram = "/kiln-agent"
 // pod and belongs to root, which is all that the container is: it has no capability and
 // writes nothing else. That is how a service finds those whose addresses are known only
 // after its pod was made.
-func Hosts(image string, pull corev1.PullPolicy) corev1.Container {
+func Hosts(image string) corev1.Container {
 	return corev1.Container{
-		Name: HostsContainer, Image: image, ImagePullPolicy: pull,
+		Name: HostsContainer, Image: image, ImagePullPolicy: corev1.PullIfNotPresent, // the node has it, and the job may not pull it
 		Command: []string{agentProgram, agent.HostsCommand, agent.HostsFile},
 		Stdin:   true, StdinOnce: true,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

@@ -19,12 +19,13 @@ import (
 // apart completes what is in the pod of a service alone: its own names, and where other
 // pods have services, what writes theirs into its hosts file.
 func (b *begun) apart(s *planned) {
-	s.parts.Aliases = aliases([]*planned{s}, s.pod)
+	s.parts.Hostname = hostname([]*planned{s}, s.pod)
+	s.parts.Aliases = aliases([]*planned{s}, s.pod, s.parts.Hostname)
 	if len(b.elsewhere(s.pod)) == 0 {
 		return
 	}
 	self := b.of.Call.Runner
-	s.parts.Containers = append(s.parts.Containers, service.Hosts(self.Image, self.PullPolicy))
+	s.parts.Containers = append(s.parts.Containers, service.Hosts(self.Image))
 	s.told = true
 }
 
@@ -66,7 +67,7 @@ func (b *begun) tell(ctx context.Context) error {
 func (b *begun) send(ctx context.Context, s *planned) error {
 	var lines strings.Builder
 	lines.WriteString("\n# The job's services in other pods.\n")
-	for _, alias := range aliases(b.elsewhere(s.pod), s.pod) {
+	for _, alias := range aliases(b.elsewhere(s.pod), s.pod, "") {
 		fmt.Fprintf(&lines, "%s\t%s\n", alias.IP, strings.Join(alias.Hostnames, " "))
 	}
 	lines.WriteString(agent.HostsEnd)

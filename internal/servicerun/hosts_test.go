@@ -72,7 +72,7 @@ func TestServicesTold(t *testing.T) {
 		}
 		for _, pod := range s.cluster.Pods() {
 			if name := pod.Spec.Containers[0].Name; name != "job" {
-				if diff := cmp.Diff(map[string]string{name: "127.0.0.1"}, hosts(pod)); diff != "" {
+				if diff := cmp.Diff(map[string]string{name: itself}, hosts(pod)); diff != "" {
 					t.Errorf("hosts of %s (-want +got):\n%s", name, diff)
 				}
 			}

@@ -159,7 +159,8 @@ func (b *begun) makePods(ctx context.Context) error {
 	if len(shared.Containers) == 0 {
 		return nil
 	}
-	shared.Aliases = aliases(b.list, b.shared())
+	shared.Hostname = hostname(b.list, b.shared())
+	shared.Aliases = aliases(b.list, b.shared(), shared.Hostname)
 	return b.makePod(ctx, b.shared(), shared)
 }
 
@@ -179,7 +180,7 @@ func (b *begun) Beside() job.Services {
 		return job.Services{}
 	}
 	beside := together(b.list, b.of.Spec.Name)
-	beside.Aliases = aliases(b.list, b.of.Spec.Name)
+	beside.Aliases = aliases(b.list, b.of.Spec.Name, "")
 	return beside
 }
 

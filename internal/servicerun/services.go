@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"kiln/internal/createoptions"
 	"kiln/internal/failure"
@@ -57,7 +59,7 @@ func (b *begun) plan(ctx context.Context) (data map[string][]byte, err error) {
 	for _, warning := range warnings {
 		b.warn("%s", warning)
 	}
-	alone, err := service.Alone(list, b.of.Beside)
+	alone, err := service.Alone(list, b.of.Beside, b.taken()...)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +78,20 @@ func (b *begun) plan(ctx context.Context) (data map[string][]byte, err error) {
 		b.list = append(b.list, made)
 	}
 	return data, b.checkVolumes()
+}
+
+// taken are the ports that the job container says it listens at.
+func (b *begun) taken() []service.Port {
+	if !b.of.Beside {
+		return nil
+	}
+	own := service.Service{Container: b.of.Spec.Container.Container, Options: b.of.Spec.Options}
+	mappings, _ := own.Mappings() // what is malformed nothing listens at
+	var ports []service.Port
+	for _, m := range mappings {
+		ports = append(ports, m.Port)
+	}
+	return ports
 }
 
 // shared is the name of the pod of services in a job without a container.
@@ -191,11 +207,22 @@ func (b *begun) build(ctx context.Context, data map[string][]byte, s *planned, i
 	if skipped := env.Skipped(); len(skipped) > 0 {
 		b.warn("the service %s: these environment variables have names that Kubernetes refuses and are not set: %s", s.Title, strings.Join(skipped, ", "))
 	}
+	b.warnOptions(s)
+	s.parts = job.Services{Containers: []corev1.Container{container}, Volumes: options.Volumes, Pods: []podoptions.Pod{options.Pod}}
+	return nil
+}
+
+// warnOptions tells of what the options of a service ask for and no service has.
+func (b *begun) warnOptions(s *planned) {
 	if len(s.Options.Ulimits) > 0 {
 		b.warn("the service %s: options: --ulimit: no effect on a service on Kubernetes", s.Title)
 	}
-	s.parts = job.Services{Containers: []corev1.Container{container}, Volumes: options.Volumes, Pods: []podoptions.Pod{options.Pod}}
-	return nil
+	if s.Options.Init {
+		b.warn("the service %s: options: --init: no effect on a service on Kubernetes", s.Title)
+	}
+	if policy := s.Options.Restart; policy != "" && policy != "no" {
+		b.warn("the service %s: options: --restart %s: a service that ends is not started again on Kubernetes", s.Title, policy)
+	}
 }
 
 // warn tells the author.
@@ -226,9 +253,31 @@ func names(list []*planned) string {
 	return strings.Join(titles, ", ")
 }
 
-// aliases are the names of services as the containers of a pod have them. Each is an
-// entry of its own: there are resolvers that give up on a long line.
-func aliases(plan []*planned, pod string) []corev1.HostAlias {
+// hostname is what a pod of one service and nothing else is called: as that service's options say, or else
+// by its first name. It leads to the pod's address, so that what binds to it is reached from
+// outside; empty for a pod with several.
+func hostname(plan []*planned, pod string) string {
+	var own []*planned
+	for _, s := range plan {
+		if s.pod == pod {
+			own = append(own, s)
+		}
+	}
+	if len(own) != 1 {
+		return ""
+	}
+	for _, name := range append([]string{strings.ToLower(own[0].Options.Hostname)}, own[0].Hosts...) {
+		if slices.Contains(own[0].Hosts, name) && len(validation.IsDNS1123Label(name)) == 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+// aliases are the names of services as the containers of a pod have them, but for own, which
+// is the pod's hostname. Each is an entry of its own: there are resolvers that give up on a
+// long line.
+func aliases(plan []*planned, pod, own string) []corev1.HostAlias {
 	var list []corev1.HostAlias
 	for _, s := range plan {
 		ip := s.ip
@@ -236,6 +285,9 @@ func aliases(plan []*planned, pod string) []corev1.HostAlias {
 			ip = "127.0.0.1"
 		}
 		for _, host := range s.Hosts {
+			if s.pod == pod && host == own {
+				continue
+			}
 			list = append(list, corev1.HostAlias{IP: ip, Hostnames: []string{host}})
 		}
 	}

@@ -184,9 +184,15 @@ func serves(healthy time.Duration) func(*podtest.Life) {
 	}
 }
 
+// itself is in the place of a pod's own address.
+const itself = "the pod's"
+
 // hosts are the entries for /etc/hosts of a pod.
 func hosts(pod *corev1.Pod) map[string]string {
 	found := map[string]string{}
+	if pod.Spec.Hostname != "" {
+		found[pod.Spec.Hostname] = itself
+	}
 	for _, alias := range pod.Spec.HostAliases {
 		found[strings.Join(alias.Hostnames, " ")] = alias.IP
 	}
