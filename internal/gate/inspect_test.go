@@ -3,6 +3,7 @@ package gate
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -214,8 +215,9 @@ func TestInspectHidingEachOther(t *testing.T) {
 	second, endSecond := i.inspect(digestOfBytes(b), bytes.NewReader(b), nil)
 	_, _ = io.Copy(io.Discard, second) // what is found cuts it off
 	found := endSecond()
-	_, _ = io.Copy(io.Discard, first)
-	if found += endFirst(); found != hides("/d") {
+	_, _ = io.Copy(io.Discard, first) // likewise
+	// By which of the two, or by both, goes by how far the first was looked at meanwhile.
+	if found = cmp.Or(found, endFirst()); found != hides("/d") {
 		t.Errorf("found %q, want %q", found, hides("/d"))
 	}
 }
