@@ -143,7 +143,7 @@ func (i *inspector) inspect(digest string, body io.Reader, index *pulled) (io.Re
 	switch {
 	case seen && index == nil:
 		return body, func() string { return "" }
-	case seen: // this inspector would take its entries for those of another layer
+	case seen: // what this inspector looks for it has noted
 		return newInspector(Inspection{}).inspect(digest, body, index)
 	}
 	in, out := io.Pipe()

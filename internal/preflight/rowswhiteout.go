@@ -74,8 +74,8 @@ func copiedWhiteout(s *site) (copysource.Finding, bool) {
 	return copysource.Finding{}, false
 }
 
-// final reports whether a stage is the last one, or one that it is built from: what is only
-// copied from another one is in the image.
+// final reports whether a stage is the last one, or one that it is built from. Of any other
+// stage the image has only what is copied out of it.
 func (w *walker) final(of *stage) bool {
 	for s := w.stages[len(w.stages)-1]; s != nil; s = s.base {
 		if s == of {
