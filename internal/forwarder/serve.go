@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 
 	"kiln/internal/failure"
 	"kiln/internal/footprint"
@@ -75,6 +74,12 @@ func serve(in io.Reader, out io.Writer, socket string, lifeline io.Reader) error
 	if opened == nil {
 		return json.NewEncoder(out).Encode(got)
 	}
+	var client io.Closer // it waits until the ports are closed
+	defer func() {
+		if client != nil {
+			_ = client.Close()
+		}
+	}()
 	defer opened.Close()
 	listener, err := listen(socket)
 	if err != nil {
@@ -87,7 +92,7 @@ func serve(in io.Reader, out io.Writer, socket string, lifeline io.Reader) error
 	if line, err := lines.ReadString('\n'); err != nil || line != keep {
 		return nil //nolint:nilerr // the worker has closed them, or ended before it noted them
 	}
-	stay(listener, lifeline)
+	client = stay(listener, lifeline)
 	return nil
 }
 
@@ -119,22 +124,23 @@ func listen(socket string) (net.Listener, error) {
 	return listener, nil
 }
 
-// stay returns when somebody tells it to at the socket, or the supervisor has ended.
-func stay(listener net.Listener, lifeline io.Reader) {
-	ended := make(chan struct{})
-	end := sync.OnceFunc(func() { close(ended) })
+// stay returns when somebody tells it to at the socket, with the connection, or when the
+// supervisor has ended, with nil.
+func stay(listener net.Listener, lifeline io.Reader) io.Closer {
+	ended := make(chan io.Closer)
 	go func() {
 		_, _ = io.Copy(io.Discard, lifeline)
-		end()
+		ended <- nil
 	}()
-	go attend(listener, end)
+	go attend(listener, ended)
 	footprint.Shrink()
-	<-ended
+	return <-ended
 }
 
-// attend calls end when a client says so. That client's connection ends with the process,
-// once the ports are closed.
-func attend(listener net.Listener, end func()) {
+// attend hands on the connection of a client that tells the forwarder to end. One that is
+// not taken any more stays open until the process has ended: a connection that nothing
+// refers to would be closed by the next garbage collection, with the ports still open.
+func attend(listener net.Listener, ended chan<- io.Closer) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
@@ -142,7 +148,7 @@ func attend(listener net.Listener, end func()) {
 		}
 		go func() {
 			if n, _ := conn.Read(make([]byte, 1)); n > 0 {
-				end()
+				ended <- conn
 				return
 			}
 			_ = conn.Close()

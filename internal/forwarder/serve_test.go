@@ -1,0 +1,48 @@
+package forwarder
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+)
+
+// TestAttendKeepsConnection: a client's connection says that the ports are closed, so it
+// stays open over garbage collections for as long as nobody closes it.
+func TestAttendKeepsConnection(t *testing.T) {
+	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ended := make(chan io.Closer)
+	go attend(listener, ended)
+	client, err := net.Dial("unix", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	open := func() error {
+		_ = client.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		_, err := client.Read(make([]byte, 1))
+		return err
+	}
+	for range 3 { // the second one runs what the first has found
+		runtime.GC()
+		if err := open(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("before it is taken: %v", err)
+		}
+	}
+	taken := <-ended
+	_ = taken.Close()
+	if err := open(); !errors.Is(err, io.EOF) {
+		t.Errorf("after it is closed: %v", err)
+	}
+}
