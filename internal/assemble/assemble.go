@@ -11,12 +11,13 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/split"
+	"kiln/internal/tarball"
 	"kiln/internal/treeindex"
 )
 
 // Version is what the keys of images bind that are put together. It changes with what is
 // made of the same input.
-const Version = "put together by kiln v2"
+const Version = "put together by kiln v3"
 
 // Input is what an image is assembled of. Nothing changes it.
 type Input struct {
@@ -30,6 +31,8 @@ type Input struct {
 	Below  *treeindex.Tree
 	// Context lists the context.
 	Context *buildcontext.Tree
+	// Archives has what is in each of the plan's archives.
+	Archives map[string][]tarball.Entry
 	// Labels are set in the end.
 	Labels map[string]string
 }
@@ -49,6 +52,8 @@ type assembly struct {
 	config  *config
 	listing *listing
 	scope   *split.Scope
+	// archives are unpacked by ADD.
+	archives map[string][]tarball.Entry
 }
 
 // Assemble follows the rest. An error is of type [*split.Unsure], or the context's.
@@ -65,7 +70,12 @@ func assemble(ctx context.Context, in Input) (*Image, error) {
 	if err != nil {
 		return nil, asUnsure(0, err)
 	}
-	a := &assembly{root: newRoot(in.Below, ctx.Done()), config: config, listing: newListing(in.Context), scope: in.Plan.Scope()}
+	for _, name := range in.Plan.Archives {
+		if _, known := in.Archives[name]; !known {
+			return nil, &split.Unsure{Reason: "what is in " + name + " is not known"}
+		}
+	}
+	a := &assembly{root: newRoot(in.Below, ctx.Done()), config: config, listing: newListing(in.Context), scope: in.Plan.Scope(), archives: in.Archives}
 	for _, step := range in.Plan.Rest {
 		if err := a.follow(step); err != nil {
 			return nil, asUnsure(step.Line, err)
@@ -116,7 +126,7 @@ func (a *assembly) step(step split.Step) error {
 		}
 		a.config.copied("COPY", c2)
 	case *instructions.AddCommand:
-		c2 := copying{SourcesAndDest: c.SourcesAndDest, chown: c.Chown, chmod: c.Chmod, link: c.Link, exclude: c.ExcludePatterns}
+		c2 := copying{SourcesAndDest: c.SourcesAndDest, chown: c.Chown, chmod: c.Chmod, link: c.Link, exclude: c.ExcludePatterns, archives: a.archives}
 		if err := a.copyTo(c2, a.config.workdir()); err != nil {
 			return err
 		}
@@ -224,14 +234,20 @@ func (a *assembly) shell() bool {
 	return a.program("/bin/sh") && a.firstIsBelow(search)
 }
 
-// library reports whether a path may have a part in how every program starts.
-func library(name string) bool {
-	first, rest, _ := strings.Cut(name, "/")
-	if first == "usr" {
-		first, _, _ = strings.Cut(rest, "/")
-		return strings.HasPrefix(first, "lib") && rest != first && strings.Contains(name, ".so")
+// library reports whether a node may have a part in how every program starts: a shared
+// library, a setting of the loader, or what leads to them elsewhere.
+func (n *node) library() bool {
+	if n.entry.Kind == treeindex.Dir {
+		return false
 	}
-	return strings.HasPrefix(first, "lib") && strings.Contains(name, ".so") || strings.HasPrefix(name, "etc/ld")
+	name := strings.TrimPrefix(n.entry.Path, "usr/")
+	switch {
+	case name == "usr", name == "etc", strings.HasPrefix(n.entry.Path, "etc/ld"):
+		return true
+	case !strings.HasPrefix(name, "lib"):
+		return false
+	}
+	return n.entry.Kind == treeindex.Link || !strings.Contains(name, "/") || strings.Contains(name, ".so")
 }
 
 // firstIsBelow reports whether the first chmod of a search path is a program of the

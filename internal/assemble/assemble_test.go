@@ -11,28 +11,38 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"kiln/internal/assemble"
 	"kiln/internal/buildcontext"
 	"kiln/internal/split"
+	"kiln/internal/tarball"
 	"kiln/internal/treeindex"
 )
 
-// pack writes a tar of lines: "name mode content", "name/ mode", "name -> target"; an
-// owner "@uid:gid" may follow the mode, and a semicolon ends a line of the content.
+// pack writes a tar of lines: "name mode content", "name/ mode", "name -> target", and
+// "name |" for a pipe; an owner "@uid:gid" may follow the mode, and a semicolon ends a line of the content.
 func pack(t testing.TB, lines ...string) []byte {
+	t.Helper()
+	return packAt(t, time.Time{}, lines)
+}
+
+// packAt is pack with the time of all entries.
+func packAt(t testing.TB, at time.Time, lines []string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, line := range lines {
 		fields := strings.SplitN(line, " ", 3)
-		h := &tar.Header{Format: tar.FormatPAX, Name: fields[0], Typeflag: tar.TypeReg, Mode: 0o644}
+		h := &tar.Header{Format: tar.FormatPAX, Name: fields[0], Typeflag: tar.TypeReg, Mode: 0o644, ModTime: at}
 		content := ""
 		switch {
 		case len(fields) == 3 && fields[1] == "->":
 			h.Typeflag, h.Linkname, h.Mode = tar.TypeSymlink, fields[2], 0o777
+		case len(fields) == 2 && fields[1] == "|":
+			h.Typeflag, h.Mode = tar.TypeFifo, 0o640
 		default:
 			if strings.HasSuffix(h.Name, "/") {
 				h.Typeflag, h.Mode = tar.TypeDir, 0o755
@@ -114,8 +124,14 @@ type assembled struct {
 // context.
 func input(t testing.TB, dockerfile, context string) (in assemble.Input, content []byte) {
 	t.Helper()
+	return inputOf(t, dockerfile, pack(t, strings.Split(context, "\n")...), nil)
+}
+
+// inputOf is input for a context that has archives.
+func inputOf(t testing.TB, dockerfile string, context []byte, archives map[string][]byte) (in assemble.Input, content []byte) {
+	t.Helper()
 	var canonical bytes.Buffer
-	_, tree, err := buildcontext.CanonicalTree(&canonical, bytes.NewReader(pack(t, strings.Split(context, "\n")...)), buildcontext.Limits{})
+	_, tree, err := buildcontext.CanonicalTree(&canonical, bytes.NewReader(context), buildcontext.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,13 +145,21 @@ func input(t testing.TB, dockerfile, context string) (in assemble.Input, content
 	}
 	config := `{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin","NAME=a"],"Cmd":["sh"],"Labels":{"of":"base"}},"rootfs":{"type":"layers","diff_ids":["sha256:base"]},"history":[{"created_by":"base"}]}`
 	plan, err := split.Decide(split.Input{
-		Dockerfile: []byte(dockerfile), Tree: tree, Archive: func(string) bool { return false },
+		Dockerfile: []byte(dockerfile), Tree: tree,
+		Archive: func(path string) (tarball.Facts, bool) {
+			facts, err := tarball.Look(bytes.NewReader(archives[path]), tarball.Watch{})
+			return facts, err == nil
+		},
 		Bases: map[string]split.Base{"base": {Env: []string{"PATH=/bin", "NAME=a"}}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in = assemble.Input{Plan: plan, Config: []byte(config), Below: below, Context: tree}
+	listed, err := assemble.Archives(plan, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical.Bytes())), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	in = assemble.Input{Plan: plan, Config: []byte(config), Below: below, Context: tree, Archives: listed}
 	if plan.Image == "scratch" {
 		in.Config, in.Below = nil, treeindex.Empty()
 	}
@@ -148,6 +172,12 @@ func run(t testing.TB, dockerfile, context string) (assembled, error) {
 	in, content := input(t, dockerfile, context)
 	image, err := assemble.Assemble(t.Context(), in)
 	return assembled{in.Plan, image, content}, err
+}
+
+// write writes the layer from another context.
+func (a assembled) write(context []byte) error {
+	_, err := a.image.WriteLayer(io.Discard, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(context)), nil })
+	return err
 }
 
 // layer lists the layer: everything but a directory that is the base's own.
@@ -175,8 +205,11 @@ func (a assembled) layer(t testing.TB) string {
 			t.Fatal(err)
 		}
 		line := fmt.Sprintf("%s %o", h.Name, h.Mode)
-		if h.Typeflag == tar.TypeSymlink {
+		switch h.Typeflag {
+		case tar.TypeSymlink:
 			line = h.Name + " -> " + h.Linkname
+		case tar.TypeFifo:
+			line = fmt.Sprintf("%s| %o", h.Name, h.Mode)
 		}
 		if h.Uid != 0 || h.Gid != 0 {
 			line += fmt.Sprintf("@%d:%d", h.Uid, h.Gid)
@@ -185,7 +218,7 @@ func (a assembled) layer(t testing.TB) string {
 			line += " " + string(content)
 		}
 		if !h.ModTime.Equal(buildcontext.Time()) {
-			line += " at " + h.ModTime.String()
+			line += " at " + h.ModTime.UTC().Format("2006.999")
 		}
 		lines = append(lines, line)
 	}

@@ -61,9 +61,12 @@ func TestChmodLibrary(t *testing.T) {
 		"RUN chmod 700 /x\nCOPY a /lib/x.so":                                       "",
 		"COPY --link a /usr/lib/x.so.1\nRUN chmod 700 /x":                          "not split: line 4: " + unknownShell,
 		"COPY a /etc/ld.so.preload\nRUN chmod 700 /x":                              "not split: line 4: " + unknownShell,
-		"COPY a /lib/x.so\nCOPY --link a /lib\nRUN chmod 700 /x":                   "",
+		"COPY a /lib/x.so\nCOPY --link a /lib\nRUN chmod 700 /x":                   "not split: line 5: " + unknownShell,
+		"COPY d/l /lib\nCOPY --link a /lib\nRUN chmod 700 /x":                      "not split: line 5: " + unknownShell,
+		"COPY d /usr/lib/d/\nRUN chmod 700 /x":                                     "not split: line 4: " + unknownShell,
+		"COPY d/f /usr/lib/d/\nRUN chmod 700 /x":                                   "",
 		"COPY a b /lib64/x.so/\nCOPY --link b /lib64/x.so\nRUN chmod 1 /x":         "not split: line 5: " + unknownShell,
-		"COPY a /lib/x.so\nCOPY b /lib/x.so\nCOPY --link a /lib\nRUN chmod 700 /x": "",
+		"COPY a /lib/x.so\nCOPY b /lib/x.so\nCOPY --link d /lib\nRUN chmod 700 /x": "not split: line 6: " + unknownShell,
 	} {
 		_, err := run(t, "FROM base\nCOPY a /x\n"+rest+"\n", files)
 		got := ""

@@ -10,6 +10,7 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/copysource"
+	"kiln/internal/tarball"
 	"kiln/internal/treeindex"
 )
 
@@ -20,6 +21,8 @@ type copying struct {
 	link         bool
 	parents      bool
 	exclude      []string
+	// archives are those of the context that are unpacked.
+	archives map[string][]tarball.Entry
 }
 
 // errCopy says that a COPY cannot be done here.
@@ -43,7 +46,7 @@ func (a *assembly) copyTo(c copying, workdir string) error {
 	if linked {
 		at = newRoot(treeindex.Empty(), a.root.done)
 	}
-	p := &copier{root: at, listing: a.listing, change: change, by: by, dest: destination(workdir, c.DestPath), cost: 2 + len(c.exclude)}
+	p := &copier{root: at, listing: a.listing, change: change, by: by, dest: destination(workdir, c.DestPath), cost: 2 + len(c.exclude), archives: c.archives}
 	if p.exclude, err = matcher(c.exclude); err != nil {
 		return err
 	}
@@ -102,7 +105,8 @@ type copier struct {
 	dest             string
 	include, exclude *patternmatcher.PatternMatcher
 	// cost is what one entry counts: each pattern is asked.
-	cost int
+	cost     int
+	archives map[string][]tarball.Entry
 	// above are the directories in which the copier is, of which those that no pattern
 	// includes are made when something in them is.
 	above []passed
@@ -144,7 +148,12 @@ func (p *copier) source(source string, parents bool) error {
 		return err
 	}
 	for _, m := range matches {
-		if err := p.one(item{node: m.Node, name: m.Name}); err != nil {
+		if entries, is := p.archives[m.Node.Path]; is {
+			err = p.unpack(m.Node.Path, entries)
+		} else {
+			err = p.one(item{node: m.Node, name: m.Name})
+		}
+		if err != nil {
 			return err
 		}
 	}

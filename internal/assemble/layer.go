@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/tarball"
 	"kiln/internal/treeindex"
 )
 
@@ -47,18 +48,18 @@ func (r *root) written() ([]*node, error) {
 		}
 	}
 	var written []*node
-	times := map[string]int{}
+	times := map[content]int{}
 	for _, name := range sorted(all) {
 		n := all[name]
 		switch {
 		case n.entry.Attributes:
 			return nil, fmt.Errorf("/%s has extended attributes", name)
-		case n.source != "" && times[n.source] == maxTurns:
+		case n.source != "" && times[n.content()] == maxTurns:
 			return nil, fmt.Errorf("%s goes to more than %d places", n.source, maxTurns)
 		case n.entry.Kind == treeindex.Dir && r.covered[name]:
 			return nil, fmt.Errorf("/%s was a directory, something else, and a directory again", name)
 		}
-		times[n.source]++
+		times[n.content()]++
 		written = append(written, n)
 	}
 	slices.SortStableFunc(written, func(a, b *node) int { return a.rank() - b.rank() })
@@ -112,33 +113,71 @@ func (i *Image) WriteLayer(dst io.Writer, open func() (io.ReadCloser, error)) (L
 	return Layer{Digest: name(whole.hash.Sum(nil)), DiffID: name(plain.Sum(nil)), Size: whole.size}, nil
 }
 
-// turns divides files so that each of the context comes once in a turn.
-func turns(nodes []*node) []map[string]*node {
-	var all []map[string]*node
-	for _, n := range nodes {
-		at := slices.IndexFunc(all, func(turn map[string]*node) bool { return turn[n.source] == nil })
-		if at < 0 {
-			at, all = len(all), append(all, map[string]*node{})
+// content is a file of the context, or the member of an archive there.
+type content struct {
+	source string
+	member int
+}
+
+// content returns what a node has the content of.
+func (n *node) content() content { return content{n.source, n.member} }
+
+// turn is what is taken from the context in one reading.
+type turn map[content]*node
+
+// turns divides files so that each of the context, and each member of an archive, comes
+// once in a turn, and no archive both as a file and unpacked.
+func turns(nodes []*node) []turn {
+	var all []turn
+	times, unpacked := map[content]int{}, map[string]int{}
+	put := func(n *node, at int) {
+		for at >= len(all) {
+			all = append(all, turn{})
 		}
-		all[at][n.source] = n
+		all[at][n.content()] = n
+		times[n.content()]++
+	}
+	for _, n := range nodes {
+		if n.member > 0 {
+			put(n, times[n.content()])
+			unpacked[n.source] = max(unpacked[n.source], times[n.content()])
+		}
+	}
+	for _, n := range nodes {
+		if n.member == 0 {
+			put(n, unpacked[n.source]+times[n.content()])
+		}
 	}
 	return all
 }
 
 // files writes files as they come in the context.
-func files(w *tar.Writer, turn map[string]*node, open func() (io.ReadCloser, error)) error {
+func files(w *tar.Writer, taken turn, open func() (io.ReadCloser, error)) error {
 	src, err := open()
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	left, wanted := len(turn), map[string]bool{}
-	for name := range turn {
-		wanted[name] = true
+	left, wanted, archives := len(taken), map[string]bool{}, map[string]bool{}
+	for of := range taken {
+		wanted[of.source] = true
+		archives[of.source] = archives[of.source] || of.member > 0
 	}
-	err = buildcontext.SizedFiles(src, wanted, func(name string, size int64, content io.Reader) error {
+	take := func(of content, size int64, from io.Reader) error {
+		n := taken[of]
+		if n == nil {
+			return nil
+		}
 		left--
-		return turn[name].write(w, size, content)
+		return n.write(w, size, from)
+	}
+	err = buildcontext.SizedFiles(src, wanted, func(name string, size int64, from io.Reader) error {
+		if !archives[name] {
+			return take(content{source: name}, size, from)
+		}
+		return tarball.Walk(from, func(number int, h *tar.Header, member io.Reader) error {
+			return take(content{name, number + 1}, h.Size, member)
+		})
 	})
 	if err == nil && left > 0 {
 		err = fmt.Errorf("%d files are no longer in the context", left)
@@ -146,11 +185,14 @@ func files(w *tar.Writer, turn map[string]*node, open func() (io.ReadCloser, err
 	return err
 }
 
-// write writes a node, with content or its own.
-func (n *node) write(w *tar.Writer, size int64, content io.Reader) error {
+// write writes a node, with the content from a reader or its own.
+func (n *node) write(w *tar.Writer, size int64, from io.Reader) error {
 	e := n.entry
 	h := &tar.Header{
 		Format: tar.FormatPAX, Name: e.Path, Mode: int64(e.Mode), Uid: int(e.UID), Gid: int(e.GID), ModTime: buildcontext.Time(),
+	}
+	if !n.time.IsZero() {
+		h.ModTime = n.time
 	}
 	switch e.Kind {
 	case treeindex.Dir:
@@ -160,17 +202,19 @@ func (n *node) write(w *tar.Writer, size int64, content io.Reader) error {
 		}
 	case treeindex.Link:
 		h.Typeflag, h.Linkname = tar.TypeSymlink, e.Target
+	case treeindex.Special:
+		h.Typeflag = tar.TypeFifo
 	default:
 		h.Typeflag, h.Size = tar.TypeReg, size
 	}
 	if err := w.WriteHeader(h); err != nil {
 		return fmt.Errorf("write layer: %w", err)
 	}
-	if content == nil {
+	if from == nil {
 		_, err := w.Write(n.inline)
 		return err
 	}
-	if _, err := io.Copy(w, content); err != nil {
+	if _, err := io.Copy(w, from); err != nil {
 		return fmt.Errorf("write layer: %w", err)
 	}
 	return nil

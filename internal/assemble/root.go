@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"kiln/internal/treeindex"
 )
@@ -18,6 +19,10 @@ type node struct {
 	// a heredoc.
 	source string
 	inline []byte
+	// member is where source is an archive: the number of its entry, from 1.
+	member int
+	// time is the modification time of what an archive has, zero for the canonical one.
+	time time.Time
 }
 
 // owner is who gets what is made.
@@ -100,10 +105,13 @@ func (r *root) follow(name string) (string, error) { return treeindex.Follow(r.f
 
 // reach returns what a path without a way up leads to for a program. Where a link on it
 // leads up from what may be a link again, that is not what follow returns, and an error.
-func (r *root) reach(name string) (string, error) {
+func (r *root) reach(name string) (string, error) { return r.reachBelow("", name) }
+
+// reachBelow is reach for a program whose root is a directory, which no link leads to.
+func (r *root) reachBelow(top, name string) (string, error) {
 	bent := false
 	at, err := treeindex.Follow(func(name string) (treeindex.Entry, bool) {
-		e, found := r.find(name)
+		e, found := r.find(relative(top + "/" + name))
 		bent = bent || e.Kind == treeindex.Link && bends(e.Target)
 		return e, found
 	}, name)
@@ -159,19 +167,36 @@ func (r *root) within() error {
 // put sets what is at a path, whose directory is there.
 func (r *root) put(name string, n *node) {
 	n.entry.Path = name
-	if r.nodes[name] == nil {
+	if old := r.nodes[name]; old == nil {
 		r.names += len(name)
 		r.long = r.long || len(name) > maxPath || len(path.Base(name)) > maxComponent
-		if library(name) {
-			r.libraries++
-		}
+	} else if old.library() {
+		r.libraries--
+	}
+	if n.library() {
+		r.libraries++
 	}
 	r.nodes[name] = n
 }
 
+// clear removes a directory with what is in it, in whose place something else is put.
+func (r *root) clear(name string) error {
+	if _, found := r.below.Find(name); found {
+		r.covered[name] = true
+	}
+	r.libraries++ // what was in it is not looked at
+	r.steps += len(r.nodes)
+	for other := range r.nodes {
+		if strings.HasPrefix(other, name+"/") {
+			r.drop(other)
+		}
+	}
+	return r.within()
+}
+
 // drop forgets a node, whose name counts on.
 func (r *root) drop(name string) {
-	if library(name) {
+	if r.nodes[name].library() {
 		r.libraries--
 	}
 	delete(r.nodes, name)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -201,7 +202,12 @@ func (a *assembly) make(ctx context.Context) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	in := assemble.Input{Plan: a.plan, Name: a.order.tag(), Below: tree, Context: a.tree}
+	whole := a.order.source.Context.Path
+	archives, err := assemble.Archives(a.plan, func() (io.ReadCloser, error) { return openBuffered(timed, whole) })
+	if err != nil {
+		return result{}, err
+	}
+	in := assemble.Input{Plan: a.plan, Name: a.order.tag(), Below: tree, Context: a.tree, Archives: archives}
 	if a.below != nil {
 		in.Config = a.below.Config
 	}

@@ -221,9 +221,11 @@ func TestAddedArchives(t *testing.T) {
 
 func TestArchive(t *testing.T) {
 	_, context := looked(t, "FROM busybox\nADD a.tar b /x/\n", []string{"a.tar = tar", "b = text", "c = text"})
-	for path, want := range map[string]bool{"a.tar": true, "b": false, "c": true} {
-		if got := context.Archive(path); got != want {
-			t.Errorf("ADD may unpack %s: %t, want %t", path, got, want)
+	type looked struct{ known, docker bool }
+	for path, want := range map[string]looked{"a.tar": {true, true}, "b": {known: true}, "c": {}} {
+		facts, known := context.Archive(path)
+		if got := (looked{known, facts.Docker}); got != want {
+			t.Errorf("of %s is known %+v, want %+v", path, got, want)
 		}
 	}
 }

@@ -38,11 +38,11 @@ func Listed(tree *buildcontext.Tree) *Context {
 	return &Context{tree: tree, whiteouts: whiteoutsOf(tree)}
 }
 
-// Archive reports whether an ADD of the file may unpack it: also where the file was
-// not looked into. The path is clean and relative.
-func (c *Context) Archive(path string) bool {
-	facts, known := c.archives[path]
-	return !known || facts.Docker || facts.Excess
+// Archive is what is known of a file that an ADD names, if it was looked into. The path is
+// clean and relative.
+func (c *Context) Archive(path string) (facts tarball.Facts, known bool) {
+	facts, known = c.archives[path]
+	return facts, known
 }
 
 // Unlisted is what stays known without the list, which can be large.

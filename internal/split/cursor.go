@@ -104,6 +104,7 @@ func (d *decision) cut(chain []Step) (int, *cursor, error) {
 		// Triggers of one FROM stay together: no line divides them.
 		if runs || step.Trigger && chain[cut-1].Trigger && cut == i+1 {
 			cut, behind = i+2, at.copy()
+			clear(d.archives)
 		}
 	}
 	return cut, behind, nil

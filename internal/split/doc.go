@@ -8,10 +8,10 @@
 // below them, the build context and the Dockerfile alone. A base part that runs
 // nothing is the base image itself, or nothing for scratch.
 //
-// RUN, ADD of what is not in the context, ADD of what may be an archive, COPY --from
-// and every instruction that is not known run something. A "RUN chmod" of the plainest
-// form may belong to the rest (see [Step.Chmod]): whether it does, only the tree below
-// it tells, so who finds that it does not asks again with [Input.NoChmod].
+// RUN, ADD of what is not in the context, ADD of archives that cannot be listed in full,
+// COPY --from and every instruction that is not known run something. A "RUN chmod" of
+// the plainest form may belong to the rest (see [Step.Chmod]): whether it does, only the
+// tree below it tells, so who finds that it does not asks again with [Input.NoChmod].
 //
 // A base part is sent as a Dockerfile that is cut behind its last instruction, so
 // that what is sent and what a key binds can be the same, with those entries of the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -11,6 +12,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/tarball"
 )
 
 // Base is what has to be known of a base image.
@@ -30,9 +32,9 @@ type Input struct {
 	Bases map[string]Base
 	// Tree lists the context.
 	Tree *buildcontext.Tree
-	// Archive reports whether ADD may unpack a file of the context, whose path is
-	// clean and relative. Nil takes every file for an archive.
-	Archive func(path string) bool
+	// Archive is what is known of a file of the context that ADD names, by its clean
+	// and relative path. Nil knows of none.
+	Archive func(path string) (facts tarball.Facts, known bool)
 	// Skips has the numbers of the stages that the executor certainly does not build:
 	// the image needs none of them.
 	Skips map[int]bool
@@ -79,6 +81,9 @@ type Plan struct {
 	Rest []Step
 	// Env is the environment that the image of the base part must have, in order.
 	Env []string
+	// Archives are the files of the context that ADDs of the rest unpack, sorted, each
+	// once.
+	Archives []string
 	// CmdSet is whether the stage in which the rest begins has set CMD before.
 	CmdSet bool
 
@@ -128,6 +133,8 @@ type decision struct {
 	globals *Scope
 	// looks is how many entries of the context were compared for ADDs.
 	looks int
+	// archives are those that ADDs unpack behind the cut that was found.
+	archives map[string]bool
 }
 
 // read parses the Dockerfile and sets the variables before the first FROM.
@@ -153,7 +160,7 @@ func read(in Input) (*decision, error) {
 	if len(stages) == 0 {
 		return nil, unsure(0, "there is no FROM")
 	}
-	d := &decision{Input: in, result: result, stages: stages, nodes: nodes, globals: newScope(result.EscapeToken)}
+	d := &decision{Input: in, result: result, stages: stages, nodes: nodes, globals: newScope(result.EscapeToken), archives: map[string]bool{}}
 	if err := d.globals.begin(platformArgs()); err != nil {
 		return nil, err
 	}
@@ -171,7 +178,7 @@ func (d *decision) plan(chain []Step) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Image: chain[0].image, Rest: slices.Clone(chain[cut:]), Env: at.env, CmdSet: at.cmd, scope: at.scope}
+	p := &Plan{Image: chain[0].image, Rest: slices.Clone(chain[cut:]), Env: at.env, CmdSet: at.cmd, Archives: slices.Sorted(maps.Keys(d.archives)), scope: at.scope}
 	if cut == 1 {
 		return p, nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/split"
+	"kiln/internal/tarball"
 )
 
 func tree() *buildcontext.Tree {
@@ -20,10 +21,19 @@ func tree() *buildcontext.Tree {
 	return buildcontext.NewTree(append(nodes, buildcontext.Node{Path: "l", Link: "d/f"})...)
 }
 
+// archive is what is known of the files: b was not looked into.
+func archive(path string) (tarball.Facts, bool) {
+	facts := map[string]tarball.Facts{
+		"x.tar": {Docker: true}, "d/e": {Docker: true, Foreign: "hard link"}, "d/f/g": {Docker: true, Excess: true}, "a": {},
+	}
+	of, known := facts[path]
+	return of, known
+}
+
 func input(dockerfile string) split.Input {
 	return split.Input{
 		Dockerfile: []byte(dockerfile), Tree: tree(),
-		Archive: func(path string) bool { return path == "x.tar" },
+		Archive: archive,
 		Bases: map[string]split.Base{
 			"busybox":  {},
 			"user":     {User: "app", Env: []string{"PATH=/bin", "NAME=requirements"}},
@@ -82,8 +92,11 @@ func TestDecide(t *testing.T) {
 		{"triggers that run", "FROM triggers\nCOPY a /\n", "FROM triggers\n", "COPY a /", "b"},
 		{"triggers that do not", "FROM quiet\nCOPY a /\n", "", "ENV A=1\nCOPY b /b\nCOPY a /", ""},
 		{"a URL", "FROM busybox\nADD https://example.com/x /\nCOPY a /\n", "FROM busybox\nADD https://example.com/x /\n", "COPY a /", ""},
-		{"an archive", "FROM busybox\nADD x.tar /\nCOPY a /\n", "FROM busybox\nADD x.tar /\n", "COPY a /", "x.tar"},
-		{"no archive", "FROM busybox\nADD a b /\n", "", "ADD a b /", ""},
+		{"an archive", "FROM busybox\nADD x.tar /\nCOPY a /\n", "", "ADD x.tar /\nCOPY a /", ""},
+		{"an archive with what is not unpacked here", "FROM busybox\nADD d/e /\nCOPY a /\n", "FROM busybox\nADD d/e /\n", "COPY a /", "d d/e"},
+		{"an archive that is too large", "FROM busybox\nADD x.tar l/g /\nCOPY a /\n", "FROM busybox\nADD x.tar l/g /\n", "COPY a /", "d d/f d/f/g l x.tar"},
+		{"what may be an archive", "FROM busybox\nADD b /\nCOPY a /\n", "FROM busybox\nADD b /\n", "COPY a /", "b"},
+		{"no archive", "FROM busybox\nADD a d /\n", "", "ADD a d /", ""},
 		{"a heredoc in the base part", "FROM busybox\nRUN <<E\nx\nE\nCOPY <<F /f\ny\nF\n", "FROM busybox\nRUN <<E\nx\nE\n", "COPY <<F /f", ""},
 		{"a continuation", "# c\nFROM busybox\nRUN x \\\n  # c\n  y\n\nENV A=1", "# c\nFROM busybox\nRUN x \\\n  # c\n  y\n", "ENV A=1", ""},
 		{"chmod", "FROM busybox\nCOPY a /a\nRUN chmod +x /a\n", "", "COPY a /a\nRUN chmod +x /a", ""},
@@ -258,4 +271,22 @@ func FuzzDecide(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestArchives lists what ADDs of the rest unpack, and of no others.
+func TestArchives(t *testing.T) {
+	for dockerfile, want := range map[string]string{
+		"FROM busybox\nADD x.tar a /\nCOPY x.tar /y/\nADD *.tar /z\n": "x.tar",
+		"FROM busybox\nADD x.tar /\nRUN true\nADD a /\n":              "",
+		"FROM busybox\nADD x.tar /\nADD x.tar b /\nADD a /\n":         "",
+		"FROM busybox\nCOPY x.tar /\n":                                "",
+	} {
+		plan, err := split.Decide(input(dockerfile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(plan.Archives, " "); got != want {
+			t.Errorf("%q unpacks %q, want %q", dockerfile, got, want)
+		}
+	}
 }

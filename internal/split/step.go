@@ -148,7 +148,7 @@ func (d *decision) runs(c instructions.Command, at *cursor) bool {
 		return c.From != "" || beyond(c.SourcePaths) || !plainNames(c.SourceContents)
 	case *instructions.AddCommand:
 		return c.Checksum != "" || c.KeepGitDir != nil || c.Unpack != nil || beyond(c.SourcePaths) ||
-			!plainNames(c.SourceContents) || d.unpacks(c.SourcePaths)
+			!plainNames(c.SourceContents) || !d.adds(c.SourcePaths)
 	case *instructions.RunCommand:
 		if d.NoChmod || !at.root() || at.shell {
 			return true
@@ -182,23 +182,36 @@ func plainNames(documents []instructions.SourceContent) bool {
 	return true
 }
 
-// unpacks reports whether ADD may unpack one of the sources.
-func (d *decision) unpacks(sources []string) bool {
+// adds reports whether it is known what an ADD makes of its sources, and notes those that
+// it unpacks.
+func (d *decision) adds(sources []string) bool {
 	for _, source := range sources {
 		if d.looks += 1 + d.Tree.Len(); d.looks > maxLooks {
-			return true
+			return false
 		}
 		matches, err := copysource.Docker(d.Tree, source)
 		if err != nil {
-			return true
+			return false
 		}
 		for _, m := range matches {
-			if !m.Node.Dir && (d.Archive == nil || d.Archive(m.Node.Path)) {
-				return true
+			if !m.Node.Dir && !d.add(m.Node.Path) {
+				return false
 			}
 		}
 	}
-	return false
+	return true
+}
+
+// add is adds for one file.
+func (d *decision) add(name string) bool {
+	if d.Archive == nil {
+		return false
+	}
+	facts, known := d.Archive(name)
+	if facts.Lists() {
+		d.archives[name] = true
+	}
+	return known && !facts.Excess && (facts.Lists() || !facts.Docker)
 }
 
 // Chmod is a "RUN chmod": what it does where /bin/sh and chmod do what they are

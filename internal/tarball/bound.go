@@ -2,8 +2,12 @@ package tarball
 
 import (
 	"errors"
+	"fmt"
 	"io"
 )
+
+// ErrArchive is in errors that are about an archive, and not about where it is read.
+var ErrArchive = errors.New("the archive is not unpacked here")
 
 // source remembers why reading the file itself failed.
 type source struct {
@@ -18,6 +22,14 @@ func (s *source) Read(p []byte) (int, error) {
 		s.err = err
 	}
 	return n, err
+}
+
+// or is why reading the file failed, or what is wrong with the archive.
+func (s *source) or(err error) error {
+	if s.err != nil {
+		return s.err
+	}
+	return fmt.Errorf("%w: %w", ErrArchive, err)
 }
 
 // bounded ends what is unpacked after so many bytes.

@@ -10,5 +10,6 @@
 // The file is hostile: what is unpacked on the way is thrown away and bounded, in
 // bytes, entries and the memory of decoders. A damaged archive is told from a
 // whole one as far as the bounds reach. [Repack] writes a small archive so that
-// Kaniko unpacks it as Docker does.
+// Kaniko unpacks it as Docker does; [List] and [Walk] are for who unpacks it as Docker
+// does.
 package tarball

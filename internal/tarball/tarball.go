@@ -35,6 +35,8 @@ type Facts struct {
 	// Special is the first entry that is a pipe or device, Odd the first one that
 	// is of a kind or name which Kaniko takes for something else, empty for none.
 	Special, Odd string
+	// Foreign is the first entry that [List] does not take, empty for none.
+	Foreign string
 	// Watched are the watched names that the archive has an entry of.
 	Watched []string
 	// Excess is whether it is beyond the bounds, and so not known in full. For xz
@@ -140,9 +142,13 @@ func (f *Facts) read(in *tar.Reader, watch Watch) {
 // note notes one entry.
 func (f *Facts) note(h *tar.Header, name string, watch Watch) {
 	relative := strings.TrimPrefix(name, "/")
-	switch {
-	case h.Typeflag == tar.TypeXGlobalHeader:
+	if h.Typeflag == tar.TypeXGlobalHeader {
 		return
+	}
+	if foreign(h) {
+		keep(&f.Foreign, name)
+	}
+	switch {
 	case relative == "" || relative == ".":
 		f.Root = f.Root || h.Mode&0o7777 != 0o755 || h.Uid != 0 || h.Gid != 0
 	case h.Typeflag == tar.TypeFifo || h.Typeflag == tar.TypeChar || h.Typeflag == tar.TypeBlock:

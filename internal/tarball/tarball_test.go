@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/ulikunitz/xz"
 
 	"kiln/internal/tarball"
@@ -99,5 +101,80 @@ func FuzzLook(f *testing.F) {
 		if err != nil || got.Docker && !got.Kaniko {
 			t.Errorf("Look = %+v, %v", got, err)
 		}
+		if listed, err := tarball.List(bytes.NewReader(content)); got.Lists() && err != nil {
+			t.Errorf("List = %+v, %v", listed, err)
+		}
 	})
+}
+
+// TestList lists what a target gets, and nothing else.
+func TestList(t *testing.T) {
+	at := time.Date(2001, 1, 1, 0, 0, 0, 5e8, time.UTC)
+	archive := pack(t,
+		tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": "c"}},
+		tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755},
+		tar.Header{Typeflag: tar.TypeDir, Name: "/d/./", Mode: 0o2711, Uid: 1, Gid: 2, ModTime: at, Format: tar.FormatPAX},
+		tar.Header{Name: "d/../f", Mode: 0o100644, ModTime: time.Unix(-5, 0)},
+		tar.Header{Typeflag: tar.TypeSymlink, Name: "l", Linkname: "../d", Mode: 0o777, ModTime: at, Format: tar.FormatPAX},
+		tar.Header{Typeflag: tar.TypeFifo, Name: "p", Mode: 0o600, ModTime: at, Format: tar.FormatPAX},
+	)
+	want := []tarball.Entry{
+		{Name: ".", Kind: tar.TypeDir, Mode: 0o755, Time: time.Unix(0, 0)},
+		{Name: "d", Kind: tar.TypeDir, Mode: 0o2711, UID: 1, GID: 2, Time: at},
+		{Name: "f", Kind: tar.TypeReg, Mode: 0o644, Time: time.Unix(0, 0)},
+		{Name: "l", Kind: tar.TypeSymlink, Mode: 0o777, Target: "../d", Time: at},
+		{Name: "p", Kind: tar.TypeFifo, Mode: 0o600, Time: at},
+	}
+	got, err := tarball.List(bytes.NewReader(archive))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("List (-want +got):\n%s", diff)
+	}
+	if facts, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{}); err != nil || !facts.Lists() {
+		t.Errorf("Look = %+v, %v", facts, err)
+	}
+}
+
+// TestListForeign takes no archive in part.
+func TestListForeign(t *testing.T) {
+	const maxID = 1<<32 - 1
+	for name, h := range map[string]tar.Header{
+		"a hard link":          {Typeflag: tar.TypeLink, Name: "l", Linkname: "first"},
+		"a device":             {Typeflag: tar.TypeChar, Name: "c"},
+		"extended attributes":  {Name: "f", PAXRecords: map[string]string{"SCHILY.xattr.user.a": "b"}},
+		"a way out":            {Name: "d/../../f"},
+		"the root":             {Typeflag: tar.TypeDir, Name: "/"},
+		"a whiteout":           {Name: "d/.wh.f"},
+		"below a whiteout":     {Name: "d/.wh.d/f"},
+		"a link to nothing":    {Typeflag: tar.TypeSymlink, Name: "l"},
+		"a link that is long":  {Typeflag: tar.TypeSymlink, Name: "l", Linkname: strings.Repeat("n/", 2048)},
+		"nobody's":             {Name: "f", Uid: maxID},
+		"no group's":           {Name: "f", Gid: maxID},
+		"of a kind of its own": {Typeflag: 'Z', Name: "f"},
+	} {
+		archive := pack(t, tar.Header{Name: "first"}, h)
+		got, err := tarball.List(bytes.NewReader(archive))
+		if !errors.Is(err, tarball.ErrArchive) {
+			t.Errorf("%s: List = %+v, %v", name, got, err)
+		}
+		if facts, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{}); err != nil || facts.Lists() {
+			t.Errorf("%s: Look = %+v, %v", name, facts, err)
+		}
+	}
+}
+
+// TestListCutOff tells what is wrong with an archive from what is wrong with its file.
+func TestListCutOff(t *testing.T) {
+	archive, broken := pack(t, tar.Header{Name: "f"}, tar.Header{Name: "g"}), errors.New("broken")
+	if _, err := tarball.List(bytes.NewReader(archive[:700])); !errors.Is(err, tarball.ErrArchive) {
+		t.Errorf("the error is %v", err)
+	}
+	if _, err := tarball.List(io.MultiReader(bytes.NewReader(archive[:700]), iotest.ErrReader(broken))); !errors.Is(err, broken) || errors.Is(err, tarball.ErrArchive) {
+		t.Errorf("the error is %v, want %v alone", err, broken)
+	}
+	if _, err := tarball.List(strings.NewReader("\x1f\x8b\x08")); !errors.Is(err, tarball.ErrArchive) {
+		t.Errorf("the error of a file that is none is %v", err)
+	}
 }

@@ -138,7 +138,11 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 	if err != nil {
 		return err
 	}
-	in := assemble.Input{Plan: plan, Below: treeindex.Empty(), Context: b.tree}
+	archives, err := assemble.Archives(plan, b.source.Open)
+	if err != nil {
+		return again(plan, err)
+	}
+	in := assemble.Input{Plan: plan, Below: treeindex.Empty(), Context: b.tree, Archives: archives}
 	if below != nil {
 		if in.Config, err = below.RawConfigFile(); err != nil {
 			return err
