@@ -51,7 +51,7 @@ func (a *assembly) write(ctx context.Context, image *assemble.Image) (topLayer, 
 		return topLayer{}, fmt.Errorf("write the layer: %w", err)
 	}
 	layer := topLayer{path: file.Name()}
-	out := bufio.NewWriterSize(&bounded{file, maxTop}, 256<<10)
+	out := bufio.NewWriterSize(&bounded{file, maxTop, func() error { return context.Cause(ctx) }}, 256<<10)
 	of, err := image.WriteLayer(out, func() (io.ReadCloser, error) { return openBuffered(ctx, whole) })
 	if err == nil {
 		err = out.Flush()
@@ -64,14 +64,19 @@ func (a *assembly) write(ctx context.Context, image *assemble.Image) (topLayer, 
 	return layer, nil
 }
 
-// bounded takes so many bytes.
+// bounded takes so many bytes, while somebody waits for them: a small archive can unpack
+// to many.
 type bounded struct {
-	w    io.Writer
-	left int64
+	w     io.Writer
+	left  int64
+	ended func() error
 }
 
 // Write implements [io.Writer].
 func (b *bounded) Write(p []byte) (int, error) {
+	if err := b.ended(); err != nil {
+		return 0, err
+	}
 	if b.left -= int64(len(p)); b.left < 0 {
 		return 0, &split.Unsure{Reason: fmt.Sprintf("what it copies takes more than %d bytes", int64(maxTop))}
 	}
