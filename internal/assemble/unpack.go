@@ -20,6 +20,10 @@ type unpacking struct {
 	by *owner
 	// last is the directory of an entry before, and at where that is.
 	last, at string
+	// dirs are the names of the archive's directories, whose times Docker sets in the end:
+	// it fails where one is not there any more, which is so where replaced is set alone.
+	dirs     []string
+	replaced bool
 }
 
 // errUnpack says that Docker could not unpack an archive, or that it is not certain
@@ -38,6 +42,14 @@ func (p *copier) unpack(source string, entries []tarball.Entry) error {
 	u := &unpacking{root: p.root, top: top, source: source, by: p.by, last: ".", at: top}
 	for i, e := range entries {
 		if err := u.entry(i+1, e); err != nil {
+			return err
+		}
+	}
+	if !u.replaced {
+		return nil
+	}
+	for _, name := range u.dirs {
+		if err := u.still(name); err != nil {
 			return err
 		}
 	}
@@ -67,7 +79,10 @@ func (u *unpacking) entry(member int, e tarball.Entry) error {
 		n.entry.Attributes, n.entry.Opaque = there.Attributes, there.Opaque
 	}
 	if found && !isDir || isDir && e.Kind != tar.TypeDir {
-		u.last = "" // it may be on the way to that directory
+		u.last, u.replaced = "", true // it may be on the way to that directory
+		if there.Kind != treeindex.File && dir != relative(u.top+"/"+path.Dir(e.Name)) {
+			return errUnpack // it may be on the way to itself
+		}
 	}
 	if u.by != nil {
 		n.entry.UID, n.entry.GID = u.by.uid, u.by.gid
@@ -75,6 +90,7 @@ func (u *unpacking) entry(member int, e tarball.Entry) error {
 	switch e.Kind {
 	case tar.TypeDir:
 		n.entry.Kind = treeindex.Dir
+		u.dirs = append(u.dirs, e.Name)
 	case tar.TypeSymlink:
 		n.entry.Kind, n.entry.Mode, n.entry.Target = treeindex.Link, 0o777, e.Target
 	case tar.TypeFifo:
@@ -100,24 +116,47 @@ func (u *unpacking) dir(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	at := relative(above + "/" + path.Base(name))
+	at, found, err := u.enter(above, path.Base(name))
+	if err == nil && !found {
+		err = u.root.mkdirAll(at, 0o755, &owner{})
+	}
+	u.last, u.at = name, at
+	return at, err
+}
+
+// enter returns where a directory in another one is, through a link too, and whether it
+// is there.
+func (u *unpacking) enter(above, name string) (at string, found bool, err error) {
+	at = relative(above + "/" + name)
 	e, found := u.root.find(at)
 	if found && e.Kind == treeindex.Link {
 		inside, err := u.root.reachBelow(u.top, strings.TrimPrefix(at, u.top))
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		at = relative(u.top + "/" + inside)
 		if e, found = u.root.find(at); !found {
-			return "", errUnpack
+			return "", false, errUnpack
 		}
 	}
-	switch {
-	case !found:
-		err = u.root.mkdirAll(at, 0o755, &owner{})
-	case e.Kind != treeindex.Dir:
-		err = errUnpack
+	if found && e.Kind != treeindex.Dir {
+		return "", false, errUnpack
 	}
-	u.last, u.at = name, at
-	return at, err
+	return at, found, u.root.within()
+}
+
+// still returns an error unless a directory is there, or a link to one.
+func (u *unpacking) still(name string) error {
+	at := u.top
+	for part := range strings.SplitSeq(name, "/") {
+		next, found, err := u.enter(at, part)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errUnpack
+		}
+		at = next
+	}
+	return nil
 }
