@@ -15,7 +15,7 @@ const (
 	defaultGrace   = 60 * time.Second        // for a daemon that is not there
 	unclaimedGrace = 10                      // times that, for one that takes no step
 	noticeAfter    = 5 * time.Second         // until what is waited for is said
-	cancelGrace    = 4 * time.Second         // for the daemon to end a cancelled step
+	cancelGrace    = 3500 * time.Millisecond // for the daemon to end a cancelled step
 	exitGrace      = 4500 * time.Millisecond // for this process to end after a signal
 	pollInterval   = 500 * time.Millisecond  // for what raises no event
 )

@@ -20,7 +20,7 @@ const maxExit = 127
 // What is left of an action has clearLimit to end, or foreignLimit where it may be another
 // user's, and is looked at every clearPause.
 const (
-	clearLimit   = time.Second
+	clearLimit   = 3 * time.Second
 	foreignLimit = 200 * time.Millisecond
 	clearPause   = time.Millisecond
 )
@@ -79,11 +79,12 @@ func passedSignals() []os.Signal {
 }
 
 // pass hands signals on to the action until it has ended, and reports whether one came.
-func pass(child *children.Child, signals <-chan os.Signal) (came bool) {
+func pass(child *children.Child, signals chan os.Signal) (came bool) {
 	for {
 		select {
 		case <-child.Done():
-			return came
+			signal.Stop(signals) // none is on its way behind this
+			return came || len(signals) > 0
 		case s := <-signals:
 			came = true
 			if number, ok := s.(syscall.Signal); ok {
