@@ -58,7 +58,8 @@ func TestMetricsHaveAPortOfTheirOwn(t *testing.T) {
 }
 
 func TestTakenPortIsToldAndTriedAgain(t *testing.T) {
-	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	// An address of its own: once it is free, nobody else is to get the port.
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.77.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // TestIdleUDP: a client that asked once is answered for longer than it may be idle, as
 // long as answers come.
 func TestIdleUDP(t *testing.T) {
-	const idle, pace, answers = time.Second, 200 * time.Millisecond, 10
+	const idle, pace, answers = 3 * time.Second, 300 * time.Millisecond, 12
 	service, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -56,7 +57,11 @@ func work(socket string, keep bool, service string) error {
 	if err != nil {
 		return err
 	}
-	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Target: netip.MustParseAddrPort(service)}})
+	host, err := quietPort()
+	if err != nil {
+		return err
+	}
+	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Host: host, Target: netip.MustParseAddrPort(service)}})
 	if err == nil && keep {
 		err = client.Keep()
 	}
@@ -280,7 +285,7 @@ func TestSupervisorEnds(t *testing.T) {
 func TestForwarderIsKilled(t *testing.T) {
 	s := newStage(t)
 	client := s.client()
-	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Target: netip.MustParseAddrPort(s.service)}})
+	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Host: freePort(t), Target: netip.MustParseAddrPort(s.service)}})
 	if err == nil {
 		err = client.Keep()
 	}
@@ -300,7 +305,7 @@ func TestForwarderIsKilled(t *testing.T) {
 func TestJobEndsWhileForwarderIsDown(t *testing.T) {
 	s := newStage(t)
 	client := s.client()
-	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Target: netip.MustParseAddrPort(s.service)}})
+	made, err := client.Open([]forward.Rule{{Service: "redis", Protocol: "tcp", Host: freePort(t), Target: netip.MustParseAddrPort(s.service)}})
 	if err == nil {
 		err = client.Keep()
 	}
@@ -363,12 +368,24 @@ func TestNoProgram(t *testing.T) {
 // freePort is a port that was free.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := quietPort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String()).Port()
+	return port
+}
+
+// quietPort is a port that was free, and that the kernel gives nobody who asks for any: it
+// stays free while its forwarder is down.
+func quietPort() (port uint16, err error) {
+	for range 100 {
+		port = 10_000 + uint16(rand.N(20_000))
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
 
 // kill kills the forwarder at the socket, which is told by its arguments, and returns when

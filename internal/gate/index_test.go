@@ -200,6 +200,7 @@ func TestIndexOfBuild(t *testing.T) {
 			Push:         push,
 			Pull:         []string{bases.host + "/library/base:1"},
 			Index:        index,
+			IndexWait:    time.Minute,
 			Insecure:     []string{bases.host, target.host},
 			DockerConfig: dockerConfig(t, bases.host, target.host),
 		})

@@ -78,9 +78,6 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(tt.after, func(t *testing.T) {
 			t.Parallel()
 			header := http.Header{"Retry-After": {tt.after}}
-			if tt.after == "in three seconds" { // a date, without fractions of a second
-				header.Set("Retry-After", time.Now().Add(3*time.Second).UTC().Format(http.TimeFormat))
-			}
 			wrap, failed := failFirst(1, http.StatusTooManyRequests, header, isRead)
 			target := newUpstream(t, wrap)
 			target.write(t, "base:1")
@@ -91,6 +88,9 @@ func TestRetryAfter(t *testing.T) {
 				DockerConfig: dockerConfig(t, target.host),
 			})
 			began := time.Now()
+			if tt.after == "in three seconds" { // a date, without fractions of a second
+				header.Set("Retry-After", began.Add(3*time.Second).UTC().Format(http.TimeFormat))
+			}
 			status, body := g.do(t, "GET", "/v2/"+g.reference(t, target.host+"/base").Context().RepositoryStr()+"/manifests/1", "", "")
 			if status != tt.status || !failed() || len(target.requests("GET /v2/base/")) != tt.requests || time.Since(began) < tt.least {
 				t.Errorf("answer %d %s after %s and %q", status, body, time.Since(began), target.requests("GET /v2/base/"))

@@ -39,17 +39,32 @@ type server struct {
 	asked []string
 }
 
+// listen listens at a port of both protocols.
+func listen() (net.Listener, net.PacketConn, error) {
+	stream, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	packets, err := net.ListenPacket("udp", stream.Addr().String())
+	if err != nil {
+		return nil, nil, errors.Join(err, stream.Close())
+	}
+	return stream, packets, nil
+}
+
 func (s *server) start(t *testing.T) *server {
 	t.Helper()
-	stream, err := net.Listen("tcp", "127.0.0.1:0")
+	stream, packets, err := listen()
+	for range 10 { // what is free for the one may be taken for the other
+		if err == nil {
+			break
+		}
+		stream, packets, err = listen()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.address = netip.MustParseAddrPort(stream.Addr().String())
-	packets, err := net.ListenPacket("udp", s.address.String())
-	if err != nil {
-		t.Fatal(err)
-	}
 	var group sync.WaitGroup
 	t.Cleanup(func() {
 		_ = stream.Close()
@@ -222,7 +237,10 @@ func TestLookupServers(t *testing.T) {
 		"silent":  {deaf: true},
 	} {
 		r := newResolver(bad.start(t), good)
-		r.config.Timeout = 200 * time.Millisecond
+		r.config.Timeout = 2 * time.Second
+		if bad.deaf {
+			r.config.Timeout = 300 * time.Millisecond
+		}
 		if got, err := r.Lookup(t.Context(), "a.b.registry"); err != nil || texts(got) != "10.0.0.1" {
 			t.Errorf("%s: %s, %v", name, texts(got), err)
 		}

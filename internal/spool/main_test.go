@@ -203,12 +203,13 @@ func roleLock(dir string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := exchange.LockDaemon(); err != nil {
+	lock, err := exchange.LockDaemon()
+	if err != nil {
 		return err
 	}
 	fmt.Println("locked")
 	_, err = io.Copy(io.Discard, os.Stdin)
-	return err
+	return errors.Join(err, lock.Release())
 }
 
 // process is the test binary in a role.

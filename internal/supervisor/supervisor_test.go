@@ -37,8 +37,9 @@ func TestMain(m *testing.M) {
 }
 
 // hungry is a worker that wants 256 MiB. It is no Go program: the race detector
-// reserves more than any limit.
+// reserves more than any limit. It takes nothing before the limit is there.
 const hungry = `echo worker $$ $KILN_WORKER_RESTARTS
+sleep 0.5
 x=xxxxxxxxxxxxxxxx; n=0
 while [ $n -lt 24 ]; do x=$x$x; n=$((n + 1)); done
 echo allocated ${#x}`
