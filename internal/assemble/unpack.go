@@ -69,28 +69,36 @@ func (u *unpacking) entry(member int, e tarball.Entry) error {
 		return err
 	}
 	at := relative(dir + "/" + path.Base(e.Name))
-	n := &node{entry: treeindex.Entry{Mode: e.Mode, UID: e.UID, GID: e.GID}, time: e.Time}
+	n := u.node(member, e)
 	there, found := u.root.find(at)
-	isDir := found && there.Kind == treeindex.Dir
-	switch {
-	case isDir && e.Kind != tar.TypeDir:
-		err = u.root.clear(at)
-	case isDir:
+	switch isDir := there.Kind == treeindex.Dir; {
+	case found && isDir && e.Kind == tar.TypeDir:
 		n.entry.Attributes, n.entry.Opaque = there.Attributes, there.Opaque
-	}
-	if found && !isDir || isDir && e.Kind != tar.TypeDir {
+	case found:
 		u.last, u.replaced = "", true // it may be on the way to that directory
 		if there.Kind != treeindex.File && dir != relative(u.top+"/"+path.Dir(e.Name)) {
 			return errUnpack // it may be on the way to itself
 		}
+		if isDir {
+			err = u.root.clear(at)
+		}
 	}
+	if e.Kind == tar.TypeDir {
+		u.dirs = append(u.dirs, e.Name)
+	}
+	u.root.put(at, n)
+	return errors.Join(err, u.root.within())
+}
+
+// node is what an entry becomes.
+func (u *unpacking) node(member int, e tarball.Entry) *node {
+	n := &node{entry: treeindex.Entry{Mode: e.Mode, UID: e.UID, GID: e.GID}, time: e.Time}
 	if u.by != nil {
 		n.entry.UID, n.entry.GID = u.by.uid, u.by.gid
 	}
 	switch e.Kind {
 	case tar.TypeDir:
 		n.entry.Kind = treeindex.Dir
-		u.dirs = append(u.dirs, e.Name)
 	case tar.TypeSymlink:
 		n.entry.Kind, n.entry.Mode, n.entry.Target = treeindex.Link, 0o777, e.Target
 	case tar.TypeFifo:
@@ -98,8 +106,7 @@ func (u *unpacking) entry(member int, e tarball.Entry) error {
 	default:
 		n.entry.Kind, n.source, n.member = treeindex.File, u.source, member
 	}
-	u.root.put(at, n)
-	return errors.Join(err, u.root.within())
+	return n
 }
 
 // dir returns where a directory of the archive is, and makes it with those above it if it
