@@ -3,8 +3,11 @@
 package e2e_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
@@ -23,11 +26,12 @@ func TestAssemble(t *testing.T) {
 	t.Run("nothing runs", func(t *testing.T) { nothingRuns(t, f) })
 	t.Run("a script behind a RUN", func(t *testing.T) { scriptBehindRun(t, f) })
 	t.Run("what Kaniko cannot copy", func(t *testing.T) {
-		step, files := sample.Build("parents", "FROM busybox\nCOPY --parents --chmod=u=rwx,go=rx dir/say /app/\nHEALTHCHECK NONE\nENTRYPOINT [\"/app/dir/say\"]\n")
-		addScript(files, step.Dockerfile, "dir/say", "echo said")
+		step, files := sample.Build("parents", "FROM busybox\nCOPY --parents --chmod=u=rwx,go=rx dir/say /app/\nADD --chown=7:8 tool.tar /opt/\nHEALTHCHECK NONE\nENTRYPOINT [\"/app/dir/say\"]\n")
+		addScript(files, step.Dockerfile, "dir/say", "echo said; stat -c '%F %a %u:%g %Y' /opt/tool/*")
+		files[strings.TrimSuffix(step.Dockerfile, "Dockerfile")+"tool.tar"] = harness.File{Data: toolArchive(t), Mode: 0o644}
 		result := f.Play(t, step, files)
 		outcome.Success(t, result)
-		outcome.Log(t, result, " COPY --parents ", "\nsaid\n")
+		outcome.Log(t, result, " COPY --parents ", " ADD --chown=7:8 tool.tar /opt/ ", "\nsaid\nregular file 4711 7:8 1000000000\nfifo 600 7:8 1000000000\n")
 	})
 	t.Run("switched off", func(t *testing.T) {
 		before := len(f.BuildPods())
@@ -56,6 +60,29 @@ func TestAssembleElsewhere(t *testing.T) {
 func addScript(files harness.Files, dockerfile, name, text string) {
 	dir := strings.TrimSuffix(dockerfile, "/Dockerfile")
 	files[dir+"/"+name] = harness.File{Data: []byte("#!/bin/sh\n" + text + "\n"), Mode: 0o755}
+}
+
+// toolArchive holds a file and a pipe.
+func toolArchive(t *testing.T) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, h := range []tar.Header{
+		{Typeflag: tar.TypeReg, Name: "tool/file", Mode: 0o4711, Size: 1},
+		{Typeflag: tar.TypeFifo, Name: "tool/pipe", Mode: 0o600},
+	} {
+		h.ModTime = time.Unix(1_000_000_000, 0)
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(make([]byte, h.Size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // nothingRuns plays an action without a RUN, the same again, and changed.
