@@ -36,7 +36,7 @@ func (l *life) exhausted() []effect {
 	last, ok := podrun.Terminated(l.pod, kaniko.ContainerKaniko)
 	if ok && last.ExitCode != 0 && l.inspects && l.badLayer == "" && l.words.failure(last.ExitCode, false).Instruction == "" {
 		l.phase = suspect
-		return []effect{{act: setGrace, after: tailGrace}}
+		return []effect{{act: setGrace, after: cutGrace}}
 	}
 	return l.judge()
 }

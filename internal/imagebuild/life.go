@@ -56,8 +56,8 @@ const (
 
 // How long a finished build may take to say so by its other channels.
 const (
-	tailGrace    = time.Second     // for the last lines of Kaniko's log
-	verdictGrace = 5 * time.Second // for the gate's last word, or the end of Kaniko's
+	verdictGrace = 5 * time.Second // for the gate's last word, or the last lines of Kaniko's log
+	cutGrace     = time.Second     // for what the gate says of a layer that it has cut off
 )
 
 // contextGrace is how long a follower waits for the creator of a build pod to
@@ -279,10 +279,7 @@ func (l *life) answered(digest string, kept bool) []effect {
 	if l.words.said(push) || l.words.said(end) {
 		return append(todo, l.finish()...)
 	}
-	if l.role == heir { // the lines before them come first
-		return append(todo, effect{act: setGrace, after: verdictGrace})
-	}
-	return append(todo, effect{act: setGrace, after: tailGrace})
+	return append(todo, effect{act: setGrace, after: verdictGrace})
 }
 
 // cutOff acts on a layer that the gate has cut off.
