@@ -20,7 +20,7 @@ import (
 const (
 	killGrace   = 9 * time.Second        // from the first signal until the step is killed
 	reapGrace   = 700 * time.Millisecond // from there to the end of this process
-	explainWait = 10 * time.Second       // for the daemon to say why the container ended
+	explainWait = 25 * time.Second       // for the daemon to say why the container ended; it waits 20 s for the node
 )
 
 // exitKilled is the code of a step whose container ended under it.

@@ -19,8 +19,9 @@ import (
 // exitKilled is how a process ends by SIGKILL, and so a step whose container is gone.
 const exitKilled = 137
 
-// explainTimeout bounds the wait for what a node says of a container that ended.
-const explainTimeout = 6 * time.Second
+// explainTimeout bounds the wait for what a node says of a container that ended: a busy
+// one takes one or two of the kubelet's rounds of ten seconds.
+const explainTimeout = 20 * time.Second
 
 // Explain says what became of the job container: the exit code for a step that it took
 // with it, never 0, and an error for its author. It waits a little for the node, which

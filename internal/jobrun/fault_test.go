@@ -207,7 +207,7 @@ func TestExplain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t, func(l *podtest.Life) {
 					l.Start("job")
-					l.Wait(10 * time.Second)
+					l.Wait(25 * time.Second)
 					tt.end(l)
 					<-l.Gone()
 				}, nil)
