@@ -4,10 +4,12 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -51,7 +53,7 @@ func TestPending(t *testing.T) {
 		})
 	})
 	t.Run("Pod Security", func(t *testing.T) {
-		enforce(t, f, "restricted")
+		restrict(t, f)
 		pendingEach(t, f, []pendingCase{
 			{name: "build", step: emptyBuild, errors: []string{"[admission_refused]", "violates PodSecurity", "label the namespace " + f.Namespace + " with pod-security.kubernetes.io/enforce=baseline"}, atMost: pendingTimeout},
 			{name: "run", step: emptyRun, errors: []string{"[admission_refused]", "violates PodSecurity", "pod-security.kubernetes.io/enforce=baseline"}, atMost: 3 * pendingTimeout},
@@ -91,14 +93,16 @@ func TestPending(t *testing.T) {
 // pendingWithoutSecret names a Secret that does not exist.
 func pendingWithoutSecret(t *testing.T, f *suite.Fixture) {
 	const secret = "no-such-secret"
+	// Time for a pod to start and for a pull to fail, and less than nodes get to pull
+	// what a registry refuses.
+	const timeout = 30 * time.Second
 	if f.AuthRegistry == "" {
 		t.Skip("KILN_E2E_AUTH_REGISTRY is not set")
 	}
 	g := f.Another(t, "secret", func(o *harness.PodOptions) {
 		o.RegistryHost = f.AuthRegistry + "/" + f.Namespace
 		o.PullSecret = secret
-		o.DaemonEnv = map[string]string{"KILN_PULL_SECRET_NAME": secret}
-		setPendingTimeout(o)
+		o.DaemonEnv = map[string]string{"KILN_PULL_SECRET_NAME": secret, "KILN_PENDING_TIMEOUT": timeout.String()}
 	})
 	pendingEach(t, g, []pendingCase{
 		{name: "build", step: emptyBuild, errors: []string{"[registry_denied_push]", f.AuthRegistry, secret}, atMost: time.Minute},
@@ -107,7 +111,7 @@ func pendingWithoutSecret(t *testing.T, f *suite.Fixture) {
 			step: func(marker string) (runner.Step, harness.Files) {
 				return runner.Step{Repository: "acme/app", Image: f.AuthRegistry + "/" + marker + ":v1"}, nil
 			},
-			atLeast: pendingTimeout, atMost: 3 * pendingTimeout,
+			atLeast: timeout, atMost: 3 * timeout,
 		},
 	})
 }
@@ -152,21 +156,48 @@ func wantWait(t *testing.T, c pendingCase, result *harness.Result) {
 	}
 }
 
-// enforce has the namespace enforce another Pod Security level until the test
-// ends. Pods that are there stay.
-func enforce(t *testing.T, f *suite.Fixture, level string) {
+// restrict has the namespace enforce the Pod Security level restricted until the
+// test ends. Pods that are there stay.
+func restrict(t *testing.T, f *suite.Fixture) {
 	t.Helper()
-	set := func(ctx context.Context, level string) error {
-		patch := `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"` + level + `"}}}`
-		_, err := f.Kube.CoreV1().Namespaces().Patch(ctx, f.Namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-		return err
-	}
-	if err := set(t.Context(), level); err != nil {
+	if err := enforce(t.Context(), f, "restricted"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := set(context.Background(), "baseline"); err != nil {
+		if err := enforce(context.Background(), f, "baseline"); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// enforce has the namespace enforce a Pod Security level, and returns when pods are
+// held to it: what admission knows of a namespace lags behind its labels.
+func enforce(ctx context.Context, f *suite.Fixture, level string) error {
+	patch := `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"` + level + `"}}}`
+	_, err := f.Kube.CoreV1().Namespaces().Patch(ctx, f.Namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		return err
+	}
+	return harness.Eventually(ctx, 30*time.Second, func(ctx context.Context) error {
+		err := tryPod(ctx, f)
+		switch {
+		case level != "restricted":
+			return err
+		case err == nil:
+			return errors.New("a pod that is not restricted is admitted")
+		case strings.Contains(err.Error(), "violates PodSecurity"):
+			return nil
+		}
+		return err
+	})
+}
+
+// tryPod asks whether the cluster would take a pod of the level baseline.
+func tryPod(ctx context.Context, f *suite.Fixture) error {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "trial-"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "trial", Image: f.Busybox()}}},
+	}
+	_, err := f.Kube.CoreV1().Pods(f.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
 }
