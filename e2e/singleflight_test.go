@@ -33,11 +33,8 @@ func TestSingleFlight(t *testing.T) {
 	t.Run("phases", func(t *testing.T) {
 		t.Run("the creator is cancelled", func(t *testing.T) { t.Parallel(); creatorCancels(t, runners[0:3]) })
 		t.Run("the build fails", func(t *testing.T) { t.Parallel(); buildFails(t, runners[3:6]) })
-		t.Run("the creator's runner goes early", func(t *testing.T) { t.Parallel(); creatorDies(t, f, runners[6:9], "") })
-		t.Run("the creator's runner goes late", func(t *testing.T) {
-			t.Parallel()
-			creatorDies(t, f, runners[9:12], "tick 3 of the build")
-		})
+		t.Run("the creator's runner goes early", func(t *testing.T) { t.Parallel(); creatorDies(t, f, runners[6:9], false) })
+		t.Run("the creator's runner goes late", func(t *testing.T) { t.Parallel(); creatorDies(t, f, runners[9:12], true) })
 		t.Run("a foreign pod has the name", func(t *testing.T) { t.Parallel(); squatted(t, f, runners[12]) })
 	})
 	f.WantNothingLeft(t)
@@ -112,16 +109,42 @@ func sent(t *testing.T, f *suite.Fixture, runners []*suite.Fixture) int {
 	return count
 }
 
+// sharedBuild is [sample.Shared] with the marker as its name, and a build pod that the
+// marker finds.
+func sharedBuild(marker, run string) (runner.Step, harness.Files) {
+	step, files := sample.Shared(marker, run)
+	step.Repository = "acme/" + marker
+	return step, files
+}
+
+// awaitOwners waits until the build pod with the marker belongs to that many runners. It
+// outlives any of them from then on, where it has others.
+func awaitOwners(t *testing.T, creator *suite.Playing, f *suite.Fixture, marker string, n int) {
+	t.Helper()
+	err := f.Seen.Await(creator.While(t.Context()), func() bool {
+		last, found := f.Seen.Last("kaniko", marker)
+		return found && len(last.Pod.OwnerReferences) >= n
+	})
+	if err != nil {
+		t.Fatalf("wait until the build pod of %s belongs to %d runners: %v", marker, n, err)
+	}
+}
+
 // creatorCancels cancels the step that began a build which others follow.
 func creatorCancels(t *testing.T, runners []*suite.Fixture) {
-	step, files := sample.Shared("cancelled", sample.Ticking(12))
+	const marker, shared = "cancelled", suite.WorkFolder + "/shared"
+	step, files := sharedBuild(marker, sample.Ticking(25))
 	first := step
-	first.Interrupt = runner.Cancel("tick 8 of the build")
+	first.Interrupt = &runner.Interrupt{Path: shared, Signals: runner.Cancel("").Signals}
 	creator := runners[0].Start(t.Context(), first, files)
 	creator.Await(t, "tick 1 of the build")
 	var followers []*suite.Playing
 	for _, r := range runners[1:] {
 		followers = append(followers, r.Start(t.Context(), step, files))
+	}
+	awaitOwners(t, creator, runners[0], marker, len(runners))
+	if _, err := runners[0].Run(t.Context(), "sh", "-c", "echo now >"+shared); err != nil {
+		t.Fatal(err)
 	}
 	if result := creator.Wait(t); result.ExitCode == 0 {
 		t.Errorf("the cancelled step ended well:\n%s", outcome.Tail(result.Log))
@@ -129,7 +152,7 @@ func creatorCancels(t *testing.T, runners []*suite.Fixture) {
 	for _, p := range followers {
 		result := p.Wait(t)
 		outcome.Success(t, result)
-		outcome.Log(t, result, "kiln: following the build that "+runners[0].Pod+" began", "tick 1 of the build\n", "tick 12 of the build\n", "\nthe action ran\n")
+		outcome.Log(t, result, "kiln: following the build that "+runners[0].Pod+" began", "tick 1 of the build\n", "tick 25 of the build\n", "\nthe action ran\n")
 		if strings.Contains(result.Log, "looking again") {
 			t.Errorf("the build did not go on in its pod:\n%s", outcome.Tail(result.Log))
 		}
@@ -139,7 +162,7 @@ func creatorCancels(t *testing.T, runners []*suite.Fixture) {
 // buildFails lets a build fail that others follow. They share the failure, and
 // who comes later does not.
 func buildFails(t *testing.T, runners []*suite.Fixture) {
-	step, files := sample.Shared("failing", sample.Ticking(6)+"; exit 7")
+	step, files := sample.Shared("failing", sample.Ticking(25)+"; exit 7")
 	creator := runners[0].Start(t.Context(), step, files)
 	creator.Await(t, "tick 1 of the build")
 	all := []*suite.Playing{creator}
@@ -153,30 +176,31 @@ func buildFails(t *testing.T, runners []*suite.Fixture) {
 			t.Errorf("step %d followed: %v:\n%s", i, followed, outcome.Tail(result.Log))
 		}
 	}
+	step.Interrupt = runner.Cancel("tick 1 of the build")
 	result := runners[1].Start(t.Context(), step, files).Wait(t)
-	outcome.Error(t, result, "failed with exit code 7")
+	outcome.Error(t, result, "[cancelled]")
+	outcome.Log(t, result, "tick 1 of the build")
 	if strings.Contains(result.Log, "kiln: following") {
 		t.Errorf("a failed build was followed after its end:\n%s", outcome.Tail(result.Log))
 	}
 }
 
 // creatorDies removes the creator's runner pod and all that ARC and the stock
-// hook would remove with it: as soon as the build pod is there, or once after
-// is in the creator's log.
-func creatorDies(t *testing.T, f *suite.Fixture, runners []*suite.Fixture, after string) {
-	name := "orphan"
-	if after != "" {
-		name = "orphan-late"
+// hook would remove with it: as soon as its build pod is followed, or late, when that
+// belongs to the followers too.
+func creatorDies(t *testing.T, f *suite.Fixture, runners []*suite.Fixture, late bool) {
+	marker, ticks := "orphan-early", 10
+	if late {
+		marker, ticks = "orphan-late", 25
 	}
-	step, files := sample.Shared(name, sample.Ticking(10))
-	begun, follows := "kiln: not built yet", "kiln: following the build that "+runners[0].Pod
-	if after != "" {
-		begun, follows = "tick 1 of the build", after
-	}
+	step, files := sharedBuild(marker, sample.Ticking(ticks))
 	dying := runners[0].Start(t.Context(), step, files)
-	dying.Await(t, begun)
+	awaitOwners(t, dying, f, marker, 1)
 	followers := []*suite.Playing{runners[1].Start(t.Context(), step, files), runners[2].Start(t.Context(), step, files)}
-	followers[0].Await(t, follows)
+	followers[0].Await(t, "kiln: following the build that "+runners[0].Pod)
+	if late {
+		awaitOwners(t, dying, f, marker, len(runners))
+	}
 	removeRunner(t, f, runners[0].Pod)
 	if _, err := dying.End(); err == nil {
 		t.Error("the step of the runner that is gone was played to its end")
@@ -184,8 +208,8 @@ func creatorDies(t *testing.T, f *suite.Fixture, runners []*suite.Fixture, after
 	for _, p := range followers {
 		result := p.Wait(t)
 		outcome.Success(t, result)
-		outcome.Log(t, result, "tick 10 of the build\n", "\nthe action ran\n")
-		if again := strings.Contains(result.Log, "looking again"); after != "" && again {
+		outcome.Log(t, result, fmt.Sprintf("tick %d of the build\n", ticks), "\nthe action ran\n")
+		if again := strings.Contains(result.Log, "looking again"); late && again {
 			t.Errorf("the build did not go on in its pod:\n%s", outcome.Tail(result.Log))
 		}
 	}
