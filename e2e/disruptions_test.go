@@ -76,7 +76,7 @@ func TestDisruptions(t *testing.T) {
 // build pods of it, one after the other, once that runs.
 func disrupt(t *testing.T, f *suite.Fixture, marker string, times int, act func(context.Context, *corev1.Pod) error) *harness.Result {
 	t.Helper()
-	step, files := sample.Build(marker, "FROM busybox\nRUN echo busy && sleep 6\nENTRYPOINT [\"true\"]\n")
+	step, files := sample.Build(marker, "FROM busybox\nRUN echo busy && sleep 15\nENTRYPOINT [\"true\"]\n")
 	playing := f.Start(t.Context(), step, files)
 	acting := actOnBuilds(playing.While(t.Context()), f, marker, times, act)
 	result := playing.Wait(t)
@@ -243,7 +243,12 @@ func startNodeShell(t *testing.T, f *suite.Fixture) nodeShell {
 			}},
 		},
 	}
-	if _, err := f.Kube.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+	// The service account of a pod comes a moment after its namespace.
+	err = harness.Eventually(t.Context(), 30*time.Second, func(ctx context.Context) error {
+		_, err := f.Kube.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	err = f.Await(t.Context(), namespace, pod.Name, func(pod *corev1.Pod) (bool, error) { return running(pod, "shell"), nil })
