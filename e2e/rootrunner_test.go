@@ -3,7 +3,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
@@ -16,8 +15,9 @@ import (
 
 // takeNames makes the runner container the registry: by the files that it shares
 // with kilnd, and by listening at the registry's port. It ends when somebody
-// listens, and says whether it may open a packet socket.
+// listens, and says whether it may open a packet socket. Run again, it says the same.
 const takeNames = `
+test -e /tmp/said || (
 printf '127.0.0.1 %s\n' "$1" >> /etc/hosts && echo 'nameserver 127.0.0.1' > /etc/resolv.conf && echo rewrote
 exec perl -MIO::Socket::INET -e '
 	print socket(my $raw, 17, 3, 768) ? "packet socket open\n" : "packet socket: $!\n";
@@ -26,7 +26,9 @@ exec perl -MIO::Socket::INET -e '
 	exit if fork;
 	open STDOUT, ">", "/dev/null"; open STDERR, ">", "/dev/null"; open STDIN, "<", "/dev/null";
 	while (my $client = $server->accept) { sysread $client, my $text, 65536; syswrite $heard, $text; close $client }
-' "$2" /tmp/heard`
+' "$2" /tmp/heard
+) >/tmp/said || exit
+cat /tmp/said`
 
 // TestRootRunner has root in the runner container rewrite the names that kilnd
 // goes by, listen for what it sends, and open a packet socket. Steps go on, and
@@ -55,13 +57,9 @@ func TestRootRunner(t *testing.T) {
 // inRunner runs a command in the runner container and returns what it prints.
 func inRunner(t *testing.T, f *suite.Fixture, command ...string) string {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
-	err := f.Exec(t.Context(), harness.Exec{
-		Namespace: f.Namespace, Pod: f.Pod, Container: harness.RunnerContainer,
-		Command: command, Stdout: &stdout, Stderr: &stderr,
-	})
+	said, err := f.Run(t.Context(), command...)
 	if err != nil {
-		t.Fatalf("%q: %v\n%s%s", command, err, stdout.String(), stderr.String())
+		t.Fatalf("%v\n%s", err, said)
 	}
-	return stdout.String()
+	return said
 }
