@@ -189,7 +189,7 @@ func liveOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) {
 func backgroundOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) {
 	result := j.Run(t, "sleep 600 &\necho $! >/tmp/server\necho started\n")
 	outcome.OwnLog(t, result, "started\n")
-	if result.Duration > 5*time.Second || result.OutputHeld {
+	if result.Duration > 30*time.Second || result.OutputHeld {
 		t.Errorf("the step took %v, its output was held: %t", result.Duration, result.OutputHeld)
 	}
 	outcome.OwnLog(t, j.Run(t, "kill $(cat /tmp/server)\necho it was there\n"), "it was there\n")
@@ -221,8 +221,8 @@ func cancelledOfJob(t *testing.T, _ *suite.Fixture, j *suite.Job) {
 	deaf.Interrupt = runner.Cancel("ready")
 	one, two := j.Start(t.Context(), polite, nil), j.Start(t.Context(), deaf, nil)
 	outcome.Lines(t, one.Wait(t), "ready", "got INT", "got TERM", `::error::kiln: the step was cancelled \(interrupt\) \[cancelled\]`)
-	if result := two.Wait(t); result.ExitCode == 0 || result.Stopped > 10*time.Second || result.OutputHeld {
-		t.Errorf("exit code %d, %v after the first signal", result.ExitCode, result.Stopped)
+	if result := two.Wait(t); result.ExitCode == 0 || result.Signal != "" || result.OutputHeld {
+		t.Errorf("exit code %d (%s), %v after the first signal; the output was held: %t", result.ExitCode, result.Signal, result.Stopped, result.OutputHeld)
 	}
 	outcome.OwnLog(t, j.Run(t, "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep '^sleep 60' || true; done\necho over\n"), "over\n")
 }
