@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 )
 
 // Processes of the daemon's container, by their programs' command.
@@ -20,14 +21,9 @@ const (
 // It may be called once per pod.
 func (r *Runner) SignalDaemon(ctx context.Context, process, signal string) error {
 	const name = "signal-daemon"
-	pods := r.cluster.Kube.CoreV1().Pods(r.Namespace)
-	pod, err := pods.Get(ctx, r.Pod, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("signal daemon: %w", err)
-	}
 	// A command line ends each of its arguments with a zero.
 	const send = `for p in $(pidof kilnd kiln-sidecar); do if tr '\0' ' ' </proc/$p/cmdline | grep -q "^[^ ]* $0 "; then exec kill -$1 $p; fi; done; exit 1`
-	pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, corev1.EphemeralContainer{
+	err := r.addEphemeral(ctx, corev1.EphemeralContainer{
 		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 			Name: name, Image: r.cluster.Registry + "/library/busybox:latest",
 			Command: []string{"sh", "-c", send, process, signal},
@@ -35,7 +31,7 @@ func (r *Runner) SignalDaemon(ctx context.Context, process, signal string) error
 			SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(0))},
 		},
 	})
-	if _, err := pods.UpdateEphemeralContainers(ctx, r.Pod, pod, metav1.UpdateOptions{}); err != nil {
+	if err != nil {
 		return fmt.Errorf("signal daemon: %w", err)
 	}
 	err = r.cluster.Await(ctx, r.Namespace, r.Pod, func(pod *corev1.Pod) (bool, error) {
@@ -54,6 +50,20 @@ func (r *Runner) SignalDaemon(ctx context.Context, process, signal string) error
 		return fmt.Errorf("signal daemon: %w", err)
 	}
 	return nil
+}
+
+// addEphemeral adds a container to the pod, whose kubelet may write into it meanwhile.
+func (r *Runner) addEphemeral(ctx context.Context, c corev1.EphemeralContainer) error {
+	pods := r.cluster.Kube.CoreV1().Pods(r.Namespace)
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		pod, err := pods.Get(ctx, r.Pod, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		pod.Spec.EphemeralContainers = append(pod.Spec.EphemeralContainers, c)
+		_, err = pods.UpdateEphemeralContainers(ctx, r.Pod, pod, metav1.UpdateOptions{})
+		return err
+	})
 }
 
 // DaemonLog is the log of the daemon that runs now.
