@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,8 @@ import (
 )
 
 // Archives lists what the rest unpacks, from the canonical context that open opens. An
-// error is of type [*split.Unsure], or the context's.
-func Archives(plan *split.Plan, open func() (io.ReadCloser, error)) (map[string][]tarball.Entry, error) {
+// error is of type [*split.Unsure], or that of a context.
+func Archives(ctx context.Context, plan *split.Plan, open func() (io.ReadCloser, error)) (map[string][]tarball.Entry, error) {
 	if len(plan.Archives) == 0 {
 		return nil, nil
 	}
@@ -25,17 +26,44 @@ func Archives(plan *split.Plan, open func() (io.ReadCloser, error)) (map[string]
 	for _, name := range plan.Archives {
 		wanted[name] = true
 	}
-	all, entries := map[string][]tarball.Entry{}, 0
+	all, of := map[string][]tarball.Entry{}, &amount{}
 	err = buildcontext.Files(src, wanted, func(name string, content io.Reader) error {
-		listed, err := tarball.List(content)
+		listed, err := tarball.List(ctx, content)
 		if errors.Is(err, tarball.ErrArchive) {
 			return &split.Unsure{Reason: fmt.Sprintf("%.200q: %v", name, err)}
 		}
-		if entries += len(listed); err == nil && entries > maxNodes {
-			return &split.Unsure{Reason: errNodes.Error()}
+		if err == nil {
+			err = of.add(listed)
 		}
 		all[name] = listed
 		return err
 	})
 	return all, err
+}
+
+// maxUnpacked bounds what all archives of a rest unpack to, in bytes.
+const maxUnpacked = 2 << 30
+
+// amount is what archives have together.
+type amount struct {
+	entries, names int
+	bytes          int64
+}
+
+// add adds what one has, within the bounds.
+func (a *amount) add(listed []tarball.Entry) error {
+	a.entries += len(listed)
+	for _, e := range listed {
+		a.names += len(e.Name) + len(e.Target)
+		a.bytes += e.Size
+	}
+	switch {
+	case a.entries > maxNodes:
+		return &split.Unsure{Reason: errNodes.Error()}
+	case a.names > maxNames:
+		return &split.Unsure{Reason: errNames.Error()}
+	case a.bytes > maxUnpacked:
+		return &split.Unsure{Reason: "its archives unpack to too much"}
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -197,7 +198,7 @@ func (a *assembly) chmod(change split.Chmod, c *instructions.RunCommand) error {
 			return err
 		}
 		n := a.root.nodes[at]
-		if n == nil || n.entry.Kind != treeindex.File || n.entry.Mode&^0o777 != 0 {
+		if n == nil || mounted(at) || n.entry.Kind != treeindex.File || n.entry.Mode&^0o777 != 0 {
 			return errChmod
 		}
 		changed := *n
@@ -211,6 +212,14 @@ func (a *assembly) chmod(change split.Chmod, c *instructions.RunCommand) error {
 	words = append(words, "/bin/sh", "-c", c.CmdLine[0], "#", "buildkit")
 	a.config.history("RUN "+strings.Join(words, " "), true)
 	return nil
+}
+
+// mounted reports whether a RUN has something else at a path than the image: what the
+// runtime mounts there.
+func mounted(name string) bool {
+	first, _, _ := strings.Cut(name, "/")
+	return slices.Contains([]string{"dev", "proc", "sys"}, first) ||
+		slices.Contains([]string{"etc/hosts", "etc/resolv.conf", "etc/hostname"}, name)
 }
 
 // dir reports whether a path is a directory.
@@ -255,7 +264,7 @@ func (n *node) library() bool {
 func (a *assembly) firstIsBelow(search string) bool {
 	for dir := range strings.SplitSeq(search, ":") {
 		at, err := a.root.reach(dir + "/chmod")
-		if err != nil || !path.IsAbs(dir) || climbs(dir) {
+		if err != nil || !path.IsAbs(dir) || climbs(dir) || a.root.led(dir+"/chmod") {
 			return false
 		}
 		if _, found := a.root.find(at); found {
@@ -265,10 +274,11 @@ func (a *assembly) firstIsBelow(search string) bool {
 	return false
 }
 
-// program reports whether a path leads to a program that the rest has not made.
+// program reports whether a path leads to a program that the rest has not made, by links
+// that it has not made either.
 func (a *assembly) program(name string) bool {
 	at, err := a.root.reach(name)
-	if err != nil || a.root.nodes[at] != nil {
+	if err != nil || a.root.nodes[at] != nil || a.root.led(name) {
 		return false
 	}
 	e, found := a.root.find(at)

@@ -155,7 +155,7 @@ func inputOf(t testing.TB, dockerfile string, context []byte, archives map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	listed, err := assemble.Archives(plan, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical.Bytes())), nil })
+	listed, err := assemble.Archives(t.Context(), plan, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical.Bytes())), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +175,8 @@ func run(t testing.TB, dockerfile, context string) (assembled, error) {
 }
 
 // write writes the layer from another context.
-func (a assembled) write(context []byte) error {
-	_, err := a.image.WriteLayer(io.Discard, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(context)), nil })
+func (a assembled) write(ctx context.Context, content []byte) error {
+	_, err := a.image.WriteLayer(ctx, io.Discard, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
 	return err
 }
 
@@ -184,7 +184,7 @@ func (a assembled) write(context []byte) error {
 func (a assembled) layer(t testing.TB) string {
 	t.Helper()
 	var packed bytes.Buffer
-	if _, err := a.image.WriteLayer(&packed, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.context)), nil }); err != nil {
+	if _, err := a.image.WriteLayer(t.Context(), &packed, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.context)), nil }); err != nil {
 		t.Fatal(err)
 	}
 	gz, err := gzip.NewReader(&packed)

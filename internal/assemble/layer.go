@@ -3,6 +3,7 @@ package assemble
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 
 	"kiln/internal/buildcontext"
+	"kiln/internal/split"
 	"kiln/internal/tarball"
 	"kiln/internal/treeindex"
 )
@@ -22,8 +24,9 @@ type Layer struct {
 	Size           int64
 }
 
-// maxTurns bounds how often the context is read for a layer: as often as one of its
-// files goes to different places.
+// maxTurns bounds how often the context is read for a layer: as often as one of its files,
+// or of the members of its archives, goes to different places. An archive that is copied
+// too, as a file, takes turns of its own.
 const maxTurns = 16
 
 // written lists what the layer has: what the rest has made and changed, with the
@@ -34,11 +37,14 @@ func (r *root) written() ([]*node, error) {
 	}
 	all := map[string]*node{}
 	for name, n := range r.nodes {
+		if err := r.within(); err != nil {
+			return nil, err
+		}
 		all[name] = n
 		for dir := name; dir != ""; {
 			dir = parent(dir)
 			if all[dir] != nil || r.nodes[dir] != nil || dir == "" {
-				continue
+				break // its own way up is, or will be, gone
 			}
 			e, found := r.find(dir)
 			if !found || e.Kind != treeindex.Dir {
@@ -81,14 +87,14 @@ func (n *node) rank() int {
 func (i *Image) Changes() bool { return len(i.written) > 0 }
 
 // WriteLayer writes the layer, a gzip compressed tar, with files of the canonical
-// context that open opens: once, or as often as one file goes to more than one place.
-func (i *Image) WriteLayer(dst io.Writer, open func() (io.ReadCloser, error)) (Layer, error) {
+// context that open opens: once, or as often as a file goes to more than one place.
+func (i *Image) WriteLayer(ctx context.Context, dst io.Writer, open func() (io.ReadCloser, error)) (Layer, error) {
 	whole, plain := &sum{w: dst, hash: sha256.New()}, sha256.New()
 	gz, err := gzip.NewWriterLevel(whole, gzip.BestSpeed)
 	if err != nil {
 		return Layer{}, err
 	}
-	w := tar.NewWriter(io.MultiWriter(gz, plain))
+	w := tar.NewWriter(io.MultiWriter(&limit{treeindex.MaxBytes}, gz, plain))
 	from := slices.IndexFunc(i.written, func(n *node) bool { return n.source != "" })
 	if from < 0 {
 		from = len(i.written)
@@ -99,7 +105,7 @@ func (i *Image) WriteLayer(dst io.Writer, open func() (io.ReadCloser, error)) (L
 		}
 	}
 	for _, turn := range turns(i.written[from:]) {
-		if err := files(w, turn, open); err != nil {
+		if err := files(ctx, w, turn, open); err != nil {
 			return Layer{}, err
 		}
 	}
@@ -152,7 +158,7 @@ func turns(nodes []*node) []turn {
 }
 
 // files writes files as they come in the context.
-func files(w *tar.Writer, taken turn, open func() (io.ReadCloser, error)) error {
+func files(ctx context.Context, w *tar.Writer, taken turn, open func() (io.ReadCloser, error)) error {
 	src, err := open()
 	if err != nil {
 		return err
@@ -175,7 +181,7 @@ func files(w *tar.Writer, taken turn, open func() (io.ReadCloser, error)) error 
 		if !archives[name] {
 			return take(content{source: name}, size, from)
 		}
-		return tarball.Walk(from, func(number int, h *tar.Header, member io.Reader) error {
+		return tarball.Walk(ctx, from, func(number int, h *tar.Header, member io.Reader) error {
 			return take(content{name, number + 1}, h.Size, member)
 		})
 	})
@@ -218,6 +224,17 @@ func (n *node) write(w *tar.Writer, size int64, from io.Reader) error {
 		return fmt.Errorf("write layer: %w", err)
 	}
 	return nil
+}
+
+// limit takes so many bytes.
+type limit struct{ left int64 }
+
+// Write implements [io.Writer].
+func (l *limit) Write(p []byte) (int, error) {
+	if l.left -= int64(len(p)); l.left < 0 {
+		return 0, &split.Unsure{Reason: "the layer is too large"}
+	}
+	return len(p), nil
 }
 
 // sum counts and hashes what is written.

@@ -121,6 +121,16 @@ func (r *root) reachBelow(top, name string) (string, error) {
 	return at, err
 }
 
+// led reports whether a link that the rest has made is on the way of a path.
+func (r *root) led(name string) (led bool) {
+	_, _ = treeindex.Follow(func(name string) (treeindex.Entry, bool) {
+		e, found := r.find(name)
+		led = led || e.Kind == treeindex.Link && r.nodes[name] != nil
+		return e, found
+	}, name)
+	return led
+}
+
 // bends reports whether the target of a link leads up again, or wants a directory in its
 // end.
 func bends(target string) bool {
@@ -246,6 +256,9 @@ func (r *root) lay(over *root) error {
 	for _, name := range names {
 		old, found := r.find(name)
 		replaced[name] = found && old.Kind == treeindex.Dir && over.nodes[name].entry.Kind != treeindex.Dir
+		if found && old.Kind != over.nodes[name].entry.Kind {
+			r.libraries++ // what was there, or led there, is not any more
+		}
 	}
 	for name := range r.nodes {
 		if err := r.within(); err != nil {

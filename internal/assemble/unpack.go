@@ -76,6 +76,9 @@ func (u *unpacking) entry(member int, e tarball.Entry) error {
 		n.entry.Attributes, n.entry.Opaque = there.Attributes, there.Opaque
 	case found:
 		u.last, u.replaced = "", true // it may be on the way to that directory
+		if there.Kind != n.entry.Kind {
+			u.root.libraries++ // what was there, or led there, is not any more
+		}
 		if there.Kind != treeindex.File && dir != relative(u.top+"/"+path.Dir(e.Name)) {
 			return errUnpack // it may be on the way to itself
 		}

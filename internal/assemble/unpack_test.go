@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,56 @@ func TestUnpackAfterChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := got.write(other.context); err == nil || !strings.Contains(err.Error(), "1 files are no longer in the context") {
+	if err := got.write(t.Context(), other.context); err == nil || !strings.Contains(err.Error(), "1 files are no longer in the context") {
 		t.Errorf("the error is %v", err)
 	}
+}
+
+// TestUnpackThenChmod does no "RUN chmod" where an archive may have changed what that does.
+func TestUnpackThenChmod(t *testing.T) {
+	for name, tt := range map[string]struct{ archive, path, want string }{
+		"of what was unpacked":          {"f 644 F", "/f", ""},
+		"with a directory of a library": {"lib64/ 755\nf 644 F", "/f", ""},
+		"with a directory for a link":   {"current/ 755\nf 644 F", "/f", unknownShell},
+		"with a link for a directory":   {"opt -> srv\nf 644 F", "/f", unknownShell},
+		"with another chmod":            {"bin/chmod -> sh\nf 644 F", "/f", unknownShell},
+		"with another shell":            {"bin/sh -> chmod\nf 644 F", "/f", unknownShell},
+		"with an earlier chmod":         {"app/chmod -> /bin/sh\nf 644 F", "/f", unknownShell},
+		"of hosts":                      {"etc/hosts 644 F", "/etc/hosts", unmade},
+		"of a device's path":            {"dev/f 644 F", "/dev/f", unmade},
+		"of a pipe":                     {"p |", "/p", unmade},
+	} {
+		_, err := unpacked(t, "ENV PATH=/app:/bin\nADD x.tar /\nRUN chmod 600 "+tt.path, tt.archive)
+		got := ""
+		if err != nil {
+			got = strings.TrimPrefix(err.Error(), "not split: line 4: ")
+		}
+		if got != tt.want {
+			t.Errorf("%s: the error is %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+const unmade = "chmod of what the COPYs before it have not made"
+
+// BenchmarkUnpackDeep unpacks files in directories that are a thousand deep, which takes
+// about as long as the same names of files in one directory.
+func BenchmarkUnpackDeep(b *testing.B) {
+	took := func(dir string) time.Duration {
+		lines := make([]string, 2000)
+		for i := range lines {
+			lines[i] = fmt.Sprintf("%s%04d 644", dir, i)
+		}
+		began := time.Now()
+		if _, err := unpacked(b, "ADD x.tar /", strings.Join(lines, "\n")); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	var flat, deep time.Duration
+	for b.Loop() {
+		flat += took(strings.Repeat(strings.Repeat("n", 249)+"/", 8))
+		deep += took(strings.Repeat("n/", 1000))
+	}
+	b.ReportMetric(deep.Seconds()/flat.Seconds(), "x-flat")
 }

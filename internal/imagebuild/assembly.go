@@ -203,7 +203,7 @@ func (a *assembly) make(ctx context.Context) (result, error) {
 		return result{}, err
 	}
 	whole := a.order.source.Context.Path
-	archives, err := assemble.Archives(a.plan, func() (io.ReadCloser, error) { return openBuffered(timed, whole) })
+	archives, err := assemble.Archives(timed, a.plan, func() (io.ReadCloser, error) { return openBuffered(timed, whole) })
 	if err != nil {
 		return result{}, err
 	}

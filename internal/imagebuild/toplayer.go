@@ -52,7 +52,7 @@ func (a *assembly) write(ctx context.Context, image *assemble.Image) (topLayer, 
 	}
 	layer := topLayer{path: file.Name()}
 	out := bufio.NewWriterSize(&bounded{file, maxTop, func() error { return context.Cause(ctx) }}, 256<<10)
-	of, err := image.WriteLayer(out, func() (io.ReadCloser, error) { return openBuffered(ctx, whole) })
+	of, err := image.WriteLayer(ctx, out, func() (io.ReadCloser, error) { return openBuffered(ctx, whole) })
 	if err == nil {
 		err = out.Flush()
 	}

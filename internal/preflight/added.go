@@ -14,8 +14,12 @@ import (
 	"kiln/internal/tarball"
 )
 
-// maxAdded bounds the files that ADD instructions name, which are looked into.
-const maxAdded = 1000
+const (
+	// maxAdded bounds the files that ADD instructions name, which are looked into.
+	maxAdded = 1000
+	// maxUnpacked bounds what all of them unpack to on the way, in bytes.
+	maxUnpacked = 4 << 30
+)
 
 // addition is what one ADD takes from the context.
 type addition struct {
@@ -49,11 +53,17 @@ func (f *File) Context(tree *buildcontext.Tree, open func() (io.ReadCloser, erro
 // look looks into files of the canonical context.
 func (c *Context) look(canonical io.Reader, wanted map[string]bool) error {
 	watch, left := watchOwn(), tarball.MaxRepacked
+	watch.Bytes = maxUnpacked
 	c.archives, c.repacked = map[string]tarball.Facts{}, map[string][]byte{}
 	return buildcontext.Files(canonical, wanted, func(name string, content io.Reader) error {
+		if watch.Bytes <= 0 {
+			c.archives[name] = tarball.Facts{Excess: true}
+			return nil
+		}
 		kept := &keeper{}
 		facts, err := tarball.Look(io.TeeReader(content, kept), watch)
 		c.archives[name] = facts
+		watch.Bytes -= facts.Bytes
 		if err != nil || !facts.Docker || facts.Excess || !facts.Repacked() && !facts.Root {
 			return err
 		}

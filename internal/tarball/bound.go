@@ -37,6 +37,8 @@ type bounded struct {
 	r    io.Reader
 	left int64
 	over *bool
+	// ended is the error of who does not wait any more: little can unpack to much.
+	ended func() error
 }
 
 var errTooLarge = errors.New("too large")
@@ -46,6 +48,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		*b.over = true
 		return 0, errTooLarge
+	}
+	if err := b.ended(); err != nil {
+		return 0, err
 	}
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

@@ -3,6 +3,7 @@ package tarball
 import (
 	"archive/tar"
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,9 @@ type Entry struct {
 	// Mode is the permission bits with setuid, setgid and sticky.
 	Mode     uint32
 	UID, GID uint32
-	// Target is that of a symbolic link as it stands.
+	// Size is that of a file, in bytes.
+	Size int64
+	// Target is that of a symbolic link as it stands, empty for all else.
 	Target string
 	// Time is the modification time, as it is unpacked.
 	Time time.Time
@@ -30,29 +33,34 @@ type Entry struct {
 const (
 	// maxNames bounds what names and targets take in a list, in bytes.
 	maxNames = 16 << 20
-	// maxTarget is the longest target of a symbolic link, in bytes (symlink(2)).
-	maxTarget = 4095
+	// maxPath is the longest name, and the longest target of a symbolic link, in bytes
+	// (PATH_MAX in limits.h).
+	maxPath = 4095
 )
 
 // Lists reports whether [List] takes the archive.
 func (f Facts) Lists() bool { return f.Docker && !f.Excess && f.Odd == "" && f.Foreign == "" }
 
 // List lists an archive: the entry at n is number n of [Walk]. The error is [ErrArchive]
-// where it cannot be listed in full, or comes from r.
-func List(r io.Reader) ([]Entry, error) {
+// where it cannot be listed in full, or comes from r or the context.
+func List(ctx context.Context, r io.Reader) ([]Entry, error) {
 	var all []Entry
 	names := 0
-	err := Walk(r, func(_ int, h *tar.Header, _ io.Reader) error {
+	err := Walk(ctx, r, func(_ int, h *tar.Header, _ io.Reader) error {
 		if foreign(h) {
 			return fmt.Errorf("%w: it has %.200q", ErrArchive, h.Name)
 		}
 		if names += len(h.Name) + len(h.Linkname); names > maxNames {
 			return fmt.Errorf("%w: %w", ErrArchive, errTooLarge)
 		}
-		all = append(all, Entry{
+		e := Entry{
 			Name: inside(h.Name), Kind: h.Typeflag, Mode: uint32(h.Mode & 0o7777), //nolint:gosec // masked
-			UID: uint32(h.Uid), GID: uint32(h.Gid), Target: h.Linkname, Time: unpackedTime(h.ModTime), //nolint:gosec // foreign has looked
-		})
+			UID: uint32(h.Uid), GID: uint32(h.Gid), Size: h.Size, Time: unpackedTime(h.ModTime), //nolint:gosec // foreign has looked
+		}
+		if h.Typeflag == tar.TypeSymlink {
+			e.Target = h.Linkname
+		}
+		all = append(all, e)
 		return nil
 	})
 	return all, err
@@ -60,8 +68,8 @@ func List(r io.Reader) ([]Entry, error) {
 
 // Walk calls visit for each entry of an archive, which may be compressed, with its number
 // from 0 and its content. Global headers are none. The archive is bounded as for [Look];
-// what is wrong with it is [ErrArchive], other errors come from r and visit.
-func Walk(r io.Reader, visit func(number int, h *tar.Header, content io.Reader) error) error {
+// what is wrong with it is [ErrArchive], other errors come from r, visit and the context.
+func Walk(ctx context.Context, r io.Reader, visit func(number int, h *tar.Header, content io.Reader) error) error {
 	in := &source{r: r}
 	head := bufio.NewReaderSize(in, 4096)
 	first, _ := head.Peek(10) // a short file has less
@@ -75,7 +83,7 @@ func Walk(r io.Reader, visit func(number int, h *tar.Header, content io.Reader) 
 		left = MaxRepacked
 	}
 	over := false
-	entries := tar.NewReader(&bounded{r: unpacked, left: left, over: &over})
+	entries := tar.NewReader(&bounded{r: unpacked, left: left, over: &over, ended: func() error { return context.Cause(ctx) }})
 	for number := 0; ; {
 		h, err := entries.Next()
 		if errors.Is(err, io.EOF) {
@@ -83,6 +91,9 @@ func Walk(r io.Reader, visit func(number int, h *tar.Header, content io.Reader) 
 		}
 		if err == nil && number >= maxEntries {
 			err = errTooLarge
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if err != nil {
 			return in.or(err)
@@ -100,14 +111,14 @@ func Walk(r io.Reader, visit func(number int, h *tar.Header, content io.Reader) 
 // foreign reports whether an entry is more than a directory, a file, a symbolic link or a
 // pipe with owner, mode and time.
 func foreign(h *tar.Header) bool {
-	for record := range h.PAXRecords {
-		if strings.HasPrefix(record, "SCHILY.xattr.") {
+	for record := range h.PAXRecords { // a sparse file has a size that no bound is about
+		if strings.HasPrefix(record, "SCHILY.xattr.") || strings.HasPrefix(record, "GNU.sparse.") {
 			return true
 		}
 	}
 	name := path.Clean(h.Name)
 	switch {
-	case h.Typeflag == tar.TypeSymlink && (h.Linkname == "" || len(h.Linkname) > maxTarget),
+	case h.Typeflag == tar.TypeSymlink && (h.Linkname == "" || len(h.Linkname) > maxPath), len(h.Name) > maxPath,
 		name == "/", name == "..", strings.HasPrefix(name, "../"),
 		strings.Contains("/"+name, "/.wh."),
 		h.Uid < 0, h.Gid < 0, int64(h.Uid) >= math.MaxUint32, int64(h.Gid) >= math.MaxUint32:

@@ -31,7 +31,7 @@ func Repack(content []byte) ([]byte, error) {
 	}
 	defer end()
 	over := false
-	in := tar.NewReader(&bounded{r: unpacked, left: MaxRepacked, over: &over})
+	in := tar.NewReader(&bounded{r: unpacked, left: MaxRepacked, over: &over, ended: func() error { return nil }})
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for {

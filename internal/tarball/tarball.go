@@ -18,8 +18,9 @@ import (
 const (
 	maxBytes   = 1 << 30
 	maxEntries = 100_000
-	// maxNoted bounds how many names are kept.
+	// maxNoted bounds how many names are kept, and maxKept those that were found, in bytes.
 	maxNoted = 64
+	maxKept  = 200
 )
 
 // Facts are what is known of a file.
@@ -39,6 +40,8 @@ type Facts struct {
 	Foreign string
 	// Watched are the watched names that the archive has an entry of.
 	Watched []string
+	// Bytes is how much of it was unpacked to know that.
+	Bytes int64
 	// Excess is whether it is beyond the bounds, and so not known in full. For xz
 	// and zstd, which Kaniko does not unpack, that is [MaxRepacked].
 	Excess bool
@@ -49,6 +52,8 @@ type Watch struct {
 	// Files are clean, relative names; Directories are so where something is in
 	// them.
 	Files, Directories []string
+	// Bytes bounds what is unpacked, 0 for what one file may take.
+	Bytes int64
 	// Absolute are paths that no hard link may lead to: Kaniko takes its target
 	// for one of its own root.
 	Absolute func(path string) bool
@@ -63,15 +68,22 @@ func Look(r io.Reader, watch Watch) (Facts, error) {
 	facts.Kaniko = facts.Format != ""
 	unpacked, end, err := open(head, first)
 	if err != nil {
-		facts.Excess = facts.Repacked()
-		return facts, in.err // a damaged file is none
+		// A damaged file is none. What the header of a gzip file may have that is not read
+		// here, others read.
+		facts.Excess = facts.Repacked() || errors.Is(err, gzip.ErrHeader)
+		return facts, in.err
 	}
 	defer end()
 	left := int64(maxBytes)
 	if facts.Repacked() {
 		left = MaxRepacked
 	}
-	facts.read(tar.NewReader(&bounded{r: unpacked, left: left, over: &facts.Excess}), watch)
+	if watch.Bytes > 0 {
+		left = min(left, watch.Bytes)
+	}
+	limited := &bounded{r: unpacked, left: left, over: &facts.Excess, ended: func() error { return nil }}
+	facts.read(tar.NewReader(limited), watch)
+	facts.Bytes = left - limited.left
 	facts.Kaniko = facts.Kaniko || facts.Docker
 	return facts, in.err
 }
@@ -181,6 +193,6 @@ func (f *Facts) watched(name string) {
 // keep sets a name that is not set.
 func keep(kept *string, name string) {
 	if *kept == "" {
-		*kept = name
+		*kept = name[:min(len(name), maxKept)]
 	}
 }

@@ -3,8 +3,11 @@ package tarball_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -101,7 +104,7 @@ func FuzzLook(f *testing.F) {
 		if err != nil || got.Docker && !got.Kaniko {
 			t.Errorf("Look = %+v, %v", got, err)
 		}
-		if listed, err := tarball.List(bytes.NewReader(content)); got.Lists() && err != nil {
+		if listed, err := tarball.List(t.Context(), bytes.NewReader(content)); got.Lists() && err != nil {
 			t.Errorf("List = %+v, %v", listed, err)
 		}
 	})
@@ -125,7 +128,7 @@ func TestList(t *testing.T) {
 		{Name: "l", Kind: tar.TypeSymlink, Mode: 0o777, Target: "../d", Time: at},
 		{Name: "p", Kind: tar.TypeFifo, Mode: 0o600, Time: at},
 	}
-	got, err := tarball.List(bytes.NewReader(archive))
+	got, err := tarball.List(t.Context(), bytes.NewReader(archive))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,12 +153,15 @@ func TestListForeign(t *testing.T) {
 		"below a whiteout":     {Name: "d/.wh.d/f"},
 		"a link to nothing":    {Typeflag: tar.TypeSymlink, Name: "l"},
 		"a link that is long":  {Typeflag: tar.TypeSymlink, Name: "l", Linkname: strings.Repeat("n/", 2048)},
+		"a name that is long":  {Name: strings.Repeat("n/", 2048)},
+		"a sparse file":        {Name: "f", PAXRecords: map[string]string{"KNU.sparse.major": "9"}},
 		"nobody's":             {Name: "f", Uid: maxID},
 		"no group's":           {Name: "f", Gid: maxID},
 		"of a kind of its own": {Typeflag: 'Z', Name: "f"},
 	} {
-		archive := pack(t, tar.Header{Name: "first"}, h)
-		got, err := tarball.List(bytes.NewReader(archive))
+		// The library writes no records of GNU's.
+		archive := bytes.ReplaceAll(pack(t, tar.Header{Name: "first"}, h), []byte("KNU.sparse."), []byte("GNU.sparse."))
+		got, err := tarball.List(t.Context(), bytes.NewReader(archive))
 		if !errors.Is(err, tarball.ErrArchive) {
 			t.Errorf("%s: List = %+v, %v", name, got, err)
 		}
@@ -168,13 +174,125 @@ func TestListForeign(t *testing.T) {
 // TestListCutOff tells what is wrong with an archive from what is wrong with its file.
 func TestListCutOff(t *testing.T) {
 	archive, broken := pack(t, tar.Header{Name: "f"}, tar.Header{Name: "g"}), errors.New("broken")
-	if _, err := tarball.List(bytes.NewReader(archive[:700])); !errors.Is(err, tarball.ErrArchive) {
+	if _, err := tarball.List(t.Context(), bytes.NewReader(archive[:700])); !errors.Is(err, tarball.ErrArchive) {
 		t.Errorf("the error is %v", err)
 	}
-	if _, err := tarball.List(io.MultiReader(bytes.NewReader(archive[:700]), iotest.ErrReader(broken))); !errors.Is(err, broken) || errors.Is(err, tarball.ErrArchive) {
+	if _, err := tarball.List(t.Context(), io.MultiReader(bytes.NewReader(archive[:700]), iotest.ErrReader(broken))); !errors.Is(err, broken) || errors.Is(err, tarball.ErrArchive) {
 		t.Errorf("the error is %v, want %v alone", err, broken)
 	}
-	if _, err := tarball.List(strings.NewReader("\x1f\x8b\x08")); !errors.Is(err, tarball.ErrArchive) {
+	if _, err := tarball.List(t.Context(), strings.NewReader("\x1f\x8b\x08")); !errors.Is(err, tarball.ErrArchive) {
 		t.Errorf("the error of a file that is none is %v", err)
 	}
+}
+
+// TestLookWithin unpacks no more than it may.
+func TestLookWithin(t *testing.T) {
+	archive := pack(t, tar.Header{Name: "f"}, tar.Header{Name: "g"})
+	for limit, excess := range map[int64]bool{600: true, 1 << 20: false} {
+		got, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{Bytes: limit})
+		if err != nil || got.Excess != excess || got.Bytes == 0 || got.Bytes > limit {
+			t.Errorf("within %d: Look = %+v, %v", limit, got, err)
+		}
+	}
+}
+
+// TestListCancelled ends while it unpacks, and not with the next piece of the file.
+func TestListCancelled(t *testing.T) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(w)
+	content := make([]byte, 64<<20)
+	err := archive.WriteHeader(&tar.Header{Name: "f", Size: int64(len(content))})
+	if err == nil {
+		_, err = archive.Write(content)
+	}
+	if err = errors.Join(err, archive.Close(), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause, read := errors.New("cancelled"), 0
+	err = tarball.Walk(ctx, &packed, func(_ int, _ *tar.Header, member io.Reader) error {
+		cancel(cause)
+		n, err := io.Copy(io.Discard, member)
+		read = int(n)
+		return err
+	})
+	if !errors.Is(err, cause) || read > 1<<20 {
+		t.Errorf("the error after %d bytes is %v, want %v", read, err, cause)
+	}
+}
+
+// TestGzipHeader is about a header that Go's reader refuses, and others do not.
+func TestGzipHeader(t *testing.T) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Name = strings.Repeat("n", 600)
+	if _, err := w.Write(pack(t, tar.Header{Name: "f"})); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tarball.Look(&packed, tarball.Watch{}); err != nil || !got.Excess || got.Lists() {
+		t.Errorf("Look = %+v, %v", got, err)
+	}
+}
+
+// TestXzStreams reads all streams of a file, as xz does.
+func TestXzStreams(t *testing.T) {
+	one, two := pack(t, tar.Header{Name: "one"}), pack(t, tar.Header{Name: "two"})
+	cut := one[:512] // without its end, so that two follows
+	for name, tt := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"one":                    {xzOf(t, xz.CRC64, one), "one"},
+		"one checked by SHA-256": {xzOf(t, xz.SHA256, one), "one"},
+		"two":                    {slices.Concat(xzOf(t, xz.CRC32, cut), xzOf(t, xz.CRC64, two)), "one two"},
+		"two with padding":       {slices.Concat(xzOf(t, xz.CRC64, cut), make([]byte, 8), xzOf(t, xz.CRC32, two), make([]byte, 4)), "one two"},
+		"an empty one first":     {slices.Concat(xzOf(t, xz.CRC64, nil), xzOf(t, xz.CRC64, one)), "one"},
+		"padding of no four":     {slices.Concat(xzOf(t, xz.CRC64, cut), make([]byte, 5)), "error"},
+		"something behind":       {slices.Concat(xzOf(t, xz.CRC64, cut), []byte("something behind")), "error"},
+		"another magic":          {slices.Concat(xzOf(t, xz.CRC64, cut), bytes.Replace(xzOf(t, xz.CRC64, two), []byte("7z"), []byte("7Z"), 1)), "error"},
+		"a wrong CRC32":          {damaged(xzOf(t, xz.CRC32, cut), 4), "error"},
+		"a wrong SHA-256":        {damaged(xzOf(t, xz.SHA256, cut), 32), "error"},
+	} {
+		all, err := tarball.List(t.Context(), bytes.NewReader(tt.content))
+		var names []string
+		for _, e := range all {
+			names = append(names, e.Name)
+		}
+		got := strings.Join(names, " ")
+		if err != nil {
+			got = "error"
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, %v, want %s", name, got, err, tt.want)
+		}
+		if facts, err := tarball.Look(bytes.NewReader(tt.content), tarball.Watch{}); err != nil || facts.Lists() != (tt.want != "error") {
+			t.Errorf("%s: Look = %+v, %v", name, facts, err)
+		}
+	}
+}
+
+// xzOf is content in one stream.
+func xzOf(t *testing.T, check byte, content []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := xz.WriterConfig{CheckSum: check}.NewWriter(&out)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// damaged has another check of its one block, which takes so many bytes and stands before
+// the index of eight and the footer of twelve.
+func damaged(content []byte, check int) []byte {
+	content = slices.Clone(content)
+	content[len(content)-12-8-check] ^= 1
+	return content
 }

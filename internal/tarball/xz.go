@@ -1,26 +1,33 @@
 package tarball
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
+	"hash/crc32"
 	"io"
+	"slices"
 
 	"github.com/ulikunitz/xz/lzma"
 )
 
 var errXz = errors.New("not an xz file that is read here")
 
-// xzReader reads the blocks of one xz stream (The .xz File Format 1.2.1), whose
-// one filter is LZMA2. It verifies no checksum: what is unpacked of a damaged
-// file is a damaged archive, or the author's own doing.
+// xzReader reads the blocks of xz streams (The .xz File Format 1.2.1), whose one filter is
+// LZMA2, one stream after the other. It verifies the checks of CRC32 and SHA-256, and no
+// other: what is unpacked of a damaged file is a damaged archive, or the author's own doing.
 type xzReader struct {
 	in    *counted
 	check int64
+	sum   hash.Hash // of a block, nil where it is not verified
 	block io.Reader
 	done  bool
 }
 
-// counted counts what is read, for the padding of blocks.
+// counted counts what is read, for the padding of blocks. It reads no further than it is
+// asked to.
 type counted struct {
 	r io.Reader
 	n int64
@@ -33,17 +40,40 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newXz reads the stream header.
+// ReadByte implements [io.ByteReader].
+func (c *counted) ReadByte() (byte, error) {
+	var b [1]byte
+	_, err := io.ReadFull(c, b[:])
+	return b[0], err
+}
+
+// newXz reads the first stream's header.
 func newXz(r io.Reader) (*xzReader, error) {
+	x := &xzReader{in: &counted{r: r}}
 	var header [12]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
 		return nil, err
 	}
-	if header[6] != 0 || header[7] > 15 {
-		return nil, errXz
+	return x, x.stream(header)
+}
+
+// xzMagic is what a stream begins with.
+const xzMagic = "\xfd7zXZ\x00"
+
+// stream takes the header of a stream.
+func (x *xzReader) stream(header [12]byte) error {
+	if string(header[:6]) != xzMagic || header[6] != 0 || header[7] > 15 {
+		return errXz
 	}
 	sizes := [16]int64{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64} // section 2.1.1.2
-	return &xzReader{in: &counted{r: r}, check: sizes[header[7]]}, nil
+	x.check, x.sum = sizes[header[7]], nil
+	switch header[7] {
+	case 1:
+		x.sum = crc32.NewIEEE()
+	case 10:
+		x.sum = sha256.New()
+	}
+	return nil
 }
 
 // Read implements [io.Reader].
@@ -59,6 +89,9 @@ func (x *xzReader) Read(p []byte) (int, error) {
 			continue
 		}
 		n, err := x.block.Read(p)
+		if x.sum != nil {
+			_, _ = x.sum.Write(p[:n]) // never fails
+		}
 		if errors.Is(err, io.EOF) {
 			x.block, err = nil, x.end()
 		}
@@ -68,18 +101,17 @@ func (x *xzReader) Read(p []byte) (int, error) {
 	}
 }
 
-// next reads a block's header, or finds the index, which ends the blocks.
+// next begins a block, or goes past the index that stands behind the last one of a stream.
 func (x *xzReader) next() error {
 	x.in.n = 0
-	var size [1]byte
-	if _, err := io.ReadFull(x.in, size[:]); err != nil {
+	size, err := x.in.ReadByte()
+	if err != nil {
 		return err
 	}
-	if size[0] == 0 {
-		x.done = true
-		return nil
+	if size == 0 {
+		return x.index()
 	}
-	header := make([]byte, int(size[0])*4+3) // with its checksum
+	header := make([]byte, int(size)*4+3) // with its checksum
 	if _, err := io.ReadFull(x.in, header); err != nil {
 		return err
 	}
@@ -87,8 +119,54 @@ func (x *xzReader) next() error {
 	if err != nil {
 		return err
 	}
+	if x.sum != nil {
+		x.sum.Reset()
+	}
 	x.block, err = lzma.Reader2Config{DictCap: dictionary}.NewReader2(x.in)
 	return err
+}
+
+// index goes past an index and the stream's footer, to the next stream or to the end. Only
+// the padding of streams, by four zeros, may come between.
+func (x *xzReader) index() error {
+	records, err := binary.ReadUvarint(x.in)
+	for ; err == nil && records > 0; records-- {
+		for range 2 { // the sizes of a block
+			if _, err = binary.ReadUvarint(x.in); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(io.Discard, x.in, (4-x.in.n%4)%4+4); err != nil {
+		return err
+	}
+	var footer, header [12]byte
+	if _, err := io.ReadFull(x.in, footer[:]); err != nil {
+		return err
+	}
+	if string(footer[10:]) != "YZ" {
+		return errXz
+	}
+	for {
+		_, err := io.ReadFull(x.in, header[:4])
+		if errors.Is(err, io.EOF) {
+			x.done = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if header != [12]byte{} {
+			break
+		}
+	}
+	if _, err := io.ReadFull(x.in, header[4:]); err != nil {
+		return err
+	}
+	return x.stream(header)
 }
 
 // lzma2 returns the dictionary's size of a block header whose one filter is
@@ -119,8 +197,22 @@ func lzma2(header []byte) (int, error) {
 	return int(min(max(size, lzma.MinDictCap), MaxRepacked)), nil
 }
 
-// end reads what stands behind a block: padding to four bytes, and its check.
+// end goes past the padding of a block, and compares its check.
 func (x *xzReader) end() error {
-	_, err := io.CopyN(io.Discard, x.in, (4-x.in.n%4)%4+x.check)
-	return err
+	padding := (4 - x.in.n%4) % 4
+	behind := make([]byte, padding+x.check)
+	if _, err := io.ReadFull(x.in, behind); err != nil {
+		return err
+	}
+	if x.sum == nil {
+		return nil
+	}
+	want := x.sum.Sum(nil)
+	if x.check == 4 { // numbers have their lowest byte first
+		slices.Reverse(want)
+	}
+	if !bytes.Equal(want, behind[padding:]) {
+		return errXz
+	}
+	return nil
 }

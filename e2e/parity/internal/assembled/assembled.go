@@ -138,7 +138,7 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 	if err != nil {
 		return err
 	}
-	archives, err := assemble.Archives(plan, b.source.Open)
+	archives, err := assemble.Archives(ctx, plan, b.source.Open)
 	if err != nil {
 		return again(plan, err)
 	}
@@ -155,7 +155,7 @@ func (b *build) split(ctx context.Context, push string, noChmod bool) error {
 	if err != nil {
 		return again(plan, err)
 	}
-	return b.push(made, below, push)
+	return b.push(ctx, made, below, push)
 }
 
 // again is the error of a rest that cannot be put on its base part.
@@ -286,7 +286,7 @@ func index(ctx context.Context, img v1.Image) (*treeindex.Tree, error) {
 }
 
 // push pushes what was made.
-func (b *build) push(made *assemble.Image, below v1.Image, push string) error {
+func (b *build) push(ctx context.Context, made *assemble.Image, below v1.Image, push string) error {
 	var base []byte
 	var layers []v1.Layer
 	if below != nil {
@@ -302,7 +302,7 @@ func (b *build) push(made *assemble.Image, below v1.Image, push string) error {
 	diffID := ""
 	if made.Changes() {
 		var content bytes.Buffer
-		layer, err := made.WriteLayer(&content, b.source.Open)
+		layer, err := made.WriteLayer(ctx, &content, b.source.Open)
 		if err != nil {
 			return err
 		}

@@ -299,7 +299,7 @@ func unpackedByKiln(t *testing.T, base, added []byte, add string) ([]byte, error
 		t.Fatalf("not split: %v", err)
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical.Bytes())), nil }
-	archives, err := assemble.Archives(plan, open)
+	archives, err := assemble.Archives(t.Context(), plan, open)
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +310,7 @@ func unpackedByKiln(t *testing.T, base, added []byte, add string) ([]byte, error
 		return nil, err
 	}
 	var layer bytes.Buffer
-	if _, err := image.WriteLayer(&layer, open); err != nil {
+	if _, err := image.WriteLayer(t.Context(), &layer, open); err != nil {
 		t.Fatal(err)
 	}
 	gz, err := gzip.NewReader(&layer)
