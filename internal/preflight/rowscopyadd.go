@@ -156,7 +156,7 @@ func archiveEntryRows() []Row {
 		},
 		{
 			ID:                "AddArchiveTooLarge",
-			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 4 MiB",
+			Name:              "ADD of an archive that unpacks to more than 1 GiB or 100,000 entries, or from xz or zstd to more than 4 MiB, or of several to more than 4 GiB",
 			Example:           "FROM busybox\nADD a.tar.gz /x/\n",
 			Context:           []string{"a.tar.gz = excess"},
 			Chainguard:        Refuse,
