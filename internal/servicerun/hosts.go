@@ -25,7 +25,9 @@ func (b *begun) apart(s *planned) {
 		return
 	}
 	self := b.of.Call.Runner
-	s.parts.Containers = append(s.parts.Containers, service.Hosts(self.Image))
+	// First: a kubelet writes the hosts file of a pod anew, from its beginning, with each
+	// container that it starts, and a service that looks itself up then finds no name.
+	s.parts.Containers = append([]corev1.Container{service.Hosts(self.Image)}, s.parts.Containers...)
 	s.told = true
 }
 
@@ -80,9 +82,21 @@ func (b *begun) send(ctx context.Context, s *planned) error {
 // located says that a pod has an address.
 func located(pod *corev1.Pod) bool { return pod.Status.PodIP != "" }
 
-// listens says that a pod has an address, and can be told names if it is to be.
+// listens says that a pod has an address, and can be told names if it is to be: all of its
+// containers have begun, so that nobody writes its hosts file anew.
 func listens(pod *corev1.Pod) bool {
-	return located(pod) && (!toBeTold(pod) || podrun.Running(pod, service.HostsContainer))
+	return located(pod) && (!toBeTold(pod) || podrun.Running(pod, service.HostsContainer) && begunAll(pod))
+}
+
+// begunAll says whether every container of a pod has begun, or ended since.
+func begunAll(pod *corev1.Pod) bool {
+	for i := range pod.Spec.Containers {
+		name := pod.Spec.Containers[i].Name
+		if _, ended := podrun.Terminated(pod, name); !ended && !podrun.Running(pod, name) {
+			return false
+		}
+	}
+	return true
 }
 
 // knows says whether a pod has been told what it is to be. The error is of one that

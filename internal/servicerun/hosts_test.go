@@ -31,14 +31,14 @@ func takeNames(life *podtest.Life, code int32) string {
 }
 
 // listening is a stage whose pods run, take names, end that with code, and are deleted.
-// told has what was told by the name of the pod's first container.
+// told has what was told by the name of the pod's last container.
 func listening(t *testing.T, code int32) (s *stage, told *sync.Map) {
 	told = &sync.Map{}
 	return newStage(t, func(life *podtest.Life) {
 		names := containersOf(life.Pod())
 		life.Start(names...)
 		if lines := takeNames(life, code); lines != "" {
-			told.Store(names[0], lines)
+			told.Store(names[len(names)-1], lines)
 		}
 		<-life.Deleted()
 		for _, name := range names {
@@ -71,7 +71,8 @@ func TestServicesTold(t *testing.T) {
 			}
 		}
 		for _, pod := range s.cluster.Pods() {
-			if name := pod.Spec.Containers[0].Name; name != "job" {
+			names := containersOf(pod)
+			if name := names[len(names)-1]; names[0] == service.HostsContainer {
 				if diff := cmp.Diff(map[string]string{name: itself}, hosts(pod)); diff != "" {
 					t.Errorf("hosts of %s (-want +got):\n%s", name, diff)
 				}
@@ -83,6 +84,42 @@ func TestServicesTold(t *testing.T) {
 		if s.left() != "" {
 			t.Errorf("left %q", s.left())
 		}
+	})
+}
+
+// TestServicesToldLast: names are told to a pod all of whose containers have begun: a
+// kubelet writes the hosts file anew with each that it starts.
+func TestServicesToldLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, func(life *podtest.Life) {
+			names := containersOf(life.Pod())
+			life.Start(names[0])
+			told := make(chan time.Time, 1)
+			if names[0] == service.HostsContainer {
+				go func() {
+					takeNames(life, 0)
+					told <- time.Now()
+				}()
+			} else if slices.Contains(names, service.HostsContainer) {
+				t.Errorf("the first container of the pod is %s", names[0])
+			}
+			time.Sleep(5 * time.Second) // the others' images are pulled
+			began := time.Now()
+			life.Start(names[1:]...)
+			if names[0] == service.HostsContainer && (<-told).Before(began) {
+				t.Error("told before the pod had begun")
+			}
+			<-life.Deleted()
+			for _, name := range names {
+				life.Exit(name, 0)
+			}
+		})
+		if _, err := s.prepare(threePostgres(), "psql-a", "psql-b", "psql-c"); err != nil {
+			t.Fatal(err)
+		}
+		s.jobs.Cleanup(t.Context(), s.call("request-2"))
+		synctest.Wait()
+		time.Sleep(5 * time.Second)
 	})
 }
 

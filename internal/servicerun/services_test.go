@@ -280,8 +280,8 @@ func TestServicesApart(t *testing.T) {
 		}
 		for _, pod := range s.cluster.Pods() {
 			switch got := strings.Join(containersOf(pod), " "); {
-			case got == "psql-b kiln-hosts":
-				if user := pod.Spec.Containers[0].SecurityContext; *user.RunAsUser != 70 || *user.RunAsGroup != 50 {
+			case got == "kiln-hosts psql-b":
+				if user := pod.Spec.Containers[1].SecurityContext; *user.RunAsUser != 70 || *user.RunAsGroup != 50 {
 					t.Errorf("user %+v", user)
 				}
 			case got != "job psql-a":
@@ -494,7 +494,7 @@ func TestServicesAlone(t *testing.T) {
 		together = append(together, strings.Join(containersOf(pod), " "))
 	}
 	slices.Sort(together)
-	if diff := cmp.Diff([]string{"redis b", "redis-2 kiln-hosts"}, together); diff != "" {
+	if diff := cmp.Diff([]string{"kiln-hosts redis-2", "redis b"}, together); diff != "" {
 		t.Errorf("pods (-want +got):\n%s", diff)
 	}
 	s.services.Close()

@@ -39,8 +39,8 @@ func TestServicesTemplate(t *testing.T) {
 		want  map[string]bool // the containers of each pod
 	}{
 		"beside": {with(serviceOf("postgres:16", "--memory 2g --cpus 1"), serviceOf("redis:7", "")), map[string]bool{"job db cache proxy": true}},
-		"apart":  {with(serviceOf("redis:7", ""), serviceOf("postgres:16", "--memory 2g --cpus 1"), serviceOf("redis:7", "")), map[string]bool{"job cache db proxy": true, "more kiln-hosts": true}},
-		"alone":  {hook.Job{Services: with(serviceOf("postgres:16", "--memory 2g --cpus 1"), serviceOf("redis:7", "")).Services}, map[string]bool{"db kiln-hosts": true, "cache kiln-hosts": true}},
+		"apart":  {with(serviceOf("redis:7", ""), serviceOf("postgres:16", "--memory 2g --cpus 1"), serviceOf("redis:7", "")), map[string]bool{"job cache db proxy": true, "kiln-hosts more": true}},
+		"alone":  {hook.Job{Services: with(serviceOf("postgres:16", "--memory 2g --cpus 1"), serviceOf("redis:7", "")).Services}, map[string]bool{"kiln-hosts db": true, "kiln-hosts cache": true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
