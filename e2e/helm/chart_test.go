@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 		"memory":               {set: "sidecar.resources.limits.memory=much", want: `sidecar.resources.limits.memory is "much": write a Kubernetes quantity, such as 512Mi, or "" for none`},
 		"little memory":        {set: "sidecar.resources.limits.memory=135Mi", want: `sidecar.resources.limits.memory is "135Mi": write 136Mi or more`},
 		"very little memory":   {set: "sidecar.resources.limits.memory=64M", want: `sidecar.resources.limits.memory is "64M": write 136Mi or more`},
-		"handle":               {set: "runner.handle=some", want: `runner.handle is "some": write all or dockerfile`},
+		"handle":               {set: "runner.handle=some", want: `runner.handle is "some": write all, dockerfile or job`},
 		"access mode":          {set: "runner.accessMode=ReadWriteOncePod", want: `runner.accessMode is "ReadWriteOncePod": write ReadWriteOnce or ReadWriteMany`},
 		"anywhere":             {set: "settings.KILN_PLACEMENT=anywhere", want: `runner.accessMode is "ReadWriteOnce" and settings.KILN_PLACEMENT is "anywhere": write ReadWriteMany`},
 		"request":              {set: "sidecar.resources.requests.cpu=", want: `sidecar.resources.requests.cpu is "": write a Kubernetes quantity`},

@@ -33,8 +33,8 @@ scaleSets is empty: in mode kubernetes kiln uses the service account of each run
 {{- if not (regexMatch "^/[^\"'\\\\\\s]+\\.(js|sh)$" .runner.delegate) }}
 runner.delegate is {{ .runner.delegate | quote }}: write the path of the stock hook in the runner's image, such as /home/runner/k8s/index.js
 {{- end }}
-{{- if not (has .runner.handle (list "all" "dockerfile")) }}
-runner.handle is {{ .runner.handle | quote }}: write all or dockerfile
+{{- if not (has .runner.handle (list "all" "dockerfile" "job")) }}
+runner.handle is {{ .runner.handle | quote }}: write all, dockerfile or job
 {{- end }}
 {{- if not (has .runner.accessMode (list "ReadWriteOnce" "ReadWriteMany")) }}
 runner.accessMode is {{ .runner.accessMode | quote }}: write ReadWriteOnce or ReadWriteMany, since the pods of actions mount the work volume too
