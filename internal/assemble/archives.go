@@ -12,7 +12,8 @@ import (
 )
 
 // Archives lists what the rest unpacks, from the canonical context that open opens. An
-// error is of type [*split.Unsure], or that of a context.
+// error is of type [*split.Unsure], or says why the context cannot be read, or why nobody
+// waits any more.
 func Archives(ctx context.Context, plan *split.Plan, open func() (io.ReadCloser, error)) (map[string][]tarball.Entry, error) {
 	if len(plan.Archives) == 0 {
 		return nil, nil

@@ -147,7 +147,7 @@ func inputOf(t testing.TB, dockerfile string, context []byte, archives map[strin
 	plan, err := split.Decide(split.Input{
 		Dockerfile: []byte(dockerfile), Tree: tree,
 		Archive: func(path string) (tarball.Facts, bool) {
-			facts, err := tarball.Look(bytes.NewReader(archives[path]), tarball.Watch{})
+			facts, err := tarball.Look(t.Context(), bytes.NewReader(archives[path]), tarball.Watch{})
 			return facts, err == nil
 		},
 		Bases: map[string]split.Base{"base": {Env: []string{"PATH=/bin", "NAME=a"}}},

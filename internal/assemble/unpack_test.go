@@ -3,8 +3,10 @@ package assemble_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -92,22 +94,61 @@ func TestUnpack(t *testing.T) {
 // TestUnpackUnsure leaves to Kaniko what Docker cannot unpack, or unpacks to a place that
 // is not certain.
 func TestUnpackUnsure(t *testing.T) {
-	for name, archive := range map[string]string{
-		"below a file":                   "file/f 644 F",
-		"below a file of its own":        "f 644 F\nf/g 644 G",
-		"behind a link to nothing":       "l -> nothing\nl/f 644 F",
-		"behind a link to a file":        "l -> file\nl/f 644 F",
-		"behind a link that turns":       "l -> current/..\nl/f 644 F",
-		"behind links to each other":     "l -> m\nm -> l\nl/f 644 F",
-		"a directory, a file, and again": "opt 644 F\nopt/ 755",
-		"a directory that was a file":    "opt 644 F\nopt -> tmp\nopt/ 755",
-		"a long name":                    strings.Repeat("n", 256) + " 644",
-		"a long name of a directory":     strings.Repeat("n", 256) + "/f 644",
+	const unsure = "what the archive unpacks is not certain"
+	for name, tt := range map[string]struct{ archive, want string }{
+		"below a file":                      {"file/f 644 F", unsure},
+		"below a file of its own":           {"f 644 F\nf/g 644 G", unsure},
+		"behind a link to nothing":          {"l -> nothing\nl/f 644 F", unsure},
+		"behind a link to a file":           {"l -> file\nl/f 644 F", unsure},
+		"behind a link that turns":          {"l -> current/..\nl/f 644 F", "a link leads somewhere on a way that programs may go in another way"},
+		"behind links to each other":        {"l -> m\nm -> l\nl/f 644 F", "\"l\": too many links"},
+		"a directory, a file, and again":    {"opt 644 F\nopt/ 755", "/opt was a directory, something else, and a directory again"},
+		"a directory that is no more":       {"d/ 755\nd 644 F", unsure},
+		"a directory in one that is a link": {"d/e/ 755\nd -> opt", unsure},
+		"a link on its own way":             {"d/ 755\nd/l -> ..\nd/l/d/l 644 F", unsure},
+		"a directory on its own way":        {"d/l -> ..\nd/l/d 644 F", unsure},
+		"a long name":                       {strings.Repeat("n", 256) + " 644", "a name is too long"},
+		"a long name of a directory":        {strings.Repeat("n", 256) + "/f 644", "a name is too long"},
+		"a long path":                       {strings.Repeat("n/", 1930) + "f 644", "a name is too long"},
 	} {
-		_, err := unpacked(t, "ADD x.tar /", archive)
-		if _, unsure := errors.AsType[*split.Unsure](err); !unsure {
-			t.Errorf("%s: the error is %v, want one of type *split.Unsure", name, err)
+		_, err := unpacked(t, "ADD x.tar /", tt.archive)
+		u, ok := errors.AsType[*split.Unsure](err)
+		if !ok || u.Reason != tt.want {
+			t.Errorf("%s: the error is %v, want %q", name, err, tt.want)
 		}
+	}
+}
+
+// TestArchivesAmount bounds what the archives of one rest have together.
+func TestArchivesAmount(t *testing.T) {
+	lines := make([]string, 4000)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("%s%04d 644", strings.Repeat(strings.Repeat("n", 249)+"/", 14), i)
+	}
+	archive := pack(t, lines...)
+	plan := &split.Plan{Archives: []string{"one", "two"}}
+	var context bytes.Buffer
+	gz := gzip.NewWriter(&context)
+	w := tar.NewWriter(gz)
+	for _, name := range plan.Archives {
+		if err := w.WriteHeader(&tar.Header{Name: "context/" + name, Mode: 0o644, Size: int64(len(archive))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(archive); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), gz.Close()); err != nil {
+		t.Fatal(err)
+	}
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(context.Bytes())), nil }
+	_, err := assemble.Archives(t.Context(), plan, open)
+	if u, ok := errors.AsType[*split.Unsure](err); !ok || u.Reason != "it makes too many files with long names" {
+		t.Errorf("the error is %v", err)
+	}
+	plan.Archives = plan.Archives[:1]
+	if all, err := assemble.Archives(t.Context(), plan, open); err != nil || len(all["one"]) != len(lines) {
+		t.Errorf("of one archive: %d entries, %v", len(all["one"]), err)
 	}
 }
 
@@ -152,13 +193,15 @@ func TestUnpackThenChmod(t *testing.T) {
 		"of a device's path":            {"dev/f 644 F", "/dev/f", unmade},
 		"of a pipe":                     {"p |", "/p", unmade},
 	} {
-		_, err := unpacked(t, "ENV PATH=/app:/bin\nADD x.tar /\nRUN chmod 600 "+tt.path, tt.archive)
-		got := ""
-		if err != nil {
-			got = strings.TrimPrefix(err.Error(), "not split: line 4: ")
-		}
-		if got != tt.want {
-			t.Errorf("%s: the error is %q, want %q", name, got, tt.want)
+		for _, flag := range []string{"", "--link "} {
+			_, err := unpacked(t, "ENV PATH=/app:/bin\nADD "+flag+"x.tar /\nRUN chmod 600 "+tt.path, tt.archive)
+			got := ""
+			if err != nil {
+				got = strings.TrimPrefix(err.Error(), "not split: line 4: ")
+			}
+			if got != tt.want {
+				t.Errorf("%s %s: the error is %q, want %q", flag, name, got, tt.want)
+			}
 		}
 	}
 }

@@ -128,6 +128,8 @@ func readEntry(h *tar.Header) (entry, error) {
 	default:
 		return e, inputError(h.Name, "the archive holds an entry of type %q; only directories, regular files and symbolic links are allowed", h.Typeflag)
 	}
+	// Strings of their own: those of a header are parts of all its records.
+	e.path, e.link = strings.Clone(e.path), strings.Clone(e.link)
 	if reason := checkName(e.path); reason != "" {
 		return e, inputError(h.Name, "%s", reason)
 	}

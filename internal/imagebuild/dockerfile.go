@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,11 +27,11 @@ import (
 // Check reads a Dockerfile and says in log what is refused and warned of in this
 // context, before anybody is asked: neither registries nor the cluster. Assemble says
 // that images are put together; then base images are taken to have nothing that matters.
-func Check(source *Source, flavor executor.Flavor, assemble bool, log *steplog.Log) error {
+func Check(ctx context.Context, source *Source, flavor executor.Flavor, assemble bool, log *steplog.Log) error {
 	a := author{log: log, place: source.Place}
-	read, err := check(source, flavor, a)
+	read, err := check(ctx, source, flavor, a)
 	if err == nil && assemble {
-		read, err = checkPart(source, flavor, a, read)
+		read, err = checkPart(ctx, source, flavor, a, read)
 	}
 	if err != nil {
 		return err
@@ -45,7 +44,7 @@ func Check(source *Source, flavor executor.Flavor, assemble bool, log *steplog.L
 }
 
 // checkPart is check for the base part, which is what Kaniko builds of a Dockerfile.
-func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfile) (*dockerfile, error) {
+func checkPart(ctx context.Context, source *Source, flavor executor.Flavor, a author, whole *dockerfile) (*dockerfile, error) {
 	bases := map[string]split.Base{}
 	for _, image := range whole.file.Images {
 		bases[image.Reference] = split.Base{}
@@ -61,7 +60,7 @@ func checkPart(source *Source, flavor executor.Flavor, a author, whole *dockerfi
 	}
 	part := *source
 	part.Text = plan.Dockerfile
-	read, err := check(&part, flavor, a)
+	read, err := check(ctx, &part, flavor, a)
 	if err == nil {
 		read.warnings = whole.warnings
 	}
@@ -84,20 +83,20 @@ type dockerfile struct {
 
 // check reads the Dockerfile and finds what this Kaniko would build otherwise than
 // Docker of this context. The error refuses what neither builds.
-func check(source *Source, flavor executor.Flavor, a author) (*dockerfile, error) {
+func check(ctx context.Context, source *Source, flavor executor.Flavor, a author) (*dockerfile, error) {
 	file, err := preflight.Parse(a.place.File, source.Text)
 	if err != nil {
 		return nil, a.refuse(0, err)
 	}
-	context, err := file.Context(source.Context.Tree, func() (io.ReadCloser, error) { return os.Open(source.Context.Path) })
+	known, err := file.Context(ctx, source.Context.Tree, func() (io.ReadCloser, error) { return openBuffered(ctx, source.Context.Path) })
 	if err != nil {
 		if _, ok := errors.AsType[*preflight.Error](err); ok {
 			return nil, a.refuse(0, err)
 		}
 		return nil, fmt.Errorf("look into what ADD names: %w", err)
 	}
-	read := &dockerfile{file: file, looked: context.Unlisted()}
-	report, err := file.Report(flavor.Name, context)
+	read := &dockerfile{file: file, looked: known.Unlisted()}
+	report, err := file.Report(flavor.Name, known)
 	if bad, ok := errors.AsType[*preflight.Error](err); ok && bad.Kind == preflight.Unsupported {
 		read.refused, read.warnings = bad, report.Warnings
 		return read, nil

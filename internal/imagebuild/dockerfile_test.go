@@ -82,19 +82,19 @@ func TestCheckLooksIntoTheContext(t *testing.T) {
 			flavor := executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}
 			log := steplog.New(&strings.Builder{}, "", false)
 			source := &Source{Text: []byte(tt.dockerfile), Place: steplog.Place{File: "Dockerfile"}, Context: Context{Tree: tree}}
-			err := Check(source, flavor, false, log)
+			err := Check(t.Context(), source, flavor, false, log)
 			if failure.Of(err) != tt.reason || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("check: %q %v, want %q and %q", failure.Of(err), err, tt.reason, tt.says)
 			}
-			if err := Check(source, flavor, true, log); (err != nil) != (tt.reason != "" && tt.reason != failure.UnsupportedInstruction) {
+			if err := Check(t.Context(), source, flavor, true, log); (err != nil) != (tt.reason != "" && tt.reason != failure.UnsupportedInstruction) {
 				t.Errorf("check of what is put together: %v", err)
 			}
 			source.Text = append(source.Text, "RUN x\nUSER y\n"...)
-			if err := Check(source, flavor, true, log); (err != nil) != (tt.reason != "") {
+			if err := Check(t.Context(), source, flavor, true, log); (err != nil) != (tt.reason != "") {
 				t.Errorf("check of what is put together behind a RUN: %v", err)
 			}
 			source.Context.Tree, source.Text = nil, []byte(tt.dockerfile)
-			if err := Check(source, flavor, false, log); tt.reason != failure.DockerfileSyntax && err != nil {
+			if err := Check(t.Context(), source, flavor, false, log); tt.reason != failure.DockerfileSyntax && err != nil {
 				t.Errorf("check without a context: %v", err)
 			}
 		})

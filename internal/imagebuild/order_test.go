@@ -100,12 +100,12 @@ func TestCheck(t *testing.T) {
 	w := newWorld(t)
 	var log strings.Builder
 	source := w.source
-	if err := imagebuild.Check(&source, oss(), false, steplog.New(&log, "", false)); err != nil {
+	if err := imagebuild.Check(t.Context(), &source, oss(), false, steplog.New(&log, "", false)); err != nil {
 		t.Error(err)
 	}
 	source = w.source
 	source.Text = []byte("FROM base.example.com/base:1\nCOPY nothing /\n")
-	if err := imagebuild.Check(&source, oss(), false, steplog.New(&log, "", false)); failure.Of(err) != failure.SourceMissing {
+	if err := imagebuild.Check(t.Context(), &source, oss(), false, steplog.New(&log, "", false)); failure.Of(err) != failure.SourceMissing {
 		t.Errorf("error %v", err)
 	}
 }

@@ -62,7 +62,7 @@ const (
 
 // makePlan reads the Dockerfile and finds out what would be built.
 func (o *order) makePlan(ctx context.Context) error {
-	read, err := check(&o.source, o.builder.options.Flavor, o.author())
+	read, err := check(ctx, &o.source, o.builder.options.Flavor, o.author())
 	o.source.Context.Tree = nil
 	if !o.part {
 		o.who.Times.Mark("preflight")

@@ -52,7 +52,7 @@ func TestWarnings(t *testing.T) {
 				}
 				var checked bytes.Buffer
 				source := w.source
-				if err := imagebuild.Check(&source, executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}, !tt.whole, steplog.New(&checked, "", false)); err != nil {
+				if err := imagebuild.Check(t.Context(), &source, executor.Flavor{Name: executor.Osscontainertools, Version: "1.28"}, !tt.whole, steplog.New(&checked, "", false)); err != nil {
 					t.Fatal(err)
 				}
 				if n := strings.Count(checked.String(), "::warning "); n != len(tt.want) {

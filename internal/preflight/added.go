@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path"
@@ -19,6 +20,9 @@ const (
 	maxAdded = 1000
 	// maxUnpacked bounds what all of them unpack to on the way, in bytes.
 	maxUnpacked = 4 << 30
+	// minUnpacked is what each of them may take all the same: enough to tell one that is no
+	// archive.
+	minUnpacked = 4 << 10
 )
 
 // addition is what one ADD takes from the context.
@@ -31,39 +35,36 @@ type addition struct {
 
 // Context is the context with a list of what is in it, as [Listed], of which the
 // files that ADD names are looked into: for them it reads the canonical context that
-// open opens. Errors come from the context, or are of type [*Error] where the
-// Dockerfile is beyond a bound.
-func (f *File) Context(tree *buildcontext.Tree, open func() (io.ReadCloser, error)) (*Context, error) {
-	context := Listed(tree)
-	wanted, err := f.additions(context)
+// open opens. Errors come from the context, also once nobody waits any more, or are of
+// type [*Error] where the Dockerfile is beyond a bound.
+func (f *File) Context(ctx context.Context, tree *buildcontext.Tree, open func() (io.ReadCloser, error)) (*Context, error) {
+	known := Listed(tree)
+	wanted, err := f.additions(known)
 	if err != nil || len(wanted) == 0 {
-		return context, err
+		return known, err
 	}
 	src, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer src.Close()
-	if err := context.look(src, wanted); err != nil {
+	if err := known.look(ctx, src, wanted); err != nil {
 		return nil, err
 	}
-	return context, nil
+	return known, nil
 }
 
 // look looks into files of the canonical context.
-func (c *Context) look(canonical io.Reader, wanted map[string]bool) error {
+func (c *Context) look(ctx context.Context, canonical io.Reader, wanted map[string]bool) error {
 	watch, left := watchOwn(), tarball.MaxRepacked
-	watch.Bytes = maxUnpacked
+	unpacked := int64(maxUnpacked)
 	c.archives, c.repacked = map[string]tarball.Facts{}, map[string][]byte{}
 	return buildcontext.Files(canonical, wanted, func(name string, content io.Reader) error {
-		if watch.Bytes <= 0 {
-			c.archives[name] = tarball.Facts{Excess: true}
-			return nil
-		}
+		watch.Bytes = max(unpacked, minUnpacked)
 		kept := &keeper{}
-		facts, err := tarball.Look(io.TeeReader(content, kept), watch)
+		facts, err := tarball.Look(ctx, io.TeeReader(content, kept), watch)
 		c.archives[name] = facts
-		watch.Bytes -= facts.Bytes
+		unpacked -= facts.Bytes
 		if err != nil || !facts.Docker || facts.Excess || !facts.Repacked() && !facts.Root {
 			return err
 		}

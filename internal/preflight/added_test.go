@@ -32,7 +32,7 @@ func looked(t *testing.T, dockerfile string, entries []string) (*preflight.File,
 		return file, preflight.Listed(contextOf(t, entries))
 	}
 	canonical, tree := canonicalOf(t, entries)
-	context, err := file.Context(tree, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical)), nil })
+	context, err := file.Context(t.Context(), tree, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(canonical)), nil })
 	if err != nil {
 		t.Fatal(err)
 	}

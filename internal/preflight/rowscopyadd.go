@@ -161,7 +161,7 @@ func archiveEntryRows() []Row {
 			Context:           []string{"a.tar.gz = excess"},
 			Chainguard:        Refuse,
 			Osscontainertools: Refuse,
-			Message:           "the archive is too large to look at, or compressed in a way that needs much memory",
+			Message:           "the archive is too large to look at, alone or with others, or packed in a way that is not read",
 			Advice:            "Pack a smaller archive, with gzip; or COPY the archive and unpack it in a RUN.",
 			find: func(s *site) (copysource.Finding, bool) {
 				return s.adds(func(f tarball.Facts) bool { return f.Excess })

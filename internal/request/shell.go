@@ -71,7 +71,7 @@ func Check(ctx context.Context, with Options, order Order) error {
 		return s.blame(ctx, err)
 	}
 	defer func() { _ = h.state.Forget(s.id) }()
-	if err := s.check(); err != nil {
+	if err := s.check(ctx); err != nil {
 		return s.blame(ctx, err)
 	}
 	s.log.Line("kiln: nothing in %s is refused", steplog.OneLine(s.dockerfile().File))
@@ -79,12 +79,12 @@ func Check(ctx context.Context, with Options, order Order) error {
 }
 
 // check reads the context and the Dockerfile.
-func (s *step) check() error {
+func (s *step) check(ctx context.Context) error {
 	source, err := s.accept()
 	if err != nil {
 		return err
 	}
-	return imagebuild.Check(source, s.handler.operator.Flavor, s.handler.operator.Settings.Assemble == config.AssembleOn, s.log)
+	return imagebuild.Check(ctx, source, s.handler.operator.Flavor, s.handler.operator.Settings.Assemble == config.AssembleOn, s.log)
 }
 
 // stepOf is the step that an order would be.

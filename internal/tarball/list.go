@@ -53,12 +53,12 @@ func List(ctx context.Context, r io.Reader) ([]Entry, error) {
 		if names += len(h.Name) + len(h.Linkname); names > maxNames {
 			return fmt.Errorf("%w: %w", ErrArchive, errTooLarge)
 		}
-		e := Entry{
-			Name: inside(h.Name), Kind: h.Typeflag, Mode: uint32(h.Mode & 0o7777), //nolint:gosec // masked
+		e := Entry{ // of its own strings: those of a header are parts of all its records
+			Name: strings.Clone(inside(h.Name)), Kind: h.Typeflag, Mode: uint32(h.Mode & 0o7777), //nolint:gosec // masked
 			UID: uint32(h.Uid), GID: uint32(h.Gid), Size: h.Size, Time: unpackedTime(h.ModTime), //nolint:gosec // foreign has looked
 		}
 		if h.Typeflag == tar.TypeSymlink {
-			e.Target = h.Linkname
+			e.Target = strings.Clone(h.Linkname)
 		}
 		all = append(all, e)
 		return nil

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"path"
@@ -42,7 +43,8 @@ type Facts struct {
 	Watched []string
 	// Bytes is how much of it was unpacked to know that.
 	Bytes int64
-	// Excess is whether it is beyond the bounds, and so not known in full. For xz
+	// Excess is whether it is beyond the bounds, or packed in a way that is not read here,
+	// and so not known in full. For xz
 	// and zstd, which Kaniko does not unpack, that is [MaxRepacked].
 	Excess bool
 }
@@ -59,8 +61,8 @@ type Watch struct {
 	Absolute func(path string) bool
 }
 
-// Look reads a file from its start. Errors come from r.
-func Look(r io.Reader, watch Watch) (Facts, error) {
+// Look reads a file from its start. Errors come from r or the context.
+func Look(ctx context.Context, r io.Reader, watch Watch) (Facts, error) {
 	in := &source{r: r}
 	head := bufio.NewReaderSize(in, 4096)
 	first, _ := head.Peek(10) // a short file has less
@@ -81,11 +83,11 @@ func Look(r io.Reader, watch Watch) (Facts, error) {
 	if watch.Bytes > 0 {
 		left = min(left, watch.Bytes)
 	}
-	limited := &bounded{r: unpacked, left: left, over: &facts.Excess, ended: func() error { return nil }}
+	limited := &bounded{r: unpacked, left: left, over: &facts.Excess, ended: func() error { return context.Cause(ctx) }}
 	facts.read(tar.NewReader(limited), watch)
 	facts.Bytes = left - limited.left
 	facts.Kaniko = facts.Kaniko || facts.Docker
-	return facts, in.err
+	return facts, errors.Join(in.err, context.Cause(ctx))
 }
 
 // Repacked reports whether Kaniko can unpack the file only when it is written
@@ -193,6 +195,6 @@ func (f *Facts) watched(name string) {
 // keep sets a name that is not set.
 func keep(kept *string, name string) {
 	if *kept == "" {
-		*kept = name[:min(len(name), maxKept)]
+		*kept = strings.Clone(name[:min(len(name), maxKept)])
 	}
 }

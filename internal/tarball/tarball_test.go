@@ -5,8 +5,12 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -51,7 +55,7 @@ func TestLook(t *testing.T) {
 		"end":     {strings.Repeat("\x00", 1024), tarball.Facts{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := tarball.Look(strings.NewReader(tt.content), tarball.Watch{})
+			got, err := tarball.Look(t.Context(), strings.NewReader(tt.content), tarball.Watch{})
 			if err != nil || got.Docker != tt.want.Docker || got.Kaniko != tt.want.Kaniko || got.Format != tt.want.Format {
 				t.Errorf("Look = %+v, %v, want %+v", got, err, tt.want)
 			}
@@ -72,7 +76,7 @@ func TestLookAtLargeDictionary(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := tarball.Look(&out, tarball.Watch{}); err != nil || !got.Docker || got.Excess {
+	if got, err := tarball.Look(t.Context(), &out, tarball.Watch{}); err != nil || !got.Docker || got.Excess {
 		t.Errorf("Look = %+v, %v", got, err)
 	}
 }
@@ -82,7 +86,7 @@ func TestLookFails(t *testing.T) {
 	broken := errors.New("broken")
 	archive := pack(t, tar.Header{Name: "f"}, tar.Header{Name: "g"})
 	in := io.MultiReader(bytes.NewReader(archive[:600]), iotest.ErrReader(broken))
-	if _, err := tarball.Look(in, tarball.Watch{}); !errors.Is(err, broken) {
+	if _, err := tarball.Look(t.Context(), in, tarball.Watch{}); !errors.Is(err, broken) {
 		t.Errorf("error = %v, want %v", err, broken)
 	}
 }
@@ -90,7 +94,7 @@ func TestLookFails(t *testing.T) {
 // Names are kept once, whatever the archive holds.
 func TestLookWatches(t *testing.T) {
 	archive := pack(t, tar.Header{Name: "./etc/hosts"}, tar.Header{Name: "/etc/hosts"}, tar.Header{Name: "dev/", Typeflag: tar.TypeDir}, tar.Header{Name: "proc/x"})
-	got, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{Files: []string{"etc/hosts"}, Directories: []string{"dev", "proc"}})
+	got, err := tarball.Look(t.Context(), bytes.NewReader(archive), tarball.Watch{Files: []string{"etc/hosts"}, Directories: []string{"dev", "proc"}})
 	if text := strings.Join(got.Watched, " "); err != nil || text != "etc/hosts proc" {
 		t.Errorf("watched %q, %v", text, err)
 	}
@@ -100,7 +104,7 @@ func FuzzLook(f *testing.F) {
 	f.Add([]byte("\x1f\x8b\x08"))
 	f.Add(pack(f, tar.Header{Name: "f"}, tar.Header{Name: "p", Typeflag: tar.TypeFifo}))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		got, err := tarball.Look(bytes.NewReader(content), tarball.Watch{Files: []string{"f"}})
+		got, err := tarball.Look(t.Context(), bytes.NewReader(content), tarball.Watch{Files: []string{"f"}})
 		if err != nil || got.Docker && !got.Kaniko {
 			t.Errorf("Look = %+v, %v", got, err)
 		}
@@ -135,7 +139,7 @@ func TestList(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
-	if facts, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{}); err != nil || !facts.Lists() {
+	if facts, err := tarball.Look(t.Context(), bytes.NewReader(archive), tarball.Watch{}); err != nil || !facts.Lists() {
 		t.Errorf("Look = %+v, %v", facts, err)
 	}
 }
@@ -165,7 +169,7 @@ func TestListForeign(t *testing.T) {
 		if !errors.Is(err, tarball.ErrArchive) {
 			t.Errorf("%s: List = %+v, %v", name, got, err)
 		}
-		if facts, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{}); err != nil || facts.Lists() {
+		if facts, err := tarball.Look(t.Context(), bytes.NewReader(archive), tarball.Watch{}); err != nil || facts.Lists() {
 			t.Errorf("%s: Look = %+v, %v", name, facts, err)
 		}
 	}
@@ -189,7 +193,7 @@ func TestListCutOff(t *testing.T) {
 func TestLookWithin(t *testing.T) {
 	archive := pack(t, tar.Header{Name: "f"}, tar.Header{Name: "g"})
 	for limit, excess := range map[int64]bool{600: true, 1 << 20: false} {
-		got, err := tarball.Look(bytes.NewReader(archive), tarball.Watch{Bytes: limit})
+		got, err := tarball.Look(t.Context(), bytes.NewReader(archive), tarball.Watch{Bytes: limit})
 		if err != nil || got.Excess != excess || got.Bytes == 0 || got.Bytes > limit {
 			t.Errorf("within %d: Look = %+v, %v", limit, got, err)
 		}
@@ -233,7 +237,7 @@ func TestGzipHeader(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := tarball.Look(&packed, tarball.Watch{}); err != nil || !got.Excess || got.Lists() {
+	if got, err := tarball.Look(t.Context(), &packed, tarball.Watch{}); err != nil || !got.Excess || got.Lists() {
 		t.Errorf("Look = %+v, %v", got, err)
 	}
 }
@@ -254,6 +258,11 @@ func TestXzStreams(t *testing.T) {
 		"padding of no four":     {slices.Concat(xzOf(t, xz.CRC64, cut), make([]byte, 5)), "error"},
 		"something behind":       {slices.Concat(xzOf(t, xz.CRC64, cut), []byte("something behind")), "error"},
 		"another magic":          {slices.Concat(xzOf(t, xz.CRC64, cut), bytes.Replace(xzOf(t, xz.CRC64, two), []byte("7z"), []byte("7Z"), 1)), "error"},
+		"no footer":              {cutBy(xzOf(t, xz.CRC64, cut), 12), "error"},
+		"no index":               {cutBy(xzOf(t, xz.CRC64, cut), 20), "error"},
+		"no check":               {cutBy(xzOf(t, xz.CRC64, cut), 28), "error"},
+		"a wrong CRC64":          {damaged(xzOf(t, xz.CRC64, cut), 8), "error"},
+		"many blocks of nothing": {emptyBlocks(3000), "error"},
 		"a wrong CRC32":          {damaged(xzOf(t, xz.CRC32, cut), 4), "error"},
 		"a wrong SHA-256":        {damaged(xzOf(t, xz.SHA256, cut), 32), "error"},
 	} {
@@ -269,7 +278,7 @@ func TestXzStreams(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: %s, %v, want %s", name, got, err, tt.want)
 		}
-		if facts, err := tarball.Look(bytes.NewReader(tt.content), tarball.Watch{}); err != nil || facts.Lists() != (tt.want != "error") {
+		if facts, err := tarball.Look(t.Context(), bytes.NewReader(tt.content), tarball.Watch{}); err != nil || facts.Lists() != (tt.want != "error") {
 			t.Errorf("%s: Look = %+v, %v", name, facts, err)
 		}
 	}
@@ -287,6 +296,51 @@ func xzOf(t *testing.T, check byte, content []byte) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// cutBy lacks so many bytes of its end.
+func cutBy(content []byte, n int) []byte { return content[:len(content)-n] }
+
+// emptyBlocks is a stream without checks of blocks that hold nothing, each of which asks
+// for a dictionary of 4 MiB.
+func emptyBlocks(count int) []byte {
+	header := []byte{2, 0, 0x21, 1, 22, 0, 0, 0}
+	block := slices.Concat(header, binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(header)), make([]byte, 4))
+	return slices.Concat([]byte("\xfd7zXZ\x00\x00\x00\xff\x12\xd9\x41"), bytes.Repeat(block, count))
+}
+
+// TestNamesOfTheirOwn keeps no more of a header than its names.
+func TestNamesOfTheirOwn(t *testing.T) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for i := range 64 {
+		h := tar.Header{Name: fmt.Sprintf("ü%d", i), Format: tar.FormatPAX, PAXRecords: map[string]string{"KILN.comment": strings.Repeat("c", 1<<20-100)}}
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := tarball.List(t.Context(), bytes.NewReader(out.Bytes()))
+	if err != nil || len(all) != 64 {
+		t.Fatalf("%d entries, %v", len(all), err)
+	}
+	before := inUse()
+	runtime.KeepAlive(all)
+	all = nil
+	if freed := before - inUse(); freed > 4<<20 {
+		t.Errorf("the list held %d bytes", freed)
+	}
+	runtime.KeepAlive(out)
+}
+
+// inUse is the memory of what is referred to, in bytes.
+func inUse() int64 {
+	runtime.GC()
+	var of runtime.MemStats
+	runtime.ReadMemStats(&of)
+	return int64(of.HeapAlloc)
 }
 
 // damaged has another check of its one block, which takes so many bytes and stands before

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash"
 	"hash/crc32"
+	"hash/crc64"
 	"io"
 	"slices"
 
@@ -16,27 +17,37 @@ import (
 var errXz = errors.New("not an xz file that is read here")
 
 // xzReader reads the blocks of xz streams (The .xz File Format 1.2.1), whose one filter is
-// LZMA2, one stream after the other. It verifies the checks of CRC32 and SHA-256, and no
-// other: what is unpacked of a damaged file is a damaged archive, or the author's own doing.
+// LZMA2, one stream after the other, and verifies the checks that xz knows. What takes more
+// work than its content is worth is refused.
 type xzReader struct {
-	in    *counted
-	check int64
-	sum   hash.Hash // of a block, nil where it is not verified
-	block io.Reader
-	done  bool
+	in     *counted
+	out    int64
+	blocks int
+	check  int64
+	sum    hash.Hash // of a block, nil where it is not verified
+	block  io.Reader
+	done   bool
 }
 
-// counted counts what is read, for the padding of blocks. It reads no further than it is
-// asked to.
+const (
+	// maxBlocks bounds the blocks of a file, of which each takes a dictionary.
+	maxBlocks = 256
+	// slack is what a file may be larger than twice its content, in bytes.
+	slack = 64 << 10
+)
+
+// counted counts what is read: n for the padding of blocks, all of the whole file. It
+// reads no further than it is asked to.
 type counted struct {
-	r io.Reader
-	n int64
+	r      io.Reader
+	n, all int64
 }
 
 // Read implements [io.Reader].
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
+	c.all += int64(n)
 	return n, err
 }
 
@@ -70,6 +81,8 @@ func (x *xzReader) stream(header [12]byte) error {
 	switch header[7] {
 	case 1:
 		x.sum = crc32.NewIEEE()
+	case 4:
+		x.sum = crc64.New(crc64.MakeTable(crc64.ECMA))
 	case 10:
 		x.sum = sha256.New()
 	}
@@ -84,21 +97,32 @@ func (x *xzReader) Read(p []byte) (int, error) {
 		}
 		if x.block == nil {
 			if err := x.next(); err != nil {
-				return 0, err
+				return 0, cutOff(err)
 			}
 			continue
 		}
 		n, err := x.block.Read(p)
+		if x.out += int64(n); x.in.all > 2*x.out+slack {
+			return n, errXz
+		}
 		if x.sum != nil {
 			_, _ = x.sum.Write(p[:n]) // never fails
 		}
 		if errors.Is(err, io.EOF) {
-			x.block, err = nil, x.end()
+			x.block, err = nil, cutOff(x.end())
 		}
 		if n > 0 || err != nil {
 			return n, err
 		}
 	}
+}
+
+// cutOff says of an end between two parts of a file that it is none.
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // next begins a block, or goes past the index that stands behind the last one of a stream.
@@ -110,6 +134,9 @@ func (x *xzReader) next() error {
 	}
 	if size == 0 {
 		return x.index()
+	}
+	if x.blocks++; x.blocks > maxBlocks {
+		return errXz
 	}
 	header := make([]byte, int(size)*4+3) // with its checksum
 	if _, err := io.ReadFull(x.in, header); err != nil {
@@ -208,7 +235,7 @@ func (x *xzReader) end() error {
 		return nil
 	}
 	want := x.sum.Sum(nil)
-	if x.check == 4 { // numbers have their lowest byte first
+	if x.check <= 8 { // numbers have their lowest byte first
 		slices.Reverse(want)
 	}
 	if !bytes.Equal(want, behind[padding:]) {

@@ -82,7 +82,7 @@ func (b *Builder) Build(ctx context.Context, dockerfile, push string) (parted bo
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	own := &build{Builder: b, work: work}
-	err = own.read(dockerfile)
+	err = own.read(ctx, dockerfile)
 	if refusal, ok := errors.AsType[*candidate.Refusal](err); ok {
 		return false, &Whole{Err: refusal}
 	}
@@ -103,14 +103,14 @@ type chmodError struct{ error }
 func (c *chmodError) Unwrap() error { return c.error }
 
 // read stages the context and reads the Dockerfile.
-func (b *build) read(dockerfile string) (err error) {
+func (b *build) read(ctx context.Context, dockerfile string) (err error) {
 	if b.source, err = candidate.Stage(dockerfile, filepath.Join(b.work, "context.tar.gz")); err != nil {
 		return err
 	}
 	if b.file, err = preflight.Parse(b.source.Name, b.source.Text); err != nil {
 		return &candidate.Refusal{Err: err}
 	}
-	if b.looked, err = b.file.Context(b.source.Tree, b.source.Open); err != nil {
+	if b.looked, err = b.file.Context(ctx, b.source.Tree, b.source.Open); err != nil {
 		return &candidate.Refusal{Err: err}
 	}
 	ignore, err := b.source.Ignore()

@@ -127,7 +127,7 @@ func (k *Kiln) accept(ctx context.Context, source *Source, push string) (kaniko.
 	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}
-	looked, err := parsed.Context(source.Tree, source.Open)
+	looked, err := parsed.Context(ctx, source.Tree, source.Open)
 	if err != nil {
 		return kaniko.Build{}, nil, &Refusal{err}
 	}

@@ -291,7 +291,7 @@ func unpackedByKiln(t *testing.T, base, added []byte, add string) ([]byte, error
 	plan, err := split.Decide(split.Input{
 		Dockerfile: []byte("FROM base\n" + add + "\n"), Tree: tree, Bases: map[string]split.Base{"base": {}},
 		Archive: func(string) (tarball.Facts, bool) {
-			facts, err := tarball.Look(bytes.NewReader(added), tarball.Watch{})
+			facts, err := tarball.Look(t.Context(), bytes.NewReader(added), tarball.Watch{})
 			return facts, err == nil
 		},
 	})
