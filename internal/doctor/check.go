@@ -81,11 +81,11 @@ func (r *running) look(ctx context.Context, needed []*running) []Finding {
 	if len(missing) > 0 {
 		return skip(strings.Join(missing, ", "))
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.limit)
-	defer cancel()
 	if ctx.Err() != nil {
 		return skip("interrupted")
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.limit)
+	defer cancel()
 	findings := r.run(ctx)
 	if len(findings) == 0 {
 		return fail(fmt.Sprintf("the check %s says nothing", r.name), "report it")

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -77,15 +78,24 @@ func TestInterruptedChecks(t *testing.T) {
 }
 
 func TestChecksHaveALimit(t *testing.T) {
-	got := runAll(t.Context(), []check{
-		{name: "slow", limit: time.Millisecond, run: func(ctx context.Context) []Finding {
-			<-ctx.Done()
-			return fail(ctx.Err().Error(), "")
-		}},
-		{name: "mute", limit: time.Minute, run: func(context.Context) []Finding { return nil }},
+	synctest.Test(t, func(t *testing.T) {
+		got := runAll(t.Context(), []check{
+			{name: "slow", limit: time.Minute, run: func(ctx context.Context) []Finding {
+				<-ctx.Done()
+				return fail(ctx.Err().Error(), "")
+			}},
+			{name: "spent", limit: -time.Nanosecond, run: func(ctx context.Context) []Finding { return fail("spent: "+ctx.Err().Error(), "") }},
+			{name: "mute", limit: time.Minute, run: func(context.Context) []Finding { return nil }},
+		})
+		want := []Finding{
+			{"slow", Fail, "context deadline exceeded", ""},
+			{"spent", Fail, "spent: context deadline exceeded", ""},
+			{"mute", Fail, "the check mute says nothing", "report it"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("findings differ (-want +got):\n%s", diff)
+		}
 	})
-	wantFinding(t, got, Fail, "deadline exceeded", "")
-	wantFinding(t, got, Fail, "the check mute says nothing", "")
 }
 
 // TestOrder wants each check to stand after those that it waits for, or it
