@@ -38,13 +38,12 @@ func (f Flavor) String() string {
 	return f.Name + "@" + f.Version
 }
 
-// SkipsUnused reports whether this Kaniko certainly builds no stage that the last one does
-// not need. The osscontainertools executor builds what the last stage goes back to by FROM
-// and COPY, and nothing else (MakeKanikoStages in its source); chainguard's builds all
-// where the last stage copies from none, and what a release does that is newer, or not
-// known, is not certain.
+// SkipsUnused reports whether certainly no stage is built that the last one does not need.
+// The osscontainertools executor builds what the last stage goes back to by FROM and COPY,
+// and nothing else (MakeKanikoStages in its source); what a release does that is newer, or
+// not known, is not certain. Any other Kaniko does not get such a stage.
 func (f Flavor) SkipsUnused() bool {
-	return f.Name == Osscontainertools && f.Version != "" && f.Newer() == ""
+	return f.Name != Osscontainertools || f.Version != "" && f.Newer() == ""
 }
 
 // publishers maps an element of an image's repository, or its registry, to

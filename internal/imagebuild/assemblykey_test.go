@@ -101,7 +101,7 @@ func TestUnusedStage(t *testing.T) {
 		{Name: executor.Osscontainertools, Version: "1.28.3"}: 1,
 		{Name: executor.Osscontainertools, Version: "99.0.0"}: 2,
 		{Name: executor.Osscontainertools}:                    2,
-		{Name: executor.Chainguard, Version: "1.25.16"}:       2,
+		{Name: executor.Chainguard, Version: "1.25.16"}:       1,
 	} {
 		t.Run(flavor.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -143,7 +143,7 @@ func (o *order) resolve(ctx context.Context) error {
 func (o *order) key(files []buildcontext.File) string {
 	file := o.plan.file
 	flags := kaniko.ResultFlags(kaniko.Build{
-		Flavor: o.builder.options.Flavor, SnapshotMode: o.builder.options.Settings.SnapshotMode, Unused: file.Unused, OwnArgs: file.OwnArgs, Arch: arch,
+		Flavor: o.builder.options.Flavor, SnapshotMode: o.builder.options.Settings.SnapshotMode, OwnArgs: file.OwnArgs, Arch: arch,
 	})
 	if o.plan.refused != nil {
 		flags = append(flags, "not built by Kaniko")

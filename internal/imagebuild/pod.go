@@ -35,7 +35,6 @@ func (o *Options) pod(of *order, pulls []string) (*corev1.Pod, error) {
 		SnapshotMode:     settings.SnapshotMode,
 		GateImage:        runner.Image,
 		GatePullPolicy:   runner.PullPolicy,
-		Unused:           p.file.Unused,
 		OwnArgs:          p.file.OwnArgs,
 		Push:             p.push,
 		Pulls:            pulls,

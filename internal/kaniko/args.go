@@ -9,7 +9,6 @@ import (
 
 	"kiln/internal/buildcontext"
 	"kiln/internal/buildkey"
-	"kiln/internal/executor"
 	"kiln/internal/preflight"
 	"kiln/internal/registry"
 )
@@ -70,7 +69,6 @@ func resultArgs(b Build) []string {
 		"--log-format=json",
 		"--force", // detection of a container differs between runtimes
 	}
-	args = append(args, flavorArgs(b.Flavor, b.Unused)...)
 	return append(args, platformArgs(b)...)
 }
 
@@ -155,15 +153,4 @@ func gateArgs(b Build) []string {
 		args = append(args, "--"+file.flag+"="+file.path())
 	}
 	return append(args, identityArgs(b)...)
-}
-
-// flavorArgs are the flags that only one flavor needs to build like Docker.
-func flavorArgs(f executor.Flavor, unused bool) []string {
-	// Docker does not build a stage that nothing uses; the other fork has it
-	// built in. This flag also leaves out stages without a name, used or not
-	// (skipUnusedStages in its source).
-	if f.Name != executor.Chainguard || !unused {
-		return nil
-	}
-	return []string{"--skip-unused-stages"}
 }

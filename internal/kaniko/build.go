@@ -42,8 +42,6 @@ type Build struct {
 	// SnapshotMode is [executor.SnapshotFull], [executor.SnapshotRedo] or
 	// [executor.SnapshotTime].
 	SnapshotMode string
-	// Unused is whether the Dockerfile has a stage that nothing uses.
-	Unused bool
 	// OwnArgs are the variables of the platform that the Dockerfile gives values of
 	// its own.
 	OwnArgs []string

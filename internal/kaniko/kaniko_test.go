@@ -27,7 +27,6 @@ func smallBuild() kaniko.Build {
 		Rights:           executor.RightsDocker,
 		SnapshotMode:     executor.SnapshotFull,
 		GateImage:        "registry.example.com/kiln:v1",
-		Unused:           true,
 		OwnUsers:         true,
 		Push:             "ghcr.io/acme/kiln/app:k1-0",
 		Arch:             "amd64",

@@ -24,15 +24,9 @@ func newPlan(stages []preflight.Stage) plan {
 }
 
 // built are the stages that the executor builds, which numbers them without
-// the others. It leaves out what the last stage does not need, unless that
-// one builds on no other stage and copies from nothing (skipUnusedStages in
-// its source).
+// the others: those that the last stage needs.
 func built(stages []preflight.Stage) []preflight.Stage {
-	used := slices.DeleteFunc(slices.Clone(stages), func(s preflight.Stage) bool { return s.Unused })
-	if len(used) == 0 || len(used) == 1 && !used[0].Copies {
-		return stages
-	}
-	return used
+	return slices.DeleteFunc(slices.Clone(stages), func(s preflight.Stage) bool { return s.Unused })
 }
 
 // stage begins the stage with the given index and returns the position of its

@@ -78,16 +78,17 @@ func TestProgress(t *testing.T) {
 			[]string{"#1 [stage-1 1/2] FROM b", "#1 DONE 0.5s", "#2 [stage-1 2/2] COPY --from=c y z", "#2 DONE 0.5s"},
 		},
 		{
-			"stages", "FROM a\nRUN x\nFROM scratch\nCOPY y z\nENV A=b\nFROM a AS last\nWORKDIR /x",
+			"stages", "FROM a\nRUN x\nFROM scratch\nCOPY y z\nENV A=b\nFROM a AS last\nCOPY --from=0 x x\nCOPY --from=1 z z",
 			[]string{
 				say("Retrieving image manifest a"), say("Retrieving image manifest a"),
 				say("Building stage 'a' [idx: '0', base-idx: '-1']"), say("RUN x"),
 				say("Building stage 'scratch' [idx: '1', base-idx: '-1']"), say("COPY y z"), say("ENV A=b"),
-				say("Building stage 'a' [idx: '2', base-idx: '-1']"), say("WORKDIR /x"),
+				say("Building stage 'a' [idx: '2', base-idx: '-1']"), say("COPY --from=0 x x"), say("COPY --from=1 z z"),
 			},
 			[]string{
 				"#1 load metadata for a", "#1 DONE 1.0s", "#2 [stage-0 1/2] FROM a", "#2 DONE 0.5s", "#3 [stage-0 2/2] RUN x", "#3 DONE 0.5s",
-				"#4 [stage-1 1/1] COPY y z", "#4 DONE 0.5s", "#5 ENV A=b", "#6 [last 1/2] FROM a", "#6 DONE 0.5s", "#7 [last 2/2] WORKDIR /x", "#7 DONE 0.5s",
+				"#4 [stage-1 1/1] COPY y z", "#4 DONE 0.5s", "#5 ENV A=b", "#6 [last 1/3] FROM a", "#6 DONE 0.5s",
+				"#7 [last 2/3] COPY --from=0 x x", "#7 DONE 0.5s", "#8 [last 3/3] COPY --from=1 z z", "#8 DONE 0.5s",
 			},
 		},
 		{

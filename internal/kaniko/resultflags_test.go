@@ -37,7 +37,6 @@ func TestResultFlags(t *testing.T) {
 		"snapshot mode": func(b *kaniko.Build) { b.SnapshotMode = executor.SnapshotTime },
 		"platform":      func(b *kaniko.Build) { b.Arch = "riscv64" },
 		"flavor":        func(b *kaniko.Build) { b.Flavor.Name = executor.Osscontainertools },
-		"unused stages": func(b *kaniko.Build) { b.Unused = !b.Unused },
 		"own arguments": func(b *kaniko.Build) { b.OwnArgs = []string{"TARGETARCH"} },
 	} {
 		if cmp.Equal(want, flags(change)) {

@@ -94,6 +94,8 @@ type check struct {
 	names map[int]string
 	files []buildcontext.File
 	size  int
+	// leaves is whether the stages that nothing uses are left out.
+	leaves bool
 }
 
 // run looks at every place. The error is what is refused.
@@ -105,6 +107,18 @@ func (c *check) run(w *walker) error {
 		c.edits = append(c.edits, w.naming(number, name))
 	}
 	return c.verdict()
+}
+
+// leaveOut takes the stages that nothing uses away where the flavor would build them.
+func (c *check) leaveOut(f *File) {
+	if !c.leaves {
+		return
+	}
+	for _, i := range f.Instructions {
+		if node := f.outline.node(i.Line); i.Unused {
+			c.edits = append(c.edits, edit{node: node, refusal: f.outline.errorf(i.Line, "a stage that nothing uses cannot be left out")})
+		}
+	}
 }
 
 // verdict is the error of all that is refused, or else of all that is missing; nil
@@ -160,6 +174,7 @@ func (c *check) visit(s *site) {
 		refused = true
 		c.refused = append(c.refused, e)
 	}
+	c.leaves = c.leaves || r.leaves
 	if len(spared) > 0 && !refused && !r.settled && !c.accept(s, r, spared[0]) {
 		c.refused = append(c.refused, spared[0])
 	}

@@ -44,7 +44,7 @@ func TestContext(t *testing.T) {
 		"a link from a variable":     {"FROM a\nARG F=l\nCOPY $F /l\n", "f,l -> f", "l is a symbolic link to f"},
 		"an unknown variable":        {"FROM a\nCOPY $F /l\nCOPY x$F* /x/\n", "f,l -> f", ""},
 		"a link of a stage":          {"FROM a AS b\nRUN ln -s f l\nFROM a\nCOPY --from=b l /l\n", "f,l -> f", ""},
-		"a link in a stage not used": {"FROM a AS b\nCOPY l /l\nFROM a AS c\nFROM a\nCOPY --from=c /x /x\n", "f,l -> f", ""},
+		"a link in a stage not used": {"FROM a AS b\nCOPY l /l\nFROM a AS c\nFROM a\nCOPY --from=c /x /x\n", "f,l -> f", "\n\nFROM a AS c\n"},
 		"a link in a directory":      {"FROM a\nCOPY d /d\nCOPY . /x\n", "d/,d/l -> ../f,f", ""},
 		"a URL beside a pattern":     {"FROM a\nADD https://example.com/x x* /x/\n", "f", ""},
 		"nothing":                    {"FROM a\nCOPY x* y* /x/\n", "f", "nothing in the build context matches"},

@@ -28,13 +28,15 @@ type Sent struct {
 	// Files stand beside the context: the Dockerfile, which comes first, its
 	// .dockerignore, and the heredocs and archives that it copies.
 	Files []buildcontext.File
-	// Stages are those of the [File] with their instructions as they are sent.
+	// Stages are those of the [File] with their instructions as they are sent, and
+	// those that are left out as the author has them.
 	Stages []Stage
 }
 
 // Send writes the places that the flavor cannot build in another way which it can,
 // with exactly Docker's result. What has nothing of that comes out byte for byte.
-// Every instruction begins in the line in which the author has it.
+// Every instruction begins in the line in which the author has it. Stages that nothing
+// uses are left out where the flavor would build them.
 //
 // Bases are the images that Shells names, by reference. Ignore is the content of the
 // .dockerignore that belongs to the Dockerfile: the context is filtered already, but
@@ -54,6 +56,7 @@ func (r *Report) Send(bases map[string]Base, ignore []byte) (Sent, error) {
 	if err := c.run(w); err != nil {
 		return Sent{}, err
 	}
+	c.leaveOut(r.file)
 	text, stages := w.data, r.file.Stages
 	if len(c.edits) > 0 {
 		var ok bool
@@ -89,10 +92,10 @@ func CopiesHeredoc(sent string) bool { return strings.Contains(sent, `"../`+here
 // edit is one instruction that is written in another way.
 type edit struct {
 	node *parser.Node
-	// line is what is written.
+	// line is what is written, nothing where the instruction is left out.
 	line string
 	// means reports whether an instruction that was read, of the type that
-	// BuildKit's parser has for it, is what was meant.
+	// BuildKit's parser has for it, is what was meant. It is nil for one that is left out.
 	means func(any) bool
 	// flags are those that a RUN has to keep.
 	flags []string
@@ -143,16 +146,21 @@ func cutLines(text []byte, n int) (lines, rest []byte) {
 // and returns the stages with the instructions as they are written.
 func (f *File) holds(text []byte, edits []edit) ([]Stage, bool) {
 	result, err := parser.Parse(bytes.NewReader(text))
-	if err != nil || result.EscapeToken != f.outline.escape || len(result.AST.Children) != len(f.Instructions) {
+	if err != nil || result.EscapeToken != f.outline.escape {
 		return nil, false
 	}
 	edited := make(map[int]edit, len(edits))
 	for _, e := range edits {
 		edited[e.node.StartLine] = e
 	}
+	leftOut := func(i Instruction) bool { e, found := edited[i.Line]; return found && e.means == nil }
+	want := slices.DeleteFunc(slices.Clone(f.Instructions), leftOut)
+	if len(result.AST.Children) != len(want) {
+		return nil, false
+	}
 	written := make(map[int]string, len(edits))
 	for i, node := range result.AST.Children {
-		if node.StartLine != f.Instructions[i].Line {
+		if node.StartLine != want[i].Line {
 			return nil, false
 		}
 		if e, found := edited[node.StartLine]; found && !e.holds(node) || !found && !f.outline.same(node) {
@@ -165,7 +173,9 @@ func (f *File) holds(text []byte, edits []edit) ([]Stage, bool) {
 		stages[i].Instructions = slices.Clone(stages[i].Instructions)
 		for j := range stages[i].Instructions {
 			instruction := &stages[i].Instructions[j]
-			instruction.Sent = written[instruction.Line]
+			if !leftOut(*instruction) {
+				instruction.Sent = written[instruction.Line]
+			}
 		}
 	}
 	return stages, true

@@ -159,6 +159,12 @@ func (s *site) mode(text string) string {
 	return fmt.Sprintf("%o", mode)
 }
 
+// mendUnused leaves the stages out that nothing uses.
+func mendUnused(_ *site, r *rewrite) bool {
+	r.leaves, r.settled = true, true
+	return true
+}
+
 // stageName begins the names of stages that have none.
 const stageName = "kiln-stage-"
 

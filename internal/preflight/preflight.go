@@ -41,8 +41,6 @@ type File struct {
 	Instructions []Instruction
 	// Stages are all stages in file order.
 	Stages []Stage
-	// Unused is whether there is a stage that the last one does not need.
-	Unused bool
 	// OwnArgs are the variables of the platform that the Dockerfile gives values of
 	// its own, in order: the executor must not be told them.
 	OwnArgs []string
@@ -104,7 +102,7 @@ func parse(src source) (file *File, err error) {
 
 // file tells what is known of a Dockerfile whose stages are resolved.
 func (w *walker) file(root *parser.Node) (*File, error) {
-	f := &File{Images: w.images(), Unused: w.unused(), outline: w}
+	f := &File{Images: w.images(), outline: w}
 	f.Instructions, f.Stages = w.list(root)
 	f.Devices = w.devices(f.Instructions)
 	err := w.over(nil).walk(func(s *site) {

@@ -30,6 +30,8 @@ type rewrite struct {
 	start  *exec
 	// settled is whether the instruction turned out to need no other form.
 	settled bool
+	// leaves is whether the stages that nothing uses are left out.
+	leaves bool
 	// stages are the stages that get names, by number.
 	stages map[int]string
 

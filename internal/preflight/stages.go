@@ -2,11 +2,9 @@ package preflight
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/command"
-	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
@@ -34,8 +32,6 @@ type Stage struct {
 	Name string
 	// Unused is whether the last stage does not need it.
 	Unused bool
-	// Copies is whether a COPY of it takes something from a stage or an image.
-	Copies bool
 	// Instructions are those of the stage, FROM first.
 	Instructions []Instruction
 }
@@ -80,11 +76,7 @@ func (w *walker) divide(listed []Instruction, begins []int) []Stage {
 		if name == "" {
 			name = fmt.Sprintf("stage-%d", i)
 		}
-		copies := slices.ContainsFunc(w.parsed[i].Commands, func(command instructions.Command) bool {
-			c, ok := command.(*instructions.CopyCommand)
-			return ok && c.From != ""
-		})
-		stages[i] = Stage{Name: name, Unused: !w.stages[i].used, Copies: copies, Instructions: listed[begin:end:end]}
+		stages[i] = Stage{Name: name, Unused: !w.stages[i].used, Instructions: listed[begin:end:end]}
 	}
 	return stages
 }

@@ -154,7 +154,6 @@ func TestTableNearMisses(t *testing.T) {
 		"syntax in the middle":        {"FROM a\n# syntax=example.com/x\n", preflight.Chainguard},
 		"escape without values":       {"# escape=`\nFROM a\nRUN echo `\n  a\\b\nENV A=b\n", preflight.Chainguard},
 		"a stage that is not used":    {"FROM a AS x\nRUN --mount=type=tmpfs,target=/t true\nFROM a\n", preflight.Osscontainertools},
-		"one that is not used":        {"FROM a AS x\nRUN --mount=type=tmpfs,target=/t true\nFROM a AS y\nFROM a\nCOPY --from=y /a /a\n", preflight.Chainguard},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, text := verdict(t, tt.dockerfile, tt.flavor); got != preflight.Same {

@@ -151,7 +151,7 @@ func (k *Kiln) accept(ctx context.Context, source *Source, push string) (kaniko.
 		Name: "parity", Namespace: "parity",
 		KanikoImage: "kaniko", GateImage: "kiln",
 		Flavor: k.Flavor, Rights: executor.RightsDocker, SnapshotMode: executor.SnapshotFull,
-		Unused: parsed.Unused, OwnArgs: parsed.OwnArgs, Push: push, Pulls: pulls, Inspect: inspect,
+		OwnArgs: parsed.OwnArgs, Push: push, Pulls: pulls, Inspect: inspect,
 		Mirrors: mirrors, Insecure: []string{k.Registry},
 		Arch: runtime.GOARCH, Deadline: time.Hour, Memory: "2Gi", EphemeralStorage: "10Gi",
 	}, head, err
