@@ -17,12 +17,13 @@ import (
 )
 
 // runStep carries a container step out. The code is 1 with every error.
-func runStep(ctx context.Context, input hook.Input, container hook.Container, out *lineWriter) (int, error) {
+func runStep(ctx context.Context, input hook.Input, container hook.Container, out *lineWriter) (code int, err error) {
 	step, err := openStep(out)
 	if err != nil {
 		return 1, err
 	}
 	defer step.close()
+	defer sayFirst(out, &err)
 	request := spool.Request{Path: container.Dockerfile, Args: input.Args}
 	if container.Dockerfile != "" {
 		request.Dockerfile = filepath.Base(filepath.Clean(container.Dockerfile))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,12 +25,32 @@ func hold() {
 	check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "held"), nil, 0o666))
 }
 
+// lockDaemon takes the daemon's lock. Where a shim looks at that moment it is tried again,
+// as the daemon does.
+func lockDaemon(exchange *spool.Exchange) *spool.Lock {
+	lock, err := exchange.LockDaemon()
+	for errors.Is(err, spool.ErrLocked) {
+		lock, err = exchange.LockDaemon()
+	}
+	check(err)
+	return lock
+}
+
+// noteTold makes the file "told" where a shim has told of a cancel. One that did not come
+// to clear up has left it.
+func noteTold(exchange *spool.Exchange) {
+	ids, err := exchange.Cancelled()
+	check(err)
+	if len(ids) > 0 {
+		check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "told"), nil, 0o600))
+	}
+}
+
 // serveNone holds the daemon's lock and does nothing until it is released.
 func serveNone(exchange *spool.Exchange) {
 	path := os.Getenv("KILN_EXCHANGE")
 	watcher := spool.Watch(context.Background(), path)
-	lock, err := exchange.LockDaemon()
-	check(err)
+	lock := lockDaemon(exchange)
 	defer func() { _ = lock.Release() }()
 	hold()
 	for {
@@ -111,6 +132,9 @@ func answer(exchange *spool.Exchange, id, behaviour string, watcher *spool.Watch
 		hold()
 		for !claim.Vanished() {
 			<-watcher.C
+		}
+		if behaviour == "flood" {
+			noteTold(exchange)
 		}
 		claim.Close()
 		check(exchange.Clear(id))

@@ -92,7 +92,7 @@ func run() int {
 		}
 		ended <- code
 	}()
-	return exitCode(ctx, ended, task.grace)
+	return exitCode(ctx, ended, task.grace, task.rest)
 }
 
 // take ends the context with the first signal and passes all of them on, as far
@@ -109,18 +109,15 @@ func take(signals <-chan os.Signal, passed chan<- syscall.Signal, cancel context
 }
 
 // exitCode waits for the step's code. After a signal it does not wait longer
-// than grace: a write to an output that nobody reads cannot be interrupted. The
+// than grace and rest: a write to an output that nobody reads cannot be interrupted. The
 // end of the process then frees the request's lock, and the daemon clears the
 // rest; and the agent of a job container ends the step that it ran for it.
-func exitCode(ctx context.Context, ended <-chan int, grace time.Duration) int {
+func exitCode(ctx context.Context, ended <-chan int, grace, rest time.Duration) int {
 	code := 1
 	select {
 	case code = <-ended:
 	case <-ctx.Done():
-		select {
-		case code = <-ended:
-		case <-time.After(grace):
-		}
+		code = within(ended, grace, rest)
 	}
 	var stopped signalError
 	if errors.As(context.Cause(ctx), &stopped) && code != 0 {
@@ -129,9 +126,32 @@ func exitCode(ctx context.Context, ended <-chan int, grace time.Duration) int {
 	return code
 }
 
+// within waits for the code, for one time after the other. A process that has not run
+// for a while finds both over at once when it does: then it still has the second, from
+// there, to say why it ends.
+func within(ended <-chan int, times ...time.Duration) int {
+	for _, limit := range times {
+		select {
+		case code := <-ended:
+			return code
+		case <-time.After(limit):
+		}
+	}
+	return 1
+}
+
 // complain tells the step's author why it failed, on a line of its own.
 func complain(out *lineWriter, why failure.Reason, err error) {
 	out.line("::error::kiln: " + hook.EscapeData(err.Error()+" "+why.Mark()))
+}
+
+// sayFirst says an error and leaves nothing of it to be said. Deferred behind what clears
+// up it runs before that, which may take longer than there is time for after a signal.
+func sayFirst(out *lineWriter, err *error) {
+	if *err != nil {
+		complain(out, reason(*err), *err)
+		*err = nil
+	}
 }
 
 // reason is the class of what the shim says itself: what is not the author's

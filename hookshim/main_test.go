@@ -44,6 +44,8 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("SHIM", shim) // for scripts that change PATH
+			// A program with the race detector else sleeps before it exits.
+			env.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 			exchange := filepath.Join(env.WorkDir, "exchange")
 			env.Setenv("KILN_EXCHANGE", exchange)
 			env.Setenv("KILN_DAEMON_GRACE", "30s") // what a busy machine may take
@@ -68,7 +70,8 @@ func published(args []string) spool.Settings {
 // finds it there, prints the request's
 // fields into the step's log and answers with the code of the first argument.
 // With the argument "hold" it answers nothing until the step is cancelled,
-// with "deaf" not even then, nor with "flood", which writes a long log first.
+// with "deaf" not even then, nor with "flood", which writes a long log first and makes
+// the file "told" once the shim is gone, if that has told of the cancel.
 // With "restart" it answers as for a step that an earlier run of it left.
 // With "job" it answers the calls of a job, see serveJob.
 // With "action-…" it runs an action, see runAction.
@@ -96,8 +99,7 @@ func fakeDaemon() {
 	}
 	check(exchange.Init())
 	check(exchange.Publish(published(os.Args[2:])))
-	lock, err := exchange.LockDaemon()
-	check(err)
+	lock := lockDaemon(exchange)
 	defer func() { _ = lock.Release() }()
 	check(os.WriteFile(filepath.Join(os.Getenv("KILN_EXCHANGE"), "there"), nil, 0o600))
 	switch os.Args[1] {

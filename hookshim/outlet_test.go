@@ -17,8 +17,8 @@ import (
 // runAction is what the daemon and a node do with an action that has an outlet: they run
 // ./action.sh with the agent in front, and print what came another way. Told otherwise,
 // the action does not reach its outlet ("apart"), or the daemon answers while it still
-// runs ("early"). Where the agent is the first process of a namespace ("first") the action
-// tells its end, and the daemon waits for it.
+// runs, once it has made the file "printed" ("early"). Where the agent is the first
+// process of a namespace ("first") the action tells its end, and the daemon waits for it.
 func runAction(claim *spool.Claim, how string) int {
 	offered := claim.Request.Outlet
 	if offered == nil || !offered.Valid() {
@@ -49,7 +49,9 @@ func runAction(claim *spool.Claim, how string) int {
 		check(action.Process.Kill())
 		return 1
 	}
-	if how != "early" {
+	if how == "early" {
+		awaitFile("printed")
+	} else {
 		if err, failed := errors.AsType[*exec.ExitError](<-ended); failed && err.ExitCode() < 0 {
 			check(err)
 		}
@@ -70,6 +72,20 @@ func runAction(claim *spool.Claim, how string) int {
 		return 1
 	}
 	return action.ProcessState.ExitCode()
+}
+
+// awaitFile waits until a file is there.
+func awaitFile(name string) {
+	for {
+		_, err := os.Stat(name)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			check(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // statement is what the shim says; in a hurry it is asked for.

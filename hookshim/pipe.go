@@ -46,15 +46,28 @@ func spliceTo(from, to, n int) (moved int, err error) {
 // muchOutput is how many bytes say that nobody waits for each line of the output.
 const muchOutput = 256 << 10
 
+// threadPasses bounds how often the threads are looked through.
+const threadPasses = 10
+
 // standBack has every thread of this process wait for its turn where no processor is free
 // (SCHED_BATCH, sched(7)). Otherwise a step that prints much, and then the runner, is
 // interrupted at every few kilobytes by this process, which is woken to carry them: that
 // costs more than all else. A system that forbids it is only slower. Threads to come are
-// as the ones that make them.
+// as the ones that make them: while one is left that does not wait, it may make another
+// behind a pass.
 func standBack() {
+	for range threadPasses {
+		if !changeThreads() {
+			return
+		}
+	}
+}
+
+// changeThreads is one pass through the threads. It reports whether it has changed one.
+func changeThreads() (changed bool) {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return
+		return false
 	}
 	for _, thread := range threads {
 		id, err := strconv.Atoi(thread.Name())
@@ -63,9 +76,10 @@ func standBack() {
 		}
 		if attr, err := unix.SchedGetAttr(id, 0); err == nil && attr.Policy == unix.SCHED_NORMAL {
 			attr.Policy = unix.SCHED_BATCH
-			_ = unix.SchedSetAttr(id, attr, 0)
+			changed = unix.SchedSetAttr(id, attr, 0) == nil || changed
 		}
 	}
+	return changed
 }
 
 // widePipe is how much of a delegate's or a step's output the runner's pipe takes before

@@ -126,7 +126,7 @@ type jobPlace struct {
 
 // prepareIn has the daemon start the containers, and finds the way into the
 // job's own.
-func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPlace, out *lineWriter) (int, json.RawMessage, error) {
+func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPlace, out *lineWriter) (code int, response json.RawMessage, err error) {
 	request, err := newJobRequest(input, args, place)
 	if err != nil {
 		return 1, nil, err
@@ -142,6 +142,7 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 		return 1, nil, err
 	}
 	defer step.close()
+	defer sayFirst(out, &err)
 	if args.Container != nil {
 		step.door = place.dir.Door()
 	}
@@ -160,7 +161,7 @@ func prepareIn(ctx context.Context, input hook.Input, args jobArgs, place jobPla
 	if err := brought.wait(); err != nil {
 		return 1, nil, err
 	}
-	response, err := enter(ctx, result.Response, place, args.Container, out)
+	response, err = enter(ctx, result.Response, place, args.Container, out)
 	if err != nil {
 		return 1, nil, err
 	}

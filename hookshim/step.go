@@ -85,10 +85,11 @@ func (s *step) cancelWith(ctx context.Context) (late context.Context, stop func(
 			return
 		case <-ctx.Done():
 		}
+		tooLate := time.After(cancelGrace)
 		_ = s.draft.Cancel() // a daemon that misses it sees the lock free
 		select {
 		case <-late.Done():
-		case <-time.After(cancelGrace):
+		case <-tooLate:
 			expire(context.Cause(ctx))
 		}
 	}()

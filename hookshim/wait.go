@@ -16,7 +16,7 @@ const (
 	unclaimedGrace = 10                      // times that, for one that takes no step
 	noticeAfter    = 5 * time.Second         // until what is waited for is said
 	cancelGrace    = 3500 * time.Millisecond // for the daemon to end a cancelled step
-	exitGrace      = 4500 * time.Millisecond // for this process to end after a signal
+	exitGrace      = time.Second             // from there to the end of this process
 	pollInterval   = 500 * time.Millisecond  // for what raises no event
 )
 
