@@ -27,6 +27,7 @@ type Set struct {
 	mu      sync.Mutex
 	started map[int]*Child // not reaped
 	ended   chan os.Signal
+	over    chan struct{} // closed behind the last reaping
 }
 
 // A Child is a program that the set started.
@@ -39,9 +40,10 @@ type Child struct {
 
 // Own begins to reap what ends, until [Set.Release].
 func Own() *Set {
-	s := &Set{started: map[int]*Child{}, ended: make(chan os.Signal, 1)}
+	s := &Set{started: map[int]*Child{}, ended: make(chan os.Signal, 1), over: make(chan struct{})}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	go func() {
+		defer close(s.over)
 		for range s.ended {
 			s.reap()
 		}
@@ -49,10 +51,12 @@ func Own() *Set {
 	return s
 }
 
-// Release ends the reaping. Children that run keep running.
+// Release ends the reaping, and reaps nothing once it has returned. Children that run
+// keep running.
 func (s *Set) Release() {
 	signal.Stop(s.ended)
 	close(s.ended)
+	<-s.over
 }
 
 // Adopt makes this process the parent of every process below it whose own
