@@ -36,9 +36,10 @@ func (r *Runner) Explain(ctx context.Context) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
 	defer cancel()
-	code, found := 1, error(nil)
+	code, found, seen := 1, error(nil), false
 	err = r.options.Pods.Watch(ctx, record.JobPod, func(pod *corev1.Pod) (bool, error) {
 		code, found = became(pod, record)
+		seen = true
 		return found != nil, nil
 	})
 	switch {
@@ -46,7 +47,7 @@ func (r *Runner) Explain(ctx context.Context) (int, error) {
 		return code, found
 	case errors.Is(err, podrun.ErrGone):
 		return exitKilled, gone()
-	case errors.Is(err, context.DeadlineExceeded):
+	case seen && errors.Is(err, context.DeadlineExceeded):
 		return 1, failure.New(failure.Internal, "the way into the job container has ended, but the container runs: kiln-agent in it, or the work volume, may have been tampered with")
 	}
 	return 1, fmt.Errorf("ask what became of the job container: %w", err)

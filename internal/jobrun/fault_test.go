@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +227,23 @@ func TestExplain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestExplainUnseen: where the API server does not answer nobody knows that the container
+// runs.
+func TestExplainUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var silent atomic.Bool
+		s := newStage(t, func(l *podtest.Life) { l.Start("job"); <-l.Gone() }, func(podtest.Call) podtest.Fault { return podtest.Fault{Silent: silent.Load()} })
+		if _, err := s.prepare(t.Context(), debian()); err != nil {
+			t.Fatal(err)
+		}
+		silent.Store(true)
+		code, err := s.runner.Explain(t.Context())
+		if code != 1 || err == nil || !strings.Contains(err.Error(), "ask what became of the job container") {
+			t.Errorf("code %d, %v", code, err)
+		}
+	})
 }
 
 // TestExplainNothing: without a job there is nothing to explain.

@@ -249,9 +249,7 @@ func TestDeletion(t *testing.T) {
 func TestPreconditions(t *testing.T) {
 	cluster := New(t, "ci", aPod("me"))
 	client := cluster.Client(t, nil)
-	pod := cluster.Pod("p")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
+	pod, ctx := cluster.Pod("p"), t.Context()
 	if err := client.Delete(ctx, "p", 0, &metav1.Preconditions{UID: new(types.UID("other"))}); err != nil || cluster.Pod("p") == nil {
 		t.Errorf("another UID: %v, left %v", err, cluster.Names())
 	}

@@ -2,6 +2,7 @@ package podtest
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -163,7 +164,7 @@ func status(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 func (l *Life) Start(containers ...string) {
 	l.Change(func(pod *corev1.Pod) {
 		schedule(pod)
-		pod.Status.PodIP = IP
+		pod.Status.PodIP = cmp.Or(pod.Status.PodIP, IP)
 		for _, container := range containers {
 			of := status(pod, container)
 			of.ContainerID = "containerd://" + container
