@@ -1,6 +1,7 @@
 package actionrun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -109,7 +110,7 @@ func (r *run) run(ctx context.Context) (int, error) {
 			r.follow(ctx)
 			r.tellOver()
 		case err = <-feed.Done:
-			err = podwait.Lost("action's pod", err)
+			err = cmp.Or(context.Cause(ctx), podwait.Lost("action's pod", err)) // the watch ends with ctx too
 		case <-taken:
 			taken = nil
 			r.start()

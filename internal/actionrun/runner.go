@@ -91,6 +91,8 @@ type Runner struct {
 	options  Options
 	mute     mutes
 	clearing clearing
+	// startTimeout is the constant of that name.
+	startTimeout time.Duration
 }
 
 // New returns a runner; the error names every option that cannot be used.
@@ -98,5 +100,5 @@ func New(options Options) (*Runner, error) {
 	if err := options.validate(); err != nil {
 		return nil, err
 	}
-	return &Runner{options: options}, nil
+	return &Runner{options: options, startTimeout: startTimeout}, nil
 }

@@ -103,18 +103,20 @@ func (a *Action) startOf(ctx context.Context, image Image) (registry.Start, bool
 	if err != nil || a.runner.options.Registry == nil || a.runner.mute.of(host) {
 		return registry.Start{}, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	looking, cancel := context.WithTimeout(ctx, a.runner.startTimeout)
 	defer cancel()
 	var start registry.Start
 	if image.Pushed != "" {
 		var found registry.Image
-		found, err = a.runner.options.Registry.Image(ctx, image.Pushed)
+		found, err = a.runner.options.Registry.Image(looking, image.Pushed)
 		start = found.Start
 	} else {
-		start, err = a.runner.options.Registry.Start(ctx, image.Reference, runtime.GOARCH)
+		start, err = a.runner.options.Registry.Start(looking, image.Reference, runtime.GOARCH)
 	}
 	lookup, _ := errors.AsType[*registry.LookupError](err)
-	a.runner.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
+	if ctx.Err() == nil { // a cancelled step says nothing of the registry
+		a.runner.mute.note(host, lookup == nil || lookup.Kind != registry.Unreachable)
+	}
 	if err != nil {
 		a.step.Logger.Info("the configuration of the image is not known", zap.Error(err))
 		a.step.Log.Debug("the configuration of the image is not known, the group of its USER may be lost: %s", steplog.OneLine(err.Error()))

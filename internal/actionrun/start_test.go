@@ -1,13 +1,16 @@
 package actionrun
 
 import (
+	"context"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -52,6 +55,7 @@ func TestPrepareStart(t *testing.T) {
 			push(t, reference, tt.config)
 			a := anAction(t, hostileID, kubetest.New())
 			a.runner.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+			a.runner.startTimeout = time.Hour
 			a.step.Container = tt.container
 			a.step.Container.Image = reference
 			job, err := action.Job(a.spec("kiln-x", Image{Reference: reference}))
@@ -96,29 +100,35 @@ func push(t *testing.T, reference string, config v1.Config) {
 // TestPrepareStartGoesWithout: a registry that does not answer costs no step, and
 // is not asked by the next.
 func TestPrepareStartGoesWithout(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked++
+		asked.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
 	a := anAction(t, hostileID, kubetest.New())
 	a.runner.options.Registry = registry.NewClient(registry.ClientConfig{Insecure: []string{host}})
+	a.runner.startTimeout = time.Hour
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, known := a.startOf(cancelled, Image{Reference: host + "/app"}); known || a.runner.mute.of(host) {
+		t.Error("a cancelled step said something of the registry")
+	}
 	job, err := action.Job(a.spec("kiln-x", Image{Reference: host + "/app"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		before := asked
+		before := asked.Load()
 		if err := a.prepareStart(t.Context(), Image{Reference: host + "/app"}, job); err != nil {
 			t.Error(err)
 		}
-		if before > 0 && asked > before {
-			t.Errorf("the registry was asked %d times more", asked-before)
+		if after := asked.Load(); before > 0 && after > before {
+			t.Errorf("the registry was asked %d times more", after-before)
 		}
 	}
-	if asked == 0 || job.Spec.Template.Spec.Containers[0].SecurityContext != nil {
-		t.Errorf("asked %d times, security context %+v", asked, job.Spec.Template.Spec.Containers[0].SecurityContext)
+	if asked.Load() == 0 || job.Spec.Template.Spec.Containers[0].SecurityContext != nil {
+		t.Errorf("asked %d times, security context %+v", asked.Load(), job.Spec.Template.Spec.Containers[0].SecurityContext)
 	}
 }

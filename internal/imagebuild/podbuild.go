@@ -121,6 +121,9 @@ func (b *podBuild) next(ctx context.Context, feed podwait.Feed, tick <-chan time
 	case pod := <-feed.Pods:
 		return podChanged{pod}
 	case err := <-feed.Done:
+		if ctx.Err() != nil { // the watch ends with it
+			return cancelled{context.Cause(ctx)}
+		}
 		return watchEnded{err}
 	case line := <-b.gate:
 		return gateSaid{line}

@@ -1,6 +1,7 @@
 package servicerun
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -94,7 +95,7 @@ func (w *readiness) run(ctx context.Context) error {
 			return context.Cause(ctx)
 		case change := <-changes:
 			if change.err != nil {
-				return podwait.Lost("pod of the job's services", change.err)
+				return cmp.Or(context.Cause(ctx), podwait.Lost("pod of the job's services", change.err)) // the watch ends with ctx too
 			}
 			change.of.pod = change.pod
 		case <-w.deadline.C:

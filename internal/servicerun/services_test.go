@@ -459,8 +459,8 @@ func TestServicesFail(t *testing.T) {
 // after a restart of the daemon, and no longer after the job.
 func TestServicesAlone(t *testing.T) {
 	here := func(life *podtest.Life) {
-		life.Start(containersOf(life.Pod())...)
 		life.Change(func(pod *corev1.Pod) { pod.Status.PodIP = "127.0.0.1" })
+		life.Start(containersOf(life.Pod())...)
 		takeNames(life, 0)
 		<-life.Deleted()
 		for _, name := range containersOf(life.Pod()) {
