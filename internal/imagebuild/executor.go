@@ -2,7 +2,6 @@ package imagebuild
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -11,16 +10,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// executorTimeout bounds the question for the digest of the Kaniko image.
+// executorTimeout bounds the question for the digest of the Kaniko image, from when the
+// bases are known: where their registries take long the daemon has little of the
+// processor, and an executor that is told by its name alone is another key.
 const executorTimeout = 3 * time.Second
 
 // executor is the Kaniko image, pinned to the digest that its registry has for
 // it now. Nodes may have a way to it that the daemon has not: then the name is
-// all that is known of it.
-func (o *order) executor(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, executorTimeout)
-	defer cancel()
-	digest, err := o.builder.executors.resolve(ctx, o.builder.options.Registry, o.builder.options.Settings.KanikoImage)
+// all that is known of it. Bases is closed once those are known.
+func (o *order) executor(ctx context.Context, bases <-chan struct{}) string {
+	digest, err := o.builder.executors.resolve(ctx, bases, o.builder.options.Registry, o.builder.options.Settings.KanikoImage)
 	if err != nil {
 		o.who.Logger.Info("the digest of the Kaniko image is not known", zap.Error(err))
 		return o.builder.options.Settings.KanikoImage
@@ -57,16 +56,29 @@ type executorMemo struct {
 // nodes alone reach that registry must not cost every step the time of it.
 const executorRetry = 5 * time.Minute
 
-// resolve returns the digest of image.
-func (m *executorMemo) resolve(ctx context.Context, client Registry, image string) (string, error) {
+// resolve returns the digest of image, within executorTimeout of bases.
+func (m *executorMemo) resolve(ctx context.Context, bases <-chan struct{}, client Registry, image string) (string, error) {
 	m.mu.Lock()
 	err, until := m.err, m.until
 	m.mu.Unlock()
 	if time.Now().Before(until) {
 		return "", err
 	}
-	digest, err := client.Resolve(ctx, image)
-	if err != nil && !errors.Is(err, context.Canceled) { // a cancelled step says nothing of the registry
+	asking, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		defer end()
+		select {
+		case <-bases:
+		case <-asking.Done():
+		}
+		select {
+		case <-time.After(executorTimeout):
+		case <-asking.Done():
+		}
+	}()
+	digest, err := client.Resolve(asking, image)
+	if err != nil && ctx.Err() == nil { // a cancelled step says nothing of the registry
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.err, m.until = err, time.Now().Add(executorRetry)

@@ -119,8 +119,9 @@ func (o *order) resolve(ctx context.Context) error {
 	}
 	p.bases = make([]buildkey.Reference, len(p.file.Images))
 	errs := make([]error, len(p.file.Images))
-	var group sync.WaitGroup
-	group.Go(func() { p.executor = o.executor(ctx) })
+	var group, executor sync.WaitGroup
+	known := make(chan struct{})
+	executor.Go(func() { p.executor = o.executor(ctx, known) })
 	for i, image := range p.file.Images {
 		group.Go(func() {
 			digest, known := o.digests[image.Reference]
@@ -131,6 +132,8 @@ func (o *order) resolve(ctx context.Context) error {
 		})
 	}
 	group.Wait()
+	close(known)
+	executor.Wait()
 	for i, err := range errs {
 		if err != nil {
 			return o.author().baseError(p.file.Images[i], err)
