@@ -12,7 +12,8 @@ import (
 // TestIdleUDP: a client that asked once is answered for longer than it may be idle, as
 // long as answers come.
 func TestIdleUDP(t *testing.T) {
-	const idle, pace, answers = 3 * time.Second, 300 * time.Millisecond, 12
+	t.Parallel()
+	const idle, pace, answers = 6 * time.Second, 600 * time.Millisecond, 12
 	service, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

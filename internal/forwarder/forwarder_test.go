@@ -2,6 +2,7 @@ package forwarder_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -101,19 +103,23 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
+	ended, end := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); end(); group.Wait() })
+	group.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
+			stop := context.AfterFunc(ended, func() { _ = conn.Close() })
+			group.Go(func() {
+				defer stop()
 				_, _ = io.Copy(conn, conn)
 				_ = conn.Close()
-			}()
+			})
 		}
-	}()
+	})
 	return &stage{T: t, socket: filepath.Join(dir, "s"), service: l.Addr().String(), lifeline: read, end: func() { _ = write.Close() }}
 }
 
