@@ -38,6 +38,9 @@ FEWER_GC := GOGC=400
 WIDTH = $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)")
 RACE_WIDTH = $(shell expr 2 '*' "$$(getconf _NPROCESSORS_ONLN)")
 
+# What the tests of one package may take on a machine that is busy with something else.
+PATIENCE := 30m
+
 # The modules whose Go code is linted with types. The others compile all of Kubernetes
 # or of Kaniko for a few lines of wiring: their format is checked, and their packages
 # by internal/repo.
@@ -128,14 +131,16 @@ dist: bin/helm ## Write the binaries for both architectures, the chart and check
 .PHONY: unit
 unit: $(HELMS) ## Run the product's unit and script tests; needs no root and no cluster
 	$(STATIC) go test -C login -shuffle=on $(TESTARGS) ./... & \
-	$(STATIC) $(FEWER_GC) GOTMPDIR=$$(hack/tmpfs 4) go test -p $(WIDTH) -shuffle=on $(TESTARGS) $$(go list ./... | grep -v '^kiln/e2e/') || failed=yes; \
+	$(STATIC) $(FEWER_GC) GOTMPDIR=$$(hack/tmpfs 4) go test -p $(WIDTH) -timeout $(PATIENCE) -shuffle=on $(TESTARGS) $$(go list ./... | grep -v '^kiln/e2e/') || failed=yes; \
 	wait $$! && [[ -z $${failed:-} ]]
 
 # The detector takes several times the processor of the tests, so that it has a target of
-# its own. The tests of the suite's own packages link all of client-go: they run here alone.
+# its own, and gets the packages alone in which it can find something, with a fifth of the
+# random cases (-short). The tests of the suite's own packages link all of client-go: they
+# run here alone.
 .PHONY: race
-race: $(HELMS) ## Run the unit tests with the race detector, and those of the end-to-end suite's own packages
-	$(RACE) go test -race -p $(RACE_WIDTH) -shuffle=on $(TESTARGS) ./...
+race: $(HELMS) ## Run the unit tests of what is concurrent with the race detector, and those of the end-to-end suite's own packages
+	$(RACE) go test -race -short -p $(RACE_WIDTH) -timeout $(PATIENCE) -shuffle=on $(TESTARGS) $$(hack/concurrent)
 	$(STATIC) go test -C e2e/helm -shuffle=on $(TESTARGS) ./...
 	$(RACE) go test -C e2e/cluster -race -shuffle=on $(TESTARGS) ./...
 	$(RACE) go test -C e2e/parity -race -shuffle=on $(TESTARGS) ./...

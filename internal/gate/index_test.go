@@ -181,7 +181,10 @@ func archive(t testing.TB, files ...string) []byte {
 func zipped(t testing.TB, content []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed) // the detector makes the usual level slow
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, _ = w.Write(content)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)

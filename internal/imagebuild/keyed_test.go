@@ -134,7 +134,7 @@ func TestEqualKeys(t *testing.T) {
 	})
 	t.Log(counts)
 	for _, what := range []string{"equal streams", "equal images", "free", "bound"} {
-		if counts[what] == 0 {
+		if counts[what] == 0 && !testing.Short() { // which has a fifth of the scenes
 			t.Errorf("nothing was found out of %s", what)
 		}
 	}
