@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -136,16 +138,16 @@ func jobServes(life *podtest.Life) {
 }
 
 // servedJob is what a runner asks for that has two services which want one port, with or
-// without a job container.
-func servedJob(container bool) map[string]any {
+// without a job container; ports are what each of them maps.
+func servedJob(container bool, ports [2]string) map[string]any {
 	asked := debianJob()
 	if !container {
 		asked["container"] = nil
 	}
 	var services []any
-	for _, image := range []string{"postgres:15", "postgres:16"} {
+	for i, image := range []string{"postgres:15", "postgres:16"} {
 		services = append(services, map[string]any{
-			"image": image, "createOptions": "--health-cmd true", "portMappings": []string{"5432"},
+			"image": image, "createOptions": "--health-cmd true", "portMappings": []string{ports[i]},
 			"environmentVariables": map[string]any{"NAME": image},
 			"registry":             map[string]any{"username": "robot", "password": "x", "serverUrl": "registry.example.com"},
 		})
@@ -191,7 +193,7 @@ func play(t *testing.T, container bool, kills map[string][]moment) (got played, 
 		draft.Remove()
 		return result.ExitCode, string(result.Response), begin.String() + rest
 	}
-	code, response, log := call(hook.PrepareJob, servedJob(container))
+	code, response, log := call(hook.PrepareJob, servedJob(container, [2]string{"5432", "5432"}))
 	if code != 0 {
 		t.Fatalf("prepare_job ended with exit code %d and says\n%s", code, log)
 	}
@@ -240,7 +242,8 @@ func (s *sidecar) jobPods(ending bool) []string {
 	return found
 }
 
-// plain is a text of kiln without what differs from job to job.
+// plain is a text of kiln without what differs from job to job. Whether a wait is long
+// enough for a line of its own is chance.
 func plain(text string) string {
 	for _, varies := range []struct{ pattern, is string }{
 		{`kiln-job-[a-z0-9]{26}`, "kiln-job"},
@@ -248,6 +251,7 @@ func plain(text string) string {
 		{`\b[A-Z2-7]{26}\b`, "token"},
 		{`\b\d+(\.\d+)?s\b`, "1s"},
 		{`(?m)^\d{4}-\d\d-\d\dT\S+ `, ""},
+		{`(?m)^kiln: (still )?waiting for .*\n`, ""},
 		{`"5432":"\d+"`, `"5432":"port"`},
 	} {
 		text = regexp.MustCompile(varies.pattern).ReplaceAllString(text, varies.is)
@@ -311,6 +315,23 @@ func TestKilledUnderAJob(t *testing.T) {
 	}
 }
 
+// quietPort is a port that was free, and that the kernel gives nobody who asks for any: it
+// stays free while kilnd is down.
+func quietPort(t *testing.T) string {
+	t.Helper()
+	for {
+		port := strconv.Itoa(10_000 + rand.N(20_000))
+		l, err := net.Listen("tcp", ":"+port)
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestALostPortIsTold: where a port of a job cannot be opened again after a restart, since
 // somebody else has it, the next call's log says so, and no later one.
 func TestALostPortIsTold(t *testing.T) {
@@ -322,15 +343,20 @@ func TestALostPortIsTold(t *testing.T) {
 		greets(life)
 	})
 	s.start()
-	result, log := s.result(s.dropCall(hook.PrepareJob, servedJob(false)))
+	mapped := [2]string{quietPort(t) + ":5432", quietPort(t) + ":5432"}
+	result, log := s.result(s.dropCall(hook.PrepareJob, servedJob(false, mapped)))
 	var response job.Response
 	if err := json.Unmarshal(result.Response, &response); err != nil || len(response.Context.Services) != 2 {
 		t.Fatalf("%v: %s, log\n%s", err, result.Response, log)
 	}
 	_ = s.kill(unix.SIGKILL)
 	port := response.Context.Services[1].Ports["5432"]
-	taken, err := net.Listen("tcp", "127.0.0.1:"+port)
-	s.must(err)
+	var taken net.Listener
+	s.await("the end of who has the port", func() bool {
+		var err error
+		taken, err = net.Listen("tcp", "127.0.0.1:"+port)
+		return err == nil
+	})
 	defer taken.Close()
 	warning := "::warning::kiln: after a restart of kiln's daemon steps do not reach all services any more: ports: the port " + port + "/tcp for the service postgres is taken in the runner pod"
 	for i, want := range []int{1, 0, 0} {

@@ -67,7 +67,7 @@ func pacedStep(t *testing.T, between func(s *sidecar, turn int)) (int, string) {
 		between(s, turn)
 		select {
 		case turns <- struct{}{}:
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("the action does not go on:\n%s", s.said())
 		}
 	}

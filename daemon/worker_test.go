@@ -132,10 +132,13 @@ func (s *sidecar) must(err error) {
 	}
 }
 
+// patience guards against a hang.
+const patience = 2 * time.Minute
+
 // await polls until done or the test's patience ends.
 func (s *sidecar) await(what string, done func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("%s did not happen; the cluster has %v and kilnd says\n%s", what, s.cluster.Names(), s.said())
 		}
@@ -355,7 +358,7 @@ func TestWorkerIsInterrupted(t *testing.T) {
 			draft := s.drop()
 			select {
 			case <-running:
-			case <-time.After(20 * time.Second):
+			case <-time.After(patience):
 				t.Fatalf("the action does not start:\n%s", s.said())
 			}
 			s.await("the action's output", func() bool {

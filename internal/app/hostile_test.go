@@ -51,9 +51,8 @@ func TestACrowdIsTold(t *testing.T) {
 	}
 	ready := func() string { return get(t, a.Addr("/readyz").String(), "/readyz") }
 	eventually(t, func() bool { return strings.Contains(ready(), "3 requests are not taken up") })
-	if took := live() - before; took > 20*size {
-		t.Errorf("%d requests of %d KiB hold %d KiB, and 2 run", crowd, size>>10, took>>10)
-	}
+	// What is busy at the time of a collection holds garbage too: it is gone with a later one.
+	eventually(t, func() bool { return live()-before <= 20*size })
 	close(release)
 	for _, draft := range drafts {
 		result(t, draft)
