@@ -22,7 +22,7 @@ import (
 func TestAhead(t *testing.T) {
 	t.Parallel()
 	f := suite.New(t, "ahead", nil)
-	first, firstFiles := sample.Shared("ahead-first", sample.Ticking(6))
+	first, firstFiles := sample.Shared("ahead-first", sample.Ticking(12)) // the step comes before its end
 	second, secondFiles := sample.Shared("ahead-second", sample.Ticking(1))
 	started := f.StartJob(t, firstFiles, secondFiles)
 	if outcome.Success(t, started); started.Log != "" || started.OutputHeld {
@@ -35,7 +35,7 @@ func TestAhead(t *testing.T) {
 	playing.Await(t, "kiln: following the build that "+f.Pod+" began")
 	result := playing.Wait(t)
 	outcome.Success(t, result)
-	outcome.Log(t, result, "tick 6 of the build", "the action ran\n")
+	outcome.Log(t, result, "tick 12 of the build", "the action ran\n")
 
 	awaitWishes(t, f, "built", 2)
 	again := f.Play(t, second, secondFiles)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -266,6 +267,7 @@ func shellCancels(t *testing.T, f *suite.Fixture, s *laptop) {
 	p.await(t, "tick 2 of the build")
 	follower := f.Start(t.Context(), step, files)
 	follower.Await(t, "tick 2 of the build")
+	awaitJoined(t, f, follower, before)
 	p.interrupt(t)
 	p.want(t, 1, "::error::the build was cancelled [cancelled]\n")
 	result := follower.Wait(t)
@@ -280,8 +282,23 @@ func shellCancels(t *testing.T, f *suite.Fixture, s *laptop) {
 	began := time.Now()
 	p.interrupt(t)
 	p.want(t, 1, "::error::the build was cancelled [cancelled]\n")
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %v to end", took)
+	}
+}
+
+// awaitJoined waits until the build pod that was seen after the first ones belongs to two,
+// one of whom follows: it outlives the other from then on.
+func awaitJoined(t *testing.T, f *suite.Fixture, follower *suite.Playing, before int) {
+	t.Helper()
+	err := f.Seen.Await(follower.While(t.Context()), func() bool {
+		pods := f.BuildPods()[before:]
+		return slices.ContainsFunc(f.Seen.Sightings(), func(s harness.Sighting) bool {
+			return len(s.Pod.OwnerReferences) > 1 && slices.Contains(pods, s.Pod.UID)
+		})
+	})
+	if err != nil {
+		t.Fatalf("wait until the build pod belongs to its follower too: %v", err)
 	}
 }
 

@@ -37,8 +37,8 @@ func TestCancel(t *testing.T) {
 				if result.ExitCode != tt.wantCode {
 					t.Errorf("exit code = %d (%s), want %d:\n%s", result.ExitCode, result.Signal, tt.wantCode, result.Log)
 				}
-				if result.Stopped == 0 || result.Stopped > 5*time.Second {
-					t.Errorf("the shim took %v to end, want it gone within 5s of the first signal", result.Stopped)
+				if result.Stopped == 0 || result.Stopped > shimGone {
+					t.Errorf("the shim took %v to end, want it gone within %v of the first signal", result.Stopped, shimGone)
 				}
 			})
 		}

@@ -22,9 +22,9 @@ import (
 
 // Limits of a cancelled step.
 const (
-	shimGone = 5 * time.Second
-	podsOver = 10 * time.Second // by then its pods are told to be gone
-	podsGone = time.Minute      // by then a busy node has said that they are
+	shimGone = 7500 * time.Millisecond // a runner sends its second signal then
+	podsOver = 10 * time.Second        // by then its pods are told to be gone
+	podsGone = time.Minute             // by then a busy node has said that they are
 )
 
 // phaseCase is a step, and what it is doing when it is cancelled.
@@ -87,7 +87,7 @@ func TestCancelPhases(t *testing.T) {
 			cancelEach(t, g, []phaseCase{{name: "push", after: " pushing ", builds: true, step: buildOf("FROM busybox\nENTRYPOINT [\"true\"]\n")}})
 		})
 	})
-	left, err := f.Leftovers(t.Context(), f.Namespace, 5*time.Second)
+	left, err := f.Leftovers(t.Context(), f.Namespace, time.Minute)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left in the namespace: %v, %v", left, err)
 	}

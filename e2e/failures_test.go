@@ -47,11 +47,11 @@ func TestFailures(t *testing.T) {
 		t.Run("short", func(t *testing.T) {
 			t.Parallel()
 			g := f.Another(t, "short", func(o *harness.PodOptions) {
-				o.DaemonEnv = map[string]string{"KILN_BUILD_TIMEOUT": "10s"} // the RUN is to begin before
+				o.DaemonEnv = map[string]string{"KILN_BUILD_TIMEOUT": "25s"} // the RUN is to begin before
 			})
 			failEach(t, g, []failureCase{{
 				name: "deadline", dockerfile: "FROM busybox\nRUN sleep 600\n",
-				reason: failure.Deadline, says: []string{"took longer than 10s", "KILN_BUILD_TIMEOUT", "RUN sleep 600"},
+				reason: failure.Deadline, says: []string{"took longer than 25s", "KILN_BUILD_TIMEOUT", "RUN sleep 600"},
 			}})
 		})
 		t.Run("wrong credentials", func(t *testing.T) {

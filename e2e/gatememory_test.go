@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,7 +105,8 @@ func zeroSum(t *testing.T, size int64) string {
 // gateProcess is kilnd gate with the limits of its container.
 type gateProcess struct {
 	command *exec.Cmd
-	root    string // the address of the repository at the gate
+	output  *sync.WaitGroup // done when all that it says is read
+	root    string          // the address of the repository at the gate
 	client  *http.Client
 }
 
@@ -146,13 +148,20 @@ func startGate(t *testing.T, registry http.Handler, protocol string, limit int, 
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	g := &gateProcess{command, new(sync.WaitGroup), "http://" + address + "/v2/" + element + "/acme/", &http.Client{Transport: &http.Transport{}}}
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = g.wait() })
 	line := make([]byte, len("listening\n"))
 	if _, err := io.ReadFull(output, line); err != nil || string(line) != "listening\n" {
 		t.Fatalf("the gate says %q, %v", line, err)
 	}
-	go func() { _, _ = io.Copy(t.Output(), output) }()
-	return &gateProcess{command, "http://" + address + "/v2/" + element + "/acme/", &http.Client{Transport: &http.Transport{}}}
+	g.output.Go(func() { _, _ = io.Copy(t.Output(), output) })
+	return g
+}
+
+// wait waits for the end of the gate and of what it says.
+func (g *gateProcess) wait() error {
+	g.output.Wait()
+	return g.command.Wait()
 }
 
 // download returns the digest of the layer that comes through the gate.
@@ -216,7 +225,7 @@ func (g *gateProcess) stop(t *testing.T) int64 {
 	}
 	timer := time.AfterFunc(10*time.Second, func() { _ = g.command.Process.Kill() })
 	defer timer.Stop()
-	if err := g.command.Wait(); err != nil {
+	if err := g.wait(); err != nil {
 		t.Errorf("the gate ended with %v", err)
 	}
 	return peak

@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
@@ -158,14 +160,21 @@ func bareImageOfJob(t *testing.T, f *suite.Fixture) {
 
 // noImageOfJob: the job fails where it begins, soon, and with the node's reason.
 func noImageOfJob(t *testing.T, f *suite.Fixture) {
-	j, result := f.TryPrepare(t, runner.Job{Container: &runner.Container{Image: f.Registry + "/kiln-e2e/none:1"}}, nil)
-	outcome.Error(t, result, "the node cannot pull image "+f.Registry+"/kiln-e2e/none:1", "failed to resolve reference")
-	if result.Duration > 30*time.Second {
+	image := f.Registry + "/kiln-e2e/none:1"
+	j, result := f.TryPrepare(t, runner.Job{Container: &runner.Container{Image: image}}, nil)
+	outcome.Error(t, result, "the node cannot pull image "+image, "failed to resolve reference")
+	if result.Duration > time.Minute {
 		t.Errorf("it took %v", result.Duration)
 	}
 	j.End(t)
-	if pods := f.Seen.With("job"); pods[len(pods)-1].DeletionTimestamp == nil {
-		t.Errorf("the pod %s is not deleted", pods[len(pods)-1].Name)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := f.Seen.Await(ctx, func() bool {
+		last, found := f.Seen.Last("job", image)
+		return found && (last.Pod.DeletionTimestamp != nil || last.Type == watch.Deleted)
+	})
+	if err != nil {
+		t.Errorf("the job's pod is not deleted: %v", err)
 	}
 }
 

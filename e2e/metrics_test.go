@@ -5,7 +5,9 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -55,24 +57,26 @@ func TestPrometheus(t *testing.T) {
 	p.wantSoundRules(t)
 }
 
-// wantEvents fails the test unless the runner pod has one event of each reason.
+// wantEvents fails the test unless the runner pod has one event of each reason. Steps do
+// not wait for their events.
 func wantEvents(t *testing.T, f *suite.Fixture, reasons ...string) {
 	t.Helper()
-	list, err := f.Kube.CoreV1().Events(f.Namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + f.Pod})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, reason := range reasons {
-		count := 0
+	f.Eventually(t, time.Minute, func(ctx context.Context) error {
+		list, err := f.Kube.CoreV1().Events(f.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.kind=Pod,involvedObject.name=" + f.Pod})
+		if err != nil {
+			return err
+		}
+		counts := map[string]int{}
 		for _, event := range list.Items {
-			if event.Reason == reason {
-				count++
+			counts[event.Reason]++
+		}
+		for _, reason := range reasons {
+			if counts[reason] != 1 {
+				err = errors.Join(err, fmt.Errorf("%d events %s on the runner pod, want 1", counts[reason], reason))
 			}
 		}
-		if count != 1 {
-			t.Errorf("%d events %s on the runner pod, want 1", count, reason)
-		}
-	}
+		return err
+	})
 }
 
 // prometheus is a server on this machine.
@@ -138,15 +142,21 @@ func metricsAddress(t *testing.T, f *suite.Fixture) string {
 	return proxy.Listener.Addr().String()
 }
 
-// freeAddress is an address of this machine that nobody listens at.
+// freeAddress is an address of this machine that nobody listens at. Its port is none that
+// the kernel gives to who asks for any.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(20_000))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err == nil {
+			_ = listener.Close()
+			return address
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatal(err)
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // dashboardQueries are the dashboard's, with its variables filled in.

@@ -189,9 +189,10 @@ func buildFails(t *testing.T, runners []*suite.Fixture) {
 // hook would remove with it: as soon as its build pod is followed, or late, when that
 // belongs to the followers too.
 func creatorDies(t *testing.T, f *suite.Fixture, runners []*suite.Fixture, late bool) {
-	marker, ticks := "orphan-early", 10
+	const ticks = 25
+	marker := "orphan-early"
 	if late {
-		marker, ticks = "orphan-late", 25
+		marker = "orphan-late"
 	}
 	step, files := sharedBuild(marker, sample.Ticking(ticks))
 	dying := runners[0].Start(t.Context(), step, files)
