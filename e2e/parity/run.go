@@ -46,13 +46,11 @@ func trials(ctx context.Context, o options, group string) (int, error) {
 		return 1, err
 	}
 	var results []trial.Result
-	for _, c := range cases {
-		result, err := bench.Run(ctx, c)
-		if err != nil {
-			return 1, fmt.Errorf("%s: %w", c.ID(), err)
-		}
+	if err := bench.Run(ctx, cases, func(result trial.Result) {
 		report(result, o.detail)
 		results = append(results, result)
+	}); err != nil {
+		return 1, err
 	}
 	return conclude(o, results, time.Since(began))
 }

@@ -77,8 +77,7 @@ type Builder interface {
 	Build(ctx context.Context, dockerfile, push string) error
 }
 
-// Bench is what the trials of a run have in common. Trials run one after the
-// other.
+// Bench is what the trials of a run have in common.
 type Bench struct {
 	Oracle *oracle.Oracle
 	// Whole builds cases as one, Split in two parts; one of them may be nil.
@@ -99,23 +98,49 @@ type Bench struct {
 	reader rootfs.Reader
 }
 
-// Run tries one case. An error means that it could not be tried.
-func (b *Bench) Run(ctx context.Context, c corpus.Case) (result Result, err error) {
+// Run tries cases in order, and calls done with each result in turn. One is judged while
+// the next is built. An error means that a case could not be tried.
+func (b *Bench) Run(ctx context.Context, cases []corpus.Case, done func(Result)) error {
+	judged := make(chan error, 1)
+	judged <- nil
+	for _, c := range cases {
+		judge, err := b.build(ctx, c)
+		if err = errors.Join(<-judged, err); err != nil {
+			return err
+		}
+		go func() {
+			result, err := judge()
+			if err == nil {
+				done(result)
+			}
+			judged <- err
+		}()
+	}
+	return <-judged
+}
+
+// build builds a case in all ways, and returns what judges them.
+func (b *Bench) build(ctx context.Context, c corpus.Case) (judge func() (Result, error), err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", c.ID(), err)
+		}
+	}()
 	dir, err := os.MkdirTemp(b.Dir, "context-")
 	if err != nil {
-		return result, fmt.Errorf("make a directory: %w", err)
+		return nil, fmt.Errorf("make a directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	dockerfile, err := c.Write(dir)
 	if err != nil {
-		return result, err
+		return nil, err
 	}
 	copied, err := newCopied(dockerfile)
 	if err != nil {
-		return result, fmt.Errorf("read the context of %s: %w", c.ID(), err)
+		return nil, fmt.Errorf("read the context: %w", err)
 	}
 	if err := b.serveBases(dockerfile, c); err != nil {
-		return result, err
+		return nil, err
 	}
 	docker := b.Registry + "/docker/" + strings.ToLower(c.ID()) + ":parity"
 	dockerDone := make(chan dockerBuild, 1)
@@ -127,17 +152,28 @@ func (b *Bench) Run(ctx context.Context, c corpus.Case) (result Result, err erro
 	ways := b.ways(ctx, c, dockerfile)
 	built := <-dockerDone
 	built.copied = copied
+	return func() (Result, error) {
+		result, err := b.judgeAll(ways, built, docker)
+		if err != nil {
+			return result, fmt.Errorf("%s: %w", c.ID(), err)
+		}
+		return result, nil
+	}, nil
+}
+
+// judgeAll reads Docker's image and decides all ways.
+func (b *Bench) judgeAll(all ways, built dockerBuild, docker string) (result Result, err error) {
 	if built.err == nil {
 		if built.image, err = b.read(docker); err != nil {
 			return result, err
 		}
 	}
-	for _, w := range []*way{ways.split, ways.whole} {
+	for _, w := range []*way{all.split, all.whole} {
 		if err := b.judge(w, built); err != nil {
 			return result, err
 		}
 	}
-	return ways.result(), nil
+	return all.result(), nil
 }
 
 // judge decides a case in which both builds made an image.
