@@ -32,7 +32,7 @@ const (
 	kindWelcome     kind = 'W' // the answer to a probe, and to the end of TCP: version, descriptors that came, Libc, Mark, short limits
 	kindStarted     kind = 'B' // one byte: 1 where output comes in frames, else 0
 	kindOutput      kind = 'O' // what the step printed
-	kindStopping    kind = 'D' // the container is told to end
+	kindStopping    kind = 'D' // before the outcome: the step was told to end, with its container
 	kindOutOfMemory kind = 'M' // eight bytes: the container's limit; it ran out of memory under the step
 	kindExited      kind = 'E' // one byte: the exit code
 	kindSignalled   kind = 'T' // one byte: the signal that ended the step

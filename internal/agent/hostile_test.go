@@ -8,10 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -159,22 +159,25 @@ func TestSilentPeers(t *testing.T) {
 // secret, not even where they are more than are heard at a time.
 func TestSilentStrangers(t *testing.T) {
 	for _, many := range []int{100, 600} {
-		c := start(t)
-		for range many {
-			conn, err := net.Dial("tcp", c.tcp.TCP)
-			if err != nil {
-				t.Fatal(err)
+		t.Run(strconv.Itoa(many), func(t *testing.T) {
+			t.Parallel()
+			c := start(t)
+			for range many {
+				conn, err := net.Dial("tcp", c.tcp.TCP)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
 			}
-			defer conn.Close()
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // 100 of them, eight at a time, take longer
-		defer cancel()
-		var said bytes.Buffer
-		outcome, err := c.tcp.Run(ctx, agent.Step{Call: sh("echo well"), Output: &said})
-		if err != nil || outcome.Code != 0 || said.String() != "well\n" {
-			t.Errorf("behind %d: %+v, %q, %v", many, outcome, said.String(), err)
-		}
-		eventually(t, "they are hung up on", func() bool { return c.descriptors(t) < 20 })
+			ctx, cancel := context.WithTimeout(t.Context(), hang) // 100 of them, eight at a time, take longer
+			defer cancel()
+			var said bytes.Buffer
+			outcome, err := c.tcp.Run(ctx, agent.Step{Call: sh("echo well"), Output: &said})
+			if err != nil || outcome.Code != 0 || said.String() != "well\n" {
+				t.Errorf("%+v, %q, %v", outcome, said.String(), err)
+			}
+			eventually(t, "they are hung up on", func() bool { return c.descriptors(t) < 20 })
+		})
 	}
 }
 

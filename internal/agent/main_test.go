@@ -207,10 +207,13 @@ func (r *running) pids(t testing.TB) []int {
 	return pids
 }
 
+// hang is how long only what hangs takes, on a machine with much else to do.
+const hang = 30 * time.Second
+
 // eventually waits for a condition that has no event.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(hang); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it does not come to be: %s", what)
 		}

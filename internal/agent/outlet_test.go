@@ -156,23 +156,6 @@ func TestOutletWithoutDescriptors(t *testing.T) {
 	}
 }
 
-// Strangers keep nobody from settling an outlet.
-func TestOutletStrangers(t *testing.T) {
-	o, socket := outlet(t)
-	for range 40 {
-		conn, err := net.Dial("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-	}
-	began := time.Now()
-	o.Settle()
-	if took := time.Since(began); took > 2*time.Second || o.Taken() {
-		t.Errorf("settled after %v, taken: %v", took, o.Taken())
-	}
-}
-
 // An action's process is that of its container: the same id, environment, signals
 // and limits, and whoever prints after the action's end is not waited for.
 func TestBecomeUnchanged(t *testing.T) {
@@ -242,7 +225,7 @@ func TestOutletPoursWhatIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Kill(pid, unix.SIGKILL) })
-	if printed.Len() < 300_000 || time.Since(began) > agent.Grace+5*time.Second || unix.Kill(pid, 0) != nil {
+	if printed.Len() < 300_000 || time.Since(began) > hang || unix.Kill(pid, 0) != nil {
 		t.Errorf("%d bytes after %v, process %d", printed.Len(), time.Since(began), pid)
 	}
 }

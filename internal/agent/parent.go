@@ -41,7 +41,8 @@ func (p *parent) run(argv []string) (code int, err error) {
 	}
 	before := readKilled(cgroup)
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, passedSignals()...)
+	passing := passedSignals()
+	signal.Notify(signals, passing...)
 	set := children.Own()
 	child, err := set.Start(path, argv, &syscall.ProcAttr{
 		Env: os.Environ(), Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
@@ -49,14 +50,14 @@ func (p *parent) run(argv []string) (code int, err error) {
 	if err != nil {
 		return 0, execError(argv[0], path, err)
 	}
-	passed := pass(child, signals)
+	passed := pass(child, signals, passing)
 	status := child.Wait()
 	set.Release()
 	if status.Signaled() {
 		return exitNotStarted + int(status.Signal()), nil
 	}
 	code = status.ExitStatus()
-	if code <= maxExit && !passed && endRest() && readKilled(cgroup) == before {
+	if code <= maxExit && !passed && endRest(restLimit()) && readKilled(cgroup) == before {
 		_ = (&peer{p.conn}).send(frame{kindExited, []byte{byte(code)}}) // the kubelet tells it too
 	}
 	return code, nil
@@ -78,11 +79,16 @@ func passedSignals() []os.Signal {
 	return all
 }
 
-// pass hands signals on to the action until it has ended, and reports whether one came.
-func pass(child *children.Child, signals chan os.Signal) (came bool) {
+// pass hands signals on to the action until it has ended, and reports whether one came,
+// or is about to.
+func pass(child *children.Child, signals chan os.Signal, passing []os.Signal) (came bool) {
 	for {
 		select {
 		case <-child.Done():
+			came = came || pending(passing)
+			if !came {
+				awaitHandlers() // Stop waits only for what the runtime has
+			}
 			signal.Stop(signals) // none is on its way behind this
 			return came || len(signals) > 0
 		case s := <-signals:
@@ -94,23 +100,28 @@ func pass(child *children.Child, signals chan os.Signal) (came bool) {
 	}
 }
 
-// endRest ends what the action has left running, as the kernel does at the end of a
-// container's first process, and reports whether all of it is gone. What is another
+// restLimit is how long what is left of an action may take to end. What is another
 // user's, as of sudo, only the kernel can end.
-func endRest() bool {
-	limit := clearLimit
+func restLimit() time.Duration {
 	if os.Getuid() != 0 {
-		limit = foreignLimit
+		return foreignLimit
 	}
-	for began := time.Now(); time.Since(began) < limit; time.Sleep(clearPause) {
+	return clearLimit
+}
+
+// endRest ends what the action has left running, as the kernel does at the end of a
+// container's first process, and reports whether all of it is gone. It looks once more
+// behind the limit: what ended while this process was not scheduled counts.
+func endRest(limit time.Duration) bool {
+	for end := time.Now().Add(limit); ; time.Sleep(clearPause) {
+		last := !time.Now().Before(end)
 		if os.Getpid() == 1 { // else it would be everybody's processes
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 		}
-		if reapAll() {
-			return true
+		if gone := reapAll(); gone || last {
+			return gone
 		}
 	}
-	return false
 }
 
 // reapAll reaps what has ended, and reports whether no child is left.

@@ -60,9 +60,10 @@ type server struct {
 }
 
 // Serve is the job container's process: it listens, starts the steps that it is
-// called for, and reaps. When ctx ends it tells the clients of running steps,
-// sends the steps SIGTERM and after some seconds SIGKILL, and returns. Only one
-// Serve may run in a process, which waits for no child in another way.
+// called for, and reaps. When ctx ends it sends the running steps SIGTERM and after
+// some seconds SIGKILL, tells the client of each why before it tells how the step
+// ended, and returns. Only one Serve may run in a process, which waits for no child in
+// another way.
 func Serve(ctx context.Context, config Config) error {
 	listeners, err := config.listen(ctx)
 	if err != nil {
@@ -86,7 +87,7 @@ func Serve(ctx context.Context, config Config) error {
 	launcher.limits = held
 	s := &server{
 		config: config, launcher: launcher, short: strings.Join(short, ", "),
-		roster: roster{steps: map[*step]*peer{}}, steps: make(chan struct{}, maxSteps),
+		roster: roster{steps: map[*step]bool{}}, steps: make(chan struct{}, maxSteps),
 	}
 	var accepting sync.WaitGroup
 	for _, listener := range listeners {
@@ -159,7 +160,7 @@ func (s *server) accept(ctx context.Context, listener net.Listener) {
 			s.calls.Go(func() {
 				defer conn.Close()
 				p := &peer{conn}
-				if !local && !s.letIn(p, outside, opening) {
+				if !local && !s.letIn(ctx, p, outside, opening) {
 					return
 				}
 				s.hear(p, sync.OnceFunc(func() { <-opening }))
@@ -177,15 +178,20 @@ func (s *server) accept(ctx context.Context, listener net.Listener) {
 }
 
 // letIn has a connection that came over TCP tell the secret, and then takes its place
-// among those that are heard.
-func (s *server) letIn(p *peer, outside *strangers, opening chan<- struct{}) bool {
+// among those that are heard. One that does not tell it in time is hung up on without a
+// word, and so are all when ctx ends: an answer is final, and a client that is only late
+// may try again.
+func (s *server) letIn(ctx context.Context, p *peer, outside *strangers, opening chan<- struct{}) bool {
 	leave := outside.enter(p.conn)
 	defer leave()
+	defer context.AfterFunc(ctx, func() { _ = p.conn.Close() })()
 	if p.conn.SetDeadline(time.Now().Add(secretLimit)) != nil {
 		return false
 	}
 	if err := s.admit(p); err != nil {
-		p.refuse(err)
+		if errors.Is(err, errSecret) {
+			p.refuse(err)
+		}
 		return false
 	}
 	leave()
@@ -231,16 +237,20 @@ func (s *server) welcome(descriptors int) frame {
 	return frame{kindWelcome, append(head, s.short...)}
 }
 
-// admit reads the secret of a connection.
+// admit reads the secret of a connection. The error is errSecret where something else
+// came.
 func (s *server) admit(p *peer) error {
 	var head [headerLen]byte
 	if _, err := io.ReadFull(p.conn, head[:]); err != nil {
-		return errSecret
+		return err
 	}
 	if kind(head[0]) != kindSecret { // nothing else of a stranger is read
 		return errSecret
 	}
 	f, err := p.rest(head)
+	if err != nil && !errors.Is(err, errForm) {
+		return err
+	}
 	// Digests have one length, so that the time tells nothing of the secret's.
 	got, want := sha256.Sum256(f.payload), sha256.Sum256(s.config.Secret)
 	if err != nil || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
@@ -323,9 +333,13 @@ func (s *server) relayed(p *peer, call Call) {
 	p.finish(running)
 }
 
-// finish waits for the end of a step and tells it.
+// finish waits for the end of a step and tells it, and before that whether the
+// container's end has ended it: behind the outcome the client reads nothing.
 func (p *peer) finish(running *step) {
 	outcome := running.outcome()
+	if running.stopped {
+		_ = p.send(frame{kind: kindStopping})
+	}
 	if f, was := running.outOfMemory(); was {
 		_ = p.send(f)
 	}
@@ -337,7 +351,7 @@ func (p *peer) finish(running *step) {
 // container's end up meanwhile: a step that runs is never said not to.
 func (s *server) begin(p *peer, inFrames byte, start func() (*step, error)) *step {
 	var unheard error
-	running, err := s.roster.add(p, func() (*step, error) {
+	running, err := s.roster.add(func() (*step, error) {
 		running, err := start()
 		if err != nil {
 			return nil, err
@@ -374,12 +388,11 @@ func (*server) listen(p *peer, running *step) {
 // stop ends what runs.
 func (s *server) stop() {
 	running := s.roster.close()
-	for step, peer := range running {
-		go func() { _ = peer.send(frame{kind: kindStopping}) }()
-		step.signal(syscall.SIGTERM)
+	for _, step := range running {
+		step.stop()
 	}
 	late := time.AfterFunc(stopGrace, func() {
-		for step := range running {
+		for _, step := range running {
 			step.signal(syscall.SIGKILL)
 		}
 	})

@@ -42,12 +42,17 @@ func readProcesses() table {
 	return all
 }
 
-// parseStat reads one line. The program's name, in parentheses, may have any
-// byte in it, so the fields are counted behind its end.
+// statFields are the fields of one line from the state on. The program's name, in
+// parentheses, may have any byte in it, so they are counted behind its end.
+func statFields(stat []byte) []string {
+	_, rest, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(") "))
+	return strings.Fields(string(rest))
+}
+
+// parseStat reads one line.
 func parseStat(pid int, stat []byte) (process, bool) {
-	_, rest, found := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(") "))
-	fields := strings.Fields(string(rest))
-	if !found || len(fields) < 4 {
+	fields := statFields(stat)
+	if len(fields) < 4 {
 		return process{}, false
 	}
 	parent, err1 := strconv.Atoi(fields[1])

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -43,6 +44,8 @@ func newLauncher(set *children.Set, unset []string) (*launcher, error) {
 type step struct {
 	child  *children.Child
 	before uint64 // processes of the container that were killed for want of memory, at its start
+
+	stopped bool // told to end with its container; written while the child is alive, read after its end
 }
 
 // start starts a call's program on output, which stays the caller's to close.
@@ -70,7 +73,7 @@ func (l *launcher) start(call Call, output int) (*step, error) {
 		Files: []uintptr{uintptr(input), uintptr(output), uintptr(output)},
 	})
 	if err == nil {
-		return &step{child, before}, nil
+		return &step{child: child, before: before}, nil
 	}
 	if own, ok := errors.AsType[*startError](err); ok {
 		return nil, own
@@ -108,6 +111,14 @@ func (s *step) signal(signal syscall.Signal) {
 	s.child.Alive(func(pid int) { signalSession(pid, signal) })
 }
 
+// stop tells the step to end with its container, unless it has ended.
+func (s *step) stop() {
+	s.child.Alive(func(pid int) {
+		s.stopped = true
+		signalSession(pid, syscall.SIGTERM)
+	})
+}
+
 // outOfMemory is the frame for a step beside which the container ran out of memory; there
 // is none if it did not.
 func (s *step) outOfMemory() (f frame, was bool) {
@@ -126,10 +137,10 @@ func (s *step) outcome() frame {
 	return frame{kindExited, []byte{byte(status.ExitStatus())}}
 }
 
-// A roster is the steps that run, each with what it takes to end its call.
+// A roster is the steps that run.
 type roster struct {
 	mu    sync.Mutex
-	steps map[*step]*peer
+	steps map[*step]bool
 	full  bool // no further one
 }
 
@@ -137,7 +148,7 @@ type roster struct {
 var errEnding = errors.New("the container is told to end")
 
 // add starts a step and enters it, before [roster.close] or not at all.
-func (r *roster) add(p *peer, start func() (*step, error)) (*step, error) {
+func (r *roster) add(start func() (*step, error)) (*step, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.full {
@@ -145,7 +156,7 @@ func (r *roster) add(p *peer, start func() (*step, error)) (*step, error) {
 	}
 	s, err := start()
 	if err == nil {
-		r.steps[s] = p
+		r.steps[s] = true
 	}
 	return s, err
 }
@@ -157,9 +168,9 @@ func (r *roster) remove(s *step) {
 }
 
 // close lets no further step in and returns those that run.
-func (r *roster) close() map[*step]*peer {
+func (r *roster) close() []*step {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.full = true
-	return maps.Clone(r.steps)
+	return slices.Collect(maps.Keys(r.steps))
 }

@@ -232,7 +232,7 @@ func TestSignals(t *testing.T) {
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1} {
 			t.Run(way+" "+signal.String(), func(t *testing.T) {
 				number := fmt.Sprint(int(signal))
-				r := begin(t, door, `exec 2>/dev/null; set -m; trap "exit 9" `+number+`
+				r := begin(t, door, `exec 2>/dev/null; set -m; trap "wait; exit 9" `+number+`
 					sh -c 'trap "echo heard; exit" `+number+`; echo child; while :; do sleep 0.01; done' &
 					while :; do sleep 0.01; done`)
 				if said := r.line(t); said != "child" {
@@ -295,7 +295,7 @@ func TestBackground(t *testing.T) {
 			outcome, err := door.Run(t.Context(), agent.Step{
 				Call: sh("sleep 60 & echo $!; head -c 50000 /dev/zero; exit 3"), Output: output,
 			})
-			if took := time.Since(begun); err != nil || outcome.Code != 3 || took > 10*time.Second {
+			if took := time.Since(begun); err != nil || outcome.Code != 3 || took > hang {
 				t.Fatalf("%+v, %v after %v", outcome, err, took)
 			}
 			line, rest, _ := bytes.Cut(output.data, []byte("\n"))
@@ -367,13 +367,18 @@ func pattern(size int) string { return fmt.Sprintf("yes 0123456789abcde | head -
 // A container that is told to end tells its clients and its steps.
 func TestStopping(t *testing.T) {
 	c := start(t)
-	r := begin(t, c.unix, `trap "exit 6" TERM; echo ready; while :; do sleep 0.01; done`)
-	r.line(t)
+	steps := map[string]*running{}
+	for way, door := range c.doors() {
+		steps[way] = begin(t, door, `trap "exit 6" TERM; echo ready; while :; do sleep 0.01; done`)
+		steps[way].line(t)
+	}
 	if err := c.cmd.Process.Signal(syscall.SIGWINCH); err != nil { // httpd's
 		t.Fatal(err)
 	}
-	if <-r.ended; r.err != nil || r.outcome.Code != 6 || !r.outcome.Stopping {
-		t.Errorf("%+v, %v", r.outcome, r.err)
+	for way, r := range steps {
+		if <-r.ended; r.err != nil || r.outcome.Code != 6 || !r.outcome.Stopping {
+			t.Errorf("%s: %+v, %v", way, r.outcome, r.err)
+		}
 	}
 	if err := c.cmd.Wait(); err != nil {
 		t.Error(err)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Limits of connections over TCP that have not told the secret, which who has it sends
-// at once.
+// Limits of connections over TCP that have not told the secret. Who has it sends it at
+// once, and yet seconds later where its node has no processor to spare.
 const (
 	maxStrangers = 256
-	secretLimit  = time.Second
+	secretLimit  = 10 * time.Second
 )
 
 // strangers are the connections of one listener that have not told the secret. None
