@@ -238,6 +238,7 @@ func TestExplainUnseen(t *testing.T) {
 		if _, err := s.prepare(t.Context(), debian()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // nobody watches the pod any more
 		silent.Store(true)
 		code, err := s.runner.Explain(t.Context())
 		if code != 1 || err == nil || !strings.Contains(err.Error(), "ask what became of the job container") {
