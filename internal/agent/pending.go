@@ -13,7 +13,7 @@ import (
 
 // handlerLimit is how long a thread may take to hand a signal that it took to the Go
 // runtime. Where the state of threads is not told as Linux does, every action takes it.
-const handlerLimit = 200 * time.Millisecond
+const handlerLimit = time.Second
 
 // pending reports whether one of the signals was sent to this process and waits in the
 // kernel for a thread to take it. Where there is no /proc none does.
