@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"kiln/internal/kaniko"
 	"kiln/internal/label"
 	"kiln/internal/podrun"
 )
@@ -80,9 +81,12 @@ func (o *order) noteBuilt(built result) {
 }
 
 // heirOf reports whether the pod has got the whole context from this order, or with it,
-// in an earlier run of the daemon. Who owns a pod beside its creator does so from then on.
+// in an earlier run of the daemon. Who owns a pod beside its creator does so from then on,
+// and Kaniko builds nothing of a part.
 func (o *order) heirOf(pod *corev1.Pod) bool {
-	return pod.UID == o.begun.Given && pod.DeletionTimestamp == nil && (o.begun.Whole || len(pod.OwnerReferences) > 1)
+	end, ended := podrun.Terminated(pod, kaniko.ContainerKaniko)
+	return pod.UID == o.begun.Given && pod.DeletionTimestamp == nil &&
+		(o.begun.Whole || len(pod.OwnerReferences) > 1 || ended && end.ExitCode == 0)
 }
 
 // mine reports whether this order made the pod, in an earlier run of the daemon or with

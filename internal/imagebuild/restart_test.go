@@ -48,6 +48,7 @@ type worker struct {
 
 	killAt int  // with this call; 0 never
 	done   bool // the call is carried out all the same
+	unsaid bool // or before it remembers that the context has arrived
 
 	life    sync.Mutex
 	calls   []string // their Ops
@@ -134,6 +135,9 @@ func (w *worker) Flush() error {
 // note remembers how far the build is.
 func (w *worker) note(begun imagebuild.Begun) {
 	_ = w.Flush()
+	if w.unsaid && begun.Whole {
+		w.kill()
+	}
 	dead := w.killed()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -295,6 +299,35 @@ func TestRestart(t *testing.T) {
 			}
 			t.Run("every second", func(t *testing.T) {
 				restart(t, change, want, &worker{}, slices.Repeat([]time.Duration{time.Second}, 30))
+			})
+		})
+	}
+}
+
+// TestRestartBehindTheEnd kills a worker when the context has arrived, before that is
+// noted, and has the next begin when the build is done: the log has all of that.
+func TestRestartBehindTheEnd(t *testing.T) {
+	for _, name := range []string{"alone", "put together", "a random tag"} {
+		t.Run(name, func(t *testing.T) {
+			change := restartWorlds()[name]
+			want, _ := undisturbed(t, change)
+			synctest.Test(t, func(t *testing.T) {
+				r := &restarts{world: newWorld(t), kept: &kept{}, id: spool.NewID()}
+				change(r.world)
+				if outcome, _ := r.work(&worker{unsaid: true}, 0); outcome != "killed" {
+					t.Fatal(outcome)
+				}
+				time.Sleep(time.Minute)
+				if _, err := r.work(&worker{}, 0); err != nil {
+					t.Fatal(err)
+				}
+				if diff := gocmp.Diff(want, r.log()); diff != "" {
+					t.Errorf("log (-want +got):\n%s", diff)
+				}
+				if n := r.podsMade(); n != 1 {
+					t.Errorf("%d build pods were made", n)
+				}
+				time.Sleep(time.Minute)
 			})
 		})
 	}
