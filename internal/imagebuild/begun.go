@@ -32,6 +32,8 @@ type Begun struct {
 	Given types.UID `json:"given,omitempty"`
 	Sent  time.Time `json:"sent,omitzero"`
 	Whole bool      `json:"whole,omitempty"`
+	// Followed is the UID of another step's pod whose build is followed, noted before it is.
+	Followed types.UID `json:"followed,omitempty"`
 	// Built is what was built, noted before the pod is given up.
 	Built *Built `json:"built,omitempty"`
 }
@@ -80,14 +82,23 @@ func (o *order) noteBuilt(built result) {
 	})
 }
 
-// heirOf reports whether the pod has got the whole context from this order, or with it,
-// in an earlier run of the daemon. Who owns a pod beside its creator does so from then on,
-// and Kaniko builds nothing of a part.
+// heirOf reports whether the pod is known from an earlier run of the daemon, and has got
+// the whole context: from this order, or with it. Who owns a pod beside its creator does so
+// from then on, and Kaniko builds nothing of a part.
 func (o *order) heirOf(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil {
+		return false
+	}
+	if pod.UID == o.begun.Given && (o.begun.Whole || len(pod.OwnerReferences) > 1) {
+		return true
+	}
 	end, ended := podrun.Terminated(pod, kaniko.ContainerKaniko)
-	return pod.UID == o.begun.Given && pod.DeletionTimestamp == nil &&
-		(o.begun.Whole || len(pod.OwnerReferences) > 1 || ended && end.ExitCode == 0)
+	return ended && end.ExitCode == 0 && (pod.UID == o.begun.Given || pod.UID == o.begun.Followed)
 }
+
+// decided reports whether an earlier run of the daemon came as far as a build pod that the
+// order needs, or farther: whether to build is no question any more.
+func (b *Begun) decided() bool { return b.Given != "" || b.Followed != "" || b.Built != nil }
 
 // mine reports whether this order made the pod, in an earlier run of the daemon or with
 // an answer that was lost. Nobody else sends it the context.

@@ -63,7 +63,7 @@ func (o *order) image(ctx context.Context) (Image, error) {
 
 // provide returns the image of the order's plan: it decides whether to build.
 func (o *order) provide(ctx context.Context) (Image, error) {
-	if o.begun.Given != "" || o.begun.Built != nil { // there is nothing left to decide
+	if o.begun.decided() {
 		return o.build(ctx)
 	}
 	found, why := o.find(ctx)

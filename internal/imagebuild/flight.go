@@ -181,6 +181,7 @@ func (o *order) follow(ctx context.Context, spec *corev1.Pod) (result, error) {
 	if o.mine(pod) {
 		return o.resume(ctx, pod, creator)
 	}
+	o.note(func(b *Begun) { b.Followed = pod.UID })
 	o.who.Log.Line("kiln: following the build that %s began", steplog.OneLine(creatorName(pod)))
 	return o.outcome(ctx, pod, follower)
 }

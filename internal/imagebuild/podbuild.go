@@ -66,8 +66,12 @@ func (o *order) seeThrough(ctx context.Context, pod *corev1.Pod, as role) (resul
 	b.grace.Stop()
 	b.knock.Stop()
 	if as == heir {
-		b.life.phase, b.life.arrived, b.life.began = building, true, o.begun.Sent
-		b.deadline.Reset(time.Until(o.begun.Sent.Add(options.Settings.BuildTimeout)))
+		sent := o.begun.Sent
+		if pod.UID != o.begun.Given { // it was only followed, and is over
+			sent = time.Now()
+		}
+		b.life.phase, b.life.arrived, b.life.began = building, true, sent
+		b.deadline.Reset(time.Until(sent.Add(options.Settings.BuildTimeout)))
 	}
 	defer b.leave()
 	built, err := b.run(ctx)

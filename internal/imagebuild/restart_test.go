@@ -333,6 +333,41 @@ func TestRestartBehindTheEnd(t *testing.T) {
 	}
 }
 
+// TestRestartOfAFollowerBehindTheEnd kills the worker of a step that follows another
+// runner's build before Kaniko has begun, and that runner too: their pod is there with all
+// that it said when the next worker begins.
+func TestRestartOfAFollowerBehindTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &restarts{world: newWorld(t), kept: &kept{}, id: spool.NewID()}
+		other := &worker{kept: &kept{}}
+		ctx, cancel := context.WithCancel(t.Context())
+		other.end = cancel
+		other.runner = r.runner("b", other.fault, other.fault)
+		go func() { _, _ = other.runner.ask(ctx, other.asker(spool.NewID())) }()
+		synctest.Wait()
+		first := &worker{}
+		r.at = func(_ *podtest.Life, _ int, moment string) bool {
+			switch moment {
+			case waiting:
+				first.kill()
+			case begun:
+				other.kill()
+			}
+			return true
+		}
+		time.Sleep(time.Millisecond)
+		if outcome, _ := r.work(first, 0); outcome != "killed" {
+			t.Fatal(outcome)
+		}
+		time.Sleep(time.Minute)
+		_, err := r.work(&worker{}, 0)
+		if log := r.log(); err != nil || !strings.Contains(log, "following the build that") || !strings.Contains(log, " making") || r.podsMade() != 1 {
+			t.Errorf("%v, %d build pods, log:\n%s", err, r.podsMade(), log)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // TestRestartWithoutThePod has somebody delete the build pod while no worker is there: the
 // build begins again, and that is no attempt.
 func TestRestartWithoutThePod(t *testing.T) {
