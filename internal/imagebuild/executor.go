@@ -17,9 +17,9 @@ const executorTimeout = 3 * time.Second
 
 // executor is the Kaniko image, pinned to the digest that its registry has for
 // it now. Nodes may have a way to it that the daemon has not: then the name is
-// all that is known of it. Bases is closed once those are known.
-func (o *order) executor(ctx context.Context, bases <-chan struct{}) string {
-	digest, err := o.builder.executors.resolve(ctx, bases, o.builder.options.Registry, o.builder.options.Settings.KanikoImage)
+// all that is known of it. Asking is ctx for the question, and may end earlier.
+func (o *order) executor(ctx, asking context.Context) string {
+	digest, err := o.builder.executors.resolve(ctx, asking, o.builder.options.Registry, o.builder.options.Settings.KanikoImage)
 	if err != nil {
 		o.who.Logger.Info("the digest of the Kaniko image is not known", zap.Error(err))
 		return o.builder.options.Settings.KanikoImage
@@ -56,29 +56,20 @@ type executorMemo struct {
 // nodes alone reach that registry must not cost every step the time of it.
 const executorRetry = 5 * time.Minute
 
-// resolve returns the digest of image, within executorTimeout of bases.
-func (m *executorMemo) resolve(ctx context.Context, bases <-chan struct{}, client Registry, image string) (string, error) {
+// resolve returns the digest of image, if its registry says so before asking ends. Where
+// ctx ends, as that of a cancelled step, nothing is said of the registry.
+func (m *executorMemo) resolve(ctx, asking context.Context, client Registry, image string) (string, error) {
 	m.mu.Lock()
 	err, until := m.err, m.until
 	m.mu.Unlock()
 	if time.Now().Before(until) {
 		return "", err
 	}
-	asking, end := context.WithCancel(ctx)
-	defer end()
-	go func() {
-		defer end()
-		select {
-		case <-bases:
-		case <-asking.Done():
-		}
-		select {
-		case <-time.After(executorTimeout):
-		case <-asking.Done():
-		}
-	}()
 	digest, err := client.Resolve(asking, image)
-	if err != nil && ctx.Err() == nil { // a cancelled step says nothing of the registry
+	if err != nil && ctx.Err() == nil {
+		if asking.Err() != nil {
+			err = fmt.Errorf("no answer within %s of those for the base images: %w", executorTimeout, err)
+		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.err, m.until = err, time.Now().Add(executorRetry)

@@ -3,9 +3,14 @@ package imagebuild
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+
+	"kiln/internal/preflight"
 )
 
 func TestPin(t *testing.T) {
@@ -35,8 +40,8 @@ func TestExecutorMemo(t *testing.T) {
 		var memo executorMemo
 		ask := func(ctx context.Context, want error, times int) {
 			t.Helper()
-			if _, err := memo.resolve(ctx, nil, registry, "registry.example.com/kaniko:v1"); !errors.Is(err, want) || registry.times != times {
-				t.Errorf("%v after %d questions, want %v after %d", err, registry.times, want, times)
+			if _, err := memo.resolve(ctx, ctx, registry, "registry.example.com/kaniko:v1"); !errors.Is(err, want) || registry.times.Load() != int32(times) {
+				t.Errorf("%v after %d questions, want %v after %d", err, registry.times.Load(), want, times)
 			}
 		}
 		cancelled, cancel := context.WithCancel(t.Context())
@@ -52,8 +57,8 @@ func TestExecutorMemo(t *testing.T) {
 	})
 }
 
-// TestExecutorWaits: the registry has as long as those of the bases take, and a little
-// more.
+// TestExecutorWaits: the registry of Kaniko has as long as those of the bases take, and a
+// little more.
 func TestExecutorWaits(t *testing.T) {
 	for name, tt := range map[string]struct {
 		bases, takes time.Duration
@@ -67,14 +72,23 @@ func TestExecutorWaits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				bases := make(chan struct{})
-				time.AfterFunc(tt.bases, func() { close(bases) })
-				registry, memo := &asked{takes: tt.takes}, executorMemo{}
-				_, err := memo.resolve(t.Context(), bases, registry, "registry.example.com/kaniko:v1")
-				registry.takes = 0
-				_, again := memo.resolve(t.Context(), bases, registry, "registry.example.com/kaniko:v1")
-				if (err == nil) != tt.known || (again == nil) != tt.known || (registry.times == 2) != tt.known {
-					t.Errorf("%v, and then %v after %d questions", err, again, registry.times)
+				const kanikoImage = "registry.example.com/kaniko:v1"
+				registry := &asked{takes: map[string]time.Duration{kanikoImage: tt.takes, "base": tt.bases}}
+				o := &order{
+					builder: &Builder{options: Options{Registry: registry}},
+					who:     Asker{Logger: zap.NewNop()},
+					plan:    &plan{file: &preflight.File{Images: []preflight.Image{{Reference: "base"}}}},
+				}
+				o.builder.options.Settings.KanikoImage = kanikoImage
+				if err := o.resolve(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if known := o.plan.executor != kanikoImage; known != tt.known {
+					t.Errorf("the executor is %q", o.plan.executor)
+				}
+				registry.takes = nil
+				if _, err := o.builder.executors.resolve(t.Context(), t.Context(), registry, kanikoImage); (err == nil) != tt.known {
+					t.Errorf("and then %v", err)
 				}
 			})
 		})
@@ -85,15 +99,15 @@ func TestExecutorWaits(t *testing.T) {
 type asked struct {
 	Registry
 	answer error
-	takes  time.Duration
-	times  int
+	takes  map[string]time.Duration // by image
+	times  atomic.Int32
 }
 
 // Resolve implements [Registry].
-func (a *asked) Resolve(ctx context.Context, _ string) (string, error) {
-	a.times++
+func (a *asked) Resolve(ctx context.Context, image string) (string, error) {
+	a.times.Add(1)
 	select {
-	case <-time.After(a.takes):
+	case <-time.After(a.takes[image]):
 		return "", a.answer
 	case <-ctx.Done():
 		return "", ctx.Err()

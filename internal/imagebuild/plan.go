@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 
 	"kiln/internal/assemble"
 	"kiln/internal/buildcontext"
@@ -120,8 +121,9 @@ func (o *order) resolve(ctx context.Context) error {
 	p.bases = make([]buildkey.Reference, len(p.file.Images))
 	errs := make([]error, len(p.file.Images))
 	var group, executor sync.WaitGroup
-	known := make(chan struct{})
-	executor.Go(func() { p.executor = o.executor(ctx, known) })
+	asking, enough := context.WithCancel(ctx)
+	defer enough()
+	executor.Go(func() { p.executor = o.executor(ctx, asking) })
 	for i, image := range p.file.Images {
 		group.Go(func() {
 			digest, known := o.digests[image.Reference]
@@ -132,7 +134,7 @@ func (o *order) resolve(ctx context.Context) error {
 		})
 	}
 	group.Wait()
-	close(known)
+	defer time.AfterFunc(executorTimeout, enough).Stop()
 	executor.Wait()
 	for i, err := range errs {
 		if err != nil {
