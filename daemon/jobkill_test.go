@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
+	"kiln/internal/freeport"
 	"kiln/internal/hook"
 	"kiln/internal/job"
 	"kiln/internal/podtest"
@@ -315,21 +315,14 @@ func TestKilledUnderAJob(t *testing.T) {
 	}
 }
 
-// quietPort is a port that was free, and that the kernel gives nobody who asks for any: it
-// stays free while kilnd is down.
-func quietPort(t *testing.T) string {
+// freePort is a port that was free, and stays so while kilnd is down.
+func freePort(t *testing.T) string {
 	t.Helper()
-	for {
-		port := strconv.Itoa(10_000 + rand.N(20_000))
-		l, err := net.Listen("tcp", ":"+port)
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
-		if !errors.Is(err, unix.EADDRINUSE) {
-			t.Fatal(err)
-		}
+	port, err := freeport.Find()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return strconv.Itoa(int(port))
 }
 
 // TestALostPortIsTold: where a port of a job cannot be opened again after a restart, since
@@ -343,7 +336,7 @@ func TestALostPortIsTold(t *testing.T) {
 		greets(life)
 	})
 	s.start()
-	mapped := [2]string{quietPort(t) + ":5432", quietPort(t) + ":5432"}
+	mapped := [2]string{freePort(t) + ":5432", freePort(t) + ":5432"}
 	result, log := s.result(s.dropCall(hook.PrepareJob, servedJob(false, mapped)))
 	var response job.Response
 	if err := json.Unmarshal(result.Response, &response); err != nil || len(response.Context.Services) != 2 {

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -27,6 +25,7 @@ import (
 	"kiln/e2e/harness"
 	"kiln/e2e/outcome"
 	"kiln/e2e/suite"
+	"kiln/internal/freeport"
 )
 
 // TestPrometheus has a real Prometheus scrape a runner pod through a build and a
@@ -142,21 +141,14 @@ func metricsAddress(t *testing.T, f *suite.Fixture) string {
 	return proxy.Listener.Addr().String()
 }
 
-// freeAddress is an address of this machine that nobody listens at. Its port is none that
-// the kernel gives to who asks for any.
+// freeAddress is an address of this machine that nobody listens at.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for {
-		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.N(20_000))
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
-		if err == nil {
-			_ = listener.Close()
-			return address
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
-		}
+	port, err := freeport.Find()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // dashboardQueries are the dashboard's, with its variables filled in.

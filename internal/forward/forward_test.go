@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -18,6 +17,7 @@ import (
 
 	"kiln/internal/failure"
 	"kiln/internal/forward"
+	"kiln/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,20 +83,14 @@ func open(t *testing.T, rules ...forward.Rule) (*forward.Forwarder, []forward.Ru
 	return f, made
 }
 
-// quietPort is a port that was free, and that the kernel gives nobody who asks for any.
-func quietPort(t *testing.T) uint16 {
+// freePort is a port that was free.
+func freePort(t *testing.T) uint16 {
 	t.Helper()
-	for {
-		port := 10_000 + uint16(rand.N(20_000))
-		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			t.Fatal(err)
-		}
+	port, err := freeport.Find()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return port
 }
 
 // dial connects to a port of this machine.
@@ -155,7 +149,7 @@ func TestTCP(t *testing.T) {
 
 // TestServiceGone: a service that is not there is a reset, and it may come back.
 func TestServiceGone(t *testing.T) {
-	target := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), quietPort(t))
+	target := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), freePort(t))
 	_, made := open(t, forward.Rule{Service: "a", Protocol: "tcp", Target: target})
 	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", made[0].Host), within)
 	if err == nil { // else the reset was there before the client looked
@@ -194,7 +188,7 @@ func TestUDP(t *testing.T) {
 // TestClose ends connections that are open, and frees the port.
 func TestClose(t *testing.T) {
 	tcp, udp := tcpService(t, "127.0.0.1:0"), udpService(t)
-	f, made := open(t, forward.Rule{Service: "a", Protocol: "tcp", Host: quietPort(t), Target: tcp}, forward.Rule{Service: "a", Protocol: "udp", Host: quietPort(t), Target: udp})
+	f, made := open(t, forward.Rule{Service: "a", Protocol: "tcp", Host: freePort(t), Target: tcp}, forward.Rule{Service: "a", Protocol: "udp", Host: freePort(t), Target: udp})
 	conn := dial(t, "tcp", "127.0.0.1", made[0].Host)
 	datagrams := dial(t, "udp", "127.0.0.1", made[1].Host)
 	if _, err := io.WriteString(datagrams, "x"); err != nil {
@@ -216,7 +210,7 @@ func TestClose(t *testing.T) {
 // TestReopen opens the ports that it can.
 func TestReopen(t *testing.T) {
 	target := tcpService(t, "127.0.0.1:0")
-	f, made := open(t, forward.Rule{Service: "a", Protocol: "tcp", Host: quietPort(t), Target: target}, forward.Rule{Service: "b", Protocol: "tcp", Host: quietPort(t), Target: target})
+	f, made := open(t, forward.Rule{Service: "a", Protocol: "tcp", Host: freePort(t), Target: target}, forward.Rule{Service: "b", Protocol: "tcp", Host: freePort(t), Target: target})
 	f.Close()
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", made[0].Host))
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -27,6 +26,7 @@ import (
 	"kiln/internal/failure"
 	"kiln/internal/forward"
 	"kiln/internal/forwarder"
+	"kiln/internal/freeport"
 )
 
 // within bounds what a test waits for.
@@ -59,7 +59,7 @@ func work(socket string, keep bool, service string) error {
 	if err != nil {
 		return err
 	}
-	host, err := quietPort()
+	host, err := freeport.Find()
 	if err != nil {
 		return err
 	}
@@ -371,27 +371,14 @@ func TestNoProgram(t *testing.T) {
 	}
 }
 
-// freePort is a port that was free.
+// freePort is a port that was free, and stays so while its forwarder is down.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	port, err := quietPort()
+	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return port
-}
-
-// quietPort is a port that was free, and that the kernel gives nobody who asks for any: it
-// stays free while its forwarder is down.
-func quietPort() (port uint16, err error) {
-	for range 100 {
-		port = 10_000 + uint16(rand.N(20_000))
-		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, err
 }
 
 // kill kills the forwarder at the socket, which is told by its arguments, and returns when

@@ -86,6 +86,7 @@ func TestShimDependencies(t *testing.T) {
 func TestProductImports(t *testing.T) {
 	refused := map[string]string{
 		"kiln/e2e":                               "the end-to-end suite imports the product, never the other way round",
+		"kiln/internal/freeport":                 "it finds ports for tests",
 		"kiln/internal/golden":                   "it compares files in tests",
 		"github.com/google/go-cmp":               "a test library",
 		"github.com/rogpeppe/go-internal":        "a test library",
