@@ -22,9 +22,9 @@ import (
 
 // Limits of a cancelled step.
 const (
-	shimGone = 7500 * time.Millisecond // a runner sends its second signal then
-	podsOver = 10 * time.Second        // by then its pods are told to be gone
-	podsGone = time.Minute             // by then a busy node has said that they are
+	shimGone = 5 * time.Second
+	podsOver = 10 * time.Second // by then its pods are told to be gone
+	podsGone = time.Minute      // by then a busy node has said that they are
 )
 
 // phaseCase is a step, and what it is doing when it is cancelled.

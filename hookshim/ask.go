@@ -16,7 +16,8 @@ import (
 	"kiln/internal/spool"
 )
 
-// runStep carries a container step out. The code is 1 with every error.
+// runStep carries a container step out. The code is 1 with every error, also with one that
+// it has said itself, before it cleared up, and does not return.
 func runStep(ctx context.Context, input hook.Input, container hook.Container, out *lineWriter) (code int, err error) {
 	step, err := openStep(out)
 	if err != nil {
